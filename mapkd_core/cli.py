@@ -1,0 +1,66 @@
+"""The `mapkd` command: one sub-command per job, each in its own module, imported only when it is called."""
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+COMMANDS: dict[str, tuple[str, str]] = {}
+"""name -> (module, one line for --help). The module offers `configure(parser)` and `run(args) -> int`."""
+
+EXTRAS = {
+    "nuscenes": "nuscenes",
+    "pyquaternion": "nuscenes",
+    "shapefile": "nuscenes",
+    "rosbags": "bag",
+    "mcap": "bag",
+    "lightning": "train",
+    "lightning_fabric": "train",
+    "tensorboard": "train",
+    "transformers": "train",
+    "webdataset": "train",
+    "matplotlib": "train",
+    "sklearn": "train",
+    "onnx": "deploy",
+    "onnxruntime": "deploy",
+    "onnxscript": "deploy",
+}
+"""Which pip extra brings a package that only some commands need."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one sub-command; a user's mistake ends with one line on stderr and exit code 2, not a traceback."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    width = max((len(name) for name in COMMANDS), default=0)
+    listing = "\n".join(f"  {name:<{width}}  {line}" for name, (_, line) in COMMANDS.items())
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(f"usage: mapkd COMMAND [options]\n\n{listing}\n\n`mapkd COMMAND --help` shows options and an example.")
+        return 0 if arguments else 2
+    name = arguments[0]
+    if name not in COMMANDS:
+        print(f"mapkd: no command {name!r}; there are:\n{listing}", file=sys.stderr)
+        return 2
+    try:
+        module = importlib.import_module(COMMANDS[name][0])
+        parser = argparse.ArgumentParser(
+            prog=f"mapkd {name}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        module.configure(parser)
+        return int(module.run(parser.parse_args(arguments[1:])) or 0)
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").split(".")[0])
+        if extra is None:
+            raise
+        print(f"mapkd {name}: needs {error.name}; install it with: pip install 'mapkd_ros[{extra}]'", file=sys.stderr)
+        return 2
+    except (ValueError, FileNotFoundError, FileExistsError) as error:
+        print(f"mapkd {name}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"mapkd {name}: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Where frames and labels come from: nuScenes through its devkit, images, LiDAR, SD maps, training caches."""

@@ -1,0 +1,110 @@
+"""Rigid transforms and pinhole projection. Every 4x4 is named `dst_from_src`; metres and radians."""
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Matrix = NDArray[np.float64]
+
+
+def rotation_from_quaternion(wxyz: ArrayLike) -> Matrix:
+    """3x3 rotation of a quaternion (w, x, y, z), normalised first. Raises ValueError if it is zero or not finite."""
+    quaternion = np.asarray(wxyz, np.float64)
+    norm = np.linalg.norm(quaternion)
+    if quaternion.shape != (4,) or not np.isfinite(norm) or norm < 1e-9:
+        raise ValueError(f"quaternion {quaternion.tolist()} is not a rotation; expected finite w, x, y, z")
+    w, x, y, z = quaternion / norm
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def quaternion_from_rotation(rotation: ArrayLike) -> Matrix:
+    """(w, x, y, z) with w >= 0 of a 3x3 rotation."""
+    m = np.asarray(rotation, np.float64)[:3, :3]
+    # The eigenvector of Bar-Itzhack's symmetric matrix is stable for every rotation.
+    k = np.array(
+        [
+            [m[0, 0] - m[1, 1] - m[2, 2], 0, 0, 0],
+            [m[0, 1] + m[1, 0], m[1, 1] - m[0, 0] - m[2, 2], 0, 0],
+            [m[0, 2] + m[2, 0], m[1, 2] + m[2, 1], m[2, 2] - m[0, 0] - m[1, 1], 0],
+            [m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1], m[0, 0] + m[1, 1] + m[2, 2]],
+        ]
+    )
+    _, vectors = np.linalg.eigh(k / 3)
+    x, y, z, w = vectors[:, -1]
+    quaternion = np.array([w, x, y, z])
+    return -quaternion if w < 0 else quaternion
+
+
+def transform(translation_m: ArrayLike, wxyz: ArrayLike = (1, 0, 0, 0)) -> Matrix:
+    """4x4 `parent_from_child` of a child's position and orientation in its parent."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotation_from_quaternion(wxyz)
+    matrix[:3, 3] = np.asarray(translation_m, np.float64)
+    return matrix
+
+
+def transform_from_yaw(x_m: float, y_m: float, yaw: float, z_m: float = 0.0) -> Matrix:
+    """4x4 `parent_from_child` of a child standing at (x, y, z), turned by `yaw` radians about z."""
+    c, s = np.cos(yaw), np.sin(yaw)
+    return np.array([[c, -s, 0, x_m], [s, c, 0, y_m], [0, 0, 1, z_m], [0, 0, 0, 1]], np.float64)
+
+
+def inverse(dst_from_src: ArrayLike) -> Matrix:
+    """`src_from_dst` of a rigid `dst_from_src` (..., 4, 4)."""
+    m = np.asarray(dst_from_src, np.float64)
+    rotation = np.swapaxes(m[..., :3, :3], -1, -2)
+    result = np.zeros_like(m)
+    result[..., :3, :3] = rotation
+    result[..., :3, 3] = -np.einsum("...ij,...j->...i", rotation, m[..., :3, 3])
+    result[..., 3, 3] = 1
+    return result
+
+
+def apply(dst_from_src: ArrayLike, points: ArrayLike) -> Matrix:
+    """Points (..., 3) of src expressed in dst."""
+    m, p = np.asarray(dst_from_src, np.float64), np.asarray(points, np.float64)
+    return p @ m[:3, :3].T + m[:3, 3]
+
+
+def yaw_of(parent_from_child: ArrayLike) -> float:
+    """Heading of the child's x axis in the parent's xy plane, radians."""
+    m = np.asarray(parent_from_child, np.float64)
+    return float(np.arctan2(m[1, 0], m[0, 0]))
+
+
+def flattened(map_from_base: ArrayLike) -> Matrix:
+    """The same position and heading without height, pitch and roll: the frame in which map labels are defined."""
+    m = np.asarray(map_from_base, np.float64)
+    return transform_from_yaw(m[0, 3], m[1, 3], yaw_of(m))
+
+
+def project(points_camera: ArrayLike, intrinsics: ArrayLike) -> tuple[Matrix, Matrix]:
+    """Pixels (..., 2) and depths (...) in metres of points (..., 3) in an optical frame (x right, y down, z ahead).
+
+    Pixel (0, 0) is the centre of the first pixel. At depth <= 0 (behind the camera) the pixels mean nothing.
+    """
+    p = np.asarray(points_camera, np.float64)
+    k = np.asarray(intrinsics, np.float64)
+    depth = p[..., 2]
+    safe = np.where(np.abs(depth) < 1e-6, 1e-6, depth)
+    image = p @ k.T
+    return image[..., :2] / safe[..., None], depth
+
+
+def scale_intrinsics(intrinsics: ArrayLike, scale_x: float, scale_y: float) -> Matrix:
+    """Intrinsics (..., 3, 3) of the image resized by the given factors.
+
+    The corner of the first pixel stays at the image's corner, so centres move: u' = (u + 0.5) * s - 0.5.
+    """
+    k = np.array(intrinsics, np.float64)
+    k[..., 0, :] *= scale_x
+    k[..., 1, :] *= scale_y
+    k[..., 0, 2] += 0.5 * scale_x - 0.5
+    k[..., 1, 2] += 0.5 * scale_y - 0.5
+    return k

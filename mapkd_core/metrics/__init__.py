@@ -1,0 +1,1 @@
+"""Scores of predicted maps: IoU and three definitions of average precision."""

@@ -1,0 +1,1 @@
+"""The networks: one file per box, and short assemblies of the boxes."""

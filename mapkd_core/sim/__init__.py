@@ -1,0 +1,1 @@
+"""A simulated six-camera and LiDAR drive over an invented or a real road map."""

@@ -1,0 +1,146 @@
+"""The data that travels through the project: frames in, batches to a network, predictions and map elements out.
+
+Legend: B batch, N cameras, H W image pixels, P points, Y X grid rows and columns (see `grid.py`).
+Frames of reference: `base_link` x forward, y left, z up (REP 103); a camera's optical frame x right, y down,
+z ahead. Metres, radians, nanoseconds.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapkd_core.vector_map import VectorMap
+
+if TYPE_CHECKING:  # a bag player or a label tool must not wait for torch
+    import torch
+    from torch import Tensor
+
+CLASSES: tuple[str, ...] = ("divider", "ped_crossing", "boundary")
+"""Map classes; channel c + 1 of a semantic map is class c, channel 0 is background."""
+
+CAMERAS: tuple[str, ...] = (
+    "CAM_FRONT_LEFT",
+    "CAM_FRONT",
+    "CAM_FRONT_RIGHT",
+    "CAM_BACK_LEFT",
+    "CAM_BACK",
+    "CAM_BACK_RIGHT",
+)
+"""nuScenes' six cameras in the order that networks and labels use."""
+
+
+@dataclass(frozen=True, eq=False)
+class MapElement:
+    """One line of the map: a divider, a road boundary, or the outline of a pedestrian crossing."""
+
+    label: str
+    """One of CLASSES."""
+    points_m: NDArray[np.float32]
+    """(N, 2) or (N, 3) vertices in `base_link`, N >= 2."""
+    score: float = 1.0
+    """Confidence 0..1; 1 for ground truth."""
+    closed: bool = False
+    """True for a ring; its last vertex then equals its first."""
+
+    def __post_init__(self) -> None:
+        if self.label not in CLASSES:
+            raise ValueError(f"label {self.label!r} is not one of {CLASSES}")
+        if self.points_m.ndim != 2 or self.points_m.shape[0] < 2 or self.points_m.shape[1] not in (2, 3):
+            raise ValueError(f"points_m has shape {self.points_m.shape}; expected (N >= 2, 2 or 3)")
+
+
+class ImageSource(Protocol):
+    """A picture that is read when asked for."""
+
+    def jpeg(self) -> bytes | None:
+        """The stored JPEG file's own bytes, or None if the picture never was a JPEG."""
+
+    def rgb(self, min_size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB; with `min_size` (w, h) it may come reduced by 2, 4 or 8, never below that size."""
+
+
+@dataclass(frozen=True, eq=False)
+class CameraView:
+    """One camera's picture with everything needed to place it; image and intrinsics always travel together."""
+
+    name: str
+    stamp_ns: int
+    size: tuple[int, int]
+    """(width, height) in pixels for which `intrinsics` holds."""
+    intrinsics: NDArray[np.float64]
+    """(3, 3)."""
+    base_from_camera: NDArray[np.float64]
+    """(4, 4) mounting pose of the optical frame."""
+    image: ImageSource
+    map_from_base: NDArray[np.float64] | None = None
+    """(4, 4) ego pose at this camera's own trigger time, where known."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One moment of a drive: six views, and where known LiDAR, ego pose and the road map."""
+
+    token: str
+    scene: str
+    stamp_ns: int
+    views: tuple[CameraView, ...]
+    """In the order of CAMERAS."""
+    map_from_base: NDArray[np.float64] | None = None
+    """(4, 4) ego pose at `stamp_ns`; elements are defined in its flattened frame (see geometry.flattened)."""
+    vector_map: Callable[[], VectorMap] | None = None
+    """The road map in the same `map` frame; None where there is none."""
+    lidar: Callable[[], NDArray[np.float32]] | None = None
+    """Reads (P, 5) points: x, y, z in `base_link`, intensity 0..255, seconds before `stamp_ns`."""
+    conditions: tuple[str, ...] = ()
+    """Free words for breakdowns: `night`, `rain`, `boston-seaport`, ..."""
+
+
+@dataclass
+class Batch:
+    """What a network sees and is trained on; optional tensors are None where a role does not use them."""
+
+    images: Tensor
+    """B N 3 H W, normalised (see data/images.py)."""
+    intrinsics: Tensor
+    """B N 3 3 of the images at this size."""
+    base_from_camera: Tensor
+    """B N 4 4."""
+    lidar: Tensor | None = None
+    """B P 5, zero padded."""
+    lidar_mask: Tensor | None = None
+    """B P, 1 where a point is real."""
+    sd_map: Tensor | None = None
+    """B 1 Y X, -1 or +1 (road)."""
+    semantic: Tensor | None = None
+    """B 4 Y X, one-hot with background as channel 0 (0 or 1)."""
+    instance: Tensor | None = None
+    """B Y X int, 0 is background, ids run over all classes."""
+    direction: Tensor | None = None
+    """B 2 Y X int, forward and backward bin 1..36, 0 is background (see data/raster.py)."""
+    tokens: list[str] = field(default_factory=list)
+
+    def to(self, device: torch.device | str, non_blocking: bool = True) -> Batch:
+        """The same batch on another device."""
+        moved = {
+            f.name: value.to(device, non_blocking=non_blocking)
+            for f in fields(self)
+            if hasattr(value := getattr(self, f.name), "device")
+        }
+        return replace(self, **moved)
+
+
+@dataclass
+class Prediction:
+    """A network's raw output on the grid; `taps` holds named inner features that distillation asks for."""
+
+    semantic: Tensor
+    """B 4 Y X logits, channel 0 background."""
+    embedding: Tensor | None = None
+    """B E Y X, similar within one instance."""
+    direction: Tensor | None = None
+    """B 37 Y X logits, channel 0 background."""
+    taps: dict[str, Tensor] = field(default_factory=dict)
