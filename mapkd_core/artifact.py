@@ -1,0 +1,122 @@
+"""What is shipped of a trained network: weights as safetensors, and a JSON card with every fact needed to run them.
+
+`name.json` (the card) lies beside `name.safetensors`; the card holds the weights' SHA-256. Nothing is ever unpickled.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mapkd_core.data.images import IMAGENET_MEAN, IMAGENET_STD
+from mapkd_core.grid import BevGrid
+from mapkd_core.types import CAMERAS, CLASSES
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+FORMAT = 1
+"""Major version of the card; a reader refuses another one."""
+
+
+class ArtifactError(ValueError):
+    """An artifact that is missing, damaged, or does not fit this version of the software."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Facts of a trained network that travel with its weights and are never typed in again by a user."""
+
+    name: str
+    version: str
+    model: str
+    """Key of model/build.py MODELS."""
+    options: dict[str, Any]
+    grid: BevGrid
+    input_size: tuple[int, int]
+    """Width and height of the pictures the network sees."""
+    weights_sha256: str = ""
+    classes: tuple[str, ...] = CLASSES
+    cameras: tuple[str, ...] = CAMERAS
+    """Cameras it was trained with; any calibrated set runs."""
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    training: dict[str, Any] = field(default_factory=dict)
+    """How it came to be: command, data, steps, seed, scores."""
+    format: int = FORMAT
+
+
+def save_artifact(card_path: str | Path, card: ModelCard, state: Mapping[str, Tensor]) -> ModelCard:
+    """Writes `card_path` (.json) and the weights beside it as float16; returns the card with its checksum."""
+    import torch
+    from safetensors.torch import save
+
+    path = Path(card_path).with_suffix(".json")
+    half = {k: (v.half() if v.dtype == torch.float32 else v).contiguous().cpu() for k, v in state.items()}
+    weights = save(half)
+    values = {**asdict(card), "grid": card.grid.as_dict(), "weights_sha256": hashlib.sha256(weights).hexdigest()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for target, data in ((path.with_suffix(".safetensors"), weights), (path, json.dumps(values, indent=2).encode())):
+        partial = target.with_name(target.name + ".partial")
+        partial.write_bytes(data)
+        partial.replace(target)
+    return load_card(path)
+
+
+def load_card(path: str | Path) -> ModelCard:
+    """Reads a card given its own path or that of the weights; raises ArtifactError with the remedy."""
+    card_path = Path(path).expanduser().with_suffix(".json")
+    if not card_path.is_file():
+        raise ArtifactError(f"no model card {card_path}; expected NAME.json beside NAME.safetensors")
+    try:
+        values = json.loads(card_path.read_text())
+        if values["format"] != FORMAT:
+            raise ArtifactError(f"{card_path} has format {values['format']}, this version reads {FORMAT}; export again")
+        known = {f.name for f in fields(ModelCard)}
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
+        card = ModelCard(**{**values, "grid": BevGrid.from_dict(values["grid"])})
+    except ArtifactError:
+        raise
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise ArtifactError(f"{card_path} is not a model card ({type(error).__name__}: {error})") from error
+    if card.classes != CLASSES:
+        raise ArtifactError(f"{card_path} was trained for classes {card.classes}; this version knows {CLASSES}")
+    return card
+
+
+def load_model(path: str | Path) -> tuple[nn.Module, ModelCard]:
+    """The network of an artifact with its weights, in eval mode on the CPU; raises ArtifactError if unfit."""
+    import torch
+    from safetensors.torch import load
+
+    from mapkd_core.model.build import build_model
+
+    card = load_card(path)
+    weights_path = Path(path).expanduser().with_suffix(".safetensors")
+    if not weights_path.is_file():
+        raise ArtifactError(f"no weights {weights_path}; the card {card.name} {card.version} lies alone")
+    data = weights_path.read_bytes()
+    found = hashlib.sha256(data).hexdigest()
+    if found != card.weights_sha256:
+        raise ArtifactError(
+            f"{weights_path} has SHA-256 {found[:12]}..., its card says {card.weights_sha256[:12]}...; "
+            "the file is damaged or belongs to another card: fetch both again"
+        )
+    try:
+        model = build_model(card.model, card.grid, card.options)
+    except ValueError as error:
+        raise ArtifactError(f"{weights_path.with_suffix('.json')}: {error}") from error
+    state = {k: v.float() if v.dtype == torch.float16 else v for k, v in load(data).items()}
+    own = model.state_dict()
+    missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    wrong = [k for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
+    if missing or unknown or wrong:
+        raise ArtifactError(
+            f"{weights_path} does not fit model {card.model!r}: missing {missing[:3]}, unknown {unknown[:3]}, "
+            f"other shape {sorted(wrong)[:3]}; it was written by another version of the software"
+        )
+    model.load_state_dict(state)
+    return model.eval(), card

@@ -1,0 +1,45 @@
+"""Networks by name: what a YAML or an artifact's card calls a model becomes a module here."""
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+from torch import nn
+
+from mapkd_core.grid import BevGrid
+from mapkd_core.model.student import VARIANTS, Student, StudentConfig
+
+
+def _student(grid: BevGrid, options: Mapping[str, Any]) -> nn.Module:
+    options = dict(options)
+    variant = options.pop("variant", "small")
+    if variant not in VARIANTS:
+        raise ValueError(f"student variant {variant!r} is not one of {sorted(VARIANTS)}")
+    return Student(grid, _configured("student", StudentConfig, {**asdict(VARIANTS[variant]), **options}))
+
+
+MODELS = {"student": _student}
+"""name -> function (grid, options) -> module whose forward takes a Batch and returns a Prediction."""
+
+
+def build_model(name: str, grid: BevGrid, options: Mapping[str, Any] | None = None) -> nn.Module:
+    """A network with fresh weights. Raises ValueError for an unknown name or option, with the nearest known one."""
+    if name not in MODELS:
+        raise ValueError(f"no model {name!r}{_nearest(name, MODELS)}; there are {sorted(MODELS)}")
+    return MODELS[name](grid, options or {})
+
+
+def _configured(model: str, config: type, options: Mapping[str, Any]) -> Any:
+    known = {f.name for f in fields(config)}
+    for key in options:
+        if key not in known:
+            raise ValueError(f"model {model!r} has no option {key!r}{_nearest(key, known)}; it has {sorted(known)}")
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}  # JSON and YAML know no tuples
+    return config(**values)
+
+
+def _nearest(word: str, known: Any) -> str:
+    close = difflib.get_close_matches(word, list(known), 1)
+    return f", did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,35 @@
+"""Small convolution blocks that several boxes share."""
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+def conv_bn_relu(channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    """Convolution without bias, batch norm, ReLU; the padding keeps the size at stride 1."""
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, kernel, stride, (kernel - 1) // 2, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(inplace=True),
+    )
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut (He et al. 2016); its last norm starts at zero, as identity."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int = 1) -> None:
+        super().__init__()
+        self.first = conv_bn_relu(channels_in, channels_out, 3, stride)
+        self.second = nn.Sequential(
+            nn.Conv2d(channels_out, channels_out, 3, 1, 1, bias=False), nn.BatchNorm2d(channels_out)
+        )
+        nn.init.zeros_(self.second[1].weight)  # type: ignore[arg-type]
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or channels_in != channels_out:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(channels_in, channels_out, 1, stride, bias=False), nn.BatchNorm2d(channels_out)
+            )
+        self.act = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B C H W -> B C' H/stride W/stride."""
+        return self.act(self.second(self.first(x)) + self.shortcut(x))

@@ -1,0 +1,150 @@
+"""The one public face of a trained network: pictures and calibration in, map elements out."""
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapkd_core.artifact import ArtifactError, ModelCard
+from mapkd_core.data.images import decode, jpeg_size, normalise, resize
+from mapkd_core.runtime import Runtime, TorchRuntime
+from mapkd_core.types import Frame, MapElement
+from mapkd_core.vectorize import VectorizeConfig, vectorize
+
+__all__ = ["DEFAULT_WEIGHTS", "ArtifactError", "MapPredictor", "PredictedMap"]
+
+DEFAULT_WEIGHTS = Path(__file__).parent / "weights" / "student.json"
+"""The student that ships with the package."""
+
+Picture = bytes | memoryview | NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class PredictedMap:
+    """The map around the vehicle at the moment of the pictures, in `base_link`."""
+
+    elements: list[MapElement]
+    probabilities: NDArray[np.float32]
+    """(4, Y, X) class probabilities on the card's grid, channel 0 background."""
+    stage_ms: dict[str, float] = field(default_factory=dict)
+    """Milliseconds spent in `decode`, `prepare`, `network`, `vectorize`."""
+
+    @property
+    def semantic(self) -> NDArray[np.uint8]:
+        """(Y, X) most likely class: 0 background, c + 1 for class c."""
+        return self.probabilities.argmax(0).astype(np.uint8)
+
+
+class MapPredictor:
+    """Finds lane dividers, crossings and road boundaries in the pictures of calibrated cameras.
+
+    Example::
+
+        predictor = MapPredictor.from_artifact("student.json")
+        result = predictor.predict(images, intrinsics, base_from_camera)   # images: JPEG bytes or RGB arrays
+        for element in result.elements:
+            print(element.label, element.score, element.points_m)          # metres, x forward, y left
+    """
+
+    def __init__(self, runtime: Runtime, vectorize_config: VectorizeConfig | None = None) -> None:
+        self.runtime = runtime
+        self.vectorize_config = vectorize_config or VectorizeConfig()
+        self._pool = ThreadPoolExecutor(6, thread_name_prefix="decode")
+
+    @classmethod
+    def from_artifact(
+        cls, path: str | Path = DEFAULT_WEIGHTS, device: str = "auto", threads: int | None = None
+    ) -> MapPredictor:
+        """Loads NAME.json + NAME.safetensors; raises ArtifactError (a ValueError) if unfit."""
+        return cls(TorchRuntime(path, device, threads))
+
+    @property
+    def card(self) -> ModelCard:
+        """Facts of the network: grid, classes, input size, version."""
+        return self.runtime.card
+
+    @property
+    def device(self) -> str:
+        """`cpu` or `cuda`."""
+        return self.runtime.device
+
+    def predict(
+        self,
+        images: Sequence[Picture],
+        intrinsics: NDArray[np.float64],
+        base_from_camera: NDArray[np.float64],
+        image_sizes: Sequence[tuple[int, int]] | None = None,
+    ) -> PredictedMap:
+        """One map from N pictures (JPEG/PNG bytes, or (H, W, 3) uint8 RGB) of N calibrated cameras.
+
+        `intrinsics` (N, 3, 3) hold for `image_sizes` [(width, height)], by default the pictures' own sizes;
+        `base_from_camera` (N, 4, 4) places the optical frames in `base_link`. Raises ValueError, naming the camera,
+        for an undecodable picture, a picture whose size contradicts `image_sizes`, or calibration that is not finite.
+        """
+        count = len(images)
+        if np.shape(intrinsics) != (count, 3, 3) or np.shape(base_from_camera) != (count, 4, 4) or count == 0:
+            raise ValueError(
+                f"{count} pictures with intrinsics {np.shape(intrinsics)} and base_from_camera "
+                f"{np.shape(base_from_camera)}; expected (N, 3, 3) and (N, 4, 4) for N pictures"
+            )
+        for name, matrices in (("intrinsics", intrinsics), ("base_from_camera", base_from_camera)):
+            bad = [i for i in range(count) if not np.isfinite(matrices[i]).all()]
+            if bad:
+                raise ValueError(f"{name} of camera {bad} is not finite; check the calibration")
+        size = self.card.input_size
+        expected = list(image_sizes) if image_sizes is not None else [None] * count
+        start = time.perf_counter()
+        decoded = list(self._pool.map(_decoded, range(count), images, expected, [size] * count))
+        after_decode = time.perf_counter()
+        prepared = [
+            resize(pixels, np.asarray(k, np.float64), size, full)
+            for (pixels, full), k in zip(decoded, intrinsics, strict=True)
+        ]
+        batch = normalise([pixels for pixels, _ in prepared], self.card.mean, self.card.std)
+        scaled = np.stack([k for _, k in prepared])
+        after_prepare = time.perf_counter()
+        probabilities = self.runtime.probabilities(batch, scaled, np.asarray(base_from_camera, np.float64))
+        after_network = time.perf_counter()
+        elements = vectorize(probabilities, self.card.grid, config=self.vectorize_config)
+        end = time.perf_counter()
+        stages = {
+            "decode": after_decode - start,
+            "prepare": after_prepare - after_decode,
+            "network": after_network - after_prepare,
+            "vectorize": end - after_network,
+        }
+        return PredictedMap(elements, probabilities, {name: 1e3 * seconds for name, seconds in stages.items()})
+
+    def predict_frame(self, frame: Frame) -> PredictedMap:
+        """The map of a dataset's or simulator's Frame."""
+        pictures = [view.image.jpeg() or view.image.rgb() for view in frame.views]
+        return self.predict(
+            pictures,
+            np.stack([view.intrinsics for view in frame.views]),
+            np.stack([view.base_from_camera for view in frame.views]),
+            [view.size for view in frame.views],
+        )
+
+
+def _decoded(
+    camera: int, picture: Picture, expected: tuple[int, int] | None, min_size: tuple[int, int]
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Pixels, possibly already reduced by the decoder, and the full size (width, height)."""
+    try:
+        if isinstance(picture, np.ndarray) and picture.ndim == 3:
+            if picture.dtype != np.uint8 or picture.shape[2] != 3:
+                raise ValueError(f"picture is {picture.dtype} {picture.shape}; expected uint8 (H, W, 3) RGB")
+            pixels, full = picture, (picture.shape[1], picture.shape[0])
+        else:
+            full = jpeg_size(picture)
+            pixels = decode(picture, min_size)
+        if expected is not None and full != tuple(expected):
+            raise ValueError(f"picture is {full[0]}x{full[1]}, its calibration holds for {expected[0]}x{expected[1]}")
+    except ValueError as error:
+        raise ValueError(f"camera {camera}: {error}") from error
+    return pixels, full

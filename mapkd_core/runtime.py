@@ -1,0 +1,99 @@
+"""Runs a trained network fast: backends behind one face, calibration look-ups computed once per calibration."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapkd_core.artifact import ModelCard, load_model
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from mapkd_core.model.pillar_sampling import PillarLookup
+
+
+class Runtime(Protocol):
+    """What every backend offers."""
+
+    card: ModelCard
+    device: str
+
+    def probabilities(
+        self, images: NDArray[np.float32], intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """(N, 3, H, W) normalised pictures and calibrations (N, 3, 3), (N, 4, 4) -> (4, Y, X) class probabilities."""
+
+
+def pick_device(device: str) -> str:
+    """`auto` becomes `cuda` where there is one, else `cpu`. Raises ValueError for a device that is not there."""
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f"device {device!r} is not one of auto, cpu, cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device cuda was asked for, but torch sees no CUDA device; use auto or cpu")
+    return device
+
+
+class TorchRuntime:
+    """The network in eager PyTorch, batch norms folded into the convolutions, channels last."""
+
+    def __init__(self, path: str | Path, device: str = "auto", threads: int | None = None) -> None:
+        import torch
+
+        self.device = pick_device(device)
+        if threads:
+            torch.set_num_threads(threads)
+        model, self.card = load_model(path)
+        fold_batch_norms(model)
+        self.model = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._calibration: bytes = b""
+        self._lookup: PillarLookup | None = None
+        self.lookups_computed = 0
+
+    def probabilities(
+        self, images: NDArray[np.float32], intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """(N, 3, H, W) normalised pictures and calibrations (N, 3, 3), (N, 4, 4) -> (4, Y, X) class probabilities."""
+        import torch
+
+        with torch.inference_mode():
+            lookup = self._lookup_for(intrinsics, base_from_camera)
+            batch = torch.from_numpy(images)[None].to(self.device, non_blocking=True)   # 1 N 3 H W
+            semantic = self.model.infer(batch, lookup).semantic                         # 1 4 Y X
+            return semantic[0].float().softmax(0).cpu().numpy()
+
+    def _lookup_for(self, intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]) -> PillarLookup:
+        calibration = intrinsics.tobytes() + base_from_camera.tobytes()
+        if self._lookup is None or calibration != self._calibration:
+            self._lookup = self.model.lookup(self._tensor(intrinsics), self._tensor(base_from_camera))
+            self._calibration = calibration
+            self.lookups_computed += 1
+        return self._lookup
+
+    def _tensor(self, matrices: NDArray[np.float64]) -> torch.Tensor:
+        import torch
+
+        return torch.from_numpy(np.asarray(matrices, np.float32))[None].to(self.device)
+
+
+def fold_batch_norms(model: nn.Module) -> None:
+    """Folds every batch norm that directly follows a convolution in a Sequential into it."""
+    import torch
+    from torch import nn
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+    for module in model.modules():
+        if isinstance(module, nn.Sequential):
+            for at in range(len(module) - 1):
+                convolution, norm = module[at], module[at + 1]
+                if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    with torch.no_grad():
+                        module[at] = fuse_conv_bn_eval(convolution, norm)
+                    module[at + 1] = nn.Identity()
