@@ -1,0 +1,193 @@
+"""Configuration: frozen dataclasses hold the defaults, YAML and the command line only override them."""
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from mapkd_core.grid import BevGrid
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where training and validation frames come from."""
+
+    train: str = "simdrive-v1:train"
+    """`simdrive-v1:SPLIT`, `cache:DIR` (written by `mapkd cache`), or `nuscenes:DATAROOT:VERSION:SPLIT`."""
+    val: str = "simdrive-v1:val"
+    image_size: tuple[int, int] = (352, 128)
+    """Width and height of the network's pictures."""
+    lidar: bool = False
+    sd_map: bool = False
+    workers: int = 0
+    """Loader processes; 0 loads in the training process."""
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Changes to a training sample that keep its labels true; 0 turns one off."""
+
+    photometric: float = 0.0
+    """Strength 0..1 of brightness, contrast, saturation, hue and noise changes."""
+    scale: float = 0.0
+    """Largest relative zoom of a picture, its intrinsics following."""
+    flip: bool = False
+    """Mirror the world left-right: pictures, calibration and labels together."""
+    yaw_degrees: float = 0.0
+    """Largest turn of the BEV frame: extrinsics and labels together."""
+    camera_dropout: float = 0.0
+    """Chance that a sample loses one camera (its picture becomes grey)."""
+    extrinsic_degrees: float = 0.0
+    """Standard deviation of a rotation error given to every camera, labels unmoved."""
+    extrinsic_m: float = 0.0
+    """Standard deviation of a translation error given to every camera, labels unmoved."""
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the task losses (P-MapNet's by default) and of what a recipe adds."""
+
+    semantic: float = 1.0
+    variance: float = 0.1
+    distance: float = 0.1
+    direction: float = 0.1
+    dice: float = 0.0
+    """Soft Dice over the three classes (ours); helps thin classes."""
+    pos_weight: float = 2.13
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run. `mapkd train --config FILE --KEY VALUE` overrides any of these."""
+
+    name: str = "run"
+    """Folder below `out`."""
+    out: str = "runs"
+    model: str = "student"
+    model_options: dict[str, Any] = field(default_factory=dict)
+    grid: BevGrid = field(default_factory=BevGrid)
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    init: str = ""
+    """An artifact (card .json) of the same model whose weights the run starts from; empty for fresh weights."""
+    steps: int = 10000
+    batch_size: int = 8
+    """Samples of one optimizer step on one process, accumulation not counted."""
+    accumulate: int = 1
+    """Batches whose gradients are summed into one step."""
+    optimizer: str = "adamw"
+    """`adamw` (decoupled decay) or `adam` (the papers')."""
+    learning_rate: float = 5e-4
+    weight_decay: float = 1e-7
+    schedule: str = "step"
+    """`step` (times 0.1 every `decay_steps`), `cosine` (to zero at `steps`), or `constant`."""
+    decay_steps: int = 0
+    warmup_steps: int = 0
+    clip_norm: float = 5.0
+    ema: float = 0.0
+    """Decay of the averaged weights that are evaluated and shipped; 0 for none."""
+    precision: str = "32-true"
+    """Fabric's precision: `32-true`, `bf16-mixed`, `16-mixed`."""
+    devices: int = 1
+    nodes: int = 1
+    accelerator: str = "auto"
+    seed: int = 0
+    val_every: int = 1000
+    val_batches: int = 0
+    """Validation batches; 0 for the whole split."""
+    log_every: int = 20
+    save_every: int = 200
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "accumulate", "log_every", "save_every", "val_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
+        if self.schedule == "step" and self.decay_steps < 0:
+            raise ValueError(f"decay_steps is {self.decay_steps}; expected 0 (never) or a number of steps")
+        for name, known in (("schedule", ("step", "cosine", "constant")), ("optimizer", ("adam", "adamw"))):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; expected one of {known}")
+
+
+def load_config(kind: type[T], path: str | Path | None, overrides: Sequence[str] = ()) -> T:
+    """A config dataclass from YAML (None for the defaults) with `--key.inner value` overrides on top.
+
+    Raises ValueError that names the file, the unknown key or the bad value, and the nearest known key.
+    """
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    values: Any = {}
+    if path is not None:
+        try:
+            values = yaml.safe_load(Path(path).read_text()) or {}
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"no config {path}") from error
+        except yaml.YAMLError as error:
+            raise ValueError(f"{path} is not YAML: {error}") from error
+    _check_keys(kind, values, str(path), "")
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(kind, None, fail_untyped=False)
+    for word in overrides:
+        if word.startswith("--"):
+            _check_key(kind, word[2:].split("=")[0].split("."), "command line")
+    try:
+        base = parser.parse_object(values)
+        merged = parser.parse_args(list(overrides), namespace=base)
+        return kind(**vars(parser.instantiate_classes(merged)))
+    except (ArgumentError, TypeError) as error:
+        raise ValueError(f"{path or 'command line'}: {error}") from error
+
+
+def config_dict(config: Any) -> dict[str, Any]:
+    """The config as plain values, the way YAML writes it."""
+    return typing.cast("dict[str, Any]", yaml.safe_load(yaml.safe_dump(_plain(asdict(config)))))
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Lines `key: old -> new` for every value that differs between two plain configs."""
+    lines = []
+    for key in sorted({*old, *new}):
+        a, b = old.get(key, "(absent)"), new.get(key, "(absent)")
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            lines += difference(a, b, f"{prefix}{key}.")
+        elif a != b:
+            lines.append(f"{prefix}{key}: {a} -> {b}")
+    return lines
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value
+
+
+def _check_keys(kind: type, values: Any, where: str, prefix: str) -> None:
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{where}: {prefix.rstrip('.') or 'the file'} is {values!r}; expected keys and values")
+    hints = typing.get_type_hints(kind)
+    for key, value in values.items():
+        _check_key(kind, [str(key)], where)
+        if dataclasses.is_dataclass(hints[key]):
+            _check_keys(hints[key], value, where, f"{prefix}{key}.")  # type: ignore[arg-type]
+
+
+def _check_key(kind: type, path: Sequence[str], where: str) -> None:
+    hints = typing.get_type_hints(kind)
+    known = [f.name for f in dataclasses.fields(kind)]
+    if path[0] not in known:
+        close = difflib.get_close_matches(path[0], known, 1)
+        hint = f", did you mean {close[0]!r}?" if close else f"; {kind.__name__} has {known}"
+        raise ValueError(f"{where}: unknown key {path[0]!r}{hint}")
+    if len(path) > 1 and dataclasses.is_dataclass(hints[path[0]]):
+        _check_key(hints[path[0]], path[1:], where)  # type: ignore[arg-type]

@@ -1,0 +1,91 @@
+"""Task losses as pure functions that return named terms; weights live in the config and the sum happens once.
+
+Source: HDMapNet (Li et al. 2022) and P-MapNet (Jiang et al. 2024) as published; `dice` is added by us.
+Legend: B batch, C classes with background, E embedding channels, Y X grid.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mapkd_core.config import LossConfig
+from mapkd_core.types import Batch, Prediction
+
+
+def semantic_bce(logits: Tensor, onehot: Tensor, pos_weight: float) -> Tensor:
+    """Binary cross entropy over all C channels and pixels, positives weighted alike, background too."""
+    weight = torch.tensor(pos_weight, device=logits.device, dtype=logits.dtype)
+    return functional.binary_cross_entropy_with_logits(logits, onehot.to(logits.dtype), pos_weight=weight)
+
+
+def dice(logits: Tensor, onehot: Tensor) -> Tensor:
+    """1 - soft Dice of the softmax over the map classes, background excluded, sums over the whole batch (ours)."""
+    probability = logits.float().softmax(1)[:, 1:]
+    truth = onehot[:, 1:].to(probability.dtype)
+    both = (probability * truth).sum((0, 2, 3))
+    return (1 - (2 * both + 1) / (probability.sum((0, 2, 3)) + truth.sum((0, 2, 3)) + 1)).mean()
+
+
+def discriminative(
+    embedding: Tensor, instance: Tensor, delta_variance: float = 0.5, delta_distance: float = 3.0
+) -> tuple[Tensor, Tensor]:
+    """Pulls pixels of an instance together (variance) and instances apart (distance); De Brabandere et al. 2017.
+
+    `embedding` B E Y X, `instance` B Y X (0 background). Means over the batch; a picture without lines adds 0.
+    """
+    variances, distances = [], []
+    for features, ids in zip(embedding.float(), instance, strict=True):
+        labels, group = ids[ids > 0].unique(return_inverse=True)
+        count = len(labels)
+        if count == 0:
+            variances.append(features.sum() * 0)
+            distances.append(features.sum() * 0)
+            continue
+        pixels = features[:, ids > 0].T                                                 # P E
+        size = torch.zeros(count, device=pixels.device).index_add_(0, group, torch.ones_like(pixels[:, 0]))
+        mean = pixels.new_zeros(count, pixels.shape[1]).index_add(0, group, pixels) / size[:, None]
+        away = functional.relu((pixels - mean[group]).norm(dim=1) - delta_variance) ** 2
+        variances.append((pixels.new_zeros(count).index_add(0, group, away) / size).mean())
+        if count > 1:
+            gap = (mean[:, None] - mean[None] + torch.eye(count, device=mean.device)[..., None] * 1e3).norm(dim=2)
+            close = functional.relu(delta_distance - gap) ** 2
+            distances.append(close.sum() / (count * (count - 1)) / 2)
+        else:
+            distances.append(features.sum() * 0)
+    return torch.stack(variances).mean(), torch.stack(distances).mean()
+
+
+def direction_bce(logits: Tensor, direction: Tensor) -> Tensor:
+    """Cross entropy of the direction softmax on the pixels of lines only.
+
+    `logits` B 37 Y X; `direction` B 2 Y X bins 1..36 forward and backward, 0 background: the target is half of each.
+    """
+    bins = logits.shape[1]
+    on_line = direction[:, 0] > 0                                                       # B Y X
+    probability = logits.float().softmax(1).permute(0, 2, 3, 1)[on_line]                # P 37
+    forward, backward = direction[:, 0][on_line].long(), direction[:, 1][on_line].long()
+    target = (functional.one_hot(forward, bins) + functional.one_hot(backward, bins)).float() / 2
+    total = functional.binary_cross_entropy(probability.clamp(0, 1), target, reduction="sum")
+    return total / (bins * on_line.sum() + 1e-6)
+
+
+def task_terms(prediction: Prediction, batch: Batch, config: LossConfig) -> dict[str, Tensor]:
+    """All terms whose heads, targets and weights are there, unweighted, by the names of LossConfig."""
+    assert batch.semantic is not None, "a training batch carries labels"
+    terms = {"semantic": semantic_bce(prediction.semantic, batch.semantic, config.pos_weight)}
+    if config.dice:
+        terms["dice"] = dice(prediction.semantic, batch.semantic)
+    if prediction.embedding is not None and batch.instance is not None and (config.variance or config.distance):
+        terms["variance"], terms["distance"] = discriminative(prediction.embedding, batch.instance)
+    if prediction.direction is not None and batch.direction is not None and config.direction:
+        terms["direction"] = direction_bce(prediction.direction, batch.direction)
+    return terms
+
+
+def weigh(terms: Mapping[str, Tensor], weights: LossConfig | Mapping[str, float]) -> Tensor:
+    """The weighted sum of named terms."""
+    table = weights if isinstance(weights, Mapping) else vars(weights)
+    return torch.stack([table[name] * term for name, term in terms.items()]).sum()
