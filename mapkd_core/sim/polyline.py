@@ -1,0 +1,106 @@
+"""Arc-length arithmetic on polylines and the smooth curves that roads and paths are made of. Metres, radians."""
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Line = NDArray[np.float64]
+"""(N, 2) vertices."""
+
+
+def arc_lengths(points_m: ArrayLike) -> NDArray[np.float64]:
+    """Distance of every vertex (N,) from the first one along the line."""
+    steps = np.linalg.norm(np.diff(np.asarray(points_m, np.float64), axis=0), axis=1)
+    return np.concatenate([[0.0], np.cumsum(steps)])
+
+
+def length_m(points_m: ArrayLike) -> float:
+    """Length of a polyline."""
+    return float(arc_lengths(points_m)[-1])
+
+
+def at_arc(points_m: ArrayLike, s_m: ArrayLike) -> Line:
+    """Points (..., 2) at distances `s_m` along the line; straight on beyond either end."""
+    points = np.asarray(points_m, np.float64)
+    arcs, s = arc_lengths(points), np.asarray(s_m, np.float64)
+    inside = np.stack([np.interp(s, arcs, points[:, k]) for k in (0, 1)], -1)
+    head = (points[1] - points[0]) / max(arcs[1] - arcs[0], 1e-9)
+    tail = (points[-1] - points[-2]) / max(arcs[-1] - arcs[-2], 1e-9)
+    return inside + np.minimum(s, 0)[..., None] * head + np.maximum(s - arcs[-1], 0)[..., None] * tail
+
+
+def resampled(points_m: ArrayLike, step_m: float = 1.0) -> Line:
+    """The line with vertices evenly spaced by about `step_m`, both ends kept."""
+    length = length_m(points_m)
+    return at_arc(points_m, np.linspace(0.0, length, max(2, round(length / step_m) + 1)))
+
+
+def part(points_m: ArrayLike, start_m: float, end_m: float, step_m: float = 1.0) -> Line:
+    """The stretch between two distances along the line, evenly resampled."""
+    count = max(2, round((end_m - start_m) / step_m) + 1)
+    return at_arc(points_m, np.linspace(start_m, end_m, count))
+
+
+def headings(points_m: ArrayLike) -> NDArray[np.float64]:
+    """Unwrapped direction (N,) at every vertex."""
+    slope = np.gradient(np.asarray(points_m, np.float64), axis=0)
+    return np.unwrap(np.arctan2(slope[:, 1], slope[:, 0]))
+
+
+def left_normals(points_m: ArrayLike) -> Line:
+    """Unit vectors (N, 2) to the left of the driving direction."""
+    slope = np.gradient(np.asarray(points_m, np.float64), axis=0)
+    slope /= np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-9)
+    return np.stack([-slope[:, 1], slope[:, 0]], 1)
+
+
+def shifted(points_m: ArrayLike, left_m: ArrayLike) -> Line:
+    """Every vertex moved to the left by `left_m`, a number or one per vertex (negative is right)."""
+    points = np.asarray(points_m, np.float64)
+    return points + left_normals(points) * np.broadcast_to(np.asarray(left_m, np.float64), len(points))[:, None]
+
+
+def smooth_step(x: ArrayLike) -> NDArray[np.float64]:
+    """0 for x <= 0, 1 for x >= 1, and between them a curve with level ends."""
+    clipped = np.clip(np.asarray(x, np.float64), 0, 1)
+    return clipped * clipped * (3 - 2 * clipped)
+
+
+def hermite(start: ArrayLike, start_heading: float, end: ArrayLike, end_heading: float, step_m: float = 1.0) -> Line:
+    """A smooth curve that leaves `start` and reaches `end` with the given headings (cubic Hermite)."""
+    p, q = np.asarray(start, np.float64), np.asarray(end, np.float64)
+    pull = np.linalg.norm(q - p)
+    # A circle's quarter is met best with a pull of about 1.1 chords; a straight line needs one.
+    turn = abs((end_heading - start_heading + np.pi) % (2 * np.pi) - np.pi)
+    pull *= 1.0 + 0.17 * min(turn / (np.pi / 2), 2.0) ** 2
+    a = pull * np.array([np.cos(start_heading), np.sin(start_heading)])
+    b = pull * np.array([np.cos(end_heading), np.sin(end_heading)])
+    t = np.linspace(0, 1, 65)[:, None]
+    curve = (
+        (2 * t**3 - 3 * t**2 + 1) * p + (t**3 - 2 * t**2 + t) * a + (-2 * t**3 + 3 * t**2) * q + (t**3 - t**2) * b
+    )
+    return resampled(curve, step_m)
+
+
+def smoothed(points_m: ArrayLike, window_m: float, step_m: float = 1.0, passes: int = 2) -> Line:
+    """The line with corners rounded by a moving average over `window_m`; the ends stay where they are."""
+    points = resampled(points_m, step_m)
+    half = max(1, round(window_m / step_m / 2))
+    kernel = np.ones(2 * half + 1) / (2 * half + 1)
+    for _ in range(passes):
+        # Point reflection about the ends keeps both them and their direction.
+        front, back = 2 * points[0] - points[half:0:-1], 2 * points[-1] - points[-2 : -half - 2 : -1]
+        if len(points) <= half + 1:
+            return points
+        padded = np.concatenate([front, points, back])
+        points = np.stack([np.convolve(padded[:, k], kernel, "valid") for k in (0, 1)], 1)
+    return resampled(points, step_m)
+
+
+def tightest_radius_m(points_m: ArrayLike) -> float:
+    """Smallest radius of curvature along the line (infinite for a straight one)."""
+    points = resampled(points_m, 2.0)
+    if len(points) < 4:
+        return float("inf")
+    bend = np.abs(np.gradient(headings(points))) / np.maximum(np.gradient(arc_lengths(points)), 1e-9)
+    return float(1.0 / max(bend.max(), 1e-9))
