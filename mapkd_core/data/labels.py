@@ -1,0 +1,177 @@
+"""Map labels: the vector elements around the vehicle, as HDMapNet (arXiv 2107.06307, `data/vector_map.py`) defines them.
+
+Dividers are the road and lane divider lines. Boundaries are the outlines of the union of road segments and
+lanes, holes included, inside the grid shrunk by 0.2 m; the road lies on their right. A crossing is either its
+two longest edges (HDMapNet) or its outline (MapTR, arXiv 2208.14437, and this project's own output).
+
+All are exact geometry in the flattened `base_link` of a pose: position and heading of the vehicle, ground level.
+"""
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry import Polygon
+
+from mapkd_core.data.polylines import Piece, Points, PolylineIndex, Range, clip_polylines
+from mapkd_core.geometry import flattened
+from mapkd_core.grid import BevGrid
+from mapkd_core.types import CLASSES, MapElement
+from mapkd_core.vector_map import VectorMap
+
+Crossings = Literal["edges", "polygon"]
+
+BOUNDARY_MARGIN_M = 0.2
+"""Boundaries end this far inside the grid, so that the grid's own edge never becomes one (HDMapNet)."""
+
+
+@dataclass(frozen=True, eq=False)
+class LocalMap:
+    """What a road map holds around one pose, in its flattened `base_link`: small, and enough for every label."""
+
+    dividers: tuple[Points, ...]
+    """(N, 2) each, clipped to the range asked for."""
+    crossings: tuple[Points, ...]
+    """(N, 2) closed outlines, whole (not clipped), of the crossings that touch the range."""
+    boundaries: tuple[Points, ...]
+    """(N, 2) each, clipped; closed where first and last vertex are equal."""
+    known: tuple[str, ...] = CLASSES
+    """Classes the map really knows here; of the others, nothing was drawn, which does not mean there is none."""
+
+
+def grid_range(grid: BevGrid) -> Range:
+    """The grid's rectangle."""
+    return Range(grid.x_range_m, grid.y_range_m)
+
+
+def map_elements(
+    vector_map: VectorMap, map_from_base: NDArray[np.floating], grid: BevGrid, crossings: Crossings = "edges"
+) -> list[MapElement]:
+    """The map elements on a grid around a pose, ordered by class as in CLASSES."""
+    return elements_of(local_map(vector_map, map_from_base, grid_range(grid)), grid, crossings)
+
+
+def local_map(vector_map: VectorMap, map_from_base: NDArray[np.floating], window: Range) -> LocalMap:
+    """Cuts out of a road map what lies within a range of a pose."""
+    index = _index_of(vector_map)
+    pose = flattened(map_from_base)
+    corners = window.corners() @ pose[:2, :2].T + pose[:2, 3]
+    patch = Polygon(corners)
+    outlines = [index.crossings[i] for i in np.sort(index.crossing_tree.query(patch, predicate="intersects"))]
+    return LocalMap(
+        dividers=_points(index.dividers.clipped(window, pose)),
+        crossings=tuple((outline - pose[:2, 3]) @ pose[:2, :2] for outline in outlines),
+        boundaries=_points(index.boundaries.clipped(window, pose)),
+        known=_known_classes(vector_map, patch),
+    )
+
+
+def elements_of(local: LocalMap, grid: BevGrid, crossings: Crossings = "edges") -> list[MapElement]:
+    """The elements of a local map on a grid, which must not be larger than the range the map was cut to."""
+    if crossings not in ("edges", "polygon"):
+        raise ValueError(f"crossings is {crossings!r}; expected 'edges' (HDMapNet) or 'polygon' (outlines)")
+    window = grid_range(grid)
+    elements = [_element("divider", piece.points_m) for piece in clip_polylines(local.dividers, window)]
+    if crossings == "edges":
+        edges = [edge for outline in local.crossings for edge in two_longest_edges(outline)]
+        elements += [_element("ped_crossing", piece.points_m) for piece in clip_polylines(edges, window)]
+    else:
+        elements += [_element("ped_crossing", ring) for ring in _crossing_outlines(local.crossings, window)]
+    boundaries = clip_polylines(local.boundaries, window.shrunk(BOUNDARY_MARGIN_M))
+    return elements + [_element("boundary", piece.points_m) for piece in boundaries]
+
+
+def two_longest_edges(outline: NDArray[np.floating]) -> list[Points]:
+    """The two longest edges (2, 2) of a closed outline (N, 2), the longest last (HDMapNet's crossing)."""
+    lengths = np.linalg.norm(np.diff(outline, axis=0), axis=1)
+    return [np.asarray(outline[i : i + 2], np.float64) for i in np.argsort(lengths)[-2:]]
+
+
+def resample_1m(elements: Iterable[MapElement], step_m: float = 1.0) -> list[MapElement]:
+    """HDMapNet's vertices: one every `step_m` from a line's start; what remains (< 1 m, with the end) is lost.
+
+    Lines no longer than one step vanish, as in HDMapNet. Use it where a number must compare with the papers';
+    exact geometry is better for everything else.
+    """
+    resampled = []
+    for element in elements:
+        points = np.asarray(element.points_m, np.float64)
+        along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+        at = np.arange(0, along[-1], step_m)
+        if len(at) >= 2:
+            samples = np.stack([np.interp(at, along, column) for column in points.T], axis=1)
+            resampled.append(replace(element, points_m=samples.astype(np.float32), closed=False))
+    return resampled
+
+
+class _MapIndex:
+    """The searchable form of one road map's label geometry."""
+
+    def __init__(self, vector_map: VectorMap):
+        self.dividers = PolylineIndex([line.points_m for line in vector_map.dividers])
+        self.crossings = [np.asarray(polygon.exterior.coords)[:, :2] for polygon in vector_map.crossings]
+        # Every ring is an element of its own; a crossing whose outline crosses itself still has its two edges.
+        self.crossing_tree = shapely.STRtree([shapely.make_valid(polygon) for polygon in vector_map.crossings])
+        self.boundaries = PolylineIndex(list(_boundary_rings(vector_map)))
+
+
+_INDICES: weakref.WeakKeyDictionary[VectorMap, _MapIndex] = weakref.WeakKeyDictionary()
+
+
+def _index_of(vector_map: VectorMap) -> _MapIndex:
+    """Built at the first label of a map (a city: under a second) and kept as long as the map lives."""
+    if vector_map not in _INDICES:
+        _INDICES[vector_map] = _MapIndex(vector_map)
+    return _INDICES[vector_map]
+
+
+def _boundary_rings(vector_map: VectorMap) -> Iterable[Points]:
+    for part in shapely.get_parts(vector_map.road_area):
+        if isinstance(part, Polygon):
+            yield _turned(part.exterior.coords, clockwise=True)
+            yield from (_turned(hole.coords, clockwise=False) for hole in part.interiors)
+
+
+def _turned(ring: Iterable[Sequence[float]], clockwise: bool) -> Points:
+    points = np.asarray(ring, np.float64)[:, :2]
+    x, y = points.T
+    is_clockwise = np.sum((x[1:] - x[:-1]) * (y[1:] + y[:-1])) > 0
+    return points if is_clockwise == clockwise else points[::-1]
+
+
+def _crossing_outlines(crossings: Sequence[Points], window: Range) -> list[Points]:
+    """Closed clockwise outlines of the crossings' union on the grid: one per connected area, as MapTR."""
+    patch = shapely.box(window.x_m[0], window.y_m[0], window.x_m[1], window.y_m[1])
+    area = shapely.union_all([shapely.make_valid(Polygon(outline)) for outline in crossings]).intersection(patch)
+    parts = [part for part in shapely.get_parts(area) if isinstance(part, Polygon)]
+    rings = [_turned(part.exterior.coords, clockwise=True) for part in parts]
+    return rings + [_turned(hole.coords, clockwise=False) for part in parts for hole in part.interiors]
+
+
+def _known_classes(vector_map: VectorMap, patch: Polygon) -> tuple[str, ...]:
+    coverage = vector_map.extras.get("coverage")
+    known = []
+    for label in CLASSES:
+        if label == "ped_crossing" and not vector_map.crossings_known:
+            continue
+        if isinstance(coverage, dict):
+            squares = coverage["ped_crossing" if label == "ped_crossing" else "all"]
+            area = shapely.union_all([shapely.box(x - h, y - h, x + h, y + h) for x, y, h in squares])
+            if not area.covers(patch):
+                continue
+        known.append(label)
+    return tuple(known)
+
+
+def _points(pieces: Iterable[Piece]) -> tuple[Points, ...]:
+    return tuple(piece.points_m for piece in pieces)
+
+
+def _element(label: str, points: Points) -> MapElement:
+    closed = len(points) > 3 and bool(np.all(points[0] == points[-1]))
+    return MapElement(label, points.astype(np.float32), closed=closed)

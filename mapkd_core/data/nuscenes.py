@@ -1,0 +1,233 @@
+"""nuScenes, or anything in its folder format, as `Frame`s: pictures, calibration, poses, LiDAR and the road map."""
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mapkd_core.data.images import JpegFile
+from mapkd_core.data.lidar import LidarSweep, gather_sweeps
+from mapkd_core.data.nuscenes_map import covers, load_vector_map
+from mapkd_core.data.splits import scenes_of_split
+from mapkd_core.geometry import Matrix, inverse, transform
+from mapkd_core.types import CAMERAS, CameraView, Frame
+from mapkd_core.vector_map import VectorMap
+
+if TYPE_CHECKING:
+    from nuscenes import NuScenes
+
+TABLES = (
+    "attribute calibrated_sensor category ego_pose instance log map sample sample_annotation sample_data scene "
+    "sensor visibility"
+).split()
+
+
+class NuScenesSource:
+    """The keyframes of a nuScenes folder as `Frame`s, ordered by scene name and time.
+
+    Pictures, LiDAR points and the road map are read when asked for. The devkit's tables are read once and let
+    go; what stays is small, can be pickled, and is shared by worker processes that fork.
+
+    `split` names scenes (see `splits.scenes_of_split`); scenes of the split that this folder does not hold are
+    passed over. `scenes` names them one by one instead, all of which must exist. With neither, all scenes.
+    `lidar_sweeps` is how many sweeps up to the keyframe a `Frame.lidar()` gathers (P-MapNet: 3; 0 for none).
+
+    Raises FileNotFoundError for a missing folder, table or picture, ValueError for an unknown scene or split
+    and for tables that do not fit together; each names what there is instead.
+    """
+
+    def __init__(
+        self,
+        dataroot: str | Path,
+        version: str = "v1.0-mini",
+        split: str | None = None,
+        scenes: Sequence[str] | None = None,
+        lidar_sweeps: int = 3,
+    ):
+        self.dataroot, self.version = Path(dataroot).expanduser(), version
+        if lidar_sweeps < 0:
+            raise ValueError(f"lidar_sweeps is {lidar_sweeps}; expected 0 (no LiDAR) or more")
+        _check_folder(self.dataroot, version)
+        from nuscenes import NuScenes
+
+        reader = _KeyframeReader(NuScenes(version, str(self.dataroot), verbose=False), self.dataroot, lidar_sweeps)
+        wanted = self._wanted([scene["name"] for scene in reader.nusc.scene], split, scenes)
+        self.frames: list[Frame] = []
+        for scene in sorted(reader.nusc.scene, key=lambda record: record["name"]):
+            if scene["name"] in wanted:
+                self.frames += reader.frames_of(scene)
+        if self.frames:
+            _check_pictures(self.frames[0])
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, index: int) -> Frame:
+        return self.frames[index]
+
+    def __iter__(self) -> Iterator[Frame]:
+        return iter(self.frames)
+
+    @property
+    def scenes(self) -> list[str]:
+        """Names of the scenes in this source, in order."""
+        return list(dict.fromkeys(frame.scene for frame in self.frames))
+
+    def only(self, split: str | None = None, scenes: Sequence[str] | None = None) -> NuScenesSource:
+        """A source with some of this one's scenes, without reading the tables again."""
+        wanted = self._wanted(self.scenes, split, scenes)
+        part = object.__new__(NuScenesSource)
+        part.dataroot, part.version = self.dataroot, self.version
+        part.frames = [frame for frame in self.frames if frame.scene in wanted]
+        return part
+
+    def _wanted(self, present: list[str], split: str | None, scenes: Sequence[str] | None) -> set[str]:
+        where = f"{self.dataroot / self.version} has {len(present)} scenes: {_shortened(sorted(present))}"
+        if scenes is not None:
+            if split is not None:
+                raise ValueError(f"both split {split!r} and scenes {list(scenes)} are given; give one of them")
+            unknown = [name for name in scenes if name not in present]
+            if unknown:
+                raise ValueError(f"unknown scene {', '.join(unknown)}; {where}")
+            return set(scenes)
+        if split is None:
+            return set(present)
+        wanted = set(scenes_of_split(split, self.dataroot / self.version)) & set(present)
+        if not wanted:
+            raise ValueError(f"no scene of split {split!r} is here; {where}")
+        return wanted
+
+
+class _KeyframeReader:
+    """Turns the devkit's records into frames."""
+
+    def __init__(self, nusc: NuScenes, dataroot: Path, lidar_sweeps: int):
+        self.nusc, self.dataroot, self.lidar_sweeps = nusc, dataroot, lidar_sweeps
+        self.mountings: dict[str, tuple[Matrix, Matrix | None]] = {}
+        self.pose_at_us: dict[int, str] | None = None
+
+    def frames_of(self, scene: dict[str, Any]) -> list[Frame]:
+        location = self.nusc.get("log", scene["log_token"])["location"]
+        conditions = (location, *conditions_of(scene["description"]))
+        frames, token = [], scene["first_sample_token"]
+        while token:
+            sample = self.nusc.get("sample", token)
+            frames.append(self.frame(sample, scene["name"], location, conditions))
+            token = sample["next"]
+        return frames
+
+    def frame(self, sample: dict[str, Any], scene: str, location: str, conditions: tuple[str, ...]) -> Frame:
+        missing = [name for name in CAMERAS if name not in sample["data"]]
+        if missing:
+            raise ValueError(
+                f"keyframe {sample['token']} of {scene} has no picture of {', '.join(missing)}; "
+                f"its sensors are {', '.join(sorted(sample['data'])) or 'none'}"
+            )
+        map_from_base = self.pose_of_sample(sample, scene)
+        sweeps = self.sweeps(sample, map_from_base) if self.lidar_sweeps else []
+        return Frame(
+            token=sample["token"],
+            scene=scene,
+            stamp_ns=sample["timestamp"] * 1000,
+            views=tuple(self.view(name, sample["data"][name]) for name in CAMERAS),
+            map_from_base=map_from_base,
+            vector_map=self.vector_map(location, map_from_base),
+            lidar=partial(gather_sweeps, tuple(sweeps)) if sweeps else None,
+            conditions=conditions,
+        )
+
+    def view(self, name: str, token: str) -> CameraView:
+        record = self.nusc.get("sample_data", token)
+        base_from_camera, intrinsics = self.mounting(record["calibrated_sensor_token"])
+        if intrinsics is None:
+            raise ValueError(f"calibrated_sensor {record['calibrated_sensor_token']} of {name} has no camera_intrinsic")
+        return CameraView(
+            name=name,
+            stamp_ns=record["timestamp"] * 1000,
+            size=(record["width"], record["height"]),
+            intrinsics=intrinsics,
+            base_from_camera=base_from_camera,
+            image=JpegFile(self.dataroot / record["filename"]),
+            map_from_base=self.pose(record["ego_pose_token"]),
+        )
+
+    def mounting(self, token: str) -> tuple[Matrix, Matrix | None]:
+        """`base_from_sensor` and, for a camera, its intrinsics; one object per calibration, however many frames."""
+        if token not in self.mountings:
+            record = self.nusc.get("calibrated_sensor", token)
+            intrinsics = np.array(record["camera_intrinsic"], np.float64) if record["camera_intrinsic"] else None
+            self.mountings[token] = transform(record["translation"], record["rotation"]), intrinsics
+        return self.mountings[token]
+
+    def pose(self, token: str) -> Matrix:
+        record = self.nusc.get("ego_pose", token)
+        return transform(record["translation"], record["rotation"])
+
+    def pose_of_sample(self, sample: dict[str, Any], scene: str) -> Matrix:
+        """The ego pose at the sample's stamp: LIDAR_TOP's, or where that is absent the record with that stamp."""
+        if "LIDAR_TOP" in sample["data"]:
+            return self.pose(self.nusc.get("sample_data", sample["data"]["LIDAR_TOP"])["ego_pose_token"])
+        if self.pose_at_us is None:
+            self.pose_at_us = {record["timestamp"]: record["token"] for record in self.nusc.ego_pose}
+        token = self.pose_at_us.get(sample["timestamp"])
+        if token is None:
+            raise ValueError(
+                f"keyframe {sample['token']} of {scene} has neither LIDAR_TOP nor an ego_pose record at its "
+                f"timestamp {sample['timestamp']}; without the pose its map labels are unknown"
+            )
+        return self.pose(token)
+
+    def vector_map(self, location: str, map_from_base: Matrix) -> Callable[[], VectorMap] | None:
+        x_m, y_m = map_from_base[:2, 3]
+        return partial(load_vector_map, self.dataroot, location) if covers(self.dataroot, location, x_m, y_m) else None
+
+    def sweeps(self, sample: dict[str, Any], map_from_base: Matrix) -> list[LidarSweep]:
+        """The keyframe's sweep and those before it, newest first; fewer at the start of a scene."""
+        sweeps: list[LidarSweep] = []
+        token = sample["data"].get("LIDAR_TOP", "")
+        while token and len(sweeps) < self.lidar_sweeps:
+            record = self.nusc.get("sample_data", token)
+            base_from_lidar, _ = self.mounting(record["calibrated_sensor_token"])
+            base_from_base_then = inverse(map_from_base) @ self.pose(record["ego_pose_token"])
+            age_s = (sample["timestamp"] - record["timestamp"]) * 1e-6
+            sweeps.append(LidarSweep(self.dataroot / record["filename"], base_from_base_then @ base_from_lidar, age_s))
+            token = record["prev"]
+        return sweeps
+
+
+def conditions_of(description: str) -> tuple[str, ...]:
+    """`night` or `day`, and `rain` where it rains, read from a scene's description, which names both if so."""
+    words = set(re.findall(r"[a-z]+", description.lower()))
+    after_rain = "after rain" in description.lower()
+    return ("night" if "night" in words else "day", *(("rain",) if "rain" in words and not after_rain else ()))
+
+
+def _check_folder(dataroot: Path, version: str) -> None:
+    if not dataroot.is_dir():
+        raise FileNotFoundError(f"there is no nuScenes folder {dataroot}; give the folder that holds {version}/")
+    folder = dataroot / version
+    if not folder.is_dir():
+        versions = sorted(path.parent.name for path in dataroot.glob("*/scene.json"))
+        found = f"versions here: {', '.join(versions)}" if versions else "no folder in it holds a scene.json"
+        raise FileNotFoundError(f"{dataroot} has no {version}/; {found}")
+    missing = [name for name in TABLES if not (folder / f"{name}.json").is_file()]
+    if missing:
+        raise FileNotFoundError(f"{folder} lacks the tables {', '.join(f'{name}.json' for name in missing)}")
+
+
+def _check_pictures(frame: Frame) -> None:
+    """Fails at once, rather than in a worker, when the tables are here but the pictures are not."""
+    for view in frame.views:
+        assert isinstance(view.image, JpegFile)
+        if not view.image.path.is_file():
+            raise FileNotFoundError(
+                f"the first keyframe's picture {view.image.path} is missing; unpack the dataset's camera blobs there"
+            )
+
+
+def _shortened(names: list[str], count: int = 12) -> str:
+    return ", ".join(names[:count]) + (f", ... {names[-1]}" if len(names) > count else "")
