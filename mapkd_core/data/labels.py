@@ -1,4 +1,4 @@
-"""Map labels: the vector elements around the vehicle, as HDMapNet (arXiv 2107.06307, `data/vector_map.py`) defines them.
+"""Map labels: the vector elements around the vehicle, as HDMapNet defines them (arXiv 2107.06307, `vector_map.py`).
 
 Dividers are the road and lane divider lines. Boundaries are the outlines of the union of road segments and
 lanes, holes included, inside the grid shrunk by 0.2 m; the road lies on their right. A crossing is either its
@@ -17,8 +17,9 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from shapely.geometry import Polygon
+from shapely.geometry.base import BaseGeometry
 
-from mapkd_core.data.polylines import Piece, Points, PolylineIndex, Range, clip_polylines
+from mapkd_core.data.polylines import Points, PolylineIndex, Range, clip_polylines, is_ring
 from mapkd_core.geometry import flattened
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, MapElement
@@ -60,14 +61,15 @@ def local_map(vector_map: VectorMap, map_from_base: NDArray[np.floating], window
     """Cuts out of a road map what lies within a range of a pose."""
     index = _index_of(vector_map)
     pose = flattened(map_from_base)
-    corners = window.corners() @ pose[:2, :2].T + pose[:2, 3]
-    patch = Polygon(corners)
-    outlines = [index.crossings[i] for i in np.sort(index.crossing_tree.query(patch, predicate="intersects"))]
+    rotation, origin = pose[:2, :2], pose[:2, 3]
+    patch = Polygon(window.corners() @ rotation.T + origin)
+    touching = np.sort(index.crossing_tree.query(patch, predicate="intersects"))
+    pieces = index.lines.clipped(window, pose)
     return LocalMap(
-        dividers=_points(index.dividers.clipped(window, pose)),
-        crossings=tuple((outline - pose[:2, 3]) @ pose[:2, :2] for outline in outlines),
-        boundaries=_points(index.boundaries.clipped(window, pose)),
-        known=_known_classes(vector_map, patch),
+        dividers=tuple(piece.points_m for piece in pieces if piece.line < index.first_boundary),
+        crossings=tuple((index.crossings[i] - origin) @ rotation for i in touching),
+        boundaries=tuple(piece.points_m for piece in pieces if piece.line >= index.first_boundary),
+        known=tuple(label for label in CLASSES if label not in index.unknown and index.complete(label, patch)),
     )
 
 
@@ -113,11 +115,24 @@ class _MapIndex:
     """The searchable form of one road map's label geometry."""
 
     def __init__(self, vector_map: VectorMap):
-        self.dividers = PolylineIndex([line.points_m for line in vector_map.dividers])
+        dividers = [line.points_m for line in vector_map.dividers]
+        self.first_boundary = len(dividers)
+        self.lines = PolylineIndex([*dividers, *_boundary_rings(vector_map)])
         self.crossings = [np.asarray(polygon.exterior.coords)[:, :2] for polygon in vector_map.crossings]
-        # Every ring is an element of its own; a crossing whose outline crosses itself still has its two edges.
         self.crossing_tree = shapely.STRtree([shapely.make_valid(polygon) for polygon in vector_map.crossings])
-        self.boundaries = PolylineIndex(list(_boundary_rings(vector_map)))
+        self.unknown = () if vector_map.crossings_known else ("ped_crossing",)
+        self.complete_in: dict[str, BaseGeometry] = {}
+        squares = vector_map.extras.get("coverage")
+        if isinstance(squares, dict):
+            for key, members in squares.items():
+                area = shapely.union_all([shapely.box(x - h, y - h, x + h, y + h) for x, y, h in members])
+                shapely.prepare(area)
+                self.complete_in[key] = area
+
+    def complete(self, label: str, patch: Polygon) -> bool:
+        """Whether a partial map is whole there."""
+        area = self.complete_in.get("ped_crossing" if label == "ped_crossing" else "all")
+        return area is None or bool(area.covers(patch))
 
 
 _INDICES: weakref.WeakKeyDictionary[VectorMap, _MapIndex] = weakref.WeakKeyDictionary()
@@ -153,25 +168,5 @@ def _crossing_outlines(crossings: Sequence[Points], window: Range) -> list[Point
     return rings + [_turned(hole.coords, clockwise=False) for part in parts for hole in part.interiors]
 
 
-def _known_classes(vector_map: VectorMap, patch: Polygon) -> tuple[str, ...]:
-    coverage = vector_map.extras.get("coverage")
-    known = []
-    for label in CLASSES:
-        if label == "ped_crossing" and not vector_map.crossings_known:
-            continue
-        if isinstance(coverage, dict):
-            squares = coverage["ped_crossing" if label == "ped_crossing" else "all"]
-            area = shapely.union_all([shapely.box(x - h, y - h, x + h, y + h) for x, y, h in squares])
-            if not area.covers(patch):
-                continue
-        known.append(label)
-    return tuple(known)
-
-
-def _points(pieces: Iterable[Piece]) -> tuple[Points, ...]:
-    return tuple(piece.points_m for piece in pieces)
-
-
 def _element(label: str, points: Points) -> MapElement:
-    closed = len(points) > 3 and bool(np.all(points[0] == points[-1]))
-    return MapElement(label, points.astype(np.float32), closed=closed)
+    return MapElement(label, points.astype(np.float32), closed=is_ring(points))

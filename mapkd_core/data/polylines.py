@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import shapely
@@ -30,6 +31,10 @@ class Range:
         (x0, x1), (y0, y1) = self.x_m, self.y_m
         return Range((x0 + margin_m, x1 - margin_m), (y0 + margin_m, y1 - margin_m))
 
+    def limits(self) -> tuple[Points, Points]:
+        """Lowest and highest (x, y)."""
+        return np.array([self.x_m[0], self.y_m[0]]), np.array([self.x_m[1], self.y_m[1]])
+
     def corners(self) -> Points:
         """(4, 2) counter-clockwise from (x_min, y_min)."""
         (x0, x1), (y0, y1) = self.x_m, self.y_m
@@ -48,7 +53,7 @@ class Piece:
     @property
     def closed(self) -> bool:
         """Whether it is a ring that lies inside wholly."""
-        return len(self.points_m) > 3 and bool(np.all(self.points_m[0] == self.points_m[-1]))
+        return is_ring(self.points_m)
 
 
 class PolylineIndex:
@@ -64,7 +69,7 @@ class PolylineIndex:
         first = np.flatnonzero(inside)
         self.starts, self.ends = points[first], points[first + 1]  # S 2
         self.line = line_of_point[first]  # S
-        self.rings = np.array([len(line) > 3 and bool(np.all(line[0] == line[-1])) for line in cleaned], bool)
+        self.rings = np.array([is_ring(line) for line in cleaned], bool)
         # A chunk never runs over the end of a line, so that its box stays small.
         new_line = np.diff(self.line, prepend=-1) != 0
         at_line_start = np.maximum.accumulate(np.where(new_line, np.arange(len(first)), 0)) if len(first) else first
@@ -92,8 +97,22 @@ class PolylineIndex:
 
 
 def clip_polylines(lines: Sequence[NDArray[np.floating]], window: Range) -> list[Piece]:
-    """The parts of a few lines inside a rectangle of their own frame."""
-    return PolylineIndex(lines).clipped(window)
+    """The parts of a few lines (N >= 2, 2) inside a rectangle of their own frame."""
+    if not lines:
+        return []
+    points = np.concatenate(lines).astype(np.float64, copy=False)
+    low, high = window.limits()
+    if np.all(points >= low) and np.all(points <= high):
+        return [Piece(number, np.asarray(line, np.float64)) for number, line in enumerate(lines)]
+    line_of_point = np.repeat(np.arange(len(lines)), [len(line) for line in lines])
+    first = np.flatnonzero(line_of_point[1:] == line_of_point[:-1])
+    rings = np.array([is_ring(line) for line in lines])
+    return _clip(first, points[first], points[first + 1], line_of_point[first], rings, window)
+
+
+def is_ring(points: NDArray[np.floating]) -> bool:
+    """Whether a line's last vertex equals its first."""
+    return len(points) > 3 and bool(points[0, 0] == points[-1, 0] and points[0, 1] == points[-1, 1])
 
 
 def without_repeats(points: Points) -> Points:
@@ -118,7 +137,7 @@ def _clip(
 
     `segments` are their numbers in their index: neighbours in one line have neighbouring numbers.
     """
-    low, high = np.array([window.x_m[0], window.y_m[0]]), np.array([window.x_m[1], window.y_m[1]])
+    low, high = window.limits()
     delta = ends - starts
     with np.errstate(divide="ignore", invalid="ignore"):
         to_low, to_high = (low - starts) / delta, (high - starts) / delta  # S 2
@@ -137,10 +156,7 @@ def _clip(
     first, last = np.clip(first, low, high), np.clip(last, low, high)
     chained = (np.diff(segments[kept]) == 1) & (line[1:] == line[:-1]) & (t1[:-1] == 1) & (t0[1:] == 0)
     cuts = np.concatenate([[0], np.flatnonzero(~chained) + 1, [len(kept)]])
-    parts = [
-        (int(line[a]), np.concatenate([first[a : a + 1], last[a:b]]))
-        for a, b in zip(cuts[:-1], cuts[1:], strict=True)
-    ]
+    parts = [(int(line[a]), np.concatenate([first[a : a + 1], last[a:b]])) for a, b in pairwise(cuts)]
     return [Piece(number, points) for number, points in _joined_over_seams(parts, rings) if len(points) >= 2]
 
 

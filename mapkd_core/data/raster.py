@@ -37,43 +37,33 @@ class LabelRasters:
 
 
 def rasterize(
-    elements: Sequence[MapElement], grid: BevGrid, with_direction: bool = True, thickness: int = THICKNESS
+    elements: Sequence[MapElement], grid: BevGrid, with_direction: bool = True
 ) -> LabelRasters:
     """Draws elements, class by class in the order of CLASSES and within a class in the order given.
 
     A line that leaves the grid is drawn in its parts, all with one id. A part inside one cell draws nothing.
     """
-    instance = np.zeros((len(CLASSES), *grid.shape), np.int16)  # C Y X
-    direction = np.zeros((2, len(CLASSES), *grid.shape), np.uint8) if with_direction else None  # 2 C Y X
-    number = 0
-    for c, label in enumerate(CLASSES):
-        near = np.zeros(grid.shape, np.uint8)
-        for element in elements:
-            if element.label != label:
-                continue
-            lines = _cell_lines(element, grid)
-            if not lines:
-                continue
-            number += 1
-            cv2.polylines(instance[c], lines, False, number, thickness)  # type: ignore[call-overload]
-            if c:
-                cv2.polylines(near, lines, False, 1, thickness + OVERLAP_THICKNESS - THICKNESS)  # type: ignore
+    lines = _cell_lines(elements, grid)
+    # One canvas serves all classes: a class first wipes the earlier ones along its lines, then draws itself. Bytes
+    # are drawn twice as fast as wider cells, and more than 255 lines on one grid are rare.
+    wide = lines[-1].number > 255 if lines else False
+    ids: NDArray[np.integer] = np.zeros(grid.shape, np.int16 if wide else np.uint8)  # Y X
+    direction = np.zeros((2, *grid.shape), np.uint8) if with_direction else None  # 2 Y X
+    class_of_id = np.zeros(lines[-1].number + 1 if lines else 1, np.uint8)
+    for c in range(len(CLASSES)):
+        mine = [line for line in lines if line.channel == c]
+        if c and mine:
+            for canvas in (ids, *(direction if direction is not None else ())):
+                cv2.polylines(canvas, [line.cells for line in mine], False, (0,), OVERLAP_THICKNESS)
+        for line in mine:
+            class_of_id[line.number] = c + 1
+            cv2.polylines(ids, [line.cells], False, (line.number,), THICKNESS)
             if direction is not None:
-                for line in lines:
-                    _draw_direction(direction[0, c], line, thickness)
-                    _draw_direction(direction[1, c], line[::-1], thickness)
-        if c:
-            wiped = near.astype(bool)
-            instance[:c, wiped] = 0
-            if direction is not None:
-                direction[:, :c, wiped] = 0
-    semantic = np.empty((len(CLASSES) + 1, *grid.shape), np.uint8)
-    np.not_equal(instance, 0, out=semantic[1:].view(bool))
-    # No two classes are left in one cell: the wiped band is wider than the line that wipes.
-    ids = instance[0] | instance[1] | instance[2]
-    np.equal(ids, 0, out=semantic[0].view(bool))
-    bins = None if direction is None else np.bitwise_or.reduce(direction, axis=1)
-    return LabelRasters(semantic, ids, bins)
+                _draw_bins(direction[0], line.cells, direction_bins(line.steps))
+                _draw_bins(direction[1], line.cells[::-1], direction_bins(-line.steps[::-1]))
+    channel = class_of_id[ids]
+    semantic = (channel[None] == np.arange(len(CLASSES) + 1, dtype=np.uint8)[:, None, None]).view(np.uint8)
+    return LabelRasters(semantic, ids.astype(np.int16, copy=False), direction)
 
 
 def direction_bins(steps: NDArray[np.integer]) -> NDArray[np.intp]:
@@ -82,25 +72,43 @@ def direction_bins(steps: NDArray[np.integer]) -> NDArray[np.intp]:
     return (degrees * (DIRECTION_BINS / 360) + 0.5).astype(np.intp) % DIRECTION_BINS + 1
 
 
-def _cell_lines(element: MapElement, grid: BevGrid) -> list[NDArray[np.int32]]:
-    """(N, 2) cells (col, row) of the element's parts on the grid."""
-    points = element.points_m[:, :2]
-    low, high = points.min(0), points.max(0)
-    (x0, x1), (y0, y1) = grid.x_range_m, grid.y_range_m
-    inside = low[0] >= x0 and low[1] >= y0 and high[0] <= x1 and high[1] <= y1
-    parts = [points] if inside else [piece.points_m for piece in clip_polylines([points], grid_range(grid))]
-    lines = []
-    for part in parts:
-        cells = grid.cells_from_metres(part).astype(np.int32)
-        moved = np.any(cells[1:] != cells[:-1], axis=1)
-        if moved.any():
-            lines.append(cells[np.concatenate([[True], moved])])
+@dataclass(frozen=True, eq=False)
+class _CellLine:
+    """A line in cells (N, 2) as (col, row), without repeats, and the steps (N - 1, 2) between them."""
+
+    channel: int
+    number: int
+    cells: NDArray[np.int32]
+    steps: NDArray[np.int32]
+
+
+def _cell_lines(elements: Sequence[MapElement], grid: BevGrid) -> list[_CellLine]:
+    """The parts of all elements on the grid, numbered 1, 2, ... by element, ordered by class."""
+    ordered = [element for label in CLASSES for element in elements if element.label == label]
+    pieces = clip_polylines([element.points_m[:, :2] for element in ordered], grid_range(grid))
+    if not pieces:
+        return []
+    cells = grid.cells_from_metres(np.concatenate([piece.points_m for piece in pieces])).astype(np.int32)
+    lines: list[_CellLine] = []
+    start, number, last_element = 0, 0, -1
+    for piece in pieces:
+        own = cells[start : start + len(piece.points_m)]
+        start += len(own)
+        steps = own[1:] - own[:-1]
+        moved = steps.any(axis=1)
+        if not moved.all():
+            if not moved.any():
+                continue
+            own, steps = own[np.concatenate([[True], moved])], steps[moved]
+        number += piece.line != last_element
+        last_element = piece.line
+        lines.append(_CellLine(CLASSES.index(ordered[piece.line].label), number, own, steps))
     return lines
 
 
-def _draw_direction(canvas: NDArray[np.uint8], line: NDArray[np.int32], thickness: int) -> None:
-    """Paints each segment with its bin, later ones over earlier ones; runs of one bin in one call."""
-    bins = direction_bins(np.diff(line, axis=0))
-    starts = np.flatnonzero(np.diff(bins, prepend=-1))
-    for start, end in zip(starts, np.append(starts[1:], len(bins)), strict=True):
-        cv2.polylines(canvas, [line[start : end + 1]], False, int(bins[start]), thickness)
+def _draw_bins(canvas: NDArray[np.uint8], cells: NDArray[np.int32], bins: NDArray[np.intp]) -> None:
+    """Paints each segment with its bin, later ones over earlier ones; neighbours with one bin in one call."""
+    start = 0
+    for end in (*(np.flatnonzero(bins[1:] != bins[:-1]) + 1), len(bins)):
+        cv2.polylines(canvas, [cells[start : end + 1]], False, (int(bins[start]),), THICKNESS)
+        start = end
