@@ -123,8 +123,6 @@ def load_config(kind: type[T], path: str | Path | None, overrides: Sequence[str]
 
     Raises ValueError that names the file, the unknown key or the bad value, and the nearest known key.
     """
-    from jsonargparse import ArgumentError, ArgumentParser
-
     values: Any = {}
     if path is not None:
         try:
@@ -133,18 +131,24 @@ def load_config(kind: type[T], path: str | Path | None, overrides: Sequence[str]
             raise FileNotFoundError(f"no config {path}") from error
         except yaml.YAMLError as error:
             raise ValueError(f"{path} is not YAML: {error}") from error
-    _check_keys(kind, values, str(path), "")
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(kind, None, fail_untyped=False)
+    return load_config_dict(kind, values, overrides, str(path or "command line"))
+
+
+def load_config_dict(kind: type[T], values: Any, overrides: Sequence[str] = (), where: str = "config") -> T:
+    """The same from plain values, as `config_dict` made them."""
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    _check_keys(kind, values, where, "")
     for word in overrides:
         if word.startswith("--"):
             _check_key(kind, word[2:].split("=")[0].split("."), "command line")
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(kind, None, fail_untyped=False)
     try:
-        base = parser.parse_object(values)
-        merged = parser.parse_args(list(overrides), namespace=base)
+        merged = parser.parse_args(list(overrides), namespace=parser.parse_object(values))
         return kind(**vars(parser.instantiate_classes(merged)))
     except (ArgumentError, TypeError) as error:
-        raise ValueError(f"{path or 'command line'}: {error}") from error
+        raise ValueError(f"{where}: {error}") from error
 
 
 def config_dict(config: Any) -> dict[str, Any]:

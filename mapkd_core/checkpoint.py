@@ -1,0 +1,53 @@
+"""Checkpoints of a training run: written atomically, read without unpickling code, refused under another config."""
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mapkd_core.config import difference
+
+
+def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Writes tensors, numbers and strings to `path`; a crash in between leaves the old file whole."""
+    partial = path.with_name(path.name + ".partial")
+    torch.save(dict(state), partial)
+    partial.replace(path)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """What `save_checkpoint` wrote; raises ValueError when the file is damaged or holds anything but plain data."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged archive
+        raise ValueError(f"{path} is not a checkpoint of this software ({type(error).__name__}); start anew") from error
+    if not isinstance(state, dict) or "step" not in state:
+        raise ValueError(f"{path} holds no training state; expected a file written by `mapkd train`")
+    return state
+
+
+def claim_run_folder(folder: Path, config: Mapping[str, Any], restart: bool = False) -> bool:
+    """Makes `folder` this config's own; True if it holds a run to resume.
+
+    Raises ValueError, listing the differing keys, if the folder belongs to a run under another config. The number of
+    steps and where things run may change: they do not alter what was learned up to the checkpoint.
+    """
+    free = {"devices", "nodes", "accelerator", "log_every", "save_every", "val_every", "val_batches", "out"}
+    written = folder / "config.json"
+    if written.exists() and not restart:
+        old = json.loads(written.read_text())
+        lines = [line for line in difference(old, config) if line.split(":")[0] not in free]
+        if lines and (folder / "last.pt").exists():
+            raise ValueError(
+                f"{folder} holds a run under another config:\n  " + "\n  ".join(lines) + "\n"
+                "choose another --name, or --restart to throw that run away"
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    if restart:
+        for name in ("last.pt", "best.pt"):
+            (folder / name).unlink(missing_ok=True)
+    written.write_text(json.dumps(config, indent=2, sort_keys=True))
+    return (folder / "last.pt").exists()

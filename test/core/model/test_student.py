@@ -1,0 +1,66 @@
+"""Our student: shapes, gradients, size, calibration as an input."""
+import numpy as np
+import pytest
+import torch
+from rigs import ring
+
+from mapkd_core.grid import GRID_60X30, GRID_120X60, BevGrid
+from mapkd_core.model.build import build_model
+from mapkd_core.types import Batch
+
+SMALL_GRID = BevGrid((-12.0, 12.0), (-6.0, 6.0), 0.3)
+
+
+def batch_of(count=2, size=(176, 64), **rig):
+    intrinsics, poses = ring(size=size, focal=90.0, **rig)
+    repeat = lambda m: torch.from_numpy(np.tile(m, (count, 1, 1, 1))).float()  # noqa: E731
+    torch.manual_seed(0)
+    return Batch(torch.randn(count, 6, 3, size[1], size[0]), repeat(intrinsics), repeat(poses))
+
+
+@pytest.mark.parametrize("grid", [GRID_60X30, GRID_120X60, SMALL_GRID])
+def test_logits_lie_on_the_grid(grid):
+    model = build_model("student", grid, {"variant": "nano", "image_size": [176, 64]}).eval()
+    with torch.inference_mode():
+        prediction = model(batch_of(1))
+    assert prediction.semantic.shape == (1, 4, *grid.shape)
+    assert prediction.embedding is None and prediction.direction is None
+
+
+def test_optional_heads():
+    options = {"variant": "nano", "image_size": [176, 64], "embedding_channels": 16, "direction_bins": 36}
+    prediction = build_model("student", SMALL_GRID, options)(batch_of(1))
+    assert prediction.embedding.shape == (1, 16, *SMALL_GRID.shape)
+    assert prediction.direction.shape == (1, 37, *SMALL_GRID.shape)
+
+
+def test_every_parameter_gets_a_gradient():
+    model = build_model("student", SMALL_GRID, {"variant": "nano", "image_size": [176, 64]})
+    torch.manual_seed(1)
+    for parameter in model.parameters():  # norms that start at zero would hide what lies behind them
+        torch.nn.init.normal_(parameter, std=0.1)
+    model(batch_of()).semantic.square().mean().backward()
+    idle = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert idle == []
+
+
+def test_a_tenth_of_hdmapnets_parameters_at_most():
+    for variant in ("nano", "small", "base"):
+        model = build_model("student", GRID_60X30, {"variant": variant})
+        assert sum(p.numel() for p in model.parameters()) < 7.8e6
+
+
+def test_calibration_is_an_input_and_changes_the_map():
+    model = build_model("student", SMALL_GRID, {"variant": "nano", "image_size": [176, 64]}).eval()
+    with torch.inference_mode():
+        plain, moved = model(batch_of(1)).semantic, model(batch_of(1, height_m=2.5)).semantic
+    assert (plain - moved).abs().max() > 1e-4
+
+
+def test_unknown_names_get_a_suggestion():
+    with pytest.raises(ValueError, match="did you mean 'student'"):
+        build_model("studnet", GRID_60X30)
+    with pytest.raises(ValueError, match="did you mean 'bev_width'"):
+        build_model("student", GRID_60X30, {"bev_widht": 3})
+    with pytest.raises(ValueError, match="variant"):
+        build_model("student", GRID_60X30, {"variant": "huge"})

@@ -1,0 +1,82 @@
+"""Artifacts: round trip, and every way in which one can be unfit."""
+import json
+
+import pytest
+import torch
+
+from mapkd_core.artifact import ArtifactError, ModelCard, load_card, load_model, save_artifact
+from mapkd_core.grid import BevGrid
+from mapkd_core.model.build import build_model
+
+GRID = BevGrid((-6.0, 6.0), (-3.0, 3.0), 0.3)
+OPTIONS = {"variant": "nano", "image_size": [176, 64]}
+
+
+@pytest.fixture
+def card_path(tmp_path):
+    torch.manual_seed(0)
+    model = build_model("student", GRID, OPTIONS)
+    card = ModelCard("tiny", "1.2.3", "student", OPTIONS, GRID, (176, 64), training={"steps": 0})
+    save_artifact(tmp_path / "tiny.json", card, model.state_dict())
+    return tmp_path / "tiny.json"
+
+
+def test_round_trip(card_path):
+    model, card = load_model(card_path)
+    assert (card.name, card.version, card.grid, card.input_size) == ("tiny", "1.2.3", GRID, (176, 64))
+    torch.manual_seed(0)
+    fresh = build_model("student", GRID, OPTIONS).state_dict()
+    for name, value in model.state_dict().items():
+        assert torch.allclose(value, fresh[name], atol=1e-3), name
+    assert not model.training
+
+
+def test_the_weights_path_does_as_well(card_path):
+    assert load_card(card_path.with_suffix(".safetensors")).name == "tiny"
+
+
+def test_missing_card(tmp_path):
+    with pytest.raises(ArtifactError, match=r"no model card .*none\.json"):
+        load_model(tmp_path / "none.json")
+
+
+def test_missing_weights(card_path):
+    card_path.with_suffix(".safetensors").unlink()
+    with pytest.raises(ArtifactError, match="no weights"):
+        load_model(card_path)
+
+
+def test_damaged_weights(card_path):
+    weights = card_path.with_suffix(".safetensors")
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(bytes(data))
+    with pytest.raises(ArtifactError, match="SHA-256"):
+        load_model(card_path)
+
+
+def edit(path, **changes):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": 99}, "format 99"),
+        ({"classes": ["road"]}, "classes"),
+        ({"grid": {"cell_m": 1}}, "not a model card"),
+        ({"model": "studnet"}, "did you mean 'student'"),
+        ({"options": {"variant": "small", "image_size": [176, 64]}}, "does not fit"),
+        ({"options": {"variant": "nano", "colour": 1}}, "no option 'colour'"),
+    ],
+)
+def test_unfit_cards(card_path, changes, message):
+    edit(card_path, **changes)
+    with pytest.raises(ArtifactError, match=message):
+        load_model(card_path)
+
+
+def test_a_card_that_is_no_json(card_path):
+    card_path.write_text("hello")
+    with pytest.raises(ArtifactError, match="not a model card"):
+        load_model(card_path)

@@ -1,0 +1,62 @@
+"""Configs: YAML overrides dataclasses, mistakes get a suggestion, every shipped YAML loads."""
+from pathlib import Path
+
+import pytest
+
+from mapkd_core.config import TrainConfig, config_dict, difference, load_config, load_config_dict
+
+SHIPPED = sorted((Path(__file__).parents[2] / "config" / "train").glob("*.yaml"))
+
+
+def test_yaml_overrides_defaults_and_the_command_line_overrides_yaml(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("steps: 5\ngrid: {cell_m: 0.3}\ndata: {image_size: [176, 64]}\n")
+    config = load_config(TrainConfig, path, ["--data.workers", "2", "--steps=7"])
+    assert (config.steps, config.grid.cell_m, config.data.workers) == (7, 0.3, 2)
+    assert config.data.image_size == (176, 64)
+    assert config.clip_norm == TrainConfig().clip_norm
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lerning_rate: 1", "unknown key 'lerning_rate', did you mean 'learning_rate'"),
+        ("data: {trian: x}", "did you mean 'train'"),
+        ("steps: many", "steps"),
+        ("schedule: linear", "expected one of"),
+        ("- 1", "expected keys and values"),
+        ("steps: [", "not YAML"),
+        ("grid: {cell_m: 0.7}", "whole number of cells"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, text, message):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load_config(TrainConfig, path)
+
+
+def test_unknown_override_gets_a_suggestion():
+    with pytest.raises(ValueError, match="did you mean 'workers'"):
+        load_config(TrainConfig, None, ["--data.workrs", "1"])
+
+
+def test_missing_file():
+    with pytest.raises(FileNotFoundError, match=r"no config nowhere\.yaml"):
+        load_config(TrainConfig, "nowhere.yaml")
+
+
+def test_plain_values_round_trip():
+    config = load_config(TrainConfig, None, ["--loss.dice", "0.5", "--model_options", "{variant: nano}"])
+    assert load_config_dict(TrainConfig, config_dict(config)) == config
+
+
+def test_difference_names_the_keys():
+    a, b = config_dict(TrainConfig()), config_dict(load_config(TrainConfig, None, ["--loss.dice", "1.0"]))
+    assert difference(a, b) == ["loss.dice: 0.0 -> 1.0"]
+    assert difference(a, a) == []
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
+def test_every_shipped_config_loads(path):
+    assert load_config(TrainConfig, path).steps > 0

@@ -1,0 +1,73 @@
+"""Task losses: hand-computed values, and the properties their definitions promise."""
+import math
+
+import pytest
+import torch
+
+from mapkd_core import losses
+from mapkd_core.config import LossConfig
+from mapkd_core.types import Batch, Prediction
+
+
+def test_semantic_bce_by_hand():
+    logits = torch.tensor([[[[0.0]], [[2.0]]]])
+    onehot = torch.tensor([[[[1.0]], [[0.0]]]])
+    expected = (2.13 * math.log(2) + math.log(1 + math.exp(2))) / 2
+    assert losses.semantic_bce(logits, onehot, 2.13).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_discriminative_by_hand():
+    """Two instances at distance 2: means 0 and 2; a pixel 1 away from its mean costs (1 - 0.5)^2."""
+    instance = torch.tensor([[[1, 1, 2, 2, 0]]])
+    embedding = torch.tensor([[[[-1.0, 1.0, 2.0, 2.0, 99.0]]]])
+    variance, distance = losses.discriminative(embedding, instance)
+    assert variance.item() == pytest.approx((0.25 + 0.0) / 2)
+    assert distance.item() == pytest.approx(2 * (3 - 2) ** 2 / (2 * 1) / 2)
+
+
+def test_discriminative_of_an_empty_map_is_zero_with_a_gradient():
+    embedding = torch.randn(2, 4, 3, 3, requires_grad=True)
+    variance, distance = losses.discriminative(embedding, torch.zeros(2, 3, 3, dtype=torch.long))
+    (variance + distance).backward()
+    assert variance.item() == distance.item() == 0 and torch.all(embedding.grad == 0)
+
+
+def test_discriminative_gradient_is_finite_when_means_coincide():
+    embedding = torch.zeros(1, 4, 1, 4, requires_grad=True)
+    variance, distance = losses.discriminative(embedding, torch.tensor([[[1, 1, 2, 2]]]))
+    (variance + distance).backward()
+    assert torch.isfinite(embedding.grad).all()
+
+
+def test_direction_by_hand():
+    """One line pixel, uniform softmax over 37: target 0.5 in two bins."""
+    direction = torch.tensor([[[[5, 0]], [[23, 0]]]])
+    p = 1 / 37
+    expected = -(2 * 0.5 * math.log(p) + (35 + 2 * 0.5) * math.log(1 - p)) / 37
+    assert losses.direction_bce(torch.zeros(1, 37, 1, 2), direction).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_direction_without_lines_is_zero():
+    assert losses.direction_bce(torch.randn(1, 37, 2, 2), torch.zeros(1, 2, 2, 2, dtype=torch.long)).item() == 0
+
+
+def test_dice_is_zero_when_perfect_and_one_when_all_wrong():
+    onehot = torch.nn.functional.one_hot(torch.arange(4).repeat(25).reshape(1, 10, 10), 4).permute(0, 3, 1, 2).float()
+    assert losses.dice(onehot * 50, onehot).item() == pytest.approx(0, abs=1e-3)
+    assert losses.dice(onehot.roll(1, 1) * 50, onehot).item() > 0.95
+
+
+def test_terms_follow_heads_and_config():
+    batch = Batch(
+        torch.zeros(1), torch.zeros(1), torch.zeros(1),
+        semantic=torch.zeros(1, 4, 2, 2), instance=torch.ones(1, 2, 2, dtype=torch.long),
+        direction=torch.ones(1, 2, 2, 2, dtype=torch.long),
+    )
+    semantic = torch.zeros(1, 4, 2, 2)
+    assert set(losses.task_terms(Prediction(semantic), batch, LossConfig())) == {"semantic"}
+    full = Prediction(semantic, torch.randn(1, 3, 2, 2), torch.randn(1, 37, 2, 2))
+    terms = losses.task_terms(full, batch, LossConfig(dice=1.0))
+    assert set(terms) == {"semantic", "dice", "variance", "distance", "direction"}
+    total = losses.weigh(terms, LossConfig(dice=1.0))
+    by_hand = terms["semantic"] + terms["dice"] + 0.1 * (terms["variance"] + terms["distance"] + terms["direction"])
+    assert total.item() == pytest.approx(by_hand.item(), rel=1e-6)
