@@ -1,0 +1,76 @@
+"""Pedestrian crossings as closed rings, from their two drawn edges or from filled areas (docs/vectorizer.md)."""
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Points = NDArray[np.float32]
+
+
+def pair_edges(edges: list[Points], min_width: float, max_width: float) -> tuple[list[tuple[int, int]], list[int]]:
+    """Which edges belong to one crossing: pairs of indices, best first, and the edges left alone.
+
+    Two edges (N, 2) fit when they are parallel within 25 degrees, `min_width` to `max_width` apart (same unit as
+    the points), and lie beside each other over at least half of the shorter one.
+    """
+    count = len(edges)
+    if count == 0:
+        return [], []
+    first = np.stack([e[0] for e in edges])
+    last = np.stack([e[-1] for e in edges])
+    span = last - first
+    length = np.maximum(np.linalg.norm(span, axis=1), 1e-6)
+    along = span / length[:, None]
+    middle = (first + last) / 2
+    i, j = np.triu_indices(count, 1)
+    cosine = (along[i] * along[j]).sum(1)
+    axis = along[i] + np.where(cosine < 0, -1, 1)[:, None] * along[j]
+    axis /= np.maximum(np.linalg.norm(axis, axis=1, keepdims=True), 1e-6)
+    offset = middle[j] - middle[i]
+    width = np.abs(axis[:, 0] * offset[:, 1] - axis[:, 1] * offset[:, 0])
+    slide = np.abs((axis * offset).sum(1))
+    overlap = (length[i] + length[j]) / 2 - slide
+    share = overlap / np.minimum(length[i], length[j])
+    fits = (np.abs(cosine) > np.cos(np.deg2rad(25))) & (width > min_width) & (width < max_width) & (share > 0.5)
+    # The corners of a true pair lie opposite each other: what sticks out counts like width.
+    cost = width + 2 * slide + np.abs(length[i] - length[j])
+    pairs: list[tuple[int, int]] = []
+    free = np.ones(count, bool)
+    for k in np.argsort(cost, kind="stable"):
+        a, b = int(i[k]), int(j[k])
+        if fits[k] and free[a] and free[b]:
+            free[[a, b]] = False
+            pairs.append((a, b))
+    return pairs, np.flatnonzero(free).tolist()
+
+
+def ring_of(edge: Points, other: Points) -> Points:
+    """The closed ring round two edges: along the first, across, back along the second, and home."""
+    crossed = np.linalg.norm(edge[-1] - other[0]) + np.linalg.norm(edge[0] - other[-1])
+    straight = np.linalg.norm(edge[-1] - other[-1]) + np.linalg.norm(edge[0] - other[0])
+    back = other if crossed < straight else other[::-1]
+    return np.concatenate([edge, back, edge[:1]])
+
+
+def filled_rings(mask: NDArray[np.uint8], min_cells: int, max_count: int) -> list[Points]:
+    """Rings (N, 2) in cell-centre coordinates round the connected areas of a 0/1 mask, largest first.
+
+    An area that fills its smallest rectangle gets that rectangle, because crossings are; others keep their outline.
+    """
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    areas = np.array([cv2.contourArea(c) + len(c) / 2 + 1 for c in contours])  # cells, not only the hull of centres
+    rings: list[Points] = []
+    for k in np.argsort(-areas, kind="stable")[:max_count]:
+        if areas[k] < min_cells:
+            break
+        (cx, cy), (w, h), angle = cv2.minAreaRect(contours[k])
+        # The rectangle runs through the outermost cells' centres; the area reaches half a cell further.
+        w, h = w + 1, h + 1
+        if areas[k] > 0.8 * w * h:
+            ring = cv2.boxPoints(((cx, cy), (w, h), angle))
+        else:
+            ring = cv2.approxPolyDP(contours[k].astype(np.float32), 1.0, True)[:, 0]
+        if len(ring) >= 3:
+            rings.append(np.concatenate([ring, ring[:1]]).astype(np.float32))
+    return rings
