@@ -1,0 +1,125 @@
+"""Augmentation of training samples: pictures, calibration and labels change together, so that the labels stay true.
+
+The peers train without any. Geometry: mirroring and turning the world move cameras, points and lines alike; a zoom
+moves the intrinsics with the picture. Errors of the mounting (`extrinsic_*`) on purpose leave the labels: the network
+shall bear a calibration that is slightly off.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from mapkd_core.config import AugmentConfig
+from mapkd_core.data.sample import Sample
+from mapkd_core.types import CAMERAS
+
+MIRRORED = tuple(
+    CAMERAS.index(name.replace("LEFT", "<").replace("RIGHT", "LEFT").replace("<", "RIGHT")) for name in CAMERAS
+)
+"""Which camera's place each camera takes when left and right are swapped."""
+
+
+def augment(sample: Sample, config: AugmentConfig, rng: np.random.Generator) -> Sample:
+    """A changed copy of the sample; which changes, and how strong, is drawn from `rng`."""
+    if config.flip and rng.random() < 0.5:
+        sample = mirror(sample)
+    if config.yaw_degrees:
+        sample = turn(sample, float(np.radians(rng.uniform(-config.yaw_degrees, config.yaw_degrees))))
+    if config.scale:
+        sample = zoom(sample, config.scale, rng)
+    if config.extrinsic_degrees or config.extrinsic_m:
+        sample = shake_mounting(sample, np.radians(config.extrinsic_degrees), config.extrinsic_m, rng)
+    if config.photometric:
+        sample = replace(sample, images=photometric(sample.images, config.photometric, rng))
+    if config.camera_dropout and rng.random() < config.camera_dropout:
+        images = sample.images.copy()
+        images[rng.integers(len(images))] = 124  # about ImageNet's mean: zero after normalising
+        sample = replace(sample, images=images)
+    return sample
+
+
+def mirror(sample: Sample) -> Sample:
+    """The world with left and right swapped."""
+    order = list(MIRRORED) if len(sample.images) == len(CAMERAS) else list(range(len(sample.images)))
+    flip_base, flip_camera = np.diag([1.0, -1, 1, 1]), np.diag([-1.0, 1, 1, 1])
+    intrinsics = sample.intrinsics.copy()
+    intrinsics[:, 0, 2] = sample.images.shape[2] - 1 - intrinsics[:, 0, 2]
+    moved = _points_moved(sample, lambda points: points * np.array([1, -1, 1])[: points.shape[-1]])
+    return replace(
+        moved,
+        images=np.ascontiguousarray(sample.images[order, :, ::-1]),
+        intrinsics=intrinsics[order],
+        base_from_camera=(flip_base @ sample.base_from_camera @ flip_camera)[order],
+    )
+
+
+def turn(sample: Sample, yaw: float) -> Sample:
+    """The sample seen from a base turned by -yaw radians: everything around it turns by `yaw`."""
+    c, s = np.cos(yaw), np.sin(yaw)
+    rotation = np.array([[c, -s, 0, 0], [s, c, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+    moved = _points_moved(
+        sample, lambda points: points @ rotation[: points.shape[-1], : points.shape[-1]].T
+    )
+    return replace(moved, base_from_camera=rotation @ sample.base_from_camera)
+
+
+def zoom(sample: Sample, strength: float, rng: np.random.Generator) -> Sample:
+    """Every picture enlarged by its own factor in [1, 1 + strength] about a random point; intrinsics follow."""
+    images, intrinsics = np.empty_like(sample.images), sample.intrinsics.copy()
+    height, width = sample.images.shape[1:3]
+    for i, picture in enumerate(sample.images):
+        factor = 1 + strength * rng.random()
+        x0, y0 = rng.uniform(0, [width * (factor - 1), height * (factor - 1)])
+        affine = np.array([[factor, 0, -x0], [0, factor, -y0], [0, 0, 1]])
+        images[i] = cv2.warpAffine(picture, affine[:2], (width, height), borderMode=cv2.BORDER_REPLICATE)
+        intrinsics[i] = affine @ intrinsics[i]
+    return replace(sample, images=images, intrinsics=intrinsics)
+
+
+def shake_mounting(sample: Sample, angle: float, offset_m: float, rng: np.random.Generator) -> Sample:
+    """Every camera's mounting wrong by a random rotation (radians) and offset (metres), standard deviations given."""
+    count = len(sample.images)
+    errors = np.tile(np.eye(4), (count, 1, 1))
+    errors[:, :3, :3] = Rotation.from_rotvec(rng.normal(0, angle, (count, 3))).as_matrix()
+    errors[:, :3, 3] = rng.normal(0, offset_m, (count, 3))
+    return replace(sample, base_from_camera=sample.base_from_camera @ errors)
+
+
+def photometric(images: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Light and colour of a whole rig changed at once, then a little more per camera, blur and noise at times."""
+    result = np.empty_like(images)
+    common = rng.uniform(-1, 1, 6) * strength
+    for i, picture in enumerate(images):
+        brightness, contrast, saturation, gamma, *tint = common + rng.uniform(-0.3, 0.3, 6) * strength
+        ramp = np.linspace(0, 1, 256) ** (2.0**gamma)
+        ramp = (ramp - 0.5) * 2.0 ** (0.6 * contrast) + 0.5 + 0.2 * brightness
+        gains = np.array([1 + 0.15 * tint[0], 1.0, 1 + 0.15 * tint[1]])
+        table = np.clip(255 * ramp[:, None] * gains, 0, 255).astype(np.uint8)           # 256 3
+        changed = cv2.LUT(picture, table[None])
+        grey = cv2.cvtColor(changed, cv2.COLOR_RGB2GRAY)
+        amount = 2.0 ** (1.5 * saturation)
+        changed = cv2.addWeighted(changed, amount, cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), 1 - amount, 0)
+        if rng.random() < 0.2 * strength:
+            changed = cv2.GaussianBlur(changed, (3, 3), 0.6)
+        if rng.random() < 0.5 * strength:
+            noise = rng.normal(0, 12 * strength * rng.random(), picture.shape)
+            changed = np.clip(changed + noise, 0, 255).astype(np.uint8)
+        result[i] = changed
+    return result
+
+
+def _points_moved(sample: Sample, move: Callable[[NDArray[np.floating]], NDArray[np.floating]]) -> Sample:
+    """The sample with LiDAR, labels and SD lines moved by a linear map of (..., 2 or 3) points."""
+    lidar = sample.lidar
+    if lidar is not None:
+        lidar = np.concatenate([move(lidar[:, :3]), lidar[:, 3:]], 1).astype(np.float32)
+    elements = tuple(replace(e, points_m=move(e.points_m).astype(np.float32)) for e in sample.elements)
+    sd_lines = sample.sd_lines_m
+    if sd_lines is not None:
+        sd_lines = tuple(move(line) for line in sd_lines)
+    return replace(sample, lidar=lidar, elements=elements, sd_lines_m=sd_lines)

@@ -1,0 +1,32 @@
+"""One training sample as arrays and vectors, before anything is rasterised: what caches store and augmentation changes.
+
+Legend: N cameras, H W network picture, P points.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapkd_core.types import MapElement
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Pictures at network size with the map around them; every part in `base_link`, so one transform moves all."""
+
+    token: str
+    images: NDArray[np.uint8]
+    """(N, H, W, 3) RGB at network size."""
+    intrinsics: NDArray[np.float64]
+    """(N, 3, 3) of these pictures."""
+    base_from_camera: NDArray[np.float64]
+    """(N, 4, 4)."""
+    elements: tuple[MapElement, ...] = ()
+    """Labels; they reach beyond the grid by a margin, so that a turned grid finds its lines too. Crossings as edges."""
+    lidar: NDArray[np.float32] | None = None
+    """(P, 5) x, y, z, intensity, seconds of age."""
+    sd_lines_m: tuple[NDArray[np.float64], ...] | None = None
+    """(K, 2) each: standard-definition road lines."""
+    conditions: tuple[str, ...] = ()

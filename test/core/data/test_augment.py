@@ -1,0 +1,122 @@
+"""Augmentation keeps labels true: a painted point stays where the calibration projects it."""
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from rigs import ring
+
+from mapkd_core.config import AugmentConfig
+from mapkd_core.data import augment
+from mapkd_core.data.sample import Sample
+from mapkd_core.geometry import apply, inverse, project
+from mapkd_core.types import CAMERAS, MapElement
+
+POINTS = np.array([[8.0, 1.0, 0.0], [6.0, -2.0, 0.0], [-7.0, 3.0, 0.0], [1.0, 9.0, 0.0], [0.5, -8.0, 0.0]])
+SIZE = (352, 128)
+
+
+def painted(count=6):
+    """Six pictures with a disc wherever one of POINTS is seen; the points are the label's vertices."""
+    intrinsics, poses = ring(count, SIZE, focal=150.0, start=np.pi / 3)
+    # Same order as CAMERAS: front left, front, front right, back left, back, back right.
+    order = [0, 5, 4, 1, 2, 3] if count == 6 else list(range(count))
+    intrinsics, poses = intrinsics[order], poses[order]
+    images = np.zeros((count, SIZE[1], SIZE[0], 3), np.uint8)
+    sample = Sample(
+        "t", images, intrinsics, poses, (MapElement("divider", POINTS.astype(np.float32)),),
+        lidar=np.concatenate([POINTS, np.ones((5, 2))], 1).astype(np.float32), sd_lines_m=(POINTS[:, :2],),
+    )
+    for camera, pixel in seen(sample):
+        cv2.circle(images[camera], tuple(int(v) for v in np.round(pixel)), 5, (255, 255, 255), -1)
+    return sample
+
+
+def seen(sample):
+    """(camera, pixel) of every label vertex well inside a picture."""
+    for vertex in sample.elements[0].points_m.astype(float):
+        for camera in range(len(sample.images)):
+            pixel, depth = project(apply(inverse(sample.base_from_camera[camera]), vertex), sample.intrinsics[camera])
+            if depth > 1 and np.all(pixel > 8) and np.all(pixel < np.array(SIZE) - 9):
+                yield camera, pixel
+
+
+def assert_painted_where_projected(sample, at_least=4):
+    places = list(seen(sample))
+    assert len(places) >= at_least
+    for camera, (u, v) in places:
+        patch = sample.images[camera][int(v) - 7 : int(v) + 9, int(u) - 7 : int(u) + 9, 1].astype(float)
+        rows, cols = np.indices(patch.shape)
+        assert patch.sum() > 0
+        centre = np.array([(cols * patch).sum(), (rows * patch).sum()]) / patch.sum() + [int(u) - 7, int(v) - 7]
+        assert np.abs(centre - [u, v]).max() < 1.2
+
+
+def test_the_scene_itself():
+    assert_painted_where_projected(painted())
+
+
+def test_mirror():
+    sample = augment.mirror(painted())
+    assert_painted_where_projected(sample)
+    assert np.allclose(sample.elements[0].points_m[:, 1], -POINTS[:, 1])
+    assert np.allclose(sample.lidar[:, 1], -POINTS[:, 1]) and np.allclose(sample.sd_lines_m[0][:, 1], -POINTS[:, 1])
+    for pose in sample.base_from_camera:
+        assert np.linalg.det(pose[:3, :3]) == pytest.approx(1)
+    # What takes the front left camera's place still looks to the front left.
+    ahead = sample.base_from_camera[:, :3, 2]
+    assert ahead[CAMERAS.index("CAM_FRONT_LEFT"), 1] > 0.5 and ahead[CAMERAS.index("CAM_BACK_RIGHT"), 1] < -0.5
+
+
+def test_mirror_twice_is_nothing():
+    before = painted()
+    after = augment.mirror(augment.mirror(before))
+    assert np.array_equal(after.images, before.images)
+    assert np.allclose(after.base_from_camera, before.base_from_camera)
+    assert np.allclose(after.intrinsics, before.intrinsics)
+
+
+def test_turn():
+    sample = augment.turn(painted(), 0.4)
+    assert_painted_where_projected(sample)
+    c, s = np.cos(0.4), np.sin(0.4)
+    assert np.allclose(sample.elements[0].points_m[0], [8 * c - s, 8 * s + c, 0])
+    assert np.allclose(sample.lidar[:, :3], sample.elements[0].points_m, atol=1e-5)
+
+
+def test_zoom():
+    sample = augment.zoom(painted(), 0.3, np.random.default_rng(0))
+    assert_painted_where_projected(sample, at_least=2)
+    assert sample.intrinsics[:, 0, 0].max() > 160
+
+
+def test_shaken_mounting_leaves_labels_and_moves_cameras_by_the_given_amount():
+    before = painted()
+    after = augment.shake_mounting(before, np.radians(1.0), 0.05, np.random.default_rng(0))
+    assert np.array_equal(after.elements[0].points_m, before.elements[0].points_m)
+    shift = np.linalg.norm(after.base_from_camera[:, :3, 3] - before.base_from_camera[:, :3, 3], axis=1)
+    assert 0 < shift.max() < 0.3
+
+
+def test_photometric_changes_light_not_shape():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (6, 16, 24, 3), dtype=np.uint8)
+    changed = augment.photometric(images, 0.8, np.random.default_rng(1))
+    assert changed.shape == images.shape and changed.dtype == np.uint8
+    assert np.abs(changed.astype(int) - images).mean() > 3
+
+
+def test_dropout_blanks_one_camera():
+    sample = replace(painted(), images=np.full((6, 8, 8, 3), 9, np.uint8))
+    config = AugmentConfig(camera_dropout=1.0)
+    blank = augment.augment(sample, config, np.random.default_rng(0)).images.reshape(6, -1)
+    assert sum(bool((row == 124).all()) for row in blank) == 1
+
+
+def test_same_seed_same_sample_and_nothing_asked_nothing_changed():
+    config = AugmentConfig(0.5, 0.2, True, 10, 0.5, 0.5, 0.02)
+    first, second = (augment.augment(painted(), config, np.random.default_rng(7)) for _ in range(2))
+    assert np.array_equal(first.images, second.images)
+    assert np.array_equal(first.base_from_camera, second.base_from_camera)
+    untouched = painted()
+    assert augment.augment(untouched, AugmentConfig(), np.random.default_rng(7)) is untouched
