@@ -1,8 +1,9 @@
 """Map elements drawn onto the grid: semantic, instance and direction targets with HDMapNet's drawing rules.
 
-A vertex falls into the cell that holds it (truncation), lines are `THICKNESS` cells wide, a line's instance id
-counts over all classes, and a later class wipes the earlier ones within `OVERLAP_THICKNESS` of its lines
-(HDMapNet, arXiv 2107.06307, `data/rasterize.py`). Y X are the grid's rows and columns.
+A vertex falls into the cell that holds it (truncation), lines are drawn with OpenCV's thickness 5 (which covers
+7 cells across a line along an axis), a line's instance id counts over all classes, and a later class wipes the
+earlier ones along its lines drawn with thickness 9 (HDMapNet, arXiv 2107.06307, `data/rasterize.py`).
+Y X are the grid's rows and columns.
 """
 from __future__ import annotations
 

@@ -1,0 +1,33 @@
+"""Where the tests find real nuScenes frames: they are not part of the project (non-commercial licence)."""
+import json
+import os
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mapkd_core.geometry import transform
+
+FOLDER = Path(os.environ.get("MAPKD_DATAROOT", Path(__file__).resolve().parents[4] / "shared" / "data"))
+"""Holds `nuscenes/` (a small data root) and `expected_vectors_60x30*.json` (independent reference labels)."""
+
+NUSCENES = FOLDER / "nuscenes"
+
+needs_nuscenes = pytest.mark.skipif(
+    not (NUSCENES / "v1.0-mini" / "scene.json").is_file(),
+    reason=f"no nuScenes frames in {NUSCENES}; set MAPKD_DATAROOT to the folder that holds nuscenes/",
+)
+
+
+@lru_cache
+def expected_samples() -> list[dict]:
+    """Reference vectors of the keyframes and of scene-0103's poses."""
+    samples = []
+    for name in ("expected_vectors_60x30.json", "expected_vectors_60x30_all_poses.json"):
+        samples += json.loads((FOLDER / name).read_text())["samples"]
+    return samples
+
+
+def pose_of(sample: dict) -> np.ndarray:
+    return transform(sample["ego2global_translation"], sample["ego2global_rotation_wxyz"])
