@@ -1,0 +1,231 @@
+"""The one ray caster of cameras and LiDAR: where rays meet the ground, its curbs, and the solids.
+
+Legend: V views (rays of one origin and one instant), H W their rays, K candidates (a view and a solid that may meet),
+P pairs (a candidate and one of its rays).
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mapkd_core.sim import solids as kinds
+from mapkd_core.sim.terrain import Terrain
+from mapkd_core.sim.textures import sample_bilinear
+from mapkd_core.sim.world import World
+
+ROAD, WALK, CURB, NOTHING = -1, -2, -3, -4
+"""What a ray hit, where it is not the index of a solid."""
+FAR_M = 1e6
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Which rectangle of a view's rays may meet which solid, and where that solid is at the view's instant."""
+
+    view: NDArray[np.int64]
+    solid: NDArray[np.int64]
+    rect: NDArray[np.int64]
+    """(K, 4) first row, end row, first column, end column."""
+    centre_m: NDArray[np.float32]
+    """(K, 3)."""
+    yaw: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.view)
+
+
+@dataclass(frozen=True, eq=False)
+class Hits:
+    """What each ray met first: V H W."""
+
+    distance_m: Tensor
+    """Along the ray; FAR_M where it met nothing."""
+    target: Tensor
+    """int32: a candidate's index, or ROAD, WALK, CURB, NOTHING."""
+
+
+def cast(world: World, origins: Tensor, directions: Tensor, candidates: Candidates) -> Hits:
+    """First hits of the rays from `origins` (V, 3) along `directions` (V, H, W, 3), in the world's coordinates.
+
+    Distances count in lengths of the direction vectors, which need not be unit vectors.
+    """
+    distance, target = ground_hits(world, origins[:, None, None], directions)
+    if not len(candidates):
+        return Hits(distance, target)
+    solid_distance, index = solid_hits(world, origins, directions, candidates)
+    nearer = solid_distance < distance
+    return Hits(torch.where(nearer, solid_distance, distance), torch.where(nearer, index, target))
+
+
+def ground_hits(world: World, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+    """Distance and ROAD, WALK, CURB or NOTHING of rays (..., 3) that meet the ground.
+
+    The ground is two sheets, the road and `curb_m` above it the sidewalk, joined by upright curb faces where the
+    signed distance to the road's edge is zero.
+    """
+    shape = directions.shape[:-1]
+    dx, dy, dz = (c.reshape(-1) for c in directions.unbind(-1))
+    ox, oy, oz = (c.expand(shape).reshape(-1) for c in origins.unbind(-1))
+    low = _sheet(world.terrain, ox, oy, oz, dx, dy, dz)
+    distance = low
+    target = torch.where(low < FAR_M, ROAD, NOTHING).to(torch.int32)
+    chosen = (low < FAR_M).nonzero().squeeze(1)
+    if not len(chosen):
+        return distance.reshape(shape), target.reshape(shape)
+    ox, oy, dx, dy, dz, t_low = (c[chosen] for c in (ox, oy, dx, dy, dz, low))
+    gx, gy = world.terrain.gradient(ox + t_low * dx, oy + t_low * dy)
+    sink = (gx * dx + gy * dy - dz).clamp_min(1e-9)  # fall towards the sheet per unit of distance
+    t_top = (t_low - world.curb_m / sink).clamp_min(0)
+    edge = _edge(world, ox + t_top * dx, oy + t_top * dy)
+    walk = edge > 0
+    # A ray between the sheets meets a curb if it crosses the road's edge; the distance to the edge bounds each step.
+    speed = torch.hypot(dx, dy).clamp_min(1e-9)
+    gap = (t_low - t_top) * speed
+    t_hit = torch.where(walk, t_top, t_low)
+    kind = torch.where(walk, WALK, ROAD).to(torch.int32)
+    active = (~walk & (-edge < gap)).nonzero().squeeze(1)
+    if len(active):
+        ox, oy, dx, dy, speed, end = (c[active] for c in (ox, oy, dx, dy, speed, t_low))
+        at, value = t_top[active], edge[active]
+        for _ in range(6):
+            at = torch.minimum(at + (-value).clamp_min(0.0) / speed, end)
+            value = _edge(world, ox + at * dx, oy + at * dy)
+        curb = (value > -0.01) & (at < end)
+        t_hit[active] = torch.where(curb, at, end)
+        kind[active] = torch.where(curb, CURB, ROAD).to(torch.int32)
+    distance, target = distance.clone(), target
+    distance[chosen] = t_hit
+    target[chosen] = kind
+    return distance.reshape(shape), target.reshape(shape)
+
+
+def _edge(world: World, x: Tensor, y: Tensor) -> Tensor:
+    from mapkd_core.sim.ground import EDGE_CELL_M
+
+    return sample_bilinear(world.ground.edge_m, x, y, world.ground.origin_m, EDGE_CELL_M)
+
+
+def _sheet(terrain: Terrain, ox: Tensor, oy: Tensor, oz: Tensor, dx: Tensor, dy: Tensor, dz: Tensor) -> Tensor:
+    """Distance to the road's sheet, FAR_M where a ray misses it."""
+    far = torch.full_like(dx, FAR_M)
+    if not terrain.waves:
+        return torch.where(dz < -1e-6, -oz / dz.clamp_max(-1e-6), far)
+    speed = torch.hypot(dx, dy).clamp_min(1e-9)
+    steepest = sum(a * float(np.hypot(kx, ky)) for a, kx, ky, _ in terrain.waves)
+    result = far
+    chosen = (dz / speed < steepest).nonzero().squeeze(1)
+    ox, oy, oz, dx, dy, dz, speed = (c[chosen] for c in (ox, oy, oz, dx, dy, dz, speed))
+    # Bracket the first crossing on steps shorter than half a wave, then close in by the secant rule.
+    before = torch.zeros_like(dx)
+    gap_before = oz - terrain.height(ox, oy)
+    after, gap_after = torch.full_like(dx, FAR_M), torch.ones_like(dx)
+    open_ = torch.ones_like(dx, dtype=torch.bool)
+    for step in (8.0, 25.0, 50.0, 80.0, 115.0, 155.0, 220.0):
+        at = step / speed
+        gap = oz + at * dz - terrain.height(ox + at * dx, oy + at * dy)
+        crossed = open_ & (gap <= 0)
+        after, gap_after = torch.where(crossed, at, after), torch.where(crossed, gap, gap_after)
+        open_ = open_ & ~crossed
+        before, gap_before = torch.where(open_, at, before), torch.where(open_, gap, gap_before)
+    for _ in range(4):
+        at = before + (after - before) * (gap_before / (gap_before - gap_after).clamp_min(1e-9)).clamp(0, 1)
+        gap = oz + at * dz - terrain.height(ox + at * dx, oy + at * dy)
+        above = gap > 0
+        # Halving the kept end's gap (the Illinois rule) keeps both ends moving.
+        gap_before = torch.where(above, gap, gap_before * 0.5)
+        gap_after = torch.where(above, gap_after * 0.5, gap)
+        before, after = torch.where(above, at, before), torch.where(above, after, at)
+    at = before + (after - before) * (gap_before / (gap_before - gap_after).clamp_min(1e-9)).clamp(0, 1)
+    result[chosen] = torch.where(open_, FAR_M, at)
+    return result
+
+
+def solid_hits(world: World, origins: Tensor, directions: Tensor, candidates: Candidates) -> tuple[Tensor, Tensor]:
+    """Nearest solid of each ray: distance (V, H, W), FAR_M for none, and the candidate's index."""
+    views, height, width, _ = directions.shape
+    device = directions.device
+    rays = directions.reshape(-1, 3)
+    best = torch.full((views * height * width,), torch.iinfo(torch.int64).max, dtype=torch.int64, device=device)
+    kind = world.solids.kind[candidates.solid]
+    half = world.solids.half_m[candidates.solid]
+    origin = origins[torch.from_numpy(candidates.view).to(device)] - torch.from_numpy(candidates.centre_m).to(device)
+    c = torch.from_numpy(np.cos(candidates.yaw)).to(device)
+    s = torch.from_numpy(np.sin(candidates.yaw)).to(device)
+    local = (c * origin[:, 0] + s * origin[:, 1], c * origin[:, 1] - s * origin[:, 0], origin[:, 2])
+    columns = (*local, *torch.from_numpy(half).to(device).unbind(1), c, s)  # eight of K each
+    first = candidates.view * height * width + candidates.rect[:, 0] * width + candidates.rect[:, 2]
+    across = candidates.rect[:, 3] - candidates.rect[:, 2]
+    areas = (candidates.rect[:, 1] - candidates.rect[:, 0]) * across
+    limit = 4_000_000 if device.type == "cpu" else 60_000_000
+    for shape, meet in ((kinds.BOX, _meet_box), (kinds.CYLINDER, _meet_cylinder), (kinds.ELLIPSOID, _meet_ellipsoid)):
+        own = np.nonzero(kind == shape)[0]
+        total = np.cumsum(areas[own])
+        start = 0
+        while start < len(own):
+            done = total[start - 1] if start else 0
+            stop = max(int(np.searchsorted(total, done + limit)), start + 1)
+            part = own[start:stop]
+            start = stop
+            row = torch.repeat_interleave(
+                torch.from_numpy(np.arange(len(part))).to(device), torch.from_numpy(areas[part]).to(device)
+            )
+            begin = torch.from_numpy(np.cumsum(areas[part]) - areas[part]).to(device)
+            table = [t[torch.from_numpy(part).to(device)] for t in columns]
+            width_of = torch.from_numpy(across[part]).to(device)[row]
+            place = torch.arange(len(row), device=device) - begin[row]
+            down = place // width_of
+            ray = torch.from_numpy(first[part]).to(device)[row] + down * width + (place - down * width_of)
+            direction = rays[ray]
+            cos, sin = table[6][row], table[7][row]
+            dx = cos * direction[:, 0] + sin * direction[:, 1]
+            dy = cos * direction[:, 1] - sin * direction[:, 0]
+            at = meet([t[row] for t in table[:6]], dx, dy, direction[:, 2])
+            hit = (at < FAR_M).nonzero().squeeze(1)
+            # Positive floats order like their bits: one minimum finds the nearest hit and, on a tie, the lower index.
+            index = torch.from_numpy(part).to(device)[row[hit]]
+            key = (at[hit].view(torch.int32).to(torch.int64) << 32) | index
+            best.scatter_reduce_(0, ray[hit], key, "amin")
+    distance = (best >> 32).to(torch.int32).view(torch.float32)
+    missed = best == torch.iinfo(torch.int64).max
+    distance = torch.where(missed, FAR_M, distance)
+    index = torch.where(missed, NOTHING, best & 0xFFFFFFFF).to(torch.int32)
+    return distance.reshape(views, height, width), index.reshape(views, height, width)
+
+
+def _meet_box(row: list[Tensor], dx: Tensor, dy: Tensor, dz: Tensor) -> Tensor:
+    ox, oy, oz, hx, hy, hz = row
+    enter = torch.full_like(dx, 1e-4)
+    leave = torch.full_like(dx, FAR_M)
+    for o, h, d in ((ox, hx, dx), (oy, hy, dy), (oz, hz, dz)):
+        inverse = 1.0 / torch.where(d.abs() < 1e-9, 1e-9, d)
+        middle, reach = -o * inverse, h * inverse.abs()
+        enter = torch.maximum(enter, middle - reach)
+        leave = torch.minimum(leave, middle + reach)
+    return torch.where((enter <= leave) & (enter > 1e-4), enter, FAR_M)
+
+
+def _meet_cylinder(row: list[Tensor], dx: Tensor, dy: Tensor, dz: Tensor) -> Tensor:
+    ox, oy, oz, radius, _, hz = row
+    a = (dx * dx + dy * dy).clamp_min(1e-12)
+    b = ox * dx + oy * dy
+    root = b * b - a * (ox * ox + oy * oy - radius * radius)
+    at = (-b - root.clamp_min(0).sqrt()) / a
+    side = (root > 0) & (at > 1e-4) & ((oz + at * dz).abs() <= hz)
+    top = (hz - oz) / torch.where(dz.abs() < 1e-9, -1e-9, dz)
+    x, y = ox + top * dx, oy + top * dy
+    cap = (dz < 0) & (top > 1e-4) & (x * x + y * y <= radius * radius)
+    return torch.where(side, at, torch.where(cap, top, FAR_M))
+
+
+def _meet_ellipsoid(row: list[Tensor], dx: Tensor, dy: Tensor, dz: Tensor) -> Tensor:
+    ox, oy, oz, hx, hy, hz = row
+    ox, oy, oz, dx, dy, dz = ox / hx, oy / hy, oz / hz, dx / hx, dy / hy, dz / hz
+    a = (dx * dx + dy * dy + dz * dz).clamp_min(1e-12)
+    b = ox * dx + oy * dy + oz * dz
+    root = b * b - a * (ox * ox + oy * oy + oz * oz - 1)
+    at = (-b - root.clamp_min(0).sqrt()) / a
+    return torch.where((root > 0) & (at > 1e-4), at, FAR_M)

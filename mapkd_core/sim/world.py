@@ -1,0 +1,141 @@
+"""A piece of the world around some roads: ground layers, terrain and solids, built once for many pictures."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import shapely
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from mapkd_core.sim import population
+from mapkd_core.sim import solids as kinds
+from mapkd_core.sim.conditions import Conditions
+from mapkd_core.sim.ground import (
+    EDGE_CELL_M,
+    Ground,
+    edge_distance_m,
+    local_road,
+    paint_layers,
+    shadow_layer,
+    verge_layers,
+    wear_layer,
+)
+from mapkd_core.sim.solids import Solids, SolidsBuilder
+from mapkd_core.sim.terrain import Terrain
+from mapkd_core.sim.textures import PackedTexture, tileable_noise
+from mapkd_core.vector_map import VectorMap
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """Everything a ray can hit. Coordinates inside are metres from `centre_m` of the map frame, in float32."""
+
+    centre_m: NDArray[np.float64]
+    """(2,) in the map frame."""
+    radius_m: float
+    """Half the side of the square that has ground layers."""
+    conditions: Conditions
+    seed: int
+    ground: Ground
+    terrain: Terrain
+    solids: Solids
+    curb_m: float
+    """Height of the curbs and sidewalks over the road."""
+    sky_noise: torch.Tensor
+    """(n, n) tileable, mean 0, deviation 1: clouds and leaves."""
+
+    def height_m(self, xy: ArrayLike) -> NDArray[np.float64]:
+        """Height (...) of the road's surface at map points (..., 2); 0 everywhere on flat terrain."""
+        return self.terrain.height_m(np.asarray(xy, np.float64) - self.centre_m)
+
+    def slope(self, xy: ArrayLike) -> NDArray[np.float64]:
+        """Rise over run along map x and y (..., 2) at map points (..., 2), for the ego's pitch and roll."""
+        return self.terrain.slope(np.asarray(xy, np.float64) - self.centre_m)
+
+    def covers(self, xy: ArrayLike, margin_m: float = 60.0) -> bool:
+        """Whether all map points (..., 2) lie so far inside that a camera there sees no end of the world."""
+        return bool((np.abs(np.asarray(xy) - self.centre_m) <= self.radius_m - margin_m).all())
+
+
+def build_world(
+    road_map: VectorMap,
+    centre_m: ArrayLike,
+    radius_m: float,
+    conditions: Conditions,
+    seed: int,
+    *,
+    keep_clear: ArrayLike | None = None,
+    cell_m: float = 0.05,
+    people_and_vehicles: bool = True,
+    roadside: bool = True,
+) -> World:
+    """Builds the world around `centre_m` (x, y in the map frame); the same arguments give the same world.
+
+    `keep_clear` (K, 3) lists the ego's x, y (map frame) and time in seconds: no vehicle or person comes there then.
+    `cell_m` is the finest cell of the painted ground: 0.05 for 900x1600 pictures, 0.08 is enough for 128x352.
+    Raises ValueError when there is no road within the radius.
+    """
+    centre = np.asarray(centre_m, np.float64)[:2]
+    rng = np.random.default_rng([seed, 20])
+    reach = radius_m + 15
+    window = shapely.box(*(centre - reach), *(centre + reach))
+    road = shapely.transform(local_road(road_map, window), lambda xy: xy - centre)
+    if road.is_empty:
+        raise ValueError(f"map {road_map.name!r} has no road within {radius_m:g} m of {centre.tolist()}; move the centre")
+    size = int(np.ceil(2 * radius_m / cell_m / 64)) * 64
+    half = size * cell_m / 2
+    origin = (-half, -half)
+    ego = np.zeros((0, 3)) if keep_clear is None else np.array(keep_clear, np.float64).reshape(-1, 3)
+    ego[:, :2] -= centre
+    paint = paint_layers(road_map, centre, half, cell_m, size, conditions, np.random.default_rng([seed, 1]))
+    wear = wear_layer(road_map, centre, half, cell_m, size, np.random.default_rng([seed, 2]))
+    edge_size = int(np.ceil(2 * half / EDGE_CELL_M / 64)) * 64
+    edge = edge_distance_m(road, origin, edge_size)
+    verge = verge_layers(road_map, centre, edge, origin, conditions, np.random.default_rng([seed, 3]))
+    terrain = Terrain.sample(conditions.slope, rng)
+    curb_m = float(rng.uniform(0.12, 0.18))
+    builder = SolidsBuilder()
+    if roadside:
+        population.add_buildings(builder, road, half, conditions, np.random.default_rng([seed, 4]))
+        population.add_trees_and_poles(builder, road, half, conditions, np.random.default_rng([seed, 5]))
+    if people_and_vehicles:
+        crossings = [shapely.transform(c, lambda xy: xy - centre) for c in road_map.crossings if c.intersects(window)]
+        junctions = shapely.union_all([c.buffer(6) for c in crossings]) if crossings else shapely.Polygon()
+        centres = [np.asarray(line)[:, :2] - centre for line in road_map.lane_centres_m]
+        population.add_parked(builder, road, junctions, half, np.random.default_rng([seed, 6]), ego)
+        population.add_traffic(builder, centres, road_map.lane_successors, half, np.random.default_rng([seed, 7]), ego)
+        population.add_people(builder, road, crossings, half, np.random.default_rng([seed, 8]), ego)
+    solids = builder.build()
+    still = solids.mover < 0
+    solids.centre_m[still, 2] += terrain.height_m(solids.centre_m[still, :2]).astype(np.float32)
+    shade = sun_shadows(solids, conditions) if conditions.casts_shadows else []
+    light = shadow_layer(shade, cell_m, size, 0.1)
+    surface = PackedTexture((paint.coverage, paint.yellow, wear, light), origin, cell_m)
+    return World(
+        centre, half, conditions, seed,
+        Ground(surface, PackedTexture(verge, origin, EDGE_CELL_M), torch.from_numpy(edge), origin),
+        terrain, solids, curb_m,
+        torch.from_numpy(tileable_noise(512, np.random.default_rng([seed, 9]), 1.4)),
+    )
+
+
+def sun_shadows(solids: Solids, conditions: Conditions) -> list[NDArray]:
+    """Outlines (N, 2) on the ground of the shade of all solids that stand still."""
+    sx, sy, sz = conditions.sun_direction
+    per_metre = -np.array([sx, sy]) / sz
+    circle = np.stack([np.cos(a := np.linspace(0, 2 * np.pi, 16, endpoint=False)), np.sin(a)], -1)
+    square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+    outlines = []
+    for i in np.nonzero(solids.mover < 0)[0]:
+        shape = square if solids.kind[i] == kinds.BOX else circle
+        c, s = np.cos(solids.yaw[i]), np.sin(solids.yaw[i])
+        foot = (shape * solids.half_m[i, :2]) @ np.array([[c, s], [-s, c]]) + solids.centre_m[i, :2]
+        low = max(float(solids.centre_m[i, 2] - solids.half_m[i, 2]), 0.0)
+        high = float(solids.centre_m[i, 2] + solids.half_m[i, 2])
+        if solids.kind[i] == kinds.ELLIPSOID:  # near its rim it is thin, so its shade is a little shorter than a box's
+            low, high = low * 0.6 + high * 0.4, low * 0.4 + high * 0.6
+        both = np.concatenate([foot + low * per_metre, foot + high * per_metre]).astype(np.float32)
+        outlines.append(cv2.convexHull(both)[:, 0])
+    return outlines
