@@ -6,7 +6,9 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-COMMANDS: dict[str, tuple[str, str]] = {}
+COMMANDS: dict[str, tuple[str, str]] = {
+    "bag": ("mapkd_core.bag_command", "write a drive as a rosbag2, without ROS"),
+}
 """name -> (module, one line for --help). The module offers `configure(parser)` and `run(args) -> int`."""
 
 EXTRAS = {

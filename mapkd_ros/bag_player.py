@@ -113,7 +113,7 @@ def _open(path: Path) -> Any:
     if path.is_dir() and not (path / "metadata.yaml").is_file():
         files = _storage_files(path)
         if len(files) > 1:
-            raise ValueError(f"{path} has {len(files)} storage files, but no metadata.yaml; run: ros2 bag reindex {path}")
+            raise ValueError(f"{path} has {len(files)} storage files and no metadata.yaml; try: ros2 bag reindex")
         storage = files[0]
     try:
         reader = Reader(storage)

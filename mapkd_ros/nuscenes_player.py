@@ -140,7 +140,7 @@ class NuscenesPlayer(Node):
         self.spinner.spin_once(timeout_sec=seconds)
 
     def wait_for_subscribers(self) -> None:
-        """Waits, within the parameter's limit, until every picture topic has a subscriber (or, without pictures, any)."""
+        """Waits, within the parameter's limit, until every picture topic has a subscriber; without pictures, any."""
         limit_s = self.values["wait_for_subscribers"]
         until = time.monotonic() + limit_s
         while limit_s and not self.stopped:
