@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from mapkd_core.sim import cameras, shading
+from mapkd_core.sim.lidar import HDL32E, LidarModel, PoseAt, sweep
 from mapkd_core.sim.raycast import FAR_M, cast
 from mapkd_core.sim.world import World
 
@@ -49,6 +50,17 @@ class Renderer:
             for i in range(0, len(k), batch)
         ]
         return torch.cat(parts)
+
+    def lidar(
+        self, map_from_lidar: ArrayLike | PoseAt, time_s: float, model: LidarModel = HDL32E
+    ) -> NDArray[np.float32]:
+        """One LiDAR revolution that ends at `time_s`: (P, 5) x, y, z, intensity 0..255, ring in the sensor's frame.
+
+        `map_from_lidar` is a (4, 4) pose, or a function of time that gives it while the sensor turns and moves; see
+        `lidar.sweep`.
+        """
+        pose = map_from_lidar if callable(map_from_lidar) else np.asarray(map_from_lidar, np.float64)
+        return sweep(self.world, self.device, pose, time_s, model)
 
     def _pictures(self, k: NDArray, size: tuple[int, int], pose: NDArray, times: NDArray) -> Tensor:
         world = self.world
