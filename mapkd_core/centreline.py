@@ -1,131 +1,145 @@
 """Cell chains to smooth, sub-cell accurate centre lines: the accuracy half of the vectorizer (docs/vectorizer.md).
 
-All chains are handled at once: `points` (P, 2) holds the (col, row) points of every chain one after the other,
-and `starts` (C + 1,) the index at which each begins.  Integer coordinates are cell centres here.
+All lines are handled at once: `points` (P, 2) holds the (col, row) points of every line one after the other,
+integers being cell centres, and `starts` (L + 1,) the index at which each line begins and the last one ends.
 """
 from __future__ import annotations
+
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Points = NDArray[np.float32]
-Index = NDArray[np.intp]
+Floats = NDArray[np.float32]
+Indices = NDArray[np.intp]
 
-STEP_CELLS = 2.0
+STEP_CELLS = 3.0
 """Spacing of the points of a centre line."""
-_REACH = 5
+_REACH = 4
 """How far across a line its profile is looked at, in cells."""
+_LOOK_AHEAD = np.arange(0, 12.1, 0.5, dtype=np.float32)
+_HEADING_POINTS = 3
 
 
-def smooth(points: Points, starts: Index, radius: int) -> Points:
-    """Centred moving average along each chain; the window narrows toward the ends, which stay where they are."""
-    index = np.arange(len(points))
-    first, last = np.repeat(starts[:-1], np.diff(starts)), np.repeat(starts[1:] - 1, np.diff(starts))
-    r = np.minimum(radius, np.minimum(index - first, last - index))
-    total = np.concatenate([np.zeros((1, points.shape[1])), np.cumsum(points, 0, dtype=np.float64)])
-    return ((total[index + r + 1] - total[index - r]) / (2 * r + 1)[:, None]).astype(np.float32)
+def starts_of(lengths: list[int] | Indices) -> Indices:
+    """Where lines of these lengths begin when laid one after the other, and where the last ends."""
+    starts = np.zeros(len(lengths) + 1, np.intp)
+    np.cumsum(lengths, out=starts[1:])
+    return starts
 
 
-def resample(points: Points, starts: Index, step: float = STEP_CELLS) -> tuple[Points, Index]:
-    """Points at equal distances of about `step` along each chain, both ends kept."""
-    lengths = np.linalg.norm(np.diff(points, axis=0), axis=1)
-    # A jump between chains gets no points, because every target lies inside a chain.
-    along = np.concatenate([[0.0], np.cumsum(lengths)])
+def _first_and_last(starts: Indices) -> tuple[Indices, Indices]:
+    """For every point the index of its line's first and last point."""
+    lengths = np.diff(starts)
+    return np.repeat(starts[:-1], lengths), np.repeat(starts[1:] - 1, lengths)
+
+
+def smooth(values: Floats, starts: Indices, radius: int) -> Floats:
+    """Centred moving average of (P, D) along each line; the window narrows toward the ends, which stay."""
+    index = np.arange(len(values))
+    first, last = _first_and_last(starts)
+    reach = np.minimum(np.minimum(index - first, last - index), radius)
+    total = np.zeros((len(values) + 1, values.shape[1]))
+    np.cumsum(values, 0, out=total[1:])
+    return ((total[index + reach + 1] - total[index - reach]) / (2 * reach + 1)[:, None]).astype(np.float32)
+
+
+def resample(points: Floats, starts: Indices, step: float = STEP_CELLS) -> tuple[Floats, Indices]:
+    """Points at equal distances of about `step` along each line, both ends kept."""
+    # The jumps between lines have lengths too, but get no points, because every target lies inside a line.
+    along = np.zeros(len(points))
+    np.cumsum(_hypot(np.diff(points, axis=0)), out=along[1:])
     begin, end = along[starts[:-1]], along[starts[1:] - 1]
-    pieces = np.maximum(np.rint((end - begin) / step).astype(int), 1)
-    new_starts = np.concatenate([[0], np.cumsum(pieces + 1)])
-    chain = np.repeat(np.arange(len(pieces)), pieces + 1)
-    fraction = (np.arange(new_starts[-1]) - new_starts[chain]) / pieces[chain]
-    target = begin[chain] + fraction * (end - begin)[chain]
-    resampled = np.stack([np.interp(target, along, points[:, k]) for k in (0, 1)], 1)
-    return resampled.astype(np.float32), new_starts
+    pieces = np.maximum(np.rint((end - begin) / step).astype(np.intp), 1)
+    new_starts = starts_of(pieces + 1)
+    line = np.repeat(np.arange(len(pieces)), pieces + 1)
+    target = begin[line] + (np.arange(new_starts[-1]) - new_starts[line]) * ((end - begin) / pieces)[line]
+    columns = [np.interp(target, along, points[:, k]) for k in range(2)]
+    return np.stack(columns, 1).astype(np.float32), new_starts
 
 
-def tangents(points: Points, starts: Index, radius: int = 2) -> Points:
-    """Unit direction of travel at every point, from the points `radius` before and after it."""
-    index = np.arange(len(points))
-    first, last = np.repeat(starts[:-1], np.diff(starts)), np.repeat(starts[1:] - 1, np.diff(starts))
-    chord = points[np.minimum(index + radius, last)] - points[np.maximum(index - radius, first)]
-    return chord / np.maximum(np.linalg.norm(chord, axis=1, keepdims=True), 1e-6)
-
-
-def centre(
-    points: Points, starts: Index, channel: NDArray[np.intp], scores: NDArray[np.uint8]
-) -> tuple[Points, NDArray[np.float32]]:
-    """Moves every point to the middle of its class's profile across the line; also the line's width in cells there.
+def centre(points: Floats, starts: Indices, channel: Indices, scores: NDArray[np.uint8]) -> tuple[Floats, Floats]:
+    """Moves every point to the middle of its class's profile across the line; also tells the line's width there.
 
     `scores` (4, Y, X) are read at `channel` (P,). The profile is cut at the first valley on either side, so a
-    neighbouring parallel line does not pull.
+    neighbouring parallel line does not pull. Widths (P,) are in cells.
     """
-    direction = tangents(points, starts)
-    normal = np.stack([-direction[:, 1], direction[:, 0]], 1)
+    index = np.arange(len(points))
+    first, last = _first_and_last(starts)
+    chord = points[np.minimum(index + 2, last)] - points[np.maximum(index - 2, first)]
+    normal = np.stack([-chord[:, 1], chord[:, 0]], 1) / np.maximum(_hypot(chord), 1e-6)[:, None]
     offsets = np.arange(-_REACH, _REACH + 1, dtype=np.float32)
-    where = points[:, None] + offsets[None, :, None] * normal[:, None]  # P K 2
-    profile = sample(scores, where, channel[:, None])
-    profile = np.where(_inside(where, scores), profile, 0).astype(np.float32)
-    profile[:, _REACH:] = np.minimum.accumulate(profile[:, _REACH:], 1)
-    profile[:, _REACH::-1] = np.minimum.accumulate(profile[:, _REACH::-1], 1)
-    weight = np.maximum(profile - 0.25 * profile[:, _REACH : _REACH + 1], 0)
+    col = points[:, :1] + offsets * normal[:, :1]  # P K
+    row = points[:, 1:] + offsets * normal[:, 1:]
+    profile = sample(scores, col, row, channel[:, None]).astype(np.float32)
+    _clear_outside(profile, col, row, points, scores)
+    for side in (profile[:, _REACH:], profile[:, _REACH::-1]):
+        np.minimum.accumulate(side, 1, out=side)
+    peak = np.maximum(profile[:, _REACH], 1)
+    # What is left at a quarter of the peak is blur or noise, and far from the middle it would pull hardest.
+    weight = np.maximum(profile - 0.25 * peak[:, None], 0)
     mass = weight.sum(1)
     shift = np.clip((weight @ offsets) / np.maximum(mass, 1e-3), -2, 2)
-    peak = np.maximum(profile[:, _REACH], 1)
     return points + shift[:, None] * normal, mass / (0.75 * peak)
 
 
-def sample(scores: NDArray[np.uint8], where: Points, channel: NDArray[np.intp]) -> NDArray[np.uint8]:
-    """`scores` (4, Y, X) of a class at positions (..., 2), bilinear; `channel` broadcasts against (...)."""
+def sample(scores: NDArray[np.uint8], col: Floats, row: Floats, channel: Indices) -> NDArray[Any]:
+    """`scores` (4, Y, X) of a class at positions (P, K) between cells; `channel` broadcasts against them."""
     height, width = scores.shape[1:]
     # The channels lie one below the other in memory, so one look-up serves all classes.
-    row = np.clip(where[..., 1], 0, height - 1) + channel * height
-    flat = cv2.remap(
-        scores.reshape(-1, width),
-        where[..., 0].reshape(len(where), -1).astype(np.float32),
-        row.reshape(len(where), -1).astype(np.float32),
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
+    stacked_row = np.clip(row, 0, height - 1) + (channel * height).astype(np.float32)
+    return cv2.remap(
+        scores.reshape(-1, width), col, stacked_row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    return flat.reshape(where.shape[:-1])  # type: ignore[no-any-return]
 
 
-def _inside(where: Points, scores: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    height, width = scores.shape[1:]
-    return ((where > -0.5) & (where < [width - 0.5, height - 0.5])).all(-1)
+def _clear_outside(profile: Floats, col: Floats, row: Floats, points: Floats, scores: NDArray[np.uint8]) -> None:
+    """Sets what lies outside the grid to zero; only the points near the border need the look."""
+    size = np.array(scores.shape[:0:-1])
+    rim = np.flatnonzero(((points < _REACH) | (points > size - 1 - _REACH)).any(1))
+    c, r = col[rim], row[rim]
+    profile[rim] *= (c > -0.5) & (c < size[0] - 0.5) & (r > -0.5) & (r < size[1] - 0.5)
 
 
-def extend_ends(
-    lines: list[Points],
-    classes: Index,
-    closed: NDArray[np.bool_],
-    scores: NDArray[np.uint8],
+def headings(points: Floats, starts: Indices) -> tuple[Indices, Floats]:
+    """Both ends of L lines: the index of their points (2L,), first ones first, and unit vectors leading outward."""
+    first, last = starts[:-1], starts[1:] - 1
+    inner = np.concatenate([np.minimum(first + _HEADING_POINTS, last), np.maximum(last - _HEADING_POINTS, first)])
+    tips = np.concatenate([first, last])
+    out = points[tips] - points[inner]
+    return tips, out / np.maximum(_hypot(out), 1e-6)[:, None]
+
+
+def end_points(
+    points: Floats,
+    starts: Indices,
+    classes: Indices,
+    half_widths: Floats,
     label: NDArray[np.uint8],
-    half_width: float = 2.5,
-) -> list[Points]:
-    """Continues each open line straight ahead to where its class ends, less half a line's width.
+    border_inset: float,
+) -> Floats:
+    """Where each line really ends: straight ahead to where its class ends, less half the line's width.
 
-    A drawn line reaches half its width beyond its last vertex. One that leaves the grid is continued to the border.
+    A line drawn with a round pen reaches half its width beyond its last vertex. A line that leaves the grid ends
+    `border_inset` cells before the border. `classes` (L,) and `half_widths` (2L,) in cells, `label` (Y, X) the
+    class of each cell; returns (2L, 2), first ends first.
     """
-    open_lines = np.flatnonzero(~closed)
-    if len(open_lines) == 0:
-        return lines
-    tips = np.stack([lines[k][0] for k in open_lines] + [lines[k][-1] for k in open_lines])
-    inner = np.stack([lines[k][min(4, len(lines[k]) - 1)] for k in open_lines] + [lines[k][max(-5, -len(lines[k]))] for k in open_lines])
-    heading = tips - inner
-    heading /= np.maximum(np.linalg.norm(heading, axis=1, keepdims=True), 1e-6)
-    steps = np.arange(0, 12.1, 0.5, dtype=np.float32)
-    where = tips[:, None] + steps[None, :, None] * heading[:, None]  # E S 2
-    inside = _inside(where, scores)
-    col = np.clip(np.rint(where[..., 0]).astype(int), 0, scores.shape[2] - 1)
-    row = np.clip(np.rint(where[..., 1]).astype(int), 0, scores.shape[1] - 1)
-    own = (label[row, col] == np.tile(classes[open_lines], 2)[:, None]) | ~inside
+    tips, out = headings(points, starts)
+    col = points[tips, 0, None] + _LOOK_AHEAD * out[:, :1]  # E S
+    row = points[tips, 1, None] + _LOOK_AHEAD * out[:, 1:]
+    height, width = label.shape
+    inside = (col > -0.5) & (col < width - 0.5) & (row > -0.5) & (row < height - 0.5)
+    nearest = label[
+        np.clip(np.rint(row).astype(np.intp), 0, height - 1), np.clip(np.rint(col).astype(np.intp), 0, width - 1)
+    ]
+    own = inside & (nearest == np.tile(classes, 2)[:, None])
+    own[:, -1] = False
     leaves = np.argmin(own, 1)
-    leaves[own.all(1)] = len(steps) - 1
-    border = np.argmin(inside, 1)
-    to_border = (border > 0) & (border <= leaves)
-    reach = np.where(to_border, steps[border], np.maximum(steps[leaves] - 0.25 - half_width, 0))
-    ends = tips + reach[:, None] * heading
-    count = len(open_lines)
-    extended = list(lines)
-    for k, line in enumerate(open_lines):
-        extended[line] = np.concatenate([ends[k : k + 1], lines[line], ends[count + k : count + k + 1]])
-    return extended
+    to_border = ~inside[np.arange(len(leaves)), leaves]
+    reach = _LOOK_AHEAD[leaves] - 0.25 - np.where(to_border, border_inset, half_widths)
+    return points[tips] + np.maximum(reach, 0)[:, None] * out
+
+
+def _hypot(vectors: Floats) -> Floats:
+    return np.sqrt(vectors[:, 0] ** 2 + vectors[:, 1] ** 2)

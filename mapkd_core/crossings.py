@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 Points = NDArray[np.float32]
 
 
-def pair_edges(edges: list[Points], min_width: float, max_width: float) -> tuple[list[tuple[int, int]], list[int]]:
-    """Which edges belong to one crossing: pairs of indices, best first, and the edges left alone.
+def pair_edges(edges: list[Points], min_width: float, max_width: float) -> list[tuple[int, int]]:
+    """Which edges belong to one crossing: pairs of indices, best first.
 
     Two edges (N, 2) fit when they are parallel within 25 degrees, `min_width` to `max_width` apart (same unit as
     the points), and lie beside each other over at least half of the shorter one.
     """
     count = len(edges)
-    if count == 0:
-        return [], []
+    if count < 2:
+        return []
     first = np.stack([e[0] for e in edges])
     last = np.stack([e[-1] for e in edges])
     span = last - first
@@ -42,7 +42,7 @@ def pair_edges(edges: list[Points], min_width: float, max_width: float) -> tuple
         if fits[k] and free[a] and free[b]:
             free[[a, b]] = False
             pairs.append((a, b))
-    return pairs, np.flatnonzero(free).tolist()
+    return pairs
 
 
 def ring_of(edge: Points, other: Points) -> Points:

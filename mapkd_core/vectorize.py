@@ -7,7 +7,7 @@ How it works, with a picture of each stage: docs/vectorizer.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from mapkd_core import centreline, crossings, linking, skeleton
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, MapElement
+
+Array = NDArray[Any]
 
 _CROSSING = CLASSES.index("ped_crossing") + 1
 _MIN_PIECE_CELLS = 6
@@ -38,6 +40,8 @@ class VectorizeConfig:
     """Longest part of such a gap that may lie on plain background."""
     min_length_m: float = 2.0
     """Shorter lines are dropped."""
+    border_inset_m: float = 0.2
+    """How far from the grid's border lines end that leave it: labels are cut to a slightly smaller rectangle."""
     simplify_cells: float = 0.25
     """Largest distance between a line and its simplified vertices (Douglas-Peucker), in cells."""
     max_line_cells: int = 20
@@ -48,7 +52,7 @@ class VectorizeConfig:
     def __post_init__(self) -> None:
         if self.crossings not in ("ring", "edges", "filled"):
             raise ValueError(f"crossings is {self.crossings!r}; expected 'ring', 'edges' or 'filled'")
-        for name in ("max_gap_m", "max_unseen_gap_m", "min_length_m", "simplify_cells", "max_line_cells", "max_chains"):
+        for name in ("max_gap_m", "max_unseen_gap_m", "min_length_m", "border_inset_m", "simplify_cells", "max_line_cells", "max_chains"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected a number >= 0")
 
@@ -71,18 +75,11 @@ def vectorize(
     if config.crossings == "filled":
         elements += _filled_crossings(scores, label, grid, config)
         label[label == _CROSSING] = 0
-    chains, classes = _pieces(scores, label, grid, config)
-    if not chains:
-        return elements
-    cell = grid.cell_m
-    lines, classes, closed = linking.link(
-        chains, classes, label, config.max_gap_m / cell, config.max_unseen_gap_m / cell
-    )
-    elements += _elements(lines, classes, closed, scores, label, grid, config)
+    elements += _lines(scores, label, grid, config)
     return sorted(elements, key=lambda e: -e.score)
 
 
-def _as_bytes(semantic: NDArray, grid: BevGrid) -> NDArray[np.uint8]:
+def _as_bytes(semantic: Array, grid: BevGrid) -> Array:
     """(4, Y, X) as 0..255, after checks that a wrong tensor cannot pass."""
     if semantic.shape != (4, *grid.shape):
         raise ValueError(
@@ -92,54 +89,61 @@ def _as_bytes(semantic: NDArray, grid: BevGrid) -> NDArray[np.uint8]:
     if semantic.dtype == np.uint8:
         return np.ascontiguousarray(semantic)
     values = np.ascontiguousarray(semantic, np.float32)
-    flat = values.reshape(-1, grid.cols)
-    total = float(np.dot(values.ravel(), values.ravel()))
-    low, high, _, _ = cv2.minMaxLoc(flat)
-    if not np.isfinite(total):
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite(low + high):
         raise ValueError("semantic has values that are not finite; check the network's weights and input")
     if low < -1e-3 or high > 1 + 1e-3:
         raise ValueError(f"semantic lies in {low:g}..{high:g}; expected probabilities 0..1: apply softmax to logits")
-    return cv2.convertScaleAbs(flat, alpha=255).reshape(values.shape)  # type: ignore[no-any-return]
+    return cv2.convertScaleAbs(values.reshape(-1, grid.cols), alpha=255).reshape(values.shape)
 
 
-def _winner(scores: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _winner(scores: Array) -> Array:
     """The class (0 background, 1..3) of every cell after a 3x3 mean, with touching classes one cell apart."""
-    soft = [cv2.blur(channel, (3, 3), borderType=cv2.BORDER_REPLICATE) for channel in scores]
-    best, label = soft[0], np.zeros(scores.shape[1:], np.uint8)
-    for index in (1, 2, 3):
-        wins = cv2.compare(soft[index], best, cv2.CMP_GT)
-        label = np.where(wins, np.uint8(index), label)
-        best = cv2.max(best, soft[index])
+    best, *others = (cv2.blur(channel, (3, 3), borderType=cv2.BORDER_REPLICATE) for channel in scores)
+    label = np.zeros(scores.shape[1:], np.uint8)
+    for index, soft in enumerate(others, 1):
+        cv2.copyTo(np.full_like(label, index), cv2.compare(soft, best, cv2.CMP_GT), label)
+        best = cv2.max(best, soft)
     # All classes are thinned in one picture, so they must not touch; the later one keeps the cell, as in the labels.
     crowded = cv2.compare(cv2.dilate(label, np.ones((3, 3), np.uint8)), label, cv2.CMP_GT)
-    label[crowded > 0] = 0
-    return label
+    return cv2.bitwise_and(label, cv2.bitwise_not(crowded))
 
 
-def _pieces(
-    scores: NDArray[np.uint8], label: NDArray[np.uint8], grid: BevGrid, config: VectorizeConfig
-) -> tuple[list[NDArray[np.float32]], NDArray[np.intp]]:
-    """Centre lines of all branches between junctions, and their classes."""
-    mask = cv2.min(label, 1)
-    thinned = skeleton.thin(mask, max(config.max_line_cells // 2, 1))
+def _lines(scores: Array, label: Array, grid: BevGrid, config: VectorizeConfig) -> list[MapElement]:
+    """All elements that are drawn as lines."""
+    thinned = skeleton.thin(cv2.compare(label, 0, cv2.CMP_GT) & 1, max(config.max_line_cells // 2, 1))
     branches, junctions = skeleton.split_at_junctions(thinned)
-    found = skeleton.chains(branches, _MIN_PIECE_CELLS, config.max_chains)
     near_junction = cv2.dilate(junctions, np.ones((3, 3), np.uint8))
-    kept = [c for c in found if not _is_spur(c, near_junction)]
-    if not kept:
-        return [], np.zeros(0, np.intp)
-    starts = np.concatenate([[0], np.cumsum([len(c) for c in kept])])
-    cells = np.concatenate(kept)
+    chains = [
+        chain for chain in skeleton.chains(branches, _MIN_PIECE_CELLS, config.max_chains)
+        if not _is_spur(chain, near_junction)
+    ]
+    if not chains:
+        return []
+    starts = centreline.starts_of([len(c) for c in chains])
+    cells = np.concatenate(chains)
     classes = label[cells[starts[:-1], 1], cells[starts[:-1], 0]].astype(np.intp)
+
     points, starts = centreline.resample(centreline.smooth(cells.astype(np.float32), starts, 3), starts)
-    points, _ = centreline.centre(points, starts, np.repeat(classes, np.diff(starts)), scores)
-    points = centreline.smooth(points, starts, 2)
-    # Near an end the skeleton leans into a corner or a junction: leave that out, the end is found again later.
-    pieces = [p[1:-1] if len(p) > 5 else p for p in np.split(points, starts[1:-1])]
-    return pieces, classes
+    points, widths = centreline.centre(points, starts, np.repeat(classes, np.diff(starts)), scores)
+    smoothed = centreline.smooth(np.column_stack([points, widths]), starts, 2)
+    points, widths = smoothed[:, :2], smoothed[:, 2]
+
+    cell = grid.cell_m
+    order, starts, classes, closed = linking.link(
+        points, starts, classes, label, config.max_gap_m / cell, config.max_unseen_gap_m / cell
+    )
+    points, widths = points[order], widths[order]
+    tips = np.concatenate([starts[:-1], starts[1:] - 1])
+    ends = centreline.end_points(points, starts, classes, widths[tips] / 2, label, config.border_inset_m / cell)
+    points[tips] = np.where(np.tile(closed, 2)[:, None], points[tips], ends)
+    probability = centreline.sample(scores, points[:, :1], points[:, 1:], np.repeat(classes, np.diff(starts))[:, None])
+    confidence = np.add.reduceat(probability[:, 0].astype(np.float32), starts[:-1]) / np.diff(starts) / 255
+    metres = grid.metres_from_cells(points + 0.5).astype(np.float32)
+    return _elements(metres, starts, classes, closed, confidence, config, config.simplify_cells * cell)
 
 
-def _is_spur(chain: NDArray[np.int32], near_junction: NDArray[np.uint8]) -> bool:
+def _is_spur(chain: NDArray[np.int32], near_junction: Array) -> bool:
     """A short side branch of a wide line: one end at a junction, the other loose, no longer than a line is wide."""
     if len(chain) > 7:
         return False
@@ -148,53 +152,41 @@ def _is_spur(chain: NDArray[np.int32], near_junction: NDArray[np.uint8]) -> bool
 
 
 def _elements(
-    lines: list[NDArray[np.float32]],
+    points_m: NDArray[np.float32],
+    starts: NDArray[np.intp],
     classes: NDArray[np.intp],
     closed: NDArray[np.bool_],
-    scores: NDArray[np.uint8],
-    label: NDArray[np.uint8],
-    grid: BevGrid,
+    confidence: NDArray[np.floating],
     config: VectorizeConfig,
+    tolerance_m: float,
 ) -> list[MapElement]:
-    """Final lines in cells -> elements: ends found, scored, crossings closed, simplified, in metres."""
-    lines = centreline.extend_ends(lines, classes, closed, scores, label)
-    starts = np.concatenate([[0], np.cumsum([len(line) for line in lines])])
-    probability = centreline.sample(scores, np.concatenate(lines), np.repeat(classes, np.diff(starts)))
-    confidence = np.add.reduceat(probability, starts[:-1]) / np.diff(starts) / 255
-    lengths = np.array([np.linalg.norm(np.diff(line, axis=0), axis=1).sum() for line in lines]) * grid.cell_m
-    keep = np.flatnonzero(lengths >= config.min_length_m)
+    """Long enough lines as elements, with few vertices; edges of crossings paired into rings."""
+    steps = np.hypot(*np.diff(points_m, axis=0, append=points_m[-1:]).T)
+    steps[starts[1:] - 1] = 0
+    lengths = np.add.reduceat(steps, starts[:-1])
+    keep = np.flatnonzero(lengths >= config.min_length_m).tolist()
+    lines = {k: _simplified(points_m[starts[k] : starts[k + 1]], bool(closed[k]), tolerance_m) for k in keep}
 
     elements = []
-    edges = [k for k in keep if classes[k] == _CROSSING and not closed[k]] if config.crossings == "ring" else []
-    width = [w / grid.cell_m for w in config.crossing_width_m]
-    pairs, _ = crossings.pair_edges([lines[k] for k in edges], *width)
-    for a, b in pairs:
-        a, b = edges[a], edges[b]
-        ring = crossings.ring_of(*(_simplified(lines[k], config, False) for k in (a, b)))
-        score = np.average(confidence[[a, b]], weights=lengths[[a, b]])
-        elements.append(_element(_CROSSING, ring, score, True, grid))
-    paired = {edges[k] for pair in pairs for k in pair}
-    for k in keep:
-        if k not in paired:
-            line = _simplified(lines[k], config, bool(closed[k]))
-            elements.append(_element(int(classes[k]), line, confidence[k], bool(closed[k]), grid))
+    if config.crossings == "ring":
+        edges = [k for k in keep if classes[k] == _CROSSING and not closed[k]]
+        for i, j in crossings.pair_edges([lines[k] for k in edges], *config.crossing_width_m):
+            a, b = edges[i], edges[j]
+            score = np.average(confidence[[a, b]], weights=lengths[[a, b]])
+            ring = crossings.ring_of(lines.pop(a), lines.pop(b))
+            elements.append(MapElement("ped_crossing", ring, float(score), True))
+    for k, line in lines.items():
+        elements.append(MapElement(CLASSES[classes[k] - 1], line, float(confidence[k]), bool(closed[k])))
     return elements
 
 
-def _simplified(line: NDArray[np.float32], config: VectorizeConfig, closed: bool) -> NDArray[np.float32]:
-    if closed:
-        simple = cv2.approxPolyDP(line[:-1, None], config.simplify_cells, True)[:, 0]
-        return np.concatenate([simple, simple[:1]])
-    return cv2.approxPolyDP(line[:, None], config.simplify_cells, False)[:, 0]  # type: ignore[no-any-return]
-
-
-def _element(index: int, cells: NDArray[np.float32], score: float, closed: bool, grid: BevGrid) -> MapElement:
-    points = grid.metres_from_cells(cells + 0.5).astype(np.float32)
-    return MapElement(CLASSES[index - 1], points, float(min(score, 1.0)), closed)
+def _simplified(line: NDArray[np.float32], closed: bool, tolerance_m: float) -> NDArray[np.float32]:
+    simple: NDArray[Any] = cv2.approxPolyDP(line[: len(line) - closed, None], tolerance_m, closed)[:, 0]
+    return np.concatenate([simple, simple[:1]]) if closed else simple
 
 
 def _filled_crossings(
-    scores: NDArray[np.uint8], label: NDArray[np.uint8], grid: BevGrid, config: VectorizeConfig
+    scores: Array, label: Array, grid: BevGrid, config: VectorizeConfig
 ) -> list[MapElement]:
     """Rings round the areas of the crossing class, scored by the mean probability inside."""
     mask = (label == _CROSSING).astype(np.uint8)
@@ -203,5 +195,6 @@ def _filled_crossings(
     for ring in crossings.filled_rings(mask, smallest, config.max_chains):
         inside = cv2.fillPoly(np.zeros(grid.shape, np.uint8), [np.rint(ring).astype(np.int32)], 1)
         score = cv2.mean(scores[_CROSSING], inside)[0] / 255
-        elements.append(_element(_CROSSING, ring, score, True, grid))
+        points_m = grid.metres_from_cells(ring + 0.5).astype(np.float32)
+        elements.append(MapElement("ped_crossing", points_m, score, True))
     return elements
