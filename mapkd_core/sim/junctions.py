@@ -107,23 +107,16 @@ def stop_line(strip: RoadStrip, arm: Arm, stop_m: float, wear: float) -> MapLine
     return MapLine(np.array(ends), "stop_line", "solid", "white", wear)
 
 
-def lane_arrow(centre_m: Line, before_end_m: float, wear: float) -> list[MapLine]:
-    """A straight-on arrow painted on a lane `before_end_m` before its end."""
-    tip_index = len(centre_m) - 1 - round(before_end_m)
-    if tip_index < 5:
-        return []
-    tip, tail = centre_m[tip_index], centre_m[tip_index - 4]
-    along = (tip - tail) / max(np.linalg.norm(tip - tail), 1e-9)
-    across = np.array([-along[1], along[0]])
-    wings = [tip - 1.0 * along + side * 0.45 * across for side in (1, -1)]
-    shapes = [np.stack([tail, tip]), np.stack([wings[0], tip, wings[1]])]
-    return [MapLine(shape, "road_mark", "solid", "white", wear) for shape in shapes]
+def junction_area(
+    outlines: list[BaseGeometry], node_m: np.ndarray, kerb_radius_m: float, hub_m: float
+) -> BaseGeometry:
+    """The roads' common surface near a node, its inner corners rounded by the kerb radius.
 
-
-def junction_area(outlines: list[BaseGeometry], node_m: np.ndarray, kerb_radius_m: float) -> BaseGeometry:
-    """The roads' common surface near a node, its inner corners rounded by the kerb radius."""
+    A disc of radius `hub_m` hides the blunt ends of roads that stop here.
+    """
     disc = Point(node_m).buffer(REACH_M)
-    local = shapely.union_all(outlines).intersection(disc)
+    hub = Point(node_m).buffer(hub_m)
+    local = shapely.union_all([*outlines, hub]).intersection(disc)
     closed = local.buffer(kerb_radius_m, quad_segs=8).buffer(-kerb_radius_m, quad_segs=8)
     # Only the neighbourhood of the node is rounded: far arms that run side by side keep the ground between them.
     return closed.intersection(Point(node_m).buffer(REACH_M * 0.8))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from mapkd_core.sim.polyline import Line, arc_lengths, hermite, headings, length_m, part, resampled
+from mapkd_core.sim.polyline import Line, arc_lengths, headings, hermite, length_m, part, resampled
 from mapkd_core.sim.road_strip import BACKWARD, FORWARD, CrossSection, Widening
 
 Node = tuple[int, int]
@@ -40,7 +40,7 @@ STYLES: tuple[TownStyle, ...] = (
     TownStyle("downtown", (85, 120), 6, 0.12, 0.35, 0.3, 0.5, 0.85, (3, 7)),
     TownStyle("suburb", (95, 150), 17, 0.25, 0.15, 0.05, 0.3, 0.4, (5, 10)),
     TownStyle("arterial", (120, 170), 10, 0.2, 0.8, 0.1, 0.1, 0.55, (7, 14)),
-    TownStyle("village", (90, 140), 22, 0.33, 0.0, 0.1, 0.35, 0.25, (3, 8)),
+    TownStyle("village", (90, 140), 20, 0.22, 0.0, 0.1, 0.35, 0.25, (3, 8)),
 )
 
 
@@ -80,6 +80,7 @@ def street_section(rng: np.random.Generator, style: TownStyle, wide: bool, yello
         lane = max(lane, 4.0) if one_way and forward == 1 else lane
     centre_paint = str(rng.choice(["double", "solid", "dashed", "none"], p=[0.45, 0.22, 0.29, 0.04]))
     worn = rng.random()
+    wear = rng.uniform(0.55, 0.95) if worn < 0.16 else rng.uniform(0.25, 0.55) if worn < 0.45 else rng.uniform(0, 0.25)
     return CrossSection(
         lanes_forward=forward,
         lanes_backward=backward,
@@ -92,7 +93,7 @@ def street_section(rng: np.random.Generator, style: TownStyle, wide: bool, yello
         lane_paint=str(rng.choice(["dashed", "solid"], p=[0.88, 0.12])),
         edge_paint=str(rng.choice(["none", "solid", "double", "dashed"], p=[0.55, 0.3, 0.1, 0.05])),
         edge_color="white" if yellow_centre else str(rng.choice(["white", "yellow"])),
-        wear=float(rng.uniform(0.55, 0.95) if worn < 0.16 else rng.uniform(0.25, 0.55) if worn < 0.45 else rng.uniform(0, 0.25)),
+        wear=float(wear),
     )
 
 
@@ -177,7 +178,9 @@ def _widenings(road: Road, style: TownStyle, rng: np.random.Generator) -> tuple[
     return tuple(found)
 
 
-def make_network(rng: np.random.Generator, size_m: float, yellow_centre: bool, style: TownStyle | None = None) -> Network:
+def make_network(
+    rng: np.random.Generator, size_m: float, yellow_centre: bool, style: TownStyle | None = None
+) -> Network:
     """Draws the streets of a map that reaches `size_m` from the origin in x and y."""
     style = style or STYLES[rng.integers(len(STYLES))]
     spacing = rng.uniform(*style.spacing_m, size=2)

@@ -100,7 +100,12 @@ def _surface(
     """The drivable surface without medians, and the junctions' share of it."""
     outlines = [strip.outline() for strip in strips]
     rounded = [
-        jn.junction_area([outlines[a.road] for a in arms], network.nodes_m[node], network.kerb_radius_m[node])
+        jn.junction_area(
+            [outlines[a.road] for a in arms],
+            network.nodes_m[node],
+            network.kerb_radius_m[node],
+            min(strips[a.road].section.width_m for a in arms) / 2,
+        )
         for node, arms in sorted(jn.arms_of(network).items())
         if len(arms) > 1
     ]
@@ -121,16 +126,12 @@ def _driveways(strip: RoadStrip, rng: np.random.Generator) -> list[BaseGeometry]
     found: list[BaseGeometry] = []
     for side in (FORWARD, BACKWARD):
         count = rng.poisson(max(end - start, 0) / 110)
-        for s, width, depth in zip(
-            rng.uniform(start, max(start, end), count), rng.uniform(3.2, 7, count), rng.uniform(5, 14, count), strict=True
-        ):
+        for s, width, depth in rng.uniform((start, 3.2, 5), (max(start, end), 7, 14), (count, 3)):
             if any(w.side == side and w.start_m - 8 < s < w.end_m + 8 for w in strip.widenings) or end - start < 20:
                 continue
             points, _ = strip.stretch(s - 1, s + 1)
             normal = left_normals(points)[1] * side
-            kerb = points[1] + normal * abs(float(strip.kerb_m(side, np.array([s]))[0])) if False else (
-                points[1] + left_normals(points)[1] * float(strip.kerb_m(side, np.array([s]))[0])
-            )
+            kerb = points[1] + left_normals(points)[1] * float(strip.kerb_m(side, np.array([s]))[0])
             lane = LineString([kerb - normal * 1.5, kerb + normal * depth]).buffer(width / 2, cap_style="flat")
             apron = LineString([kerb - normal * 1.5, kerb + normal * 0.01]).buffer(width / 2 + 3, cap_style="flat")
             found.append(shapely.union(lane, apron).buffer(1.5).buffer(-1.5))
@@ -163,10 +164,6 @@ def _paint(
             crossings.append(approach.crossing)
         if approach.has_stop_line and (bar := jn.stop_line(strip, arm, approach.stop_m, strip.section.wear)):
             lines.append(bar)
-    for strip in strips:
-        for lane in strip.lanes():
-            if rng.random() < 0.2:
-                lines += jn.lane_arrow(lane.centre_m, float(rng.uniform(3, 12)), strip.section.wear)
     return lines, crossings
 
 
@@ -176,7 +173,6 @@ def _lanes(
     """Lane surfaces, centre lines (lanes first, then the ways across junctions) and which continues which."""
     areas: list[Polygon] = []
     centres: list[Line] = []
-    first, last = {}, {}
     entries: list[tuple[int, int, float, int]] = []
     for road, strip in enumerate(strips):
         if strip.length_m - strip.clear_start_m - strip.clear_end_m < 4:
@@ -185,10 +181,10 @@ def _lanes(
             entries.append((len(centres), road, lane.side, lane.index))
             areas.append(lane.area)
             centres.append(lane.centre_m)
-    del first, last
     successors: list[list[int]] = [[] for _ in centres]
     for _, arms in sorted(jn.arms_of(network).items()):
-        incoming, outgoing = [], []
+        incoming: list[tuple[int, int, Line, int]] = []
+        outgoing: list[tuple[int, int, Line, int]] = []
         for arm in arms:
             towards = FORWARD if arm.at_end else BACKWARD
             for index, road, side, position in entries:

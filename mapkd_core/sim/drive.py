@@ -1,0 +1,285 @@
+"""A simulated drive: a road map, a world built on it, a vehicle that drives through, and what its sensors see.
+
+    drive = SimDrive(seed=7, size=(352, 128), frames=12)
+    frame = drive[3]              # types.Frame; pictures are rendered when asked for
+    pixels = frame.views[1].image.rgb()
+
+Everything follows from the seed: the same seed gives the same bytes (on one CPU type and torch version), whatever
+order the frames are asked for in.
+"""
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapkd_core.data.lidar import MIN_DISTANCE_M
+from mapkd_core.geometry import apply, inverse
+from mapkd_core.sim.conditions import Conditions
+from mapkd_core.sim.rig import RIGS, TRIGGER_JITTER_S, Rig
+from mapkd_core.sim.roads import procedural_map
+from mapkd_core.sim.trajectory import Trajectory, drive_along, lane_path
+from mapkd_core.types import CAMERAS, CameraView, Frame
+from mapkd_core.vector_map import VectorMap
+
+if TYPE_CHECKING:  # labels and maps can be had without waiting for torch
+    from mapkd_core.sim.renderer import Renderer
+    from mapkd_core.sim.world import World
+
+PROCEDURAL = "procedural"
+EPOCH_NS = 1_577_836_800_000_000_000
+"""Stamps of simulated drives start here (2020-01-01) and lie an hour apart from seed to seed."""
+SWEEP_S = 0.05
+"""A turn of the LiDAR."""
+VIEW_M = 90.0
+"""The world is built this far beyond the path."""
+MAP_M = 200.0
+"""A city's map is cut this far beyond the path: more than half of a 240 m grid."""
+HEAVY = ("_whole_map", "road_map", "_planar", "world", "renderer", "motion")
+
+
+@dataclass(frozen=True, eq=False)
+class RenderedImage:
+    """One camera's picture, rendered together with its five neighbours when first asked for."""
+
+    rendering: Rendering
+    index: int
+
+    def jpeg(self) -> bytes | None:
+        """None: it never was a JPEG."""
+        return None
+
+    def rgb(self, min_size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB."""
+        return self.rendering.pixels[self.index]
+
+
+@dataclass(eq=False)
+class Rendering:
+    """The six pictures of one frame."""
+
+    drive: SimDrive
+    frame: int
+
+    @cached_property
+    def pixels(self) -> NDArray[np.uint8]:
+        """(6, H, W, 3) RGB."""
+        return self.drive.render(self.frame)
+
+
+@dataclass(eq=False)
+class SimDrive:
+    """A source of simulated frames; indexing is lazy, and frames do not depend on the order of access.
+
+    Raises ValueError for an unknown rig, and FileNotFoundError or ValueError where a real map is asked for that
+    is not there.
+    """
+
+    seed: int
+    road: str = PROCEDURAL
+    """`procedural`, or the name of a nuScenes map such as `boston-seaport` (needs `dataroot`)."""
+    size: tuple[int, int] = (352, 128)
+    """(width, height) of the pictures."""
+    lidar: bool = True
+    frames: int = 20
+    keyframe_s: float = 0.5
+    """Time between frames; nuScenes' keyframes have 0.5 s."""
+    lidar_sweeps: int = 1
+    """Turns of the LiDAR gathered into each frame's points."""
+    dataroot: Path | None = None
+    area_m: tuple[float, float, float, float] | None = None
+    """(x_min, y_min, x_max, y_max) of the map that the vehicle stays in."""
+    conditions: Conditions | None = None
+    """Random if None."""
+    rig: Rig | None = None
+    """One of the two nuScenes rigs at random if None."""
+    trajectory: Trajectory | None = None
+    """A random drive along lanes if None."""
+    device: str = "cpu"
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if self.frames < 1 or self.keyframe_s <= 0:
+            raise ValueError(f"{self.frames} frames every {self.keyframe_s} s; expected at least one, some time apart")
+        rng = self._rng("drive")
+        self.rig = self.rig or RIGS[str(rng.choice(sorted(RIGS)))]
+        self.conditions = self.conditions or Conditions.sample(rng)
+        self.name = self.name or f"sim-{self.road}-{self.seed:06d}"
+
+    def _rng(self, purpose: str) -> np.random.Generator:
+        return np.random.default_rng([self.seed, *f"{self.road}:{purpose}".encode()])
+
+    @cached_property
+    def _whole_map(self) -> VectorMap:
+        if self.road == PROCEDURAL:
+            return procedural_map(self.seed)
+        from mapkd_core.sim.real_roads import real_map
+
+        if self.dataroot is None:
+            raise ValueError(f"road {self.road!r} is a nuScenes map; give its folder (dataroot), or use {PROCEDURAL!r}")
+        return real_map(self.dataroot, self.road, self.seed)
+
+    @cached_property
+    def road_map(self) -> VectorMap:
+        """The roads around the drive, and the truth that labels come from."""
+        if self.road == PROCEDURAL:
+            return self._whole_map
+        from mapkd_core.sim.real_roads import cropped
+
+        path = self._planar.path_m
+        return cropped(self._whole_map, path.min(axis=0) - MAP_M, path.max(axis=0) + MAP_M)
+
+    @cached_property
+    def _planar(self) -> Trajectory:
+        """The drive on level ground: the world is built around it."""
+        if self.trajectory is not None:
+            return self.trajectory
+        rng = self._rng("path")
+        duration = (self.frames - 1) * self.keyframe_s + 2.0
+        path = lane_path(self._whole_map, rng, min(14.0 * duration, 320.0), self._allowed)
+        return drive_along(path, rng, duration)
+
+    def _allowed(self, points_m: NDArray[np.float64]) -> NDArray[np.bool_]:
+        inside = np.ones(len(points_m), bool)
+        if self.area_m is not None:
+            x0, y0, x1, y1 = self.area_m
+            inside = np.all((points_m >= (x0, y0)) & (points_m <= (x1, y1)), axis=1)
+        if self.road != PROCEDURAL:
+            from mapkd_core.sim.real_roads import is_complete
+
+            assert self.dataroot is not None
+            inside &= is_complete(self.dataroot, self.road, points_m)
+        return inside
+
+    @cached_property
+    def world(self) -> World:
+        """Everything that sensors can see."""
+        from mapkd_core.sim.world import build_world
+
+        assert self.conditions is not None
+        path = self._planar.path_m
+        used = path[: np.searchsorted(self._planar.times_s, self.time_s(self.frames - 1)) + 2]
+        centre = (used.min(axis=0) + used.max(axis=0)) / 2
+        times = np.arange(0.0, self.time_s(self.frames - 1) + 1.0, 0.25)
+        ego = np.array([(*self._planar.pose(t)[:2, 3], t) for t in times])
+        return build_world(
+            self.road_map,
+            centre,
+            float(np.abs(used - centre).max() + VIEW_M),
+            self.conditions,
+            self.seed,
+            keep_clear=ego,
+            cell_m=0.05 if self.size[0] > 600 else 0.08,
+        )
+
+    @cached_property
+    def renderer(self) -> Renderer:
+        """The ray caster on this drive's world."""
+        from mapkd_core.sim.renderer import Renderer
+
+        return Renderer(self.world, device=self.device)
+
+    @cached_property
+    def motion(self) -> Trajectory:
+        """The drive on the world's terrain."""
+        return replace(self._planar, height_m=self.world.height_m)
+
+    def release(self) -> None:
+        """Frees the world and everything else that can be built again."""
+        for name in HEAVY:
+            self.__dict__.pop(name, None)
+
+    def time_s(self, index: int) -> float:
+        """Seconds since the drive's start at a frame; the first frame leaves time for earlier sweeps."""
+        return 1.0 + index * self.keyframe_s
+
+    @property
+    def start_ns(self) -> int:
+        """Stamp of the drive's start."""
+        return EPOCH_NS + (self.seed % 100_000) * 3_600_000_000_000
+
+    def stamp_ns(self, time_s: float) -> int:
+        """Whole microseconds, as nuScenes' tables have."""
+        return self.start_ns + round(time_s * 1e6) * 1000
+
+    def camera_times_s(self, index: int) -> NDArray[np.float64]:
+        """(6,) trigger times, whole microseconds."""
+        assert self.rig is not None
+        jitter = np.random.default_rng([self.seed, index, 0x716]).uniform(*TRIGGER_JITTER_S)
+        return np.round(self.time_s(index) + self.rig.trigger_s + jitter, 6)
+
+    def __len__(self) -> int:
+        return self.frames
+
+    def __iter__(self) -> Iterator[Frame]:
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index: int) -> Frame:
+        if not -self.frames <= index < self.frames:
+            raise IndexError(f"frame {index} of a drive with {self.frames}")
+        index %= self.frames
+        assert self.rig is not None and self.conditions is not None
+        rendering, times = Rendering(self, index), self.camera_times_s(index)
+        intrinsics, mounts = self.rig.intrinsics(self.size), self.rig.base_from_cameras
+        views = tuple(
+            CameraView(
+                name=name,
+                stamp_ns=self.stamp_ns(times[k]),
+                size=self.size,
+                intrinsics=intrinsics[k],
+                base_from_camera=mounts[k],
+                image=RenderedImage(rendering, k),
+                map_from_base=self.motion.pose(times[k]),
+            )
+            for k, name in enumerate(CAMERAS)
+        )
+        return Frame(
+            token=hashlib.md5(f"{self.name}:{index}".encode()).hexdigest(),
+            scene=self.name,
+            stamp_ns=self.stamp_ns(self.time_s(index)),
+            views=views,
+            map_from_base=self.motion.pose(self.time_s(index)),
+            vector_map=lambda: self.road_map,
+            lidar=partial(self.points, index) if self.lidar else None,
+            conditions=(self.conditions.weather, self.conditions.palette, self.road, self.rig.name),
+        )
+
+    def render(self, index: int) -> NDArray[np.uint8]:
+        """(6, H, W, 3) pictures of a frame, each from where its camera was when it fired."""
+        assert self.rig is not None
+        times = self.camera_times_s(index)
+        poses = np.stack([self.motion.pose(t) for t in times]) @ self.rig.base_from_cameras
+        return self.renderer.images(self.rig.intrinsics(self.size), self.size, poses, times)
+
+    def sweep(self, time_s: float) -> NDArray[np.float32]:
+        """(P, 5) one LiDAR revolution that ends at a time: x, y, z, intensity, ring, in the sensor's own frame."""
+        assert self.rig is not None
+        start, end = (self.motion.pose(t) @ self.rig.base_from_lidar for t in (time_s - SWEEP_S, time_s))
+
+        def map_from_lidar(t: float) -> NDArray[np.float64]:
+            # Within 1/20 s a straight blend of the two poses is off by less than 0.1 mrad.
+            return np.asarray(end + (start - end) * ((time_s - t) / SWEEP_S))
+
+        return self.renderer.lidar(map_from_lidar, time_s)
+
+    def points(self, index: int) -> NDArray[np.float32]:
+        """(P, 5) LiDAR points of a frame: x, y, z in `base_link`, intensity 0..255, seconds before the stamp."""
+        assert self.rig is not None
+        now = self.time_s(index)
+        base_from_map = inverse(self.motion.pose(now))
+        parts = []
+        for k in range(self.lidar_sweeps):
+            then = now - k * SWEEP_S
+            read = self.sweep(then)
+            # The vehicle's own returns go, as where real sweeps are gathered.
+            read = read[np.any(np.abs(read[:, :2]) >= MIN_DISTANCE_M, axis=1)]
+            base_from_lidar = base_from_map @ self.motion.pose(then) @ self.rig.base_from_lidar
+            moved = apply(base_from_lidar, read[:, :3])
+            parts.append(np.column_stack([moved, read[:, 3], np.full(len(moved), k * SWEEP_S)]).astype(np.float32))
+        return np.concatenate(parts)
