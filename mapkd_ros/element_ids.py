@@ -1,0 +1,80 @@
+"""Gives map elements ids that stay with them from one map to the next."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
+
+from mapkd_core.types import MapElement
+
+SAMPLES = 20
+MAX_DISTANCE_M = {"divider": 1.2, "boundary": 1.2, "ped_crossing": 3.0}
+"""How far an element may seem to move between two maps. Lines run along the drive and stay beside their lane; a
+crossing comes nearer by what the vehicle drives in a period."""
+REMEMBERED_MAPS = 3
+"""An element may be missed in so many maps in a row and still come back under its id."""
+MAX_ID = 2**31 - 1
+"""Markers have signed 32 bit ids."""
+
+
+@dataclass
+class _Known:
+    label: str
+    points: NDArray[np.float64]
+    missed: int = 0
+
+
+class ElementIds:
+    """Matches the elements of consecutive maps, class by class, so that most keep their ids as the vehicle moves.
+
+    The cost is the mean distance of the better covered of two elements to the other one (so that a line cut
+    shorter at the grid's edge is still the same line); the best assignment overall is taken.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, _Known] = {}
+        self._next_id = 1
+
+    def reset(self) -> None:
+        """Forgets all elements, for instance after a jump in time; ids are not used again."""
+        self._known.clear()
+
+    def assign(self, elements: Sequence[MapElement]) -> list[int]:
+        """One id for each element of the next map."""
+        ids = [0] * len(elements)
+        sampled = [_resampled(element.points_m) for element in elements]
+        for label in {element.label for element in elements}:
+            new = [i for i, element in enumerate(elements) if element.label == label]
+            old = [key for key, known in self._known.items() if known.label == label]
+            cost = np.array([[_distance(sampled[i], self._known[key].points) for key in old] for i in new])
+            for row, column in zip(*linear_sum_assignment(cost), strict=True) if old else ():
+                if cost[row, column] <= MAX_DISTANCE_M[label]:
+                    ids[new[row]] = old[column]
+        for i, element in enumerate(elements):
+            if ids[i] == 0:
+                ids[i] = self._next_id
+                self._next_id = self._next_id % MAX_ID + 1
+            self._known[ids[i]] = _Known(element.label, sampled[i])
+        seen = set(ids)
+        for key in [key for key in self._known if key not in seen]:
+            self._known[key].missed += 1
+            if self._known[key].missed > REMEMBERED_MAPS:
+                del self._known[key]
+        return ids
+
+
+def _resampled(points_m: NDArray[np.floating]) -> NDArray[np.float64]:
+    """SAMPLES points at equal distances along a line, (SAMPLES, 2)."""
+    points = np.asarray(points_m, np.float64)[:, :2]
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    at = np.linspace(0, along[-1], SAMPLES)
+    return np.stack([np.interp(at, along, points[:, 0]), np.interp(at, along, points[:, 1])], 1)
+
+
+def _distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    between = cdist(a, b)
+    return float(min(between.min(0).mean(), between.min(1).mean()))

@@ -1,0 +1,98 @@
+"""One set of pictures with its calibration, on its way through the predictor. No ROS calls inside."""
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapkd_core.artifact import ModelCard
+from mapkd_core.data.images import decode
+from mapkd_core.geometry import scale_intrinsics
+from mapkd_core.predictor import PredictedMap
+from mapkd_ros.calibration import CameraModel, undistorted
+from mapkd_ros.camera_input import Picture
+from mapkd_ros.conversions import PictureError
+from mapkd_ros.synchronizer import CameraSet
+
+
+class Predictor(Protocol):
+    """What the node needs of mapkd_core.predictor.MapPredictor."""
+
+    @property
+    def card(self) -> ModelCard:
+        """Facts of the network."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs."""
+
+    def predict(
+        self,
+        images: Sequence[bytes | memoryview | NDArray[np.uint8]],
+        intrinsics: NDArray[np.float64],
+        base_from_camera: NDArray[np.float64],
+        image_sizes: Sequence[tuple[int, int]] | None = None,
+    ) -> PredictedMap:
+        """The map of one set of pictures."""
+
+
+@dataclass(frozen=True, eq=False)
+class MappingJob:
+    """Everything that the worker needs of one set."""
+
+    camera_set: CameraSet[Picture]
+    cameras: tuple[str, ...]
+    models: tuple[CameraModel, ...]
+    base_from_camera: NDArray[np.float64]
+    """(N, 4, 4)."""
+    complete_ns: int
+    """Monotonic time at which the last picture arrived."""
+
+
+def run_job(job: MappingJob, predictor: Predictor, tables: dict) -> PredictedMap:
+    """The map of one set, with the stages `wait` and `convert` before the predictor's own.
+
+    `tables` keeps undistortion look-up tables from call to call. Raises PictureError, naming the camera, for a
+    picture that cannot be decoded, and ValueError for anything else the predictor refuses.
+    """
+    start_ns = time.monotonic_ns()
+    images: list[memoryview | NDArray[np.uint8]] = []
+    intrinsics, sizes = [], []
+    for camera, picture, model in zip(job.cameras, job.camera_set.pictures, job.models, strict=True):
+        try:
+            image, matrix, size = _straight(picture, model, predictor.card.input_size, tables)
+        except ValueError as error:
+            raise PictureError(f"undecodable {camera}", f"{camera}: {error}") from error
+        images.append(image)
+        intrinsics.append(matrix)
+        sizes.append(size)
+    converted_ns = time.monotonic_ns()
+    try:
+        result = predictor.predict(images, np.stack(intrinsics), job.base_from_camera, sizes)
+    except ValueError as error:
+        # The predictor knows cameras by their place only.
+        place = re.match(r"camera (\d+): ", str(error))
+        if place is None or int(place[1]) >= len(job.cameras):
+            raise
+        camera = job.cameras[int(place[1])]
+        raise PictureError(f"undecodable {camera}", f"{camera}: {str(error)[place.end():]}") from error
+    before = {"wait": (start_ns - job.complete_ns) / 1e6, "convert": (converted_ns - start_ns) / 1e6}
+    return replace(result, stage_ms={**before, **result.stage_ms})
+
+
+def _straight(
+    picture: Picture, model: CameraModel, min_size: tuple[int, int], tables: dict
+) -> tuple[memoryview | NDArray[np.uint8], NDArray[np.float64], tuple[int, int]]:
+    """Picture without lens distortion, with the intrinsics and the size (width, height) that go with it."""
+    source = picture.source()
+    if not model.distortion_model:
+        return source, model.intrinsics, model.size
+    pixels = decode(source, min_size) if isinstance(source, memoryview) else source
+    pixels = undistorted(pixels, model, tables)
+    size = (pixels.shape[1], pixels.shape[0])
+    return pixels, scale_intrinsics(model.intrinsics, size[0] / model.size[0], size[1] / model.size[1]), size

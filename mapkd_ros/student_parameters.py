@@ -1,0 +1,30 @@
+"""The table of student_node's parameters; config/student_node.yaml explains them to users."""
+from __future__ import annotations
+
+from mapkd_core.types import CAMERAS
+from mapkd_ros.parameters import Parameter
+from mapkd_ros.synchronizer import WINDOW_NS
+
+PARAMETERS = (
+    Parameter("weights", "", "path of the weights or their card (NAME.json); empty for those of the package"),
+    Parameter("device", "auto", "where the network runs; auto takes a GPU if there is one",
+              choices=("auto", "cpu", "cuda")),
+    Parameter("threads", 0, "CPU threads of the network; 0 leaves the choice to PyTorch", range=(0, 256)),
+    Parameter("cameras", list(CAMERAS), "cameras used; NAME is read from camera/name/... in lower case"),
+    Parameter("anchor", "CAM_FRONT", "camera whose stamp the map gets"),
+    Parameter("window_ms", WINDOW_NS / 1e6, "largest time between the oldest and newest picture of a set [ms]",
+              range=(1, 2000)),
+    Parameter("image_transport", "compressed", "read camera/name/image_raw/compressed or camera/name/image_raw",
+              choices=("compressed", "raw")),
+    Parameter("reliability", "auto",
+              "delivery of pictures; auto asks for reliable and takes best effort where only that is offered",
+              choices=("auto", "reliable", "best_effort")),
+    Parameter("base_frame", "base_link", "vehicle frame of the map: x forward, y left, z up, origin on the ground"),
+    Parameter("score_threshold", 0.0, "drop map elements with a score below this", range=(0, 1), read_only=False),
+    Parameter("max_rate", 0.0, "most maps a second [Hz]; 0 for as many as the device manages", range=(0, 1000),
+              read_only=False),
+    Parameter("marker_lifetime", 0.0, "seconds that markers outlive the last map; 0 for three measured periods",
+              range=(0, 3600)),
+    Parameter("diagnostics_period", 1.0, "seconds between messages on /diagnostics; 0 for none", range=(0, 60)),
+    Parameter("always_run", False, "run the network even when nobody subscribes to an output", read_only=False),
+)  # fmt: skip
