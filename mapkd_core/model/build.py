@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
 from torch import nn
 
 from mapkd_core.grid import BevGrid
+from mapkd_core.model.mapnet import MapKdStudent, MapNet, MapNetConfig
 from mapkd_core.model.student import VARIANTS, Student, StudentConfig
 
 
@@ -20,7 +21,30 @@ def _student(grid: BevGrid, options: Mapping[str, Any]) -> nn.Module:
     return Student(grid, _configured("student", StudentConfig, {**asdict(VARIANTS[variant]), **options}))
 
 
-MODELS = {"student": _student}
+def _mapnet(**fixed: Any) -> Callable[[BevGrid, Mapping[str, Any]], nn.Module]:
+    def build(grid: BevGrid, options: Mapping[str, Any]) -> nn.Module:
+        return MapNet(grid, _configured("mapnet", MapNetConfig, {**fixed, **options}))
+
+    return build
+
+
+def _mapkd_student(grid: BevGrid, options: Mapping[str, Any]) -> nn.Module:
+    return MapKdStudent(grid, _configured("mapkd_student", MapNetConfig, options))
+
+
+MODELS: dict[str, Callable[[BevGrid, Mapping[str, Any]], nn.Module]] = {
+    "student": _student,
+    "hdmapnet": _mapnet(),
+    "hdmapnet_lidar": _mapnet(camera=False, lidar=True),
+    "hdmapnet_fusion": _mapnet(lidar=True),
+    "pmapnet_c_sd": _mapnet(sd_prior=True),
+    "pmapnet_c_sd_hd": _mapnet(sd_prior=True, hd_prior=True),
+    "pmapnet_cl_sd": _mapnet(lidar=True, sd_prior=True),
+    "teacher": _mapnet(lidar=True, sd_prior=True, hd_prior=True),
+    "coach_sd": _mapnet(simulated_lidar=True, sd_prior=True),
+    "coach": _mapnet(simulated_lidar=True, sd_prior=True, hd_prior=True),
+    "mapkd_student": _mapkd_student,
+}
 """name -> function (grid, options) -> module whose forward takes a Batch and returns a Prediction."""
 
 

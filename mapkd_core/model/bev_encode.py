@@ -1,0 +1,56 @@
+"""HDMapNet's BEV encoder and heads: half a ResNet-18 and an up-sampling branch for each output.
+
+Source: HDMapNet (arXiv 2107.06307); the direction head uses its own first half, as in P-MapNet (HDMapNet's released
+code runs the embedding's twice and leaves 1.33 M weights without a gradient).
+"""
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mapkd_core.model.layers import ResidualBlock, conv_bn_relu
+from mapkd_core.types import Prediction
+
+OUTPUTS = {"semantic": 4, "embedding": 16, "direction": 37}
+
+
+class UpBranch(nn.Module):
+    """Deep features x4, joined with shallow ones, then x2 to the grid and logits."""
+
+    def __init__(self, shallow: int, deep: int, channels_out: int) -> None:
+        super().__init__()
+        self.up1 = nn.Sequential(conv_bn_relu(shallow + deep, deep), conv_bn_relu(deep, deep))
+        self.up2 = nn.Sequential(conv_bn_relu(deep, deep // 2), nn.Conv2d(deep // 2, channels_out, 1))
+
+    def forward(self, shallow: Tensor, deep: Tensor) -> tuple[Tensor, Tensor]:
+        """B C Y/2 X/2 and B C' Y/8 X/8 -> logits B out Y X and the features before them, B C' Y/2 X/2."""
+        grown = functional.interpolate(deep, size=shallow.shape[-2:], mode="bilinear", align_corners=True)
+        up1 = self.up1(torch.cat([shallow, grown], 1))
+        size = (2 * up1.shape[-2], 2 * up1.shape[-1])
+        return self.up2(functional.interpolate(up1, size=size, mode="bilinear", align_corners=True)), up1
+
+
+class BevEncode(nn.Module):
+    """BEV features -> semantic, embedding and direction logits on the grid."""
+
+    def __init__(self, channels_in: int, width: int = 64, outputs: tuple[str, ...] = tuple(OUTPUTS)) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(channels_in, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
+        )
+        self.layer1 = nn.Sequential(ResidualBlock(width, width), ResidualBlock(width, width))
+        self.layer2 = nn.Sequential(ResidualBlock(width, 2 * width, 2), ResidualBlock(2 * width, 2 * width))
+        self.layer3 = nn.Sequential(ResidualBlock(2 * width, 4 * width, 2), ResidualBlock(4 * width, 4 * width))
+        self.branches = nn.ModuleDict({name: UpBranch(width, 4 * width, OUTPUTS[name]) for name in outputs})
+
+    def forward(self, bev: Tensor) -> Prediction:
+        """B C Y X -> Prediction on the same Y X, with taps `enc1`, `enc3`, `up1`."""
+        shallow = self.layer1(self.stem(bev))                                           # B W Y/2 X/2
+        deep = self.layer3(self.layer2(shallow))                                        # B 4W Y/8 X/8
+        results, taps = {}, {"enc1": shallow, "enc3": deep}
+        for name, branch in self.branches.items():
+            results[name], up1 = branch(shallow, deep)
+            if name == "semantic":
+                taps["up1"] = up1
+        return Prediction(results["semantic"], results.get("embedding"), results.get("direction"), taps)

@@ -1,0 +1,75 @@
+"""The papers' image encoder: EfficientNet-B0 tapped at stride 16 and 32, shared by all cameras.
+
+Source: HDMapNet (arXiv 2107.06307), whose trunk also carries EfficientNet's unused 1280-channel top and classifier;
+here they are left out, which changes no output.
+"""
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mapkd_core.model.layers import ResidualBlock, conv_bn_relu
+
+UNUSED_PARAMETERS = 320 * 1280 + 2 * 1280 + 1280 * 1000 + 1000
+"""Top convolution, its norm and the classifier of the original trunk: counted in the papers' sizes, never used."""
+
+
+class EfficientNetEncoder(nn.Module):
+    """Pictures -> features at a sixteenth of their size, 64 channels in the papers."""
+
+    stride = 16
+
+    def __init__(self, channels_out: int = 64) -> None:
+        super().__init__()
+        from transformers import EfficientNetConfig, EfficientNetModel
+
+        whole = EfficientNetModel(EfficientNetConfig(image_size=224, width_coefficient=1.0, depth_coefficient=1.0))
+        self.stem = whole.embeddings
+        self.blocks = whole.encoder.blocks
+        self.fine_tap, fine, coarse = 10, 112, 320  # the last block of stage 5, and of the trunk
+        self.merge = nn.Sequential(
+            conv_bn_relu(fine + coarse, channels_out), conv_bn_relu(channels_out, channels_out)
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """M 3 H W -> M C H/16 W/16."""
+        x = self.stem(images)
+        fine = x
+        for at, block in enumerate(self.blocks):
+            x = block(x)
+            if at == self.fine_tap:
+                fine = x                                                                # M 112 H/16 W/16
+        grown = functional.interpolate(x, size=fine.shape[-2:], mode="bilinear", align_corners=True)
+        return self.merge(torch.cat([fine, grown], 1))
+
+
+class SmallEncoder(nn.Module):
+    """A stand-in of the same interface for CPU-sized runs: our residual stages down to a sixteenth."""
+
+    stride = 16
+
+    def __init__(self, channels_out: int = 64, width: int = 16) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            conv_bn_relu(3, width, 3, 2),
+            conv_bn_relu(width, width, 3, 2),
+            ResidualBlock(width, width),
+            ResidualBlock(width, 2 * width, 2),
+            ResidualBlock(2 * width, 4 * width, 2),
+            ResidualBlock(4 * width, 4 * width),
+            conv_bn_relu(4 * width, channels_out),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """M 3 H W -> M C H/16 W/16."""
+        return self.layers(images)
+
+
+def image_encoder(name: str, channels_out: int) -> nn.Module:
+    """`efficientnet-b0` (the papers') or `small` (ours, for a CPU)."""
+    if name == "efficientnet-b0":
+        return EfficientNetEncoder(channels_out)
+    if name == "small":
+        return SmallEncoder(channels_out)
+    raise ValueError(f"image encoder {name!r} is not one of efficientnet-b0, small")

@@ -1,0 +1,80 @@
+"""P-MapNet's HD-map prior: a masked autoencoder over map rasters that later refines a coarse prediction.
+
+Source: P-MapNet (arXiv 2403.10521), section 3.3; ViT-B of He et al. 2022. Pre-training sees true rasters with blocks
+wiped out, so the refinement here is fed probabilities, not the raw logits that the released code feeds it.
+
+Legend: B batch, Y X grid, T tokens, D width.
+"""
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mapkd_core.model.bev_encode import BevEncode
+from mapkd_core.types import Prediction
+
+
+class VitBlock(nn.Module):
+    """A pre-norm transformer block."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(dim, eps=1e-6), nn.LayerNorm(dim, eps=1e-6)
+        self.attention = nn.MultiheadAttention(dim, heads, batch_first=True)
+        self.feed = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B T D -> B T D."""
+        y = self.norm1(x)
+        x = x + self.attention(y, y, y, need_weights=False)[0]
+        return x + self.feed(self.norm2(x))
+
+
+class HdPrior(nn.Module):
+    """Class probabilities (or masked truth) B 4 Y X -> a complete map: semantic, embedding, direction."""
+
+    def __init__(
+        self, grid_size: tuple[int, int], patch: int = 8, dim: int = 768, layers: int = 12, heads: int = 12,
+        width: int = 64,
+    ) -> None:
+        super().__init__()
+        self.patch = patch
+        rows, cols = grid_size[0] // patch, grid_size[1] // patch
+        self.embed = nn.Conv2d(4, dim, patch, patch)
+        # One row more than tokens, as in the released weights, whose last row is never read.
+        self.position = nn.Parameter(torch.zeros(1, rows * cols + 1, dim))
+        nn.init.trunc_normal_(self.position, std=0.02)
+        self.blocks = nn.Sequential(*(VitBlock(dim, heads) for _ in range(layers)))
+        self.norm = nn.LayerNorm(dim, eps=1e-6)
+        self.grow = nn.Sequential(nn.ConvTranspose2d(dim, dim, 4, 2, 1), nn.ConvTranspose2d(dim, dim, 4, 2, 1))
+        self.mix = nn.Sequential(nn.Conv2d(dim, dim, 1, bias=False), nn.BatchNorm2d(dim))
+        self.encode = BevEncode(dim, width)
+
+    def forward(self, masks: Tensor) -> Prediction:
+        """B 4 Y X in 0..1, channel 0 background -> Prediction on Y X."""
+        patches = self.embed(masks)                                                     # B D Y/8 X/8
+        tokens = patches.flatten(2).transpose(1, 2)                                     # B T D
+        tokens = self.norm(self.blocks(tokens + self.position[:, : tokens.shape[1]]))
+        features = self.grow(tokens.transpose(1, 2).unflatten(2, patches.shape[-2:]))   # B D Y/2 X/2
+        features = functional.interpolate(features, size=masks.shape[-2:], mode="bilinear", align_corners=False)
+        return self.encode(self.mix(features))
+
+
+def wipe_blocks(onehot: Tensor, ratio: float, generator: torch.Generator | None = None) -> Tensor:
+    """Pre-training input: truth with blocks wiped, boundaries apart from the rest, background recomputed.
+
+    `onehot` B 4 Y X. The picture is cut into n x n blocks, n drawn per sample from 25, 20, 10, 8; `ratio` of them is
+    wiped, or, when negative, U(0, 0.5) for boundaries and U(0, 0.7) for the others (P-MapNet's long-range setting).
+    """
+    result = onehot.float().clone()
+    rows, cols = onehot.shape[-2:]
+    for sample in result:
+        count = (25, 20, 10, 8)[int(torch.randint(4, (1,), generator=generator))]
+        for channels, most in ((slice(3, 4), 0.5), (slice(1, 3), 0.7)):
+            share = ratio if ratio >= 0 else float(torch.rand(1, generator=generator)) * most
+            keep = (torch.rand(count, count, generator=generator) >= share).float()[None, None]
+            blocks = functional.interpolate(keep, size=(rows, cols), mode="nearest")[0]
+            sample[channels] *= blocks.to(sample.device)
+        sample[0] = (sample[1:].amax(0) == 0).float()
+    return result

@@ -1,0 +1,61 @@
+"""Lift-splat: pictures lifted to 3-D by a depth distribution and summed into cells; the coach's simulated LiDAR.
+
+Source: Philion and Fidler 2020; as the coach's branch in MapKD (arXiv 2508.15653): 41 depths from 4 m, 64 channels.
+
+Legend: B batch, N cameras, D depths, h w feature map, C channels, Y X grid.
+"""
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mapkd_core.grid import BevGrid
+
+
+class LiftSplat(nn.Module):
+    """Image features at a sixteenth and calibration -> BEV features."""
+
+    def __init__(
+        self, grid: BevGrid, features: nn.Module, channels_in: int, channels: int = 64, channels_out: int = 128,
+        depths_m: tuple[float, float, float] = (4.0, 45.0, 1.0),
+    ) -> None:
+        super().__init__()
+        self.grid, self.features, self.channels = grid, features, channels
+        depths = torch.arange(*depths_m)
+        self.register_buffer("depths_m", depths, persistent=False)
+        self.depths_m: Tensor
+        self.head = nn.Conv2d(channels_in, len(depths) + channels, 1)
+        self.expand = nn.Conv2d(channels, channels_out, 1)
+
+    def forward(self, images: Tensor, intrinsics: Tensor, base_from_camera: Tensor) -> Tensor:
+        """B N 3 H W with calibration of this size -> B C Y X."""
+        batch, cameras, _, height, width = images.shape
+        x = self.head(self.features(images.flatten(0, 1)))                              # BN D+C h w
+        depths = len(self.depths_m)
+        depth, context = x[:, :depths].softmax(1), x[:, depths:]
+        lifted = depth[:, None] * context[:, :, None]                                   # BN C D h w
+        points = self._points(intrinsics, base_from_camera, (width, height), (x.shape[-1], x.shape[-2]))
+        grid = self.grid
+        col = ((points[..., 0] - grid.x_range_m[0]) / grid.cell_m).floor().long()       # B N D h w
+        row = ((points[..., 1] - grid.y_range_m[0]) / grid.cell_m).floor().long()
+        inside = (col >= 0) & (col < grid.cols) & (row >= 0) & (row < grid.rows) & (points[..., 2].abs() < 10)
+        which = torch.arange(batch, device=x.device).reshape(-1, 1, 1, 1, 1)
+        cell = ((which * grid.rows + row) * grid.cols + col)[inside]
+        values = lifted.unflatten(0, (batch, cameras)).permute(0, 1, 3, 4, 5, 2)[inside]  # V C
+        bev = values.new_zeros(batch * grid.rows * grid.cols, self.channels).index_add(0, cell, values)
+        return self.expand(bev.reshape(batch, grid.rows, grid.cols, -1).permute(0, 3, 1, 2))
+
+    def _points(
+        self, intrinsics: Tensor, base_from_camera: Tensor, image_size: tuple[int, int], feature_size: tuple[int, int]
+    ) -> Tensor:
+        """Where each feature at each depth lies, B N D h w 3 in base_link."""
+        (width, height), (w, h) = image_size, feature_size
+        u = (torch.arange(w, device=intrinsics.device) + 0.5) * (width / w) - 0.5
+        v = (torch.arange(h, device=intrinsics.device) + 0.5) * (height / h) - 0.5
+        pixel = torch.stack([u.expand(h, w), v[:, None].expand(h, w), torch.ones(h, w, device=u.device)], -1)
+        ray = torch.einsum("bnij,hwj->bnhwi", torch.linalg.inv(intrinsics), pixel)      # z of a ray is 1
+        at = ray[:, :, None] * self.depths_m.reshape(1, 1, -1, 1, 1, 1)                 # B N D h w 3
+        rotation, offset = base_from_camera[..., :3, :3], base_from_camera[..., :3, 3]
+        return torch.einsum("bnij,bndhwj->bndhwi", rotation, at) + offset[:, :, None, None, None]
+
+

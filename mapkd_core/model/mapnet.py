@@ -1,0 +1,180 @@
+"""HDMapNet and the P-MapNet family as one assembly: which sensors and which priors is a matter of config.
+
+`hdmapnet` uses cameras, LiDAR or both; `pmapnet` adds the SD-map prior and the HD-map prior. MapKD (arXiv 2508.15653)
+calls C+L+SD+HD the teacher, and the coach is the same with LiDAR replaced by a lift-splat branch on the pictures.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mapkd_core.grid import BevGrid
+from mapkd_core.model.bev_encode import OUTPUTS, BevEncode
+from mapkd_core.model.efficientnet import image_encoder
+from mapkd_core.model.hd_prior import HdPrior
+from mapkd_core.model.layers import conv_bn_relu
+from mapkd_core.model.lift_splat import LiftSplat
+from mapkd_core.model.neural_ipm import GroundWarp, ViewMlps
+from mapkd_core.model.pillar_sampling import PillarSampling
+from mapkd_core.model.point_pillars import PointPillars
+from mapkd_core.model.sd_prior import SdPrior, shrink8
+from mapkd_core.types import CAMERAS, Batch, Prediction
+
+
+@dataclass(frozen=True)
+class MapNetConfig:
+    """Sensors, priors and sizes; the defaults are the papers' widths."""
+
+    image_size: tuple[int, int] = (352, 128)
+    camera: bool = True
+    lidar: bool = False
+    simulated_lidar: bool = False
+    """A lift-splat branch on the pictures in LiDAR's place (the coach)."""
+    sd_prior: bool = False
+    hd_prior: bool = False
+    encoder: str = "efficientnet-b0"
+    view: str = "mlp"
+    """`mlp` (the papers': one MLP a camera, bound to a rig) or `pillars` (ours: calibration is an input)."""
+    camera_channels: int = 64
+    lidar_channels: int = 128
+    pillar_width: int = 64
+    view_hidden: int = 3200
+    bev_width: int = 64
+    sd_skip: bool = False
+    """A way round the SD prior's 8-fold bottleneck; not in the paper."""
+    mae_patch: int = 8
+    mae_dim: int = 768
+    mae_layers: int = 12
+    mae_heads: int = 12
+    outputs: tuple[str, ...] = tuple(OUTPUTS)
+
+    def __post_init__(self) -> None:
+        if not self.camera and not self.lidar:
+            raise ValueError("a network needs a sensor: set camera or lidar")
+        if self.lidar and self.simulated_lidar:
+            raise ValueError("lidar and simulated_lidar exclude each other: one stands in for the other")
+
+
+class CameraBranch(nn.Module):
+    """Six pictures -> BEV features on the grid."""
+
+    def __init__(self, grid: BevGrid, config: MapNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = image_encoder(config.encoder, config.camera_channels)
+        stride = 16
+        self.feature_size = (config.image_size[0] // stride, config.image_size[1] // stride)
+        if config.view == "mlp":
+            ground = (grid.rows // 5, grid.cols // 5)
+            self.mlps = ViewMlps(len(CAMERAS), self.feature_size[::-1], ground, config.view_hidden)
+            self.warp = GroundWarp(grid, ground)
+        elif config.view == "pillars":
+            self.pillars = PillarSampling(grid.scaled(2), (0.0, 0.7, 1.5))
+            self.mix = nn.Conv2d(3 * config.camera_channels, config.camera_channels, 1)
+        else:
+            raise ValueError(f"view {config.view!r} is not one of mlp, pillars")
+
+    def forward(self, batch: Batch) -> Tensor:
+        """-> B C Y X."""
+        features = self.encoder(batch.images.flatten(0, 1)).unflatten(0, batch.images.shape[:2])
+        if self.config.view == "mlp":
+            return self.warp(self.mlps(features), batch.base_from_camera)
+        size = self.config.image_size
+        lookup = self.pillars.lookup(batch.intrinsics, batch.base_from_camera, size, self.feature_size)
+        bev = self.mix(self.pillars(features, lookup)[0])
+        return functional.interpolate(bev, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+class MapNet(nn.Module):
+    """Sensors -> BEV -> (SD prior) -> BEV encoder -> (HD prior) -> Prediction."""
+
+    def __init__(self, grid: BevGrid, config: MapNetConfig) -> None:
+        super().__init__()
+        self.grid, self.config = grid, config
+        channels = 0
+        if config.camera:
+            self.cameras = CameraBranch(grid, config)
+            channels += config.camera_channels
+        if config.lidar:
+            self.lidar: nn.Module = PointPillars(grid, config.lidar_channels, config.pillar_width)
+        if config.simulated_lidar:
+            self.lidar = simulated_lidar(grid, config)
+        if config.lidar or config.simulated_lidar:
+            channels += config.lidar_channels
+        if config.sd_prior:
+            self.sd_prior = SdPrior(channels, skip=config.sd_skip)
+        # With an HD prior the coarse map only feeds the prior, so its other two heads would be computed in vain.
+        outputs = ("semantic",) if config.hd_prior else config.outputs
+        self.encode = BevEncode(channels, config.bev_width, outputs)
+        if config.hd_prior:
+            self.hd_prior = HdPrior(
+                grid.shape, config.mae_patch, config.mae_dim, config.mae_layers, config.mae_heads, config.bev_width
+            )
+        self.channels = channels
+
+    def forward(self, batch: Batch) -> Prediction:
+        """Prediction with the taps that distillation reads: cam_bev, lid_bev, full_bev, bev_small, bev_sd, ..."""
+        config = self.config
+        taps: dict[str, Tensor] = {}
+        parts = []
+        if config.camera:
+            taps["cam_bev"] = self.cameras(batch)
+            parts.append(taps["cam_bev"])
+        if config.lidar:
+            if batch.lidar is None or batch.lidar_mask is None:
+                raise ValueError("this network reads LiDAR, the batch has none; set data.lidar: true")
+            taps["lid_bev"] = self.lidar(batch.lidar, batch.lidar_mask)
+            parts.append(taps["lid_bev"])
+        if config.simulated_lidar:
+            taps["lid_bev"] = self.lidar(batch.images, batch.intrinsics, batch.base_from_camera)
+            parts.append(taps["lid_bev"])
+        bev = torch.cat(parts, 1)                                                       # B C Y X
+        taps["full_bev"] = bev
+        if config.sd_prior:
+            if batch.sd_map is None:
+                raise ValueError("this network reads an SD map, the batch has none; set data.sd_map: true")
+            bev, inner = self.sd_prior(bev, batch.sd_map)
+            taps.update(inner)
+        coarse = self.encode(bev)
+        taps.update(coarse.taps)
+        if not config.hd_prior:
+            return Prediction(coarse.semantic, coarse.embedding, coarse.direction, taps)
+        taps["coarse"] = coarse.semantic
+        fine = self.hd_prior(coarse.semantic.softmax(1))
+        return Prediction(fine.semantic, fine.embedding, fine.direction, {**taps, **fine.taps})
+
+
+class MapKdStudent(nn.Module):
+    """MapKD's published student: HDMapNet's camera BEV widened, squeezed 8-fold and grown back before the BEV encoder.
+
+    Source: MapKD (arXiv 2508.15653), whose released code makes a new random convolution in every forward; left out.
+    """
+
+    def __init__(self, grid: BevGrid, config: MapNetConfig) -> None:
+        super().__init__()
+        self.cameras = CameraBranch(grid, config)
+        wide = config.camera_channels + config.lidar_channels
+        self.expand = nn.Sequential(conv_bn_relu(config.camera_channels, wide // 2), conv_bn_relu(wide // 2, wide))
+        self.shrink = shrink8((wide, wide, wide, wide))
+        self.encode = BevEncode(wide, config.bev_width, config.outputs)
+
+    def forward(self, batch: Batch) -> Prediction:
+        """Prediction with taps cam_bev, full_bev, bev_small, enc1, enc3, up1."""
+        cam_bev = self.cameras(batch)
+        full = self.expand(cam_bev)
+        small = self.shrink(full)                                                       # B C Y/8 X/8
+        grown = functional.interpolate(small, size=full.shape[-2:], mode="bilinear", align_corners=False)
+        result = self.encode(grown)
+        taps = {"cam_bev": cam_bev, "full_bev": full, "bev_small": small, **result.taps}
+        return Prediction(result.semantic, result.embedding, result.direction, taps)
+
+
+def simulated_lidar(grid: BevGrid, config: MapNetConfig) -> LiftSplat:
+    """The coach's branch: an image encoder of its own, 512 channels before the depth head as in lift-splat."""
+    wide = 8 * config.camera_channels
+    return LiftSplat(
+        grid, image_encoder(config.encoder, wide), wide, config.camera_channels, config.lidar_channels
+    )

@@ -1,0 +1,109 @@
+"""The papers' networks: sizes equal to the published ones, shapes, gradients, and faults that are not repeated."""
+import pytest
+import torch
+from rigs import ring
+
+from mapkd_core.grid import GRID_60X30, BevGrid
+from mapkd_core.model.build import build_model
+from mapkd_core.model.efficientnet import UNUSED_PARAMETERS as TOP
+from mapkd_core.types import Batch
+
+GRID = BevGrid((-12.0, 12.0), (-6.0, 6.0), 0.3)
+NARROW = {
+    "image_size": [176, 64], "encoder": "small", "camera_channels": 8, "lidar_channels": 8, "pillar_width": 8,
+    "view_hidden": 32, "bev_width": 8, "mae_dim": 24, "mae_layers": 2, "mae_heads": 2,
+}
+SECOND_BRANCHES = 1625360 + 1628069
+"""Embedding and direction heads of the coarse map, computed and thrown away in P-MapNet's HD stage."""
+SECOND_POSITIONS = 1251 * 768
+"""A position table of the released masked autoencoder's decoder that nothing reads."""
+SPLAT_HEAD = 7851321
+"""A whole BEV encoder inside the coach's lift-splat branch that nothing reads."""
+STUDENT_PRIORS = 1377024 + 116992
+"""Up-convolutions and attention layers that MapKD's student still carries and never calls."""
+
+
+@pytest.mark.parametrize(
+    ("name", "millions", "unused", "tolerance"),
+    [
+        ("hdmapnet", 78.28, TOP, 0.006),
+        ("hdmapnet_fusion", 82.72, TOP, 0.006),
+        ("pmapnet_c_sd", 78.90, TOP, 0.006),
+        ("pmapnet_cl_sd", 86.10, TOP, 0.006),
+        ("pmapnet_c_sd_hd", 195.61, TOP + SECOND_BRANCHES + SECOND_POSITIONS, 0.02),
+        ("teacher", 202.81, TOP + SECOND_BRANCHES + SECOND_POSITIONS, 0.02),
+        ("coach_sd", 99.65, 2 * TOP + SPLAT_HEAD, 0.05),
+        ("mapkd_student", 82.17, TOP + STUDENT_PRIORS, 0.006),
+    ],
+)
+def test_parameters_equal_the_published_networks_less_what_they_never_use(name, millions, unused, tolerance):
+    with torch.device("meta"):
+        model = build_model(name, GRID_60X30)
+    assert (sum(p.numel() for p in model.parameters()) + unused) / 1e6 == pytest.approx(millions, abs=tolerance)
+
+
+def batch_of(count=2, points=300):
+    intrinsics, poses = ring(size=(176, 64), focal=90.0)
+    generator = torch.Generator().manual_seed(0)
+    repeat = lambda m: torch.from_numpy(m).float()[None].repeat(count, 1, 1, 1)  # noqa: E731
+    lidar = torch.rand(count, points, 5, generator=generator) * torch.tensor([24, 12, 2, 255, 0.1]) - torch.tensor(
+        [12.0, 6, 0, 0, 0]
+    )
+    return Batch(
+        torch.randn(count, 6, 3, 64, 176, generator=generator), repeat(intrinsics), repeat(poses),
+        lidar=lidar, lidar_mask=torch.ones(count, points), sd_map=torch.ones(count, 1, *GRID.shape),
+    )
+
+
+FAMILY = [
+    "hdmapnet", "hdmapnet_lidar", "hdmapnet_fusion", "pmapnet_c_sd", "pmapnet_c_sd_hd", "pmapnet_cl_sd",
+    "teacher", "coach_sd", "coach", "mapkd_student",
+]
+
+
+@pytest.mark.parametrize("name", FAMILY)
+@pytest.mark.parametrize("view", ["mlp", "pillars"])
+def test_shapes_and_gradients(name, view):
+    torch.manual_seed(0)
+    model = build_model(name, GRID, {**NARROW, "view": view})
+    for parameter in model.parameters():  # norms that start at zero would hide what lies behind them
+        if parameter.ndim == 1:
+            torch.nn.init.normal_(parameter, 0.5, 0.2)
+    prediction = model(batch_of())
+    assert prediction.semantic.shape == (2, 4, *GRID.shape)
+    assert prediction.embedding.shape == (2, 16, *GRID.shape)
+    assert prediction.direction.shape == (2, 37, *GRID.shape)
+    outputs = (prediction.semantic, prediction.embedding, prediction.direction)
+    sum((output * torch.randn_like(output)).mean() for output in outputs).backward()
+    idle = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert idle == []
+
+
+def test_full_size_output_of_hdmapnet():
+    model = build_model("hdmapnet", GRID_60X30).eval()
+    intrinsics, poses = ring()
+    calibration = (torch.from_numpy(m)[None].float() for m in (intrinsics, poses))
+    batch = Batch(torch.randn(1, 6, 3, 128, 352), *calibration)
+    with torch.inference_mode():
+        prediction = model(batch)
+    assert prediction.semantic.shape == (1, 4, 200, 400)
+    assert prediction.taps["cam_bev"].shape == (1, 64, 200, 400)
+    assert prediction.taps["up1"].shape == (1, 256, 100, 200)
+
+
+def test_missing_inputs_are_named():
+    batch = batch_of()
+    batch.sd_map = None
+    with pytest.raises(ValueError, match="sd_map"):
+        build_model("pmapnet_c_sd", GRID, NARROW)(batch)
+    batch.lidar = None
+    with pytest.raises(ValueError, match="LiDAR"):
+        build_model("hdmapnet_fusion", GRID, NARROW)(batch)
+
+
+def test_two_forwards_give_the_same():
+    """MapKD's released student makes a new random convolution in every call."""
+    model = build_model("mapkd_student", GRID, NARROW).eval()
+    batch = batch_of()
+    with torch.inference_mode():
+        assert torch.equal(model(batch).semantic, model(batch).semantic)
