@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
-from mapkd_core.data.polylines import Points, PolylineIndex, Range, clip_polylines, is_ring
+from mapkd_core.data.polylines import Piece, Points, PolylineIndex, Range, clip_polylines, is_ring
 from mapkd_core.geometry import flattened
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, MapElement
@@ -41,6 +41,8 @@ class LocalMap:
     """(N, 2) closed outlines, whole (not clipped), of the crossings that touch the range."""
     boundaries: tuple[Points, ...]
     """(N, 2) each, clipped; closed where first and last vertex are equal."""
+    sd_roads: tuple[Points, ...] | None = None
+    """(N, 2) each: standard-definition road lines, clipped; None where the map has none at all."""
     known: tuple[str, ...] = CLASSES
     """Classes the map really knows here; of the others, nothing was drawn, which does not mean there is none."""
 
@@ -66,9 +68,10 @@ def local_map(vector_map: VectorMap, map_from_base: NDArray[np.floating], window
     touching = np.sort(index.crossing_tree.query(patch, predicate="intersects"))
     pieces = index.lines.clipped(window, pose)
     return LocalMap(
-        dividers=tuple(piece.points_m for piece in pieces if piece.line < index.first_boundary),
+        dividers=index.of_layer(pieces, 0),
         crossings=tuple((index.crossings[i] - origin) @ rotation for i in touching),
-        boundaries=tuple(piece.points_m for piece in pieces if piece.line >= index.first_boundary),
+        boundaries=index.of_layer(pieces, 1),
+        sd_roads=index.of_layer(pieces, 2) if vector_map.sd_roads_m else None,
         known=tuple(label for label in CLASSES if label not in index.unknown and index.complete(label, patch)),
     )
 
@@ -77,15 +80,28 @@ def elements_of(local: LocalMap, grid: BevGrid, crossings: Crossings = "edges") 
     """The elements of a local map on a grid, which must not be larger than the range the map was cut to."""
     if crossings not in ("edges", "polygon"):
         raise ValueError(f"crossings is {crossings!r}; expected 'edges' (HDMapNet) or 'polygon' (outlines)")
-    window = grid_range(grid)
-    elements = [_element("divider", piece.points_m) for piece in clip_polylines(local.dividers, window)]
     if crossings == "edges":
-        edges = [edge for outline in local.crossings for edge in two_longest_edges(outline)]
-        elements += [_element("ped_crossing", piece.points_m) for piece in clip_polylines(edges, window)]
-    else:
-        elements += [_element("ped_crossing", ring) for ring in _crossing_outlines(local.crossings, window)]
-    boundaries = clip_polylines(local.boundaries, window.shrunk(BOUNDARY_MARGIN_M))
-    return elements + [_element("boundary", piece.points_m) for piece in boundaries]
+        return on_grid(uncut_elements(local), grid)
+    outlines = [_element("ped_crossing", ring) for ring in _crossing_outlines(local.crossings, grid_range(grid))]
+    lines = on_grid(uncut_elements(replace(local, crossings=())), grid)
+    return sorted([*lines, *outlines], key=lambda element: CLASSES.index(element.label))
+
+
+def uncut_elements(local: LocalMap) -> list[MapElement]:
+    """The elements of a local map as far as it reaches, crossings as their two longest edges."""
+    edges = [edge for outline in local.crossings for edge in two_longest_edges(outline)]
+    layers = (("divider", local.dividers), ("ped_crossing", edges), ("boundary", local.boundaries))
+    return [_element(label, points) for label, lines in layers for points in lines]
+
+
+def on_grid(elements: Sequence[MapElement], grid: BevGrid) -> list[MapElement]:
+    """Lines cut to a grid, boundaries `BOUNDARY_MARGIN_M` inside it, in the order of CLASSES."""
+    result = []
+    for label in CLASSES:
+        window = grid_range(grid).shrunk(BOUNDARY_MARGIN_M if label == "boundary" else 0.0)
+        lines = [element.points_m[:, :2] for element in elements if element.label == label]
+        result += [_element(label, piece.points_m) for piece in clip_polylines(lines, window)]
+    return result
 
 
 def two_longest_edges(outline: NDArray[np.floating]) -> list[Points]:
@@ -115,9 +131,9 @@ class _MapIndex:
     """The searchable form of one road map's label geometry."""
 
     def __init__(self, vector_map: VectorMap):
-        dividers = [line.points_m for line in vector_map.dividers]
-        self.first_boundary = len(dividers)
-        self.lines = PolylineIndex([*dividers, *_boundary_rings(vector_map)])
+        layers = ([line.points_m for line in vector_map.dividers], _boundary_rings(vector_map), vector_map.sd_roads_m)
+        self.layer_ends = np.cumsum([0, *map(len, layers)])
+        self.lines = PolylineIndex([line for layer in layers for line in layer])
         self.crossings = [np.asarray(polygon.exterior.coords)[:, :2] for polygon in vector_map.crossings]
         self.crossing_tree = shapely.STRtree([shapely.make_valid(polygon) for polygon in vector_map.crossings])
         self.unknown = () if vector_map.crossings_known else ("ped_crossing",)
@@ -128,6 +144,11 @@ class _MapIndex:
                 area = shapely.union_all([shapely.box(x - h, y - h, x + h, y + h) for x, y, h in members])
                 shapely.prepare(area)
                 self.complete_in[key] = area
+
+    def of_layer(self, pieces: Sequence[Piece], layer: int) -> tuple[Points, ...]:
+        """The pieces of dividers (0), boundaries (1) or SD roads (2)."""
+        first, end = self.layer_ends[layer : layer + 2]
+        return tuple(piece.points_m for piece in pieces if first <= piece.line < end)
 
     def complete(self, label: str, patch: Polygon) -> bool:
         """Whether a partial map is whole there."""
@@ -145,11 +166,15 @@ def _index_of(vector_map: VectorMap) -> _MapIndex:
     return _INDICES[vector_map]
 
 
-def _boundary_rings(vector_map: VectorMap) -> Iterable[Points]:
-    for part in shapely.get_parts(vector_map.road_area):
-        if isinstance(part, Polygon):
-            yield _turned(part.exterior.coords, clockwise=True)
-            yield from (_turned(hole.coords, clockwise=False) for hole in part.interiors)
+def _boundary_rings(vector_map: VectorMap) -> list[Points]:
+    areas = [part for part in shapely.get_parts(vector_map.road_area) if isinstance(part, Polygon)]
+    return [ring for area in areas for ring in _rings(area)]
+
+
+def _rings(area: Polygon) -> list[Points]:
+    """Outline clockwise, holes counter-clockwise: the area lies on the right of each."""
+    outline = _turned(area.exterior.coords, clockwise=True)
+    return [outline, *(_turned(hole.coords, clockwise=False) for hole in area.interiors)]
 
 
 def _turned(ring: Iterable[Sequence[float]], clockwise: bool) -> Points:
@@ -160,12 +185,10 @@ def _turned(ring: Iterable[Sequence[float]], clockwise: bool) -> Points:
 
 
 def _crossing_outlines(crossings: Sequence[Points], window: Range) -> list[Points]:
-    """Closed clockwise outlines of the crossings' union on the grid: one per connected area, as MapTR."""
+    """Closed outlines of the crossings' union on the grid: one per connected area and hole, as MapTR."""
     patch = shapely.box(window.x_m[0], window.y_m[0], window.x_m[1], window.y_m[1])
     area = shapely.union_all([shapely.make_valid(Polygon(outline)) for outline in crossings]).intersection(patch)
-    parts = [part for part in shapely.get_parts(area) if isinstance(part, Polygon)]
-    rings = [_turned(part.exterior.coords, clockwise=True) for part in parts]
-    return rings + [_turned(hole.coords, clockwise=False) for part in parts for hole in part.interiors]
+    return [ring for part in shapely.get_parts(area) if isinstance(part, Polygon) for ring in _rings(part)]
 
 
 def _element(label: str, points: Points) -> MapElement:

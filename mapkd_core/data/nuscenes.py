@@ -35,6 +35,7 @@ class NuScenesSource:
     `split` names scenes (see `splits.scenes_of_split`); scenes of the split that this folder does not hold are
     passed over. `scenes` names them one by one instead, all of which must exist. With neither, all scenes.
     `lidar_sweeps` is how many sweeps up to the keyframe a `Frame.lidar()` gathers (P-MapNet: 3; 0 for none).
+    `sd_folder` holds SD maps named after the locations (see `sd_map.read_roads`); by default `<dataroot>/osm`.
 
     Raises FileNotFoundError for a missing folder, table or picture, ValueError for an unknown scene or split
     and for tables that do not fit together; each names what there is instead.
@@ -47,6 +48,7 @@ class NuScenesSource:
         split: str | None = None,
         scenes: Sequence[str] | None = None,
         lidar_sweeps: int = 3,
+        sd_folder: str | Path | None = None,
     ):
         self.dataroot, self.version = Path(dataroot).expanduser(), version
         if lidar_sweeps < 0:
@@ -54,7 +56,9 @@ class NuScenesSource:
         _check_folder(self.dataroot, version)
         from nuscenes import NuScenes
 
-        reader = _KeyframeReader(NuScenes(version, str(self.dataroot), verbose=False), self.dataroot, lidar_sweeps)
+        sd_maps = {} if sd_folder is None else {"sd_folder": Path(sd_folder).expanduser()}
+        nusc = NuScenes(version, str(self.dataroot), verbose=False)
+        reader = _KeyframeReader(nusc, self.dataroot, lidar_sweeps, partial(load_vector_map, **sd_maps))
         wanted = self._wanted([scene["name"] for scene in reader.nusc.scene], split, scenes)
         self.frames: list[Frame] = []
         for scene in sorted(reader.nusc.scene, key=lambda record: record["name"]):
@@ -77,12 +81,18 @@ class NuScenesSource:
         """Names of the scenes in this source, in order."""
         return list(dict.fromkeys(frame.scene for frame in self.frames))
 
+    def mapped(self) -> NuScenesSource:
+        """The frames for which there is a road map: those that can be trained on and scored."""
+        return self._part([frame for frame in self.frames if frame.vector_map is not None])
+
     def only(self, split: str | None = None, scenes: Sequence[str] | None = None) -> NuScenesSource:
         """A source with some of this one's scenes, without reading the tables again."""
         wanted = self._wanted(self.scenes, split, scenes)
+        return self._part([frame for frame in self.frames if frame.scene in wanted])
+
+    def _part(self, frames: list[Frame]) -> NuScenesSource:
         part = object.__new__(NuScenesSource)
-        part.dataroot, part.version = self.dataroot, self.version
-        part.frames = [frame for frame in self.frames if frame.scene in wanted]
+        part.dataroot, part.version, part.frames = self.dataroot, self.version, frames
         return part
 
     def _wanted(self, present: list[str], split: str | None, scenes: Sequence[str] | None) -> set[str]:
@@ -105,8 +115,8 @@ class NuScenesSource:
 class _KeyframeReader:
     """Turns the devkit's records into frames."""
 
-    def __init__(self, nusc: NuScenes, dataroot: Path, lidar_sweeps: int):
-        self.nusc, self.dataroot, self.lidar_sweeps = nusc, dataroot, lidar_sweeps
+    def __init__(self, nusc: NuScenes, dataroot: Path, lidar_sweeps: int, load_map: Callable[..., VectorMap]):
+        self.nusc, self.dataroot, self.lidar_sweeps, self.load_map = nusc, dataroot, lidar_sweeps, load_map
         self.mountings: dict[str, tuple[Matrix, Matrix | None]] = {}
         self.pose_at_us: dict[int, str] | None = None
 
@@ -183,7 +193,9 @@ class _KeyframeReader:
 
     def vector_map(self, location: str, map_from_base: Matrix) -> Callable[[], VectorMap] | None:
         x_m, y_m = map_from_base[:2, 3]
-        return partial(load_vector_map, self.dataroot, location) if covers(self.dataroot, location, x_m, y_m) else None
+        if not covers(self.dataroot, location, x_m, y_m):
+            return None
+        return partial(self.load_map, self.dataroot, location)
 
     def sweeps(self, sample: dict[str, Any], map_from_base: Matrix) -> list[LidarSweep]:
         """The keyframe's sweep and those before it, newest first; fewer at the start of a scene."""

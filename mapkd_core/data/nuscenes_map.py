@@ -12,6 +12,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry import Polygon
 
+from mapkd_core.data.sd_map import find_sd_map, read_roads
 from mapkd_core.vector_map import MapLine, VectorMap
 
 if TYPE_CHECKING:
@@ -65,8 +66,10 @@ def covers(dataroot: Path, map_name: str, x_m: float, y_m: float) -> bool:
 
 
 @lru_cache(maxsize=8)
-def load_vector_map(dataroot: Path, map_name: str) -> VectorMap:
+def load_vector_map(dataroot: Path, map_name: str, sd_folder: Path | None = None) -> VectorMap:
     """The whole map of one location (such as `boston-seaport`); kept per process, since frames share it.
+
+    SD roads come from `<map_name>.geojson` or `.shp` in `sd_folder`, by default `<dataroot>/osm`, if it is there.
 
     Invalid road and lane polygons are left out, as the devkit's own patch queries do, so that boundaries equal
     those of the published label code. Raises FileNotFoundError if there is no such map expansion.
@@ -79,6 +82,7 @@ def load_vector_map(dataroot: Path, map_name: str) -> VectorMap:
 
     nusc_map = NuScenesMap(str(dataroot), map_name)
     known = coverage(dataroot, map_name)
+    sd_map = find_sd_map(sd_folder or Path(dataroot) / "osm", map_name)
     centres, successors = _lane_graph(nusc_map)
     return VectorMap(
         name=map_name,
@@ -89,6 +93,7 @@ def load_vector_map(dataroot: Path, map_name: str) -> VectorMap:
         lane_centres_m=centres,
         lane_successors=successors,
         walkways=tuple(filter(shapely.is_valid, _polygons(nusc_map, nusc_map.walkway))),
+        sd_roads_m=read_roads(sd_map) if sd_map else (),
         crossings_known=bool(known["ped_crossing"]) if known is not None else bool(nusc_map.ped_crossing),
         extras={"coverage": known},
     )

@@ -1,0 +1,114 @@
+"""Frames to samples to batches: what training and scoring read, from nuScenes, a simulated drive or a cache.
+
+Legend: B batch, N cameras, H W network picture, P points, Y X grid rows and columns.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mapkd_core.data.frame_sample import SampleOptions, sample_from_frame
+from mapkd_core.data.images import normalise
+from mapkd_core.data.labels import on_grid, resample_1m
+from mapkd_core.data.lidar import POINTS_FOR_NETWORK, pad_points
+from mapkd_core.data.raster import rasterize
+from mapkd_core.data.sample import Sample
+from mapkd_core.data.sd_map import rasterize_sd
+from mapkd_core.grid import BevGrid
+from mapkd_core.types import Batch, Frame, MapElement
+
+
+class FrameSource(Protocol):
+    """Frames by index: nuScenes and simulated drives alike."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Frame: ...
+
+
+class TrainingSet(Dataset[Sample]):
+    """A source's frames as `Sample`s, for a DataLoader whose `collate_fn` is a `Collate`.
+
+    `change` is applied to every sample with a generator of its own, seeded by (seed, index): augmentation.
+    """
+
+    def __init__(
+        self,
+        source: FrameSource,
+        options: SampleOptions,
+        change: Callable[[Sample, np.random.Generator], Sample] | None = None,
+        seed: int = 0,
+    ):
+        self.source, self.options, self.change, self.seed = source, options, change, seed
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = sample_from_frame(self.source[index], self.options)
+        return sample if self.change is None else self.change(sample, np.random.default_rng((self.seed, index)))
+
+
+@dataclass(frozen=True)
+class Collate:
+    """Draws labels and stacks samples to a `Batch`; runs in the loader's workers.
+
+    `hdmapnet_vertices` re-samples lines every metre before drawing, as HDMapNet and P-MapNet do; lines then lose
+    up to a metre at their end, so it is only for figures that must compare with theirs.
+    """
+
+    grid: BevGrid
+    labels: bool = True
+    lidar_points: int = POINTS_FOR_NETWORK
+    hdmapnet_vertices: bool = False
+
+    def __call__(self, samples: Sequence[Sample]) -> Batch:
+        """Raises ValueError if samples differ in picture size, or some have LiDAR or an SD map and some have not."""
+        if len({sample.images.shape for sample in samples}) > 1:
+            raise ValueError(f"pictures differ in shape within a batch: {[s.images.shape for s in samples]}")
+        images = np.empty((len(samples), *np.array(samples[0].images.shape)[[0, 3, 1, 2]]), np.float32)
+        for sample, planes in zip(samples, images, strict=True):
+            normalise(list(sample.images), out=planes)
+        batch = Batch(
+            images=torch.from_numpy(images),                                               # B N 3 H W
+            intrinsics=_stacked([sample.intrinsics for sample in samples]),                # B N 3 3
+            base_from_camera=_stacked([sample.base_from_camera for sample in samples]),    # B N 4 4
+            tokens=[sample.token for sample in samples],
+        )
+        if _all_or_none("LiDAR", [sample.lidar for sample in samples]):
+            padded = [pad_points(sample.lidar, self.lidar_points) for sample in samples if sample.lidar is not None]
+            batch.lidar = _stacked([points for points, _ in padded])                       # B P 5
+            batch.lidar_mask = _stacked([mask for _, mask in padded])                      # B P
+        if _all_or_none("an SD map", [sample.sd_lines_m for sample in samples]):
+            rasters = [rasterize_sd(s.sd_lines_m, self.grid) for s in samples if s.sd_lines_m is not None]
+            batch.sd_map = _stacked(rasters)                                               # B 1 Y X
+        if self.labels:
+            drawn = [rasterize(self._lines(sample), self.grid) for sample in samples]
+            batch.semantic = torch.from_numpy(np.stack([d.semantic for d in drawn]))       # B 4 Y X
+            batch.instance = torch.from_numpy(np.stack([d.instance for d in drawn]))       # B Y X
+            directions = [d.direction for d in drawn if d.direction is not None]
+            batch.direction = torch.from_numpy(np.stack(directions))                       # B 2 Y X
+        return batch
+
+    def _lines(self, sample: Sample) -> list[MapElement]:
+        elements = on_grid(sample.elements, self.grid)
+        return resample_1m(elements) if self.hdmapnet_vertices else elements
+
+
+def _stacked(arrays: Sequence[NDArray[np.generic]]) -> Tensor:
+    return torch.from_numpy(np.stack(arrays).astype(np.float32))
+
+
+def _all_or_none(what: str, parts: Sequence[object]) -> bool:
+    """Whether all samples have a part. Raises ValueError if only some have."""
+    present = sum(part is not None for part in parts)
+    if present not in (0, len(parts)):
+        raise ValueError(f"{present} of {len(parts)} samples of a batch have {what}; expected all or none")
+    return present > 0

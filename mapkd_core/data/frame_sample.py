@@ -1,0 +1,108 @@
+"""A frame read and cut to what a network needs: pictures at its size, and the map, LiDAR and SD roads around it."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapkd_core.data.images import resize
+from mapkd_core.data.labels import LocalMap, grid_range, local_map, uncut_elements
+from mapkd_core.data.polylines import Range
+from mapkd_core.data.sample import Sample
+from mapkd_core.grid import BevGrid
+from mapkd_core.types import CameraView, Frame
+
+
+@dataclass(frozen=True)
+class SampleOptions:
+    """What is taken from a frame."""
+
+    grid: BevGrid = field(default_factory=BevGrid)
+    image_size: tuple[int, int] = (352, 128)
+    """Width and height of the network's pictures."""
+    lidar: bool = False
+    sd_map: bool = False
+    labels: bool = True
+    margin_m: float = 12.0
+    """How far labels and SD roads reach beyond the grid, so that a turned grid finds its lines too."""
+
+    def reach(self) -> Range:
+        """The range of labels and SD roads."""
+        return grid_range(self.grid).shrunk(-self.margin_m)
+
+
+def sample_from_frame(frame: Frame, options: SampleOptions) -> Sample:
+    """Reads and resizes a frame's pictures, reads its LiDAR and cuts its map, as far as `options` ask for them.
+
+    Raises ValueError if a part asked for is not there, or a pose, calibration or point is not finite.
+    """
+    pictures = [network_picture(view, options.image_size) for view in frame.views]
+    local = map_around(frame, options.reach()) if options.labels or options.sd_map else None
+    return assemble(frame, pictures, local, frame_lidar(frame) if options.lidar else None, options)
+
+
+def assemble(
+    frame: Frame,
+    pictures: list[tuple[NDArray[np.uint8], NDArray[np.float64]]],
+    local: LocalMap | None,
+    lidar: NDArray[np.float32] | None,
+    options: SampleOptions,
+) -> Sample:
+    """The sample of parts already read: network pictures with their intrinsics, the local map, and points."""
+    if options.sd_map and (local is None or local.sd_roads is None):
+        raise ValueError(
+            f"frame {frame.token} of {frame.scene} has no SD roads; put an OpenStreetMap extract named after the "
+            "location beside the data (docs/data.md), or do not ask for an SD map"
+        )
+    sample = Sample(
+        token=frame.token,
+        images=np.stack([pixels for pixels, _ in pictures]),
+        intrinsics=np.stack([intrinsics for _, intrinsics in pictures]),
+        base_from_camera=np.stack([view.base_from_camera for view in frame.views]),
+        elements=tuple(uncut_elements(local)) if options.labels and local is not None else (),
+        lidar=lidar,
+        sd_lines_m=local.sd_roads if options.sd_map and local is not None else None,
+        conditions=frame.conditions,
+    )
+    for name in ("intrinsics", "base_from_camera", "lidar"):
+        values = getattr(sample, name)
+        if values is not None and not np.isfinite(values).all():
+            raise ValueError(f"{name} of frame {frame.token} of {frame.scene} holds values that are not finite")
+    return sample
+
+
+def network_picture(view: CameraView, size: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """A view's picture at `size` (w, h) and the intrinsics that hold for it.
+
+    Raises ValueError if the stored picture is not of the size its calibration is for.
+    """
+    pixels = view.image.rgb(min_size=size)
+    height, width = pixels.shape[:2]
+    # The decoder may have halved the picture up to three times, rounding up.
+    if not any((-(-view.size[0] // r), -(-view.size[1] // r)) == (width, height) for r in (1, 2, 4, 8)):
+        raise ValueError(
+            f"the picture of {view.name} is {width}x{height} (or that times 2, 4 or 8), but its calibration is for "
+            f"{view.size[0]}x{view.size[1]}; they must belong together"
+        )
+    return resize(pixels, view.intrinsics, size, of_size=view.size)
+
+
+def map_around(frame: Frame, window: Range) -> LocalMap:
+    """The map around a frame. Raises ValueError if the frame has no map or no finite pose."""
+    if frame.vector_map is None or frame.map_from_base is None:
+        lacks = "pose" if frame.map_from_base is None else "road map"
+        raise ValueError(
+            f"frame {frame.token} of {frame.scene} has no {lacks}, so its labels and SD roads are unknown; "
+            "leave such frames out (NuScenesSource.mapped()), or ask for neither"
+        )
+    if not np.isfinite(frame.map_from_base).all():
+        raise ValueError(f"the pose of frame {frame.token} of {frame.scene} holds values that are not finite")
+    return local_map(frame.vector_map(), frame.map_from_base, window)
+
+
+def frame_lidar(frame: Frame) -> NDArray[np.float32]:
+    """The frame's points (P, 5). Raises ValueError if it has none."""
+    if frame.lidar is None:
+        raise ValueError(f"frame {frame.token} of {frame.scene} has no LiDAR; leave it out, or do not ask for LiDAR")
+    return frame.lidar()
