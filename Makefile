@@ -1,0 +1,34 @@
+# `make` lists the targets. Each does the set-up it needs, in .venv, and re-uses one that is there.
+SHELL := /bin/bash
+.SHELLFLAGS := -eo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup build test test-slow lint demo clean
+
+DATAROOT ?=
+OUT ?= demo
+ENV := . scripts/env.sh
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+setup:  ## virtual environment with pinned packages and, where none is sourced, ROS 2 from wheels
+	@scripts/setup.sh
+
+build: setup  ## colcon build: messages, nodes, launch files into install/
+	@$(ENV) && scripts/build.sh
+
+test: build  ## build, lint and every quick test, through colcon
+	@$(ENV) && scripts/test.sh
+
+test-slow: build  ## the tests that take minutes
+	@$(ENV) && python -m pytest -m slow -rs
+
+lint: setup  ## ruff and mypy
+	@$(ENV) && ruff check . && mypy
+
+demo: build  ## a drive through player, node and recorder; DATAROOT=<nuScenes folder> for real frames
+	@$(ENV) && python scripts/demo.py --out "$(OUT)" $(if $(DATAROOT),--dataroot "$(DATAROOT)")
+
+clean:  ## removes what was built; .venv too with: make clean VENV=1
+	@rm -rf build install log .cache/tf2_msgs .mypy_cache .ruff_cache $(if $(VENV),.venv .cache)
+	@find demo -mindepth 1 -not -name README.md -delete 2>/dev/null || true

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# colcon test with pytest's own output, then colcon test-result. The environment is sourced already (scripts/env.sh).
+set -euo pipefail
+mkdir -p .cache
+status=0
+# Of what ctest says around pytest only failures matter; it puts the number of the test before each line of pytest.
+colcon test --event-handlers console_direct+ console_cohesion- --return-code-on-test-failure 2>&1 |
+    tee .cache/test.log |
+    awk '/^[0-9]+: -- run_test.py: return code/ {inside = 0}
+         inside {sub(/^[0-9]+: /, ""); print; fflush(); next}
+         /^[0-9]+: -- run_test.py: invoking/ {inside = 1}
+         /^[0-9]+\/[0-9]+ Test .*(Failed|Timeout|Not Run)|rror|^Failed/ {print; fflush()}' || status=$?
+colcon test-result --verbose || status=$?
+[ "$status" -eq 0 ] || echo "tests failed; the whole log is .cache/test.log" >&2
+exit "$status"
