@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 STORAGES = ("mcap", "sqlite3")
 
-_METADATA_VERSION = 8
+_METADATA_VERSION: Literal[8] = 8
 """rosbag2's last version whose QoS profiles Humble can parse as well; later releases read it too."""
 
 _FOREVER = (9223372036, 854775807)
@@ -83,11 +83,12 @@ def make_room(path: Path, overwrite: bool) -> None:
 def message_of(types: Typestore, msg_type: str, fields: Mapping[str, Any]) -> Any:
     """rosbags' message of a type from its plain fields (see `data.sensor_fields`)."""
     values = {}
-    for name, (kind, detail) in types.fielddefs[msg_type][1]:
+    detail: Any  # for a nested message its type, for a sequence of messages ((kind, type), length)
+    for name, (_, detail) in types.fielddefs[msg_type][1]:
         value = fields[name]
         if isinstance(value, Mapping):
             value = message_of(types, detail, value)
-        elif isinstance(value, list):  # of messages: detail is ((kind, type), length)
+        elif isinstance(value, list):
             value = [message_of(types, detail[0][1], entry) for entry in value]
         elif isinstance(value, np.ndarray):
             value = np.ascontiguousarray(value)

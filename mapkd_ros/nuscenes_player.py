@@ -1,241 +1,83 @@
 #!/usr/bin/env python3
 """Plays nuScenes, a simulated drive in its folder format, or a rosbag2 as live ROS 2 topics.
 
-ros2 run mapkd_ros nuscenes_player --ros-args -p dataroot:=/data/nuscenes -p scene:=scene-0103 -p loop:=true
-ros2 run mapkd_ros nuscenes_player --ros-args -p bag:=drive.mcap -p rate:=0.5
+    ros2 run mapkd_ros nuscenes_player --ros-args -p dataroot:=/data/nuscenes -p scene:=scene-0103 -p loop:=true
+    ros2 run mapkd_ros nuscenes_player --ros-args -p bag:=drive.mcap -p rate:=0.5
+
+Exit code 0 at the end of the drive and after SIGINT or SIGTERM, 2 when it cannot play; the reason is one line on
+stderr. See docs/player.md.
 """
 from __future__ import annotations
 
 import signal
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
-
-import rclpy
-from rclpy.duration import Duration
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import remove_ros_args
 
 from mapkd_core.cli import EXTRAS
-from mapkd_core.data.drive_stream import TRANSPORTS, DriveStream, Record, Topic, open_drive
-from mapkd_core.data.sensor_fields import CLOCK, COMPRESSED_IMAGE, IMAGE, TF_MESSAGE
-from mapkd_ros.bag_player import BagStream, is_bag
-from mapkd_ros.parameters import Parameter, declare
-from mapkd_ros.playback import STAMPS, Item, Outlet, Pace, Stream, play
-from mapkd_ros.sensor_messages import clock_message, message_class, to_message
+from mapkd_ros.stop_signals import StopSignals
 
-NODE_NAME = "nuscenes_player"
-
-PARAMETERS = (
-    Parameter("dataroot", "", "folder of nuScenes or of a simulated drive, holding <version>/ and samples/; or a bag"),
-    Parameter("bag", "", "rosbag2 to play instead of a dataroot: its folder, or an .mcap or .db3 file"),
-    Parameter("version", "v1.0-mini", "folder of the tables inside dataroot"),
-    Parameter("scene", "", "scene names, separated by commas, in the order of the data set; empty plays all"),
-    Parameter("rate", 1.0, "speed of playing, 1 is real time", range=(0.01, 100.0)),
-    Parameter("loop", False, "begin again at the end; time goes on to increase"),
-    Parameter("start", 0.0, "seconds to skip at the beginning", range=(0.0, 1e9)),
-    Parameter("hold", 0.0, "seconds for which a scene with a single keyframe is repeated, twice a second", (0.0, 1e6)),
-    Parameter("transport", "jpeg", "pictures as CompressedImage with the file's own bytes, or as Image (rgb8)",
-              choices=TRANSPORTS),
-    Parameter("lidar", True, "publish lidar_top/points where the data have LiDAR"),
-    Parameter("clock", False, "publish /clock, for nodes with use_sim_time"),
-    Parameter("stamps", "original", "stamp messages as recorded, or as if they happened now", choices=STAMPS),
-    Parameter("wait_for_subscribers", 0.0, "seconds to wait at most until every picture topic has a subscriber",
-              range=(0.0, 3600.0)),
-    Parameter("reliability", "auto", "QoS of sensor topics; auto is reliable, for a bag as it was recorded",
-              choices=("auto", "reliable", "best_effort")),
-    Parameter("depth", 5, "QoS queue length of sensor topics", range=(1, 1000)),
-)  # fmt: skip
-
-_DRIVE_ONLY = ("scene", "transport", "lidar", "hold")
-_TF_DEPTH = 100
+NO_ROS = "no ROS 2 in this shell: source /opt/ros/$ROS_DISTRO/setup.bash, or this project's scripts/env.sh"
 
 
-class NuscenesPlayer(Node):
-    """Publishes a data set or a bag; see PARAMETERS. Raises ValueError or FileNotFoundError fit for the user."""
-
-    def __init__(self) -> None:
-        super().__init__(NODE_NAME)
-        self.values = declare(self, PARAMETERS)
-        self.stopped = False
-        message_class(CLOCK)
-        self.stream = self.open_stream()
-        for outlet in self.stream.outlets:
-            message_class(outlet.msg_type)
-        self.senders = {outlet.topic: self.sender(outlet) for outlet in self.stream.outlets}
-        self.clock_sender: Any = None
-        if self.values["clock"]:
-            self.clock_sender = self.create_publisher(message_class(CLOCK), "/clock", 10)
-        self.pictures = [o.topic for o in self.stream.outlets if o.msg_type in (IMAGE, COMPRESSED_IMAGE)]
-        self.spinner = SingleThreadedExecutor()
-        self.spinner.add_node(self)
-        self.behind_s = 0.0
-
-    def open_stream(self) -> Stream:
-        """What the parameters ask to play."""
-        values, log = self.values, self.get_logger()
-        if bool(values["dataroot"]) == bool(values["bag"]):
-            raise ValueError("give either dataroot or bag, for example: --ros-args -p dataroot:=/data/nuscenes")
-        path = Path(values["bag"] or values["dataroot"]).expanduser()
-        if values["bag"] or is_bag(path):
-            ignored = [row.name for row in PARAMETERS if row.name in _DRIVE_ONLY and values[row.name] != row.default]
-            if ignored:
-                log.warning(f"{', '.join(ignored)} have no meaning for a bag and are ignored")
-            skipped = ("/clock",) if values["clock"] else ()
-            bag = BagStream(path, values["start"], log.warning, skipped)
-            log.info(f"playing {path}: {len(bag.outlets)} topics, {bag.reader.message_count} messages")
-            return bag
-        scenes = [name.strip() for name in values["scene"].split(",") if name.strip()]
-        frames = open_drive(path, values["version"], scenes, values["lidar"])
-        drive = DriveStream(frames, values["transport"], values["lidar"], values["hold"], values["start"])
-        names = list(dict.fromkeys(frame.scene for frame in frames))
-        log.info(f"playing {path}: {len(drive)} frames of {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}")
-        return _Drive(drive)
-
-    def sender(self, outlet: Outlet) -> Any:
-        """A publisher with the QoS that fits the topic."""
-        asked = self.values["reliability"]
-        reliable = asked == "reliable" or (asked == "auto" and outlet.reliable is not False)
-        reliable |= outlet.latched
-        depth = outlet.depth or self.values["depth"]
-        if outlet.msg_type == TF_MESSAGE and not outlet.latched:
-            reliable, depth = True, _TF_DEPTH
-        profile = QoSProfile(
-            depth=depth,
-            reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-            durability=DurabilityPolicy.TRANSIENT_LOCAL if outlet.latched else DurabilityPolicy.VOLATILE,
-        )
-        return self.create_publisher(message_class(outlet.msg_type), outlet.topic, profile)
-
-    def run(self) -> None:
-        """Plays to the end, or until `stopped`."""
-        self.wait_for_subscribers()
-        pace = Pace(self.values["rate"], self.values["stamps"], self.wait)
-
-        def publish(topic: str, message: Any) -> None:
-            self.senders[topic].publish(message)
-            if pace.behind_s and not self.behind_s:
-                self.get_logger().warning(f"cannot keep up with rate {pace.rate:g}: messages come late")
-            self.behind_s = pace.behind_s
-
-        begun = time.monotonic()
-        clock = self.send_clock if self.clock_sender else None
-        count = play(self.stream.items(self.values["loop"]), pace, publish, lambda: not self.stopped, clock)
-        late = f", {self.behind_s:.1f} s late" if self.behind_s else ""
-        self.get_logger().info(f"published {count} messages in {time.monotonic() - begun:.1f} s{late}")
-        if not self.stopped:
-            self.let_the_last_arrive()
-
-    def send_clock(self, stamp_ns: int) -> None:
-        """Publishes /clock."""
-        self.clock_sender.publish(clock_message(stamp_ns))
-
-    def wait(self, seconds: float) -> None:
-        """Lets time pass while ROS services of this node (parameters) answer; may come back sooner."""
-        self.spinner.spin_once(timeout_sec=seconds)
-
-    def wait_for_subscribers(self) -> None:
-        """Waits, within the parameter's limit, until every picture topic has a subscriber; without pictures, any."""
-        limit_s = self.values["wait_for_subscribers"]
-        until = time.monotonic() + limit_s
-        while limit_s and not self.stopped:
-            lonely = [topic for topic in self.pictures if not self.senders[topic].get_subscription_count()]
-            if self.pictures and not lonely:
-                return
-            if not self.pictures and any(sender.get_subscription_count() for sender in self.senders.values()):
-                return
-            if time.monotonic() >= until:
-                missing = ", ".join(lonely) or "any topic"
-                self.get_logger().warning(f"after {limit_s:g} s there is no subscriber of {missing}; playing anyhow")
-                return
-            self.wait(0.05)
-
-    def let_the_last_arrive(self) -> None:
-        """Gives reliable subscribers a moment to take the last messages before the publishers vanish."""
-        for sender in self.senders.values():
-            if not self.stopped:
-                sender.wait_for_all_acked(Duration(seconds=1.0))
-
-    def stop(self, *_: object) -> None:
-        """Signal handler: ends playing; a second signal changes nothing."""
-        self.stopped = True
-
-
-class _Drive:
-    """A DriveStream as something to play."""
-
-    def __init__(self, drive: DriveStream):
-        self.drive = drive
-        self.outlets: Sequence[Outlet] = [_outlet(topic) for topic in drive.topics]
-
-    def items(self, loop: bool) -> Iterator[Item]:
-        for record in self.drive.records(loop):
-            yield Item(record.stamp_ns, record.topic.name, _maker(record))
-
-
-def _outlet(topic: Topic) -> Outlet:
-    return Outlet(topic.name, topic.msg_type, topic.latched, depth=1 if topic.latched else None)
-
-
-def _maker(record: Record) -> Any:
-    return lambda shift_ns: to_message(record.topic.msg_type, record.fields(record.stamp_ns + shift_ns))
+def main() -> int:
+    """Runs the player and returns the exit code."""
+    # Reading the tables of a large data set takes half a minute: until it is done a signal ends it right away.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return _run()
+    except KeyboardInterrupt:
+        return 0
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if package == "rclpy":
+            return _refuse(NO_ROS)
+        if package in EXTRAS:
+            return _refuse(f"needs {package}; install it with: pip install 'mapkd_ros[{EXTRAS[package]}]'")
+        raise
+    except (ValueError, FileNotFoundError) as error:
+        return _refuse(str(error))
+    finally:
+        StopSignals().ignore()
 
 
 def help_text() -> str:
-    """The docstring and the parameter table, for --help."""
+    """The docstring and the parameter table."""
+    from mapkd_ros.player_node import PARAMETERS
+
     rows = [f"  {row.name:<22}{row.description} [{row.default!r}]" for row in PARAMETERS]
     return f"{__doc__}\nParameters [default]:\n" + "\n".join(rows)
 
 
-def main() -> int:
-    """Runs the player; 0 at the end or when interrupted, 2 with one line on stderr when it cannot play."""
+def _refuse(reason: str) -> int:
+    print(f"nuscenes_player: {reason}", file=sys.stderr, flush=True)
+    return 2
+
+
+def _run() -> int:
+    import rclpy
+    from rclpy.signals import SignalHandlerOptions
+    from rclpy.utilities import remove_ros_args
+
     try:
-        extra = remove_ros_args(sys.argv)[1:]
-    except RuntimeError as error:
+        others = remove_ros_args(sys.argv)[1:]
+    except RuntimeError as error:  # of rclpy, for malformed --ros-args
         return _refuse(str(error).splitlines()[0])
-    if "-h" in extra or "--help" in extra:
+    if "-h" in others or "--help" in others:
         print(help_text())
         return 0
-    if extra:
-        return _refuse(f"unknown argument {extra[0]!r}; give parameters as: --ros-args -p name:=value (see --help)")
-    node: NuscenesPlayer | None = None
+    if others:
+        return _refuse(f"unknown argument {others[0]!r}; give parameters as: --ros-args -p name:=value (see --help)")
+
+    from mapkd_ros.player_node import NuscenesPlayer
+
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
-        _on_signals(signal.default_int_handler)  # while tables are read
-        # ROS's own handler would shut the context down under our feet; the node's only raises a flag.
-        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         node = NuscenesPlayer()
-        _on_signals(node.stop)
-        node.run()
-    except KeyboardInterrupt:
-        pass
-    except ModuleNotFoundError as error:
-        pip_extra = EXTRAS.get((error.name or "").split(".")[0])
-        if pip_extra is None:
-            raise
-        return _refuse(f"needs {error.name}; install it with: pip install 'mapkd_ros[{pip_extra}]'")
-    except (ValueError, FileNotFoundError) as error:
-        return _refuse(str(error))
+        signals = StopSignals()
+        node.run(signals.stopping.is_set)
+        node.destroy_node()
     finally:
-        _on_signals(signal.SIG_IGN)  # a second Ctrl-C must not break the tidying up
-        if node is not None:
-            node.destroy_node()
         rclpy.try_shutdown()
     return 0
-
-
-def _on_signals(handler: Any) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handler)
-
-
-def _refuse(reason: str) -> int:
-    print(f"{NODE_NAME}: {reason}", file=sys.stderr)
-    return 2
 
 
 if __name__ == "__main__":
