@@ -14,24 +14,43 @@ from mapkd_core.sim.raycast import Candidates
 from mapkd_core.sim.world import World
 
 NEAR_M = 0.05
+SUBPIXELS = ((-0.125, -0.375), (0.375, -0.125), (-0.375, 0.125), (0.125, 0.375))
+"""Offsets of the four rays through an edge pixel: a rotated grid tells most angles of an edge apart."""
+EDGE_CONTRAST = 0.035
 _CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
 _EDGES = np.array([(a, b) for a in range(8) for b in range(a + 1, 8) if bin(a ^ b).count("1") == 1])
 
 
-def pixel_rays(
-    intrinsics: NDArray, rotation: NDArray, size: tuple[int, int], device: torch.device | str
+def pixel_steps(
+    intrinsics: NDArray, rotation: NDArray, device: torch.device | str
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Ray directions (V, H, W, 3) with depth 1, and how they change per column and per row (V, 3) each.
+    """Ray direction of depth 1 through the centre of pixel (0, 0), and its change per column and per row (V, 3) each.
 
     Args: intrinsics (V, 3, 3) and `map_from_camera` rotations (V, 3, 3).
     """
-    width, height = size
     steps = torch.from_numpy((rotation @ np.linalg.inv(intrinsics)).astype(np.float32)).to(device)  # V 3 3
-    u = torch.arange(width, dtype=torch.float32, device=device)
-    v = torch.arange(height, dtype=torch.float32, device=device)
-    rows = v[None, :, None] * steps[:, None, :, 1] + steps[:, None, :, 2]  # V H 3
-    columns = u[None, :, None] * steps[:, None, :, 0]  # V W 3
-    return rows[:, :, None] + columns[:, None], steps[..., 0], steps[..., 1]
+    return steps[..., 2], steps[..., 0], steps[..., 1]
+
+
+def edge_pixels(radiance: Tensor, target: Tensor, conditions: Conditions) -> Tensor:
+    """Flat indices (n,) of pixels that differ from a neighbour, where no filter smooths that already.
+
+    `radiance` is (V, H, W, 3), `target` (V, H, W) as in `raycast.Hits`. Paint and sky are smooth by themselves.
+    """
+    tone = (radiance.mean(-1) * gain_of(conditions)).clamp(0, 1.2).sqrt()
+    edge = torch.zeros_like(target, dtype=torch.bool)
+    for axis in (1, 2):
+        low, high = (slice(None),) * axis + (slice(None, -1),), (slice(None),) * axis + (slice(1, None),)
+        differs = (tone[low] - tone[high]).abs() > EDGE_CONTRAST
+        differs &= (target[low] != target[high]) | (target[low] >= 0)
+        edge[low] |= differs
+        edge[high] |= differs
+    return edge.reshape(-1).nonzero().squeeze(1)
+
+
+def gain_of(conditions: Conditions) -> float:
+    """Brightness factor from radiance to picture."""
+    return conditions.exposure * (9.0 if conditions.weather == "night" else 1.0)
 
 
 def candidates_of(
@@ -66,8 +85,9 @@ def candidates_of(
     low = np.where(valid[..., None], pixels, np.inf).min(2)
     high = np.where(valid[..., None], pixels, -np.inf).max(2)
     limit = np.array([width, height])
-    first = np.clip(np.ceil(low - 1e-3), 0, limit)
-    end = np.clip(np.floor(high + 1e-3) + 1, 0, limit)
+    # Half a pixel of margin, for rays through a pixel's corners.
+    first = np.clip(np.ceil(low - 0.51), 0, limit)
+    end = np.clip(np.floor(high + 0.51) + 1, 0, limit)
     visible &= (end > first).all(-1)
     view, solid = np.nonzero(visible)
     first, end = first[view, solid].astype(np.int64), end[view, solid].astype(np.int64)
@@ -82,8 +102,7 @@ def develop(radiance: Tensor, conditions: Conditions, generator: torch.Generator
     y = torch.linspace(-1, 1, height, device=device)[:, None]
     x = torch.linspace(-1, 1, width, device=device)[None]
     fall = 1 - conditions.vignetting * 0.5 * (x * x + y * y)
-    gain = conditions.exposure * (9.0 if conditions.weather == "night" else 1.0)
-    image = radiance * (fall * gain)[None, :, :, None]
+    image = radiance * (fall * gain_of(conditions))[None, :, :, None]
     # A shoulder keeps bright sky and lamps below white, as the cameras' own tone curve does.
     image = torch.where(image > 0.6, 0.6 + 0.4 * (1 - torch.exp(-(image - 0.6) / 0.4)), image)
     if conditions.noise > 0:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mapkd_core.sim import solids as kinds
-from mapkd_core.sim.raycast import CURB, FAR_M, WALK, Candidates, cast
+from mapkd_core.sim.raycast import CURB, FAR_M, WALK, Candidates, Rays, cast
 from mapkd_core.sim.world import World
 
 PoseAt = Callable[[float], NDArray[np.float64]]
@@ -86,23 +86,24 @@ def sweep(
         -1,
     )  # V B 3
     ahead = np.einsum("vij,vbj->vbi", poses[:, :3, :3], own)
-    directions = torch.from_numpy(ahead.astype(np.float32)).to(device)[:, :, None]  # V B 1 3
+    directions = torch.from_numpy(ahead.astype(np.float32)).to(device)  # V B 3
     origins = torch.from_numpy(poses[:, :3, 3].astype(np.float32)).to(device)
     candidates = _candidates(world, poses[:, :3, 3], ahead, times, model)
-    hits = cast(world, origins, directions, candidates)
-    distance, target = hits.distance_m[..., 0], hits.target[..., 0]  # V B
+    grid = (len(times), model.beams, 1)
+    hits = cast(world, Rays(origins, grid, None, directions.reshape(1, -1, 3)), candidates)
+    distance, target = hits.distance.reshape(grid[:2]), hits.target.reshape(grid[:2])  # V B
     generator = torch.Generator(device=device)
     generator.manual_seed(int(np.abs(np.round(time_s * 1e4)) * 1013 + world.seed * 7927 + 1))
     chance = torch.rand(distance.shape, generator=generator, device=device)
     noise = torch.randn(distance.shape, generator=generator, device=device)
     flicker = torch.randn(distance.shape, generator=generator, device=device)
-    point = origins[:, None] + distance[..., None].clamp(max=2 * model.range_m) * directions[:, :, 0]
-    reflectance, grazing = _reflectance(world, target, point, directions[:, :, 0], distance, candidates)
+    point = origins[:, None] + distance[..., None].clamp(max=2 * model.range_m) * directions
+    reflectance, grazing = _reflectance(world, target, point, directions, distance, candidates)
     lost = model.dropout + 0.25 * (distance / model.range_m) ** 2 + 0.5 * (1 - grazing / 0.04).clamp(0, 1)
     lost = lost - 0.3 * (reflectance - 0.3).clamp(0, 1)
     kept = (distance < model.range_m) & (chance > lost)
     ranged = distance + noise * model.range_noise_m
-    point = origins[:, None] + ranged[..., None] * directions[:, :, 0]
+    point = origins[:, None] + ranged[..., None] * directions
     intensity = (255 * reflectance * (1 + 0.18 * flicker) + 0.8 * flicker).clamp(0, 255).round()
     keep = kept.cpu().numpy()
     local = point.cpu().numpy()[keep] - final[:3, 3]

@@ -1,7 +1,7 @@
 """The one ray caster of cameras and LiDAR: where rays meet the ground, its curbs, and the solids.
 
-Legend: V views (rays of one origin and one instant), H W their rays, K candidates (a view and a solid that may meet),
-P pairs (a candidate and one of its rays).
+Legend: V views (rays of one origin and one instant), n pixels of their grids, R rays through each pixel,
+K candidates (a view and a solid that may meet), P pairs (a candidate and one of its pixels).
 """
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mapkd_core.sim import solids as kinds
+from mapkd_core.sim.ground import EDGE_CELL_M
 from mapkd_core.sim.terrain import Terrain
 from mapkd_core.sim.textures import sample_bilinear
 from mapkd_core.sim.world import World
@@ -20,6 +21,7 @@ from mapkd_core.sim.world import World
 ROAD, WALK, CURB, NOTHING = -1, -2, -3, -4
 """What a ray hit, where it is not the index of a solid."""
 FAR_M = 1e6
+_NO_KEY = torch.iinfo(torch.int64).max
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,30 +41,49 @@ class Candidates:
 
 
 @dataclass(frozen=True, eq=False)
-class Hits:
-    """What each ray met first: V H W."""
+class Rays:
+    """Rays to cast: n pixels of a grid, each with R rays through it."""
 
-    distance_m: Tensor
-    """Along the ray; FAR_M where it met nothing."""
+    origins: Tensor
+    """(V, 3) one per view."""
+    grid: tuple[int, int, int]
+    """Views, rows, columns."""
+    pixels: Tensor | None
+    """(n,) int64 flat indices into the grid, rising; None for all of it."""
+    directions: Tensor
+    """(R, n, 3), of any length."""
+
+    @property
+    def view(self) -> Tensor:
+        """(n,) view of each pixel."""
+        views, height, width = self.grid
+        if self.pixels is not None:
+            return self.pixels // (height * width)
+        return torch.arange(views, device=self.directions.device).repeat_interleave(height * width)
+
+
+@dataclass(frozen=True, eq=False)
+class Hits:
+    """What each ray met first: R n."""
+
+    distance: Tensor
+    """In lengths of the ray's direction; FAR_M where it met nothing."""
     target: Tensor
     """int32: a candidate's index, or ROAD, WALK, CURB, NOTHING."""
 
 
-def cast(world: World, origins: Tensor, directions: Tensor, candidates: Candidates) -> Hits:
-    """First hits of the rays from `origins` (V, 3) along `directions` (V, H, W, 3), in the world's coordinates.
-
-    Distances count in lengths of the direction vectors, which need not be unit vectors.
-    """
-    distance, target = ground_hits(world, origins[:, None, None], directions)
+def cast(world: World, rays: Rays, candidates: Candidates) -> Hits:
+    """First hits of rays in the world's coordinates."""
+    distance, target = ground_hits(world, rays.origins[rays.view], rays.directions)
     if not len(candidates):
         return Hits(distance, target)
-    solid_distance, index = solid_hits(world, origins, directions, candidates)
+    solid_distance, index = solid_hits(world, rays, candidates)
     nearer = solid_distance < distance
     return Hits(torch.where(nearer, solid_distance, distance), torch.where(nearer, index, target))
 
 
 def ground_hits(world: World, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-    """Distance and ROAD, WALK, CURB or NOTHING of rays (..., 3) that meet the ground.
+    """Distance and ROAD, WALK, CURB or NOTHING of rays (R, n, 3) from origins (n, 3) that meet the ground.
 
     The ground is two sheets, the road and `curb_m` above it the sidewalk, joined by upright curb faces where the
     signed distance to the road's edge is zero.
@@ -97,15 +118,13 @@ def ground_hits(world: World, origins: Tensor, directions: Tensor) -> tuple[Tens
         curb = (value > -0.01) & (at < end)
         t_hit[active] = torch.where(curb, at, end)
         kind[active] = torch.where(curb, CURB, ROAD).to(torch.int32)
-    distance, target = distance.clone(), target
+    distance = distance.clone()
     distance[chosen] = t_hit
     target[chosen] = kind
     return distance.reshape(shape), target.reshape(shape)
 
 
 def _edge(world: World, x: Tensor, y: Tensor) -> Tensor:
-    from mapkd_core.sim.ground import EDGE_CELL_M
-
     return sample_bilinear(world.ground.edge_m, x, y, world.ground.origin_m, EDGE_CELL_M)
 
 
@@ -144,19 +163,16 @@ def _sheet(terrain: Terrain, ox: Tensor, oy: Tensor, oz: Tensor, dx: Tensor, dy:
     return result
 
 
-def solid_hits(world: World, origins: Tensor, directions: Tensor, candidates: Candidates) -> tuple[Tensor, Tensor]:
-    """Nearest solid of each ray: distance (V, H, W), FAR_M for none, and the candidate's index."""
-    views, height, width, _ = directions.shape
-    device = directions.device
-    rays = directions.reshape(-1, 3)
-    best = torch.full((views * height * width,), torch.iinfo(torch.int64).max, dtype=torch.int64, device=device)
-    kind = world.solids.kind[candidates.solid]
-    half = world.solids.half_m[candidates.solid]
-    origin = origins[torch.from_numpy(candidates.view).to(device)] - torch.from_numpy(candidates.centre_m).to(device)
-    c = torch.from_numpy(np.cos(candidates.yaw)).to(device)
-    s = torch.from_numpy(np.sin(candidates.yaw)).to(device)
-    local = (c * origin[:, 0] + s * origin[:, 1], c * origin[:, 1] - s * origin[:, 0], origin[:, 2])
-    columns = (*local, *torch.from_numpy(half).to(device).unbind(1), c, s)  # eight of K each
+def solid_hits(world: World, rays: Rays, candidates: Candidates) -> tuple[Tensor, Tensor]:
+    """Nearest solid of each ray: distance (R, n), FAR_M for none, and the candidate's index."""
+    device = rays.directions.device
+    _, height, width = rays.grid
+    slot = None
+    if rays.pixels is not None:
+        slot = torch.full((int(np.prod(rays.grid)),), -1, dtype=torch.int64, device=device)
+        slot[rays.pixels] = torch.arange(len(rays.pixels), device=device)
+    best = torch.full(rays.directions.shape[:2], _NO_KEY, dtype=torch.int64, device=device)
+    kind, table = _candidate_table(world, rays.origins, candidates)
     first = candidates.view * height * width + candidates.rect[:, 0] * width + candidates.rect[:, 2]
     across = candidates.rect[:, 3] - candidates.rect[:, 2]
     areas = (candidates.rect[:, 1] - candidates.rect[:, 0]) * across
@@ -166,34 +182,51 @@ def solid_hits(world: World, origins: Tensor, directions: Tensor, candidates: Ca
         total = np.cumsum(areas[own])
         start = 0
         while start < len(own):
-            done = total[start - 1] if start else 0
-            stop = max(int(np.searchsorted(total, done + limit)), start + 1)
+            stop = max(int(np.searchsorted(total, (total[start - 1] if start else 0) + limit)), start + 1)
             part = own[start:stop]
             start = stop
-            row = torch.repeat_interleave(
-                torch.from_numpy(np.arange(len(part))).to(device), torch.from_numpy(areas[part]).to(device)
-            )
-            begin = torch.from_numpy(np.cumsum(areas[part]) - areas[part]).to(device)
-            table = [t[torch.from_numpy(part).to(device)] for t in columns]
-            width_of = torch.from_numpy(across[part]).to(device)[row]
-            place = torch.arange(len(row), device=device) - begin[row]
-            down = place // width_of
-            ray = torch.from_numpy(first[part]).to(device)[row] + down * width + (place - down * width_of)
-            direction = rays[ray]
-            cos, sin = table[6][row], table[7][row]
-            dx = cos * direction[:, 0] + sin * direction[:, 1]
-            dy = cos * direction[:, 1] - sin * direction[:, 0]
-            at = meet([t[row] for t in table[:6]], dx, dy, direction[:, 2])
-            hit = (at < FAR_M).nonzero().squeeze(1)
-            # Positive floats order like their bits: one minimum finds the nearest hit and, on a tie, the lower index.
-            index = torch.from_numpy(part).to(device)[row[hit]]
-            key = (at[hit].view(torch.int32).to(torch.int64) << 32) | index
-            best.scatter_reduce_(0, ray[hit], key, "amin")
+            row, ray = _pairs(first[part], across[part], areas[part], width, device)
+            if slot is not None:
+                ray = slot[ray]
+                inside = (ray >= 0).nonzero().squeeze(1)
+                row, ray = row[inside], ray[inside]
+            index = torch.from_numpy(part).to(device)
+            columns = [column[index][row] for column in table]
+            for directions, nearest in zip(rays.directions, best, strict=True):
+                x, y, z = (directions[:, axis][ray] for axis in range(3))
+                dx, dy = columns[6] * x + columns[7] * y, columns[6] * y - columns[7] * x
+                at = meet(columns[:6], dx, dy, z)
+                hit = (at < FAR_M).nonzero().squeeze(1)
+                # Positive floats order like their bits: one minimum finds the nearest and, on a tie, the lower index.
+                key = (at[hit].view(torch.int32).to(torch.int64) << 32) | index[row[hit]]
+                nearest.scatter_reduce_(0, ray[hit], key, "amin")
     distance = (best >> 32).to(torch.int32).view(torch.float32)
-    missed = best == torch.iinfo(torch.int64).max
-    distance = torch.where(missed, FAR_M, distance)
+    missed = best == _NO_KEY
     index = torch.where(missed, NOTHING, best & 0xFFFFFFFF).to(torch.int32)
-    return distance.reshape(views, height, width), index.reshape(views, height, width)
+    return torch.where(missed, FAR_M, distance), index
+
+
+def _candidate_table(world: World, origins: Tensor, candidates: Candidates) -> tuple[NDArray, tuple[Tensor, ...]]:
+    """Kinds (K,), and (K,) columns: the view's origin in the solid's axes (3), half extents (3), cosine, sine of yaw."""
+    device = origins.device
+    half = torch.from_numpy(world.solids.half_m[candidates.solid]).to(device)
+    origin = origins[torch.from_numpy(candidates.view).to(device)] - torch.from_numpy(candidates.centre_m).to(device)
+    c = torch.from_numpy(np.cos(candidates.yaw)).to(device)
+    s = torch.from_numpy(np.sin(candidates.yaw)).to(device)
+    x, y, z = origin.unbind(1)
+    return world.solids.kind[candidates.solid], (c * x + s * y, c * y - s * x, z, *half.unbind(1), c, s)
+
+
+def _pairs(
+    first: NDArray, across: NDArray, areas: NDArray, width: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """All pixels of all rectangles: which rectangle (P,), and the pixel's flat index in the grid (P,)."""
+    count = torch.from_numpy(areas).to(device)
+    row = torch.repeat_interleave(torch.arange(len(areas), device=device), count, output_size=int(areas.sum()))
+    place = torch.arange(len(row), device=device) - torch.from_numpy(np.cumsum(areas) - areas).to(device)[row]
+    width_of = torch.from_numpy(across).to(device)[row]
+    down = place // width_of
+    return row, torch.from_numpy(first).to(device)[row] + down * (width - width_of) + place
 
 
 def _meet_box(row: list[Tensor], dx: Tensor, dy: Tensor, dz: Tensor) -> Tensor:
