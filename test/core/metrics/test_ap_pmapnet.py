@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from mapkd_core.grid import BevGrid
+from mapkd_core.metrics.ap_pmapnet import ap_pmapnet
+from mapkd_core.types import MapElement
+
+from .reference_frames import reference_frames, shipped
+
+GRID = BevGrid()
+
+
+def line(points, score=1.0):
+    return MapElement("divider", np.array(points, float), score)
+
+
+def test_compatible_form_equals_the_published_evaluator_on_the_shipped_frames():
+    predictions, truths, thresholds, expected = shipped()
+    np.testing.assert_allclose(
+        ap_pmapnet(predictions, truths, GRID, thresholds).ap, expected["ap_pmapnet"], atol=1.01e-7
+    )
+
+
+@pytest.mark.slow
+def test_compatible_form_equals_the_printed_values_of_the_reference():
+    predictions, truths, golden = reference_frames(200)
+    table = golden["ap_pmapnet one-way, IoU gate 0.1 [class][threshold]"]["0.5/1.0/1.5"]
+    np.testing.assert_allclose(ap_pmapnet(predictions, truths, GRID).ap, table, atol=1.5e-7)
+
+
+def test_short_piece_of_a_line_is_near_but_overlaps_too_little():
+    truth = [line([(-29, 0), (29, 0)])]
+    short = [line([(0, 0), (4, 0)])]  # distance 0 one way, 7 % of the pixels
+    half = [line([(-29, 0), (0, 0)])]
+    for corrected in (False, True):
+        assert ap_pmapnet([short], [truth], GRID, corrected=corrected).mean == 0
+        assert ap_pmapnet([half], [truth], GRID, corrected=corrected).mean == 1
+
+
+def test_pair_without_overlap_is_struck_out_all_the_same():
+    # The short piece is nearest and fails the overlap; with it goes the truth that the second prediction would match.
+    truth = [line([(-29, 0), (29, 0)])]
+    found = [line([(0, 0), (4, 0)], 0.9), line([(-29, 0.4), (29, 0.4)], 0.8)]
+    assert ap_pmapnet([found[1:]], [truth], GRID).mean == 1
+    assert ap_pmapnet([found], [truth], GRID).mean == 0
