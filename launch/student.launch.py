@@ -1,0 +1,138 @@
+"""The vector map node, and on demand a player for recorded or simulated data and RViz.
+
+    ros2 launch mapkd_ros student.launch.py
+    ros2 launch mapkd_ros student.launch.py play:=/data/nuscenes rviz:=true
+    ros2 launch mapkd_ros student.launch.py namespace:=ego transport:=raw large_data:=true device:=cuda
+
+`ros2 launch mapkd_ros student.launch.py --show-args` explains the arguments.
+"""
+from __future__ import annotations
+
+from pathlib import Path
+
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, RegisterEventHandler, SetEnvironmentVariable
+from launch.event_handlers import OnProcessExit
+from launch.events import Shutdown
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+SHARE = Path(get_package_share_directory("mapkd_ros"))
+
+ARGUMENTS = (
+    DeclareLaunchArgument(
+        "play", default_value="", description="nuScenes folder or rosbag2 to play; empty: listen to live cameras"
+    ),
+    DeclareLaunchArgument("rviz", default_value="false", choices=["true", "false"], description="open RViz"),
+    DeclareLaunchArgument(
+        "weights", default_value="", description="weights file (.safetensors) or its card; empty: as params_file says"
+    ),
+    DeclareLaunchArgument(
+        "device", default_value="", choices=["", "auto", "cuda", "cpu"], description="empty: as params_file says"
+    ),
+    DeclareLaunchArgument(
+        "namespace", default_value="", description="put before camera/..., lidar_top/... and student_node/..."
+    ),
+    DeclareLaunchArgument(
+        "transport", default_value="jpeg", choices=["jpeg", "raw"], description="image_raw/compressed or image_raw"
+    ),
+    DeclareLaunchArgument(
+        "large_data",
+        default_value="false",
+        choices=["true", "false"],
+        description="Fast DDS with a shared-memory segment that raw pictures fit into",
+    ),
+    DeclareLaunchArgument(
+        "params_file",
+        default_value=str(SHARE / "config" / "student_node.yaml"),
+        description="YAML with student_node's parameters",
+    ),
+    DeclareLaunchArgument("loop", default_value="true", choices=["true", "false"], description="play again and again"),
+    DeclareLaunchArgument("rate", default_value="1.0", description="speed of playing"),
+    DeclareLaunchArgument(
+        "hold", default_value="0.0", description="seconds for which a scene of a single keyframe is repeated"
+    ),
+)
+
+
+def actions(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """What the arguments ask for."""
+    given = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS}
+    found: list[LaunchDescriptionEntity] = []
+    if given["large_data"] == "true":
+        profile = str(SHARE / "config" / "fastdds_large_data.xml")
+        # The first name is read by Humble, the second by later releases.
+        for name in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
+            found.append(SetEnvironmentVariable(name, profile))
+        # Without these, each raw picture is mapped in and out of memory anew.
+        found.append(SetEnvironmentVariable("MALLOC_MMAP_THRESHOLD_", str(64 << 20)))
+        found.append(SetEnvironmentVariable("MALLOC_TRIM_THRESHOLD_", str(256 << 20)))
+    chosen = {name: given[name] for name in ("weights", "device") if given[name]}
+    student = Node(
+        package="mapkd_ros",
+        executable="student_node",
+        name="student_node",
+        namespace=given["namespace"],
+        parameters=[
+            given["params_file"],
+            {"image_transport": "raw" if given["transport"] == "raw" else "compressed", **chosen},
+        ],
+        output="screen",
+        emulate_tty=True,
+    )
+    found.append(student)
+    # A launch whose node is gone would look alive and publish nothing.
+    found.append(_shutdown_after(student, "student_node ended"))
+    if given["play"]:
+        player = Node(
+            package="mapkd_ros",
+            executable="nuscenes_player",
+            name="nuscenes_player",
+            namespace=given["namespace"],
+            parameters=[_player_parameters(given)],
+            output="screen",
+            emulate_tty=True,
+        )
+        found += [player, _shutdown_after(player, "nuscenes_player ended")]
+    if given["rviz"] == "true":
+        found.append(_rviz(given["namespace"]))
+    return found
+
+
+def _player_parameters(given: dict[str, str]) -> dict[str, str | bool | float]:
+    """A folder or a bag: the player looks which it is; some parameters have no meaning for a bag."""
+    parameters: dict[str, str | bool | float] = {
+        "dataroot": given["play"],
+        "loop": given["loop"] == "true",
+        "rate": float(given["rate"]),
+        "stamps": "now",  # RViz and others drop transforms of years ago
+        "wait_for_subscribers": 60.0,
+    }
+    if given["transport"] == "raw":
+        parameters["transport"] = "raw"
+    if float(given["hold"]):
+        parameters["hold"] = float(given["hold"])
+    return parameters
+
+
+def _rviz(namespace: str) -> Node:
+    try:
+        get_package_share_directory("rviz2")
+    except PackageNotFoundError as error:
+        raise RuntimeError("rviz:=true needs rviz2: apt install ros-$ROS_DISTRO-rviz2, or use Foxglove") from error
+    return Node(
+        package="rviz2",
+        executable="rviz2",
+        namespace=namespace,
+        arguments=["-d", str(SHARE / "config" / "mapkd.rviz")],
+    )
+
+
+def _shutdown_after(node: Node, reason: str) -> RegisterEventHandler:
+    return RegisterEventHandler(OnProcessExit(target_action=node, on_exit=[EmitEvent(event=Shutdown(reason=reason))]))
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Called by ros2 launch."""
+    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=actions)])
