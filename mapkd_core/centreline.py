@@ -18,7 +18,7 @@ STEP_CELLS = 3.0
 """Spacing of the points of a centre line."""
 _REACH = 4
 """How far across a line its profile is looked at, in cells."""
-_LOOK_AHEAD = np.arange(0, 12.1, 0.5, dtype=np.float32)
+_CORNER = np.deg2rad(35)
 _HEADING_POINTS = 3
 
 
@@ -111,33 +111,52 @@ def headings(points: Floats, starts: Indices) -> tuple[Indices, Floats]:
     return tips, out / np.maximum(_hypot(out), 1e-6)[:, None]
 
 
+def split_at_corners(points: Floats, starts: Indices, which: NDArray[np.bool_]) -> Indices:
+    """New `starts` that also cut the lines `which` (L,) at their sharp corners: edges of crossings are straight."""
+    index = np.arange(len(points))
+    first, last = _first_and_last(starts)
+    # Over three points each way, smoothing has rounded a corner off but not hidden it.
+    before, after = np.maximum(index - 3, first), np.minimum(index + 3, last)
+    z = points[:, 0] + 1j * points[:, 1]
+    turn = np.abs(np.angle((z[after] - z) * (z - z[before]).conj()))
+    turn[~np.repeat(which, np.diff(starts)) | (before == index) | (after == index)] = 0
+    sharpest = (turn >= np.roll(turn, 1)) & (turn > np.roll(turn, -1)) & (turn > _CORNER)
+    return np.union1d(starts, index[sharpest])
+
+
 def end_points(
     points: Floats,
     starts: Indices,
     classes: Indices,
     half_widths: Floats,
     label: NDArray[np.uint8],
+    covered: NDArray[np.uint8],
     border_inset: float,
+    max_gap: float,
 ) -> Floats:
     """Where each line really ends: straight ahead to where its class ends, less half the line's width.
 
-    A line drawn with a round pen reaches half its width beyond its last vertex. A line that leaves the grid ends
-    `border_inset` cells before the border. `classes` (L,) and `half_widths` (2L,) in cells, `label` (Y, X) the
-    class of each cell; returns (2L, 2), first ends first.
+    A line drawn with a round pen reaches half its width beyond its last vertex. What hides the line (`covered`, see
+    linking.covered_by_others) is crossed if the line shows again behind it, within `max_gap` cells. A line that
+    leaves the grid ends `border_inset` cells before the border. `classes` (L,) and `half_widths` (2L,) in cells,
+    `label` (Y, X) the class of each cell; returns (2L, 2), first ends first.
     """
     tips, out = headings(points, starts)
-    col = points[tips, 0, None] + _LOOK_AHEAD * out[:, :1]  # E S
-    row = points[tips, 1, None] + _LOOK_AHEAD * out[:, 1:]
+    ahead = np.arange(0, max(max_gap, 12) + 0.1, 0.5, dtype=np.float32)
+    col = points[tips, 0, None] + ahead * out[:, :1]  # E S
+    row = points[tips, 1, None] + ahead * out[:, 1:]
     height, width = label.shape
     inside = (col > -0.5) & (col < width - 0.5) & (row > -0.5) & (row < height - 0.5)
-    nearest = label[
-        np.clip(np.rint(row).astype(np.intp), 0, height - 1), np.clip(np.rint(col).astype(np.intp), 0, width - 1)
-    ]
-    own = inside & (nearest == np.tile(classes, 2)[:, None])
-    own[:, -1] = False
-    leaves = np.argmin(own, 1)
+    cell = np.clip(np.rint(row).astype(np.intp), 0, height - 1), np.clip(np.rint(col).astype(np.intp), 0, width - 1)
+    own = inside & (label[cell] == np.tile(classes, 2)[:, None])
+    lost = ~own & (~inside | (covered[cell] == 0))
+    lost[:, -1] = True
+    own &= ~np.logical_or.accumulate(lost, 1)
+    own[:, 0] = True
+    leaves = len(ahead) - np.argmax(own[:, ::-1], 1)  # the sample after the last one on the line
+    leaves = np.minimum(leaves, len(ahead) - 1)
     to_border = ~inside[np.arange(len(leaves)), leaves]
-    reach = _LOOK_AHEAD[leaves] - 0.25 - np.where(to_border, border_inset, half_widths)
+    reach = ahead[leaves] - 0.25 - np.where(to_border, border_inset, half_widths)
     return points[tips] + np.maximum(reach, 0)[:, None] * out
 
 

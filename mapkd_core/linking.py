@@ -14,23 +14,29 @@ _JUNCTION_CELLS = 12
 """Ends this close may meet at a junction, where the way between them says nothing about direction."""
 
 
+def covered_by_others(label: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Non-zero where a line may be hidden: on any class, and two cells round it, which label rasters clear."""
+    return cv2.dilate(label, np.ones((5, 5), np.uint8))  # type: ignore[return-value]
+
+
 def link(
     points: Floats,
     starts: Indices,
     classes: Indices,
     label: NDArray[np.uint8],
+    covered: NDArray[np.uint8],
     max_gap: float,
     max_unseen: float,
 ) -> tuple[Indices, Indices, Indices, NDArray[np.bool_]]:
     """Joins lines of one class whose ends continue each other, straightest and shortest joins first.
 
     `points` and `starts` as in centreline.py, `classes` (L,), `label` (Y, X) the class of each cell (0 background).
-    A gap may be `max_gap` cells long, of which `max_unseen` lie on background: cells of another class, and two cells
-    round them, hide a line rather than end it. Returns the joined lines as indices of points, their starts, their
+    A gap may be `max_gap` cells long, of which `max_unseen` lie on plain background; where `covered` (see
+    `covered_by_others`), another class hides the line rather than ends it. Returns the joined lines as indices of points, their starts, their
     classes, and which are rings (first index repeated at the end).
     """
     count = len(classes)
-    first, second, closable = _candidates(points, starts, classes, label, max_gap, max_unseen)
+    first, second, closable = _candidates(points, starts, classes, label, covered, max_gap, max_unseen)
     partner = [-1] * (2 * count)
     root = list(range(count))
     rings = set()
@@ -48,7 +54,13 @@ def link(
 
 
 def _candidates(
-    points: Floats, starts: Indices, classes: Indices, label: NDArray[np.uint8], max_gap: float, max_unseen: float
+    points: Floats,
+    starts: Indices,
+    classes: Indices,
+    label: NDArray[np.uint8],
+    covered: NDArray[np.uint8],
+    max_gap: float,
+    max_unseen: float,
 ) -> tuple[Indices, Indices, NDArray[np.bool_]]:
     """Pairs of ends that may be joined, best first, and whether a pair is near enough to close a ring."""
     count = len(classes)
@@ -73,13 +85,15 @@ def _candidates(
     fits &= (first % count != second % count) | (lengths[first % count] > 8)
     first, second, length, turn, miss = first[fits], second[fits], length[fits], turn[fits], miss[fits]
 
-    other, unseen = length * _cover(ends[first], ends[second], same[first], label)
+    other, unseen = length * _cover(ends[first], ends[second], same[first], label, covered)
     order = np.argsort(unseen + 0.3 * length + 2 * miss + 10 * turn, kind="stable")
     order = order[(unseen[order] < max_unseen) & (other[order] < max_gap)]
     return first[order], second[order], length[order] < 20
 
 
-def _cover(start: Floats, end: Floats, classes: Indices, label: NDArray[np.uint8]) -> NDArray[np.float64]:
+def _cover(
+    start: Floats, end: Floats, classes: Indices, label: NDArray[np.uint8], covered: NDArray[np.uint8]
+) -> NDArray[np.float64]:
     """(2, G) shares of each gap: off its own class, and off every class (nothing there that could hide a line)."""
     if len(start) == 0:
         return np.zeros((2, 0))
@@ -87,8 +101,7 @@ def _cover(start: Floats, end: Floats, classes: Indices, label: NDArray[np.uint8
     col = np.rint(start[:, :1] + way[:, :1] * _GAP_SAMPLES).astype(np.intp).clip(0, label.shape[1] - 1)
     row = np.rint(start[:, 1:] + way[:, 1:] * _GAP_SAMPLES).astype(np.intp).clip(0, label.shape[0] - 1)
     own = label[row, col] == classes[:, None]
-    # Labels clear two cells on either side of a later class.
-    hidden = cv2.dilate(label, np.ones((5, 5), np.uint8))[row, col] > 0
+    hidden = covered[row, col] > 0
     return np.stack([1 - own.mean(1), 1 - (own | hidden).mean(1)])
 
 

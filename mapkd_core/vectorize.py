@@ -128,14 +128,19 @@ def _lines(scores: Array, label: Array, grid: BevGrid, config: VectorizeConfig) 
     points, widths = centreline.centre(points, starts, np.repeat(classes, np.diff(starts)), scores)
     smoothed = centreline.smooth(np.column_stack([points, widths]), starts, 2)
     points, widths = smoothed[:, :2], smoothed[:, 2]
+    cut = centreline.split_at_corners(points, starts, classes == _CROSSING)
+    classes = classes[np.searchsorted(starts, cut[:-1], "right") - 1]
+    starts = cut
 
     cell = grid.cell_m
+    max_gap = config.max_gap_m / cell
+    covered = linking.covered_by_others(label)
     order, starts, classes, closed = linking.link(
-        points, starts, classes, label, config.max_gap_m / cell, config.max_unseen_gap_m / cell
+        points, starts, classes, label, covered, max_gap, config.max_unseen_gap_m / cell
     )
     points, widths = points[order], widths[order]
     tips = np.concatenate([starts[:-1], starts[1:] - 1])
-    ends = centreline.end_points(points, starts, classes, widths[tips] / 2, label, config.border_inset_m / cell)
+    ends = centreline.end_points(points, starts, classes, widths[tips] / 2, label, covered, config.border_inset_m / cell, max_gap)
     points[tips] = np.where(np.tile(closed, 2)[:, None], points[tips], ends)
     probability = centreline.sample(scores, points[:, :1], points[:, 1:], np.repeat(classes, np.diff(starts))[:, None])
     confidence = np.add.reduceat(probability[:, 0].astype(np.float32), starts[:-1]) / np.diff(starts) / 255
