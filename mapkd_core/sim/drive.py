@@ -41,7 +41,7 @@ VIEW_M = 90.0
 """The world is built this far beyond the path."""
 MAP_M = 200.0
 """A city's map is cut this far beyond the path: more than half of a 240 m grid."""
-HEAVY = ("_whole_map", "road_map", "_planar", "world", "renderer", "motion")
+HEAVY = ("whole_map", "road_map", "_planar", "world", "renderer", "motion")
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +116,8 @@ class SimDrive:
         return np.random.default_rng([self.seed, *f"{self.road}:{purpose}".encode()])
 
     @cached_property
-    def _whole_map(self) -> VectorMap:
+    def whole_map(self) -> VectorMap:
+        """The whole neighbourhood or city."""
         if self.road == PROCEDURAL:
             return procedural_map(self.seed)
         from mapkd_core.sim.real_roads import real_map
@@ -129,11 +130,11 @@ class SimDrive:
     def road_map(self) -> VectorMap:
         """The roads around the drive, and the truth that labels come from."""
         if self.road == PROCEDURAL:
-            return self._whole_map
+            return self.whole_map
         from mapkd_core.sim.real_roads import cropped
 
         path = self._planar.path_m
-        return cropped(self._whole_map, path.min(axis=0) - MAP_M, path.max(axis=0) + MAP_M)
+        return cropped(self.whole_map, path.min(axis=0) - MAP_M, path.max(axis=0) + MAP_M)
 
     @cached_property
     def _planar(self) -> Trajectory:
@@ -142,7 +143,7 @@ class SimDrive:
             return self.trajectory
         rng = self._rng("path")
         duration = (self.frames - 1) * self.keyframe_s + 2.0
-        path = lane_path(self._whole_map, rng, min(14.0 * duration, 320.0), self._allowed)
+        path = lane_path(self.whole_map, rng, min(14.0 * duration, 320.0), self._allowed)
         return drive_along(path, rng, duration)
 
     def _allowed(self, points_m: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -213,6 +214,10 @@ class SimDrive:
         assert self.rig is not None
         jitter = np.random.default_rng([self.seed, index, 0x716]).uniform(*TRIGGER_JITTER_S)
         return np.round(self.time_s(index) + self.rig.trigger_s + jitter, 6)
+
+    def __getstate__(self) -> dict[str, object]:
+        """A pickled drive, sent to a worker, is only its recipe."""
+        return {name: value for name, value in self.__dict__.items() if name not in HEAVY}
 
     def __len__(self) -> int:
         return self.frames
