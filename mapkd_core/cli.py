@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "cache": ("mapkd_core.data.cache_command", "pack frames into fast, streamable training shards"),
     "bag": ("mapkd_core.bag_command", "write a drive as a rosbag2, without ROS"),
 }
 """name -> (module, one line for --help). The module offers `configure(parser)` and `run(args) -> int`."""

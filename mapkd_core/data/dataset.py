@@ -1,10 +1,10 @@
-"""Frames to samples to batches: what training and scoring read, from nuScenes, a simulated drive or a cache.
+"""Samples to batches: labels are drawn, pictures normalised, everything stacked to tensors.
 
 Legend: B batch, N cameras, H W network picture, P points, Y X grid rows and columns.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,9 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from mapkd_core.data.frame_sample import SampleOptions, sample_from_frame
 from mapkd_core.data.images import normalise
 from mapkd_core.data.labels import on_grid, resample_1m
 from mapkd_core.data.lidar import POINTS_FOR_NETWORK, pad_points
@@ -31,29 +29,6 @@ class FrameSource(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Frame: ...
-
-
-class TrainingSet(Dataset[Sample]):
-    """A source's frames as `Sample`s, for a DataLoader whose `collate_fn` is a `Collate`.
-
-    `change` is applied to every sample with a generator of its own, seeded by (seed, index): augmentation.
-    """
-
-    def __init__(
-        self,
-        source: FrameSource,
-        options: SampleOptions,
-        change: Callable[[Sample, np.random.Generator], Sample] | None = None,
-        seed: int = 0,
-    ):
-        self.source, self.options, self.change, self.seed = source, options, change, seed
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitem__(self, index: int) -> Sample:
-        sample = sample_from_frame(self.source[index], self.options)
-        return sample if self.change is None else self.change(sample, np.random.default_rng((self.seed, index)))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,210 @@
+"""Reads a training cache: by index from a local folder, or as a stream of shards from anywhere.
+
+Shards are plain tar files in webdataset's layout. Local ones are read by random access, which shuffles perfectly and
+resumes to the sample; remote ones (http, https, gs, hf, s3 through the `aws` tool, or what else webdataset opens) are
+read from front to back and shuffled in windows.
+"""
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from urllib.parse import urlparse
+
+import numpy as np
+from torch.utils.data import Dataset, IterableDataset, get_worker_info
+
+from mapkd_core.data.cache_record import FORMAT, CachedFrame, decode
+from mapkd_core.data.cache_write import INDEX, PLAN
+from mapkd_core.data.frame_sample import SampleOptions
+from mapkd_core.data.sample import Sample
+
+
+@dataclass(frozen=True)
+class CacheIndex:
+    """What a cache holds and where."""
+
+    location: str
+    """Folder or URL."""
+    files: tuple[str, ...]
+    ends: tuple[tuple[int, ...], ...]
+    """For each shard, where each of its records ends, bytes."""
+    plan: dict[str, object]
+    """How it was written: image size, reach, LiDAR, source."""
+
+    @classmethod
+    def read(cls, location: str | Path) -> CacheIndex:
+        """Reads `index.json` of a folder or URL. Raises FileNotFoundError or ValueError if it is no finished cache."""
+        place = str(location).rstrip("/")
+        if is_remote(place):
+            from webdataset.gopen import gopen
+
+            with gopen(_opened_as(f"{place}/{INDEX}")) as stream:
+                text = stream.read()
+        else:
+            folder = Path(place).expanduser()
+            if not (folder / INDEX).is_file():
+                if (folder / PLAN).is_file():
+                    raise ValueError(f"the cache in {folder} is not finished; run the same `mapkd cache` command again")
+                raise FileNotFoundError(f"there is no cache in {folder} ({INDEX} is missing); write one: `mapkd cache`")
+            place, text = str(folder), (folder / INDEX).read_bytes()
+        try:
+            values = json.loads(text)
+            found = values["plan"]["format"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{place}/{INDEX} is not the index of a cache ({error})") from error
+        if found != FORMAT:
+            raise ValueError(f"the cache in {place} has format {found!r}; this version reads {FORMAT!r}")
+        shards = values["shards"]
+        return cls(place, tuple(s["file"] for s in shards), tuple(tuple(s["ends"]) for s in shards), values["plan"])
+
+    def __len__(self) -> int:
+        return sum(map(len, self.ends))
+
+
+class CachedSamples(Dataset[Sample]):
+    """A local cache by index: the `Sample`s that its frames give under `options`, on any grid within its reach.
+
+    Raises what `CacheIndex.read` and `CachedFrame.sample` raise.
+    """
+
+    def __init__(self, folder: str | Path, options: SampleOptions):
+        if is_remote(str(folder)):
+            raise ValueError(f"{folder} is not a local folder; read it with StreamedSamples")
+        self.index, self.options = CacheIndex.read(folder), options
+        self.shard = np.repeat(np.arange(len(self.index.ends)), [len(ends) for ends in self.index.ends])
+        self.begin = np.concatenate([[0, *ends[:-1]] for ends in self.index.ends if ends]).astype(np.int64)
+        self.end = np.concatenate([ends for ends in self.index.ends if ends]).astype(np.int64)
+        self._open: dict[tuple[int, int], int] = {}
+
+    def __len__(self) -> int:
+        return len(self.shard)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.frame(index).sample(self.options)
+
+    def frame(self, index: int) -> CachedFrame:
+        """Frame `index` with its pictures, LiDAR and local map. Raises ValueError if the shard is damaged."""
+        shard, begin, end = int(self.shard[index]), int(self.begin[index]), int(self.end[index])
+        data = os.pread(self._descriptor(shard), end - begin, begin)
+        try:
+            return decode(_members(data))
+        except (tarfile.TarError, KeyError) as error:
+            name = self.index.files[shard]
+            raise ValueError(f"{self.index.location}/{name} is damaged at byte {begin} ({error})") from error
+
+    def _descriptor(self, shard: int) -> int:
+        # One per process: a forked worker must not share its parent's.
+        key = (os.getpid(), shard)
+        if key not in self._open:
+            path = Path(self.index.location) / self.index.files[shard]
+            try:
+                self._open[key] = os.open(path, os.O_RDONLY)
+            except OSError as error:
+                raise FileNotFoundError(f"the cache lacks its shard {path} ({error.strerror})") from error
+        return self._open[key]
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_open": {}}
+
+    def __del__(self) -> None:
+        for (process, _), descriptor in getattr(self, "_open", {}).items():
+            if process == os.getpid():
+                os.close(descriptor)
+
+
+class StreamedSamples(IterableDataset[tuple[int, Sample]]):
+    """An endless, shuffled stream of a cache's samples from a folder or URL, shared out to processes and workers.
+
+    In every epoch the shards are put in a new order, and each loader worker of each process reads its own stretch of
+    it, once, shuffled in windows of `window` samples (which it holds in memory, packed). Yields (number, sample): the
+    number is different for every draw of a run, to seed an augmentation with. The same arguments give the same
+    stream. To resume, give the number of batches this process has had as `start_batch`, with the same `batch_size`
+    and number of workers as before.
+    """
+
+    def __init__(
+        self,
+        location: str | Path,
+        options: SampleOptions,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        batch_size: int = 1,
+        start_batch: int = 0,
+        window: int = 128,
+    ):
+        self.index = CacheIndex.read(location)
+        self.options, self.seed, self.window = options, seed, window
+        self.rank, self.world, self.batch_size, self.start_batch = rank, world, batch_size, start_batch
+
+    def __iter__(self) -> Iterator[tuple[int, Sample]]:
+        worker = get_worker_info()
+        workers, number = (worker.num_workers, worker.id) if worker else (1, 0)
+        # A loader asks its workers in turn, so worker k of a resumed loader goes on where k + start_batch stopped.
+        before = self.start_batch // workers + (number < self.start_batch % workers)
+        lane = self.rank * workers + (number + self.start_batch) % workers
+        lanes = self.world * workers
+        for drawn, parts in self._drawn(lane, lanes, before * self.batch_size):
+            yield drawn * lanes + lane, decode(parts).sample(self.options)
+
+    def _drawn(self, lane: int, lanes: int, start: int) -> Iterator[tuple[int, dict[str, bytes]]]:
+        """Records of a lane from its `start`-th on, numbered over all epochs."""
+        total = len(self.index)
+        first, last = lane * total // lanes, (lane + 1) * total // lanes
+        if first == last:
+            raise ValueError(f"{total} cached samples for {lanes} workers; expected one for each at least")
+        epoch, position = divmod(start, last - first)
+        while True:
+            window, skip = divmod(position, self.window)
+            at = first + window * self.window
+            while at < last:
+                until = min(at + self.window, last)
+                records = list(self._stretch(epoch, at, until))
+                order = np.random.default_rng((self.seed, epoch, at)).permutation(len(records))
+                for k, choice in enumerate(order[skip:], start=at - first + skip):
+                    yield epoch * (last - first) + k, records[choice]
+                at, skip = until, 0
+            epoch, position = epoch + 1, 0
+
+    def _stretch(self, epoch: int, first: int, last: int) -> Iterator[dict[str, bytes]]:
+        """Records first .. last - 1 of an epoch's sequence of shards."""
+        from webdataset.tariterators import tarfile_samples
+
+        at = 0
+        for shard in np.random.default_rng((self.seed, epoch)).permutation(len(self.index.files)):
+            count = len(self.index.ends[shard])
+            if at < last and at + count > first:
+                url = _opened_as(f"{self.index.location}/{self.index.files[shard]}")
+                yield from islice(tarfile_samples([{"url": url}]), max(first - at, 0), min(last - at, count))
+            at += count
+
+
+def is_remote(location: str) -> bool:
+    """Whether a location is a URL rather than a folder."""
+    return bool(urlparse(location).scheme)
+
+
+def _opened_as(url: str) -> str:
+    """webdataset has no opener for s3, but runs a command whose output it reads."""
+    if url.startswith("s3://"):
+        import shlex
+
+        return f"pipe:aws s3 cp {shlex.quote(url)} -"
+    return url
+
+
+def _members(data: bytes) -> dict[str, bytes]:
+    """The files of one record in a piece of a tar file, by name ending."""
+    members = {}
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+        for member in archive:
+            content = archive.extractfile(member)
+            assert content is not None
+            members[member.name.split(".", 1)[1]] = content.read()
+    return members
