@@ -16,6 +16,8 @@ WINDOW_NS = 60_000_000
 """nuScenes' cameras fire one after the other over 43 ms every 83 ms; 60 ms holds one round and never parts of two."""
 DEPTH = 4
 JUMP_NS = 1_000_000_000
+LATE_IN_A_ROW = 3
+"""So many late pictures of one camera are no disorder of transport any more: its stamps went back."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,20 @@ class _Track(Generic[Picture]):
     def near(self, stamp: int, window: int) -> list[int]:
         return [s for s in self.stamps if abs(s - stamp) <= window]
 
+    def drop(self, stamp: int) -> None:
+        self.stamps.remove(stamp)
+        del self.pictures[stamp]
+
+    def lost_one(self, stamp: int, now: int) -> bool:
+        """True if a picture is lacking around this stamp, judged by this camera's own rhythm; `now` is a stamp too."""
+        if not self.stamps:
+            return True
+        before = max((s for s in self.stamps if s <= stamp), default=None)
+        after = min((s for s in self.stamps if s > stamp), default=max(now, stamp))
+        if before is None or self.period is None:
+            return False
+        return after - before > self.period * 3 // 2
+
     def learn(self, stamp: int) -> None:
         """Shrinks the period at once and lets it grow slowly, so that a lost picture does not double it."""
         if self.newest is not None:
@@ -63,7 +79,7 @@ class Synchronizer(Generic[Picture]):
     A set is one picture per camera with newest minus oldest stamp <= `window_ns`; of several possible ones the
     tightest is taken, so that a round of cameras firing one after the other stays together whichever is the anchor.
     It fires with the picture that completes it. It only waits longer when a camera's next picture, foreseen from
-    its period and not overdue, would make the set tighter by more than a quarter of the window. Anchors of
+    its period and not overdue, would make the set tighter by more than an eighth of the window. Anchors of
     successive sets never go back, except after a camera's stamps jump back (a looping bag, a simulator reset):
     that camera then starts anew by itself.
 
@@ -112,16 +128,16 @@ class Synchronizer(Generic[Picture]):
         """Takes one picture and returns the set that it completes, or None. Raises KeyError for an unknown camera."""
         track = self._tracks[camera]
         if track.newest is not None and stamp_ns < track.newest - self._jump_ns:
-            self._restart(camera)
+            track = self._restart(camera)
         if stamp_ns in track.pictures or stamp_ns == track.newest:
             self.ignored[f"duplicate {camera}"] += 1
             return None
         if self._too_late(camera, stamp_ns):
             self.ignored[f"late {camera}"] += 1
             track.late_in_a_row += 1
-            if track.late_in_a_row <= self._depth:
+            if track.late_in_a_row < LATE_IN_A_ROW:
                 return None
-            self._restart(camera)
+            track = self._restart(camera)
         track.late_in_a_row = 0
         if track.newest is None or stamp_ns > track.newest:
             track.learn(stamp_ns)
@@ -144,7 +160,7 @@ class Synchronizer(Generic[Picture]):
         assert self._last_fired is not None
         return self._last_fired - self._jump_ns <= stamp < self._last_fired - self.window_ns
 
-    def _restart(self, camera: str) -> None:
+    def _restart(self, camera: str) -> _Track[Picture]:
         """Forgets a camera whose stamps went back; the others follow by themselves when theirs do."""
         self.ignored[f"time jumped back {camera}"] += 1
         if camera == self.anchor:
@@ -152,6 +168,7 @@ class Synchronizer(Generic[Picture]):
                 self._miss(stamp)
             self._last_fired = None
         self._tracks[camera] = _Track()
+        return self._tracks[camera]
 
     def _pending(self) -> list[int]:
         stamps = self._tracks[self.anchor].stamps
@@ -163,9 +180,14 @@ class Synchronizer(Generic[Picture]):
         if camera == self.anchor:
             if self._last_fired is None or oldest > self._last_fired:
                 self._miss(oldest)
-        elif not self._tracks[self.anchor].near(oldest, self.window_ns):
-            self._miss_anchor(oldest)
-        del track.pictures[track.stamps.pop(0)]
+        else:
+            for stamp in self._pending():
+                if track.near(stamp, self.window_ns) == [oldest]:  # its last hope goes
+                    self._miss(stamp)
+                    self._tracks[self.anchor].drop(stamp)
+            if not self._tracks[self.anchor].near(oldest, self.window_ns):
+                self._miss_anchor(oldest)
+        track.drop(oldest)
 
     def _miss_anchor(self, stamp: int) -> None:
         """Counts a round of pictures without an anchor once, not once per camera."""
@@ -175,12 +197,19 @@ class Synchronizer(Generic[Picture]):
             self._unanchored = stamp
             self._count(f"missing {self.anchor} (anchor)")
 
+    def _near(self, stamp: int) -> list[list[int]]:
+        """Each camera's stamps within the window of an anchor picture."""
+        return [
+            [stamp] if camera == self.anchor else track.near(stamp, self.window_ns)
+            for camera, track in self._tracks.items()
+        ]
+
+    def _newest(self) -> int:
+        return max(track.newest for track in self._tracks.values() if track.newest is not None)
+
     def _fire(self) -> CameraSet[Picture] | None:
         for stamp in reversed(self._pending()):
-            near = [
-                [stamp] if camera == self.anchor else track.near(stamp, self.window_ns)
-                for camera, track in self._tracks.items()
-            ]
+            near = self._near(stamp)
             chosen = _tightest(near, stamp)
             if chosen is None or _spread(chosen) > self.window_ns or self._worth_waiting(near, stamp, _spread(chosen)):
                 continue
@@ -197,7 +226,7 @@ class Synchronizer(Generic[Picture]):
 
     def _worth_waiting(self, near: list[list[int]], stamp: int, spread: int) -> bool:
         """True while a tighter set is about to come."""
-        newest = max(track.newest for track in self._tracks.values() if track.newest is not None)
+        newest = self._newest()
         hoped = []
         for camera, stamps in zip(self.cameras, near, strict=True):
             track = self._tracks[camera]
@@ -208,47 +237,31 @@ class Synchronizer(Generic[Picture]):
                     coming = [foreseen]
             hoped.append(stamps + coming)
         tightest = _tightest(hoped, stamp)
-        return tightest is not None and _spread(tightest) < spread - self.window_ns // 4
+        return tightest is not None and _spread(tightest) < spread - self.window_ns // 8
 
     def _forget_useless(self) -> None:
         for camera, track in self._tracks.items():
-            while track.stamps and self._useless(track.stamps[0]):
-                del track.pictures[track.stamps.pop(0)]
-            if camera == self.anchor:
-                for stamp in [s for s in track.stamps if s < self._last_fired]:  # type: ignore[operator]
-                    track.stamps.remove(stamp)
-                    del track.pictures[stamp]
+            for stamp in list(track.stamps):
+                if self._useless(stamp) or (camera == self.anchor and stamp < self._last_fired):  # type: ignore[operator]
+                    track.drop(stamp)
 
     def _miss(self, stamp: int) -> None:
         """Counts why the anchor picture of this stamp found no set."""
-        missing, worst, skewed = [], 0, ""
-        for camera, track in self._tracks.items():
-            if camera == self.anchor:
-                continue
-            away = min((abs(s - stamp) for s in track.stamps), default=None)
-            # A camera that loses nothing is never further away than half its period; beyond that a picture was lost.
-            reach = self._jump_ns if track.period is None else track.period * 6 // 10
-            if away is None or (away > self.window_ns and away > reach):
-                missing.append(camera)
-            elif away > worst:
-                worst, skewed = away, camera
+        chosen = _tightest(self._near(stamp), stamp)
+        if chosen is not None and _spread(chosen) <= self.window_ns:
+            self._count("overtaken by a newer set")
+            return
+        now = self._newest()
+        missing = [c for c, track in self._tracks.items() if c != self.anchor and track.lost_one(stamp, now)]
         if missing:
             self._count("missing " + ", ".join(missing))
-        elif worst > self.window_ns:
-            self._count(f"skew {skewed}", f"skew {skewed} {worst / 1e6:.0f} ms > {self.window_ns / 1e6:.0f} ms")
-        else:
-            self._count_spread_or_overtaken(stamp)
-
-    def _count_spread_or_overtaken(self, stamp: int) -> None:
-        near = [
-            [stamp] if camera == self.anchor else track.near(stamp, self.window_ns)
-            for camera, track in self._tracks.items()
-        ]
-        chosen = _tightest(near, stamp)
-        if chosen is not None and _spread(chosen) > self.window_ns:
+        elif chosen is not None:
             self._count("skew", f"skew {_spread(chosen) / 1e6:.0f} ms > {self.window_ns / 1e6:.0f} ms")
         else:
-            self._count("overtaken by a newer set")
+            away, camera = max(
+                (min(abs(s - stamp) for s in track.stamps), camera) for camera, track in self._tracks.items()
+            )
+            self._count(f"skew {camera}", f"skew {camera} {away / 1e6:.0f} ms > {self.window_ns / 1e6:.0f} ms")
 
     def _count(self, kind: str, reason: str | None = None) -> None:
         self.not_formed[kind] += 1

@@ -64,10 +64,8 @@ class RateLimit:
         if max_rate_hz <= 0:
             return True
         period = round(1e9 / max_rate_hz)
-        if now_ns < self._due_ns - period:  # the clock went back
-            self._due_ns = now_ns
         if now_ns < self._due_ns:
             return False
-        # A late event does not earn more than one period of credit.
-        self._due_ns = max(self._due_ns + period, now_ns)
+        # Events that come a little late must not lower the average; after a pause nothing is made up for.
+        self._due_ns = period + (self._due_ns if now_ns - self._due_ns < period else now_ns)
         return True

@@ -1,0 +1,119 @@
+"""Pictures from messages: every supported encoding gives the same RGB, everything else is refused by kind."""
+from __future__ import annotations
+
+import array
+
+import numpy as np
+import pytest
+from ros_messages import Fields, compressed, image, jpeg, stamp
+
+from mapkd_core.data.images import decode
+from mapkd_ros.conversions import (
+    PictureError,
+    check_size,
+    compressed_size,
+    image_fields,
+    image_size,
+    rgb_from_image,
+    seconds_and_ns,
+    stamp_ns,
+)
+
+RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+ALPHA = np.full((5, 7, 1), 9, np.uint8)
+
+
+@pytest.mark.parametrize("padding", [0, 11])
+@pytest.mark.parametrize(
+    ("encoding", "pixels"),
+    [
+        ("rgb8", RGB),
+        ("bgr8", RGB[..., ::-1]),
+        ("8UC3", RGB[..., ::-1]),
+        ("rgba8", np.concatenate([RGB, ALPHA], 2)),
+        ("bgra8", np.concatenate([RGB[..., ::-1], ALPHA], 2)),
+    ],
+)
+def test_every_colour_encoding_gives_the_same_rgb_with_and_without_row_padding(encoding, pixels, padding):
+    message = image(pixels, encoding, padding)
+    assert image_size(message) == (7, 5)
+    result = rgb_from_image(message)
+    assert result.dtype == np.uint8 and result.flags.c_contiguous
+    np.testing.assert_array_equal(result, RGB)
+
+
+@pytest.mark.parametrize("encoding", ["mono8", "8UC1"])
+def test_grey_becomes_three_equal_channels(encoding):
+    result = rgb_from_image(image(RGB[..., 0], encoding, 3))
+    np.testing.assert_array_equal(result, np.repeat(RGB[..., :1], 3, 2))
+
+
+def test_the_last_row_may_come_without_padding():
+    message = image(RGB, "rgb8", 4)
+    message.data = message.data[:-4]
+    np.testing.assert_array_equal(rgb_from_image(message), RGB)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "words"),
+    [
+        ({"encoding": "16UC1"}, "encoding", "encoding '16UC1'; expected one of rgb8"),
+        ({"encoding": "bayer_rggb8"}, "encoding", "convert it in the camera driver"),
+        ({"encoding": ""}, "encoding", "encoding ''"),
+        ({"width": 0}, "layout", "0x5 pixels"),
+        ({"step": 20}, "layout", "step 20 is less than a rgb8 row: 7 \\* 3"),
+        ({"data": array.array("B", bytes(104))}, "layout", "104 bytes of data; 5 rows of step 21 need 105"),
+        ({"data": array.array("B")}, "layout", "0 bytes of data"),
+        ({"width": 8}, "layout", "step 21 is less"),
+        ({"height": 6}, "layout", "105 bytes of data; 6 rows"),
+    ],
+)
+def test_a_raw_picture_that_contradicts_itself_is_refused(changes, kind, words):
+    with pytest.raises(PictureError, match=words) as error:
+        rgb_from_image(image(RGB, **{"encoding": "rgb8", **changes}))
+    assert error.value.kind == kind
+
+
+@pytest.mark.parametrize("extension", [".jpg", ".png"])
+def test_a_compressed_picture_tells_its_size_without_decoding(extension):
+    assert compressed_size(compressed(jpeg(64, 36, extension))) == (64, 36)
+    assert compressed_size(compressed(jpeg() + bytes(100), "rgb8; jpeg compressed bgr8")) == (64, 36)  # padded
+
+
+@pytest.mark.parametrize(
+    ("data", "text", "kind", "words"),
+    [
+        (b"", "jpeg", "undecodable", "0 bytes"),
+        (b"not a picture at all", "jpeg", "undecodable", "neither a JPEG nor a PNG"),
+        (jpeg()[:30], "jpeg", "undecodable", "neither a JPEG nor a PNG"),
+        (jpeg()[:-40], "jpeg", "undecodable", "cut off"),
+        (jpeg(extension=".png"), "16UC1; compressedDepth png", "encoding", "depth picture"),
+    ],
+)
+def test_a_broken_compressed_picture_is_refused(data, text, kind, words):
+    with pytest.raises(PictureError, match=words) as error:
+        compressed_size(compressed(data, text))
+    assert error.value.kind == kind
+
+
+def test_message_bytes_reach_the_decoder_without_a_copy():
+    message = compressed(jpeg(value=200))
+    assert abs(int(decode(memoryview(message.data)).mean()) - 200) <= 2
+
+
+def test_a_size_other_than_the_calibrated_one_is_refused_with_both():
+    check_size((1600, 900), (1600, 900))
+    with pytest.raises(PictureError, match="800x450, its camera_info says 1600x900") as error:
+        check_size((800, 450), (1600, 900))
+    assert error.value.kind == "size"
+
+
+def test_stamps_survive_the_round_trip():
+    for nanoseconds in (0, 999_999_999, 10**9, 1_532_402_927_612_460_000):
+        assert stamp_ns(Fields(**seconds_and_ns(nanoseconds))) == nanoseconds == stamp_ns(stamp(nanoseconds))
+
+
+def test_an_outgoing_picture_has_the_layout_that_we_read():
+    fields = image_fields(RGB[:, ::-1])
+    assert isinstance(fields["data"], array.array)  # rclpy copies anything else byte by byte
+    np.testing.assert_array_equal(rgb_from_image(Fields(**fields)), RGB[:, ::-1])
