@@ -1,0 +1,199 @@
+"""Scores a trained network: predictions go to a file first, then the file is scored, so that either half can be redone.
+
+    predict_frames(source, predictor, folder, header)    # loop 1: the network, resumable
+    result = score_frames(folder / "predictions.jsonl", folder / "truth.jsonl")    # loop 2: every definition
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any, Protocol
+
+from tqdm import tqdm
+
+from mapkd_core.data.labels import map_elements
+from mapkd_core.grid import BevGrid
+from mapkd_core.metrics.bands import bands_of
+from mapkd_core.metrics.frame_file import FrameFile, FrameRecord, encode_semantic, read_frames, read_header
+from mapkd_core.metrics.parallel import map_frames
+from mapkd_core.metrics.scoring import THRESHOLD_SETS, FrameScore, Scorer
+from mapkd_core.metrics.submission import read_submission
+from mapkd_core.predictor import PredictedMap
+from mapkd_core.types import CLASSES, Frame
+
+PREDICTIONS, TRUTH = "predictions.jsonl", "truth.jsonl"
+
+
+class FramePredictor(Protocol):
+    """Anything that turns a frame into a map: `MapPredictor`, or `BatchPredictor` for networks with more inputs."""
+
+    def predict_frame(self, frame: Frame) -> PredictedMap:
+        """The map of one frame."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """All numbers of one evaluation, and the single frames behind them."""
+
+    result: dict[str, Any]
+    """Plain values for JSON."""
+    scores: list[FrameScore]
+    predictions: list[FrameRecord]
+    truths: list[FrameRecord]
+    grid: BevGrid
+
+    def ranked(self) -> list[int]:
+        """Indices of frames, best first."""
+        return sorted(range(len(self.scores)), key=lambda i: -self.scores[i].quality)
+
+
+def predict_frames(
+    source: Sequence[Frame] | Any,
+    predictor: FramePredictor,
+    grid: BevGrid,
+    folder: Path,
+    header: Mapping[str, Any],
+    overwrite: bool = False,
+    limit: int | None = None,
+) -> int:
+    """Writes predictions and truth of a source's frames to `folder`; continues where an earlier run stopped.
+
+    Frames without a road map are passed over, because nothing is known to score them with. `header` says what
+    predicts what; a folder made under another header is refused (FileExistsError) unless `overwrite`. Returns how many
+    frames the files hold.
+    """
+    about = {**header, "grid": grid.as_dict()}
+    predictions = FrameFile(folder / PREDICTIONS, {**about, "kind": "predictions"}, overwrite)
+    truth = FrameFile(folder / TRUTH, {**about, "kind": "truth"}, overwrite)
+    done = min(predictions.done, truth.done)
+    predictions.keep(done)
+    truth.keep(done)
+    total = len(source) if limit is None else min(limit, len(source))
+    mapped = 0
+    with tqdm(total=total, desc="predict", unit="frame") as bar:
+        for index in range(total):
+            frame = source[index]
+            if frame.vector_map is not None and frame.map_from_base is not None:
+                mapped += 1
+                if mapped > done:
+                    predictions.append(predicted_record(frame, predictor.predict_frame(frame)))
+                    truth.append(truth_record(frame, grid))
+            bar.update()
+    if mapped == 0:
+        raise ValueError(f"none of {total} frames has a road map to be scored against; check the map expansion")
+    return mapped
+
+
+def predicted_record(frame: Frame, predicted: PredictedMap) -> FrameRecord:
+    """A prediction ready for the file."""
+    return FrameRecord(
+        token=frame.token,
+        elements=predicted.elements,
+        semantic_png=encode_semantic(predicted.semantic),
+        scene=frame.scene,
+        conditions=frame.conditions,
+        stage_ms=predicted.stage_ms,
+    )
+
+
+def truth_record(frame: Frame, grid: BevGrid) -> FrameRecord:
+    """The frame's true lines, crossings both as edges and as outlines. The frame must have a map and a pose."""
+    from mapkd_core.data.labels import grid_range, local_map
+
+    if frame.vector_map is None or frame.map_from_base is None:
+        raise ValueError(f"frame {frame.token} has no road map or no pose; it cannot be scored")
+    vector_map = frame.vector_map()
+    outlines = map_elements(vector_map, frame.map_from_base, grid, crossings="polygon")
+    return FrameRecord(
+        token=frame.token,
+        elements=map_elements(vector_map, frame.map_from_base, grid, crossings="edges"),
+        outlines=[e for e in outlines if e.label == "ped_crossing"],
+        scene=frame.scene,
+        conditions=frame.conditions,
+        known=local_map(vector_map, frame.map_from_base, grid_range(grid)).known,
+    )
+
+
+def load_frames(path: Path) -> tuple[list[FrameRecord], dict[str, Any]]:
+    """Frames and header of a file of ours (.jsonl), or of an HDMapNet submission (.json; its header is empty)."""
+    if path.suffix == ".json":
+        return [FrameRecord(token, elements) for token, elements in read_submission(path).items()], {}
+    return list(read_frames(path)), read_header(path)
+
+
+def score_frames(
+    predictions_path: Path,
+    truth_path: Path,
+    grid: BevGrid | None = None,
+    threshold_sets: tuple[tuple[float, ...], ...] = THRESHOLD_SETS,
+    processes: int = 1,
+) -> Evaluation:
+    """Scores a file of predictions against a file of truths by every definition, frames paired by token.
+
+    `grid` defaults to the one that the files were made for. A true frame without prediction counts as an empty map;
+    raises ValueError for a prediction without truth, for two different grids, and if no file names a grid.
+    """
+    predictions, about = load_frames(predictions_path)
+    truths, about_truth = load_frames(truth_path)
+    grid = _common_grid(grid, about, about_truth, predictions_path)
+    by_token = {record.token: record for record in predictions}
+    stray = sorted(by_token.keys() - {record.token for record in truths})
+    if stray:
+        raise ValueError(f"{predictions_path} has {len(stray)} frames that {truth_path} has not, such as {stray[0]!r}")
+    if not truths:
+        raise ValueError(f"{truth_path} holds no frame")
+    missing = [record.token for record in truths if record.token not in by_token]
+    paired = [by_token.get(record.token, FrameRecord(record.token, [])) for record in truths]
+    if missing:  # an empty vector map is right for AP, but says nothing about cells
+        paired = [replace(record, semantic_png=None) for record in paired]
+    scorer = Scorer(grid, threshold_sets, bands_of(grid))
+    scores = map_frames(scorer.frame, paired, truths, processes, progress="score")
+    rings = any(record.outlines is not None for record in truths)
+    result = {
+        "predictions": about or str(predictions_path),
+        "grid": grid.as_dict(),
+        **scorer.summary(scores),
+        "by_distance": scorer.by_distance(scores),
+        "by_condition": scorer.by_condition(scores),
+        "latency_ms": _latency(predictions),
+        "notes": _notes(missing, truths, rings),
+    }
+    return Evaluation(result, scores, paired, truths, grid)
+
+
+def _common_grid(
+    grid: BevGrid | None, about: Mapping[str, Any], about_truth: Mapping[str, Any], path: Path
+) -> BevGrid:
+    named = [BevGrid.from_dict(a["grid"]) for a in (about, about_truth) if "grid" in a]
+    if grid is None and not named:
+        raise ValueError(f"{path} does not say for which grid it was made; give --range and --cell")
+    found = grid or named[0]
+    if any(other != found for other in named):
+        raise ValueError(f"predictions, truth and options disagree on the grid: {found} and {named}")
+    return found
+
+
+def _latency(records: Iterable[FrameRecord]) -> dict[str, float]:
+    """Median milliseconds of every stage, and of the whole, over the frames."""
+    stages: dict[str, list[float]] = {}
+    for record in records:
+        for stage, value in record.stage_ms.items():
+            stages.setdefault(stage, []).append(value)
+        if record.stage_ms:
+            stages.setdefault("total", []).append(sum(record.stage_ms.values()))
+    return {stage: round(median(values), 3) for stage, values in stages.items()}
+
+
+def _notes(missing: Sequence[str], truths: Sequence[FrameRecord], rings: bool) -> list[str]:
+    notes = [
+        "ap_hdmapnet and ap_pmapnet score crossings as their two long sides; ap_chamfer as "
+        + ("closed rings." if rings else "they stand in the truth, here sides.")
+    ]
+    if missing:
+        notes.append(f"{len(missing)} frames have no prediction and count as empty maps; IoU is left out.")
+    unknown = sum(len(record.known) < len(CLASSES) for record in truths)
+    if unknown:
+        notes.append(f"In {unknown} frames the truth of some classes is unknown; those classes are not scored there.")
+    return notes

@@ -1,0 +1,168 @@
+"""Scores predicted frames against their truth by every definition at once, and groups them."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mapkd_core.data.labels import resample_1m
+from mapkd_core.data.raster import rasterize
+from mapkd_core.grid import BevGrid
+from mapkd_core.metrics.ap_chamfer import ChamferAp, FrameMatches
+from mapkd_core.metrics.ap_hdmapnet import hdmapnet_definition
+from mapkd_core.metrics.ap_pmapnet import pmapnet_definition
+from mapkd_core.metrics.ap_result import THRESHOLDS_HDMAPNET_M, THRESHOLDS_MAPTR_M, ApResult
+from mapkd_core.metrics.bands import Band
+from mapkd_core.metrics.crossings import in_side_form
+from mapkd_core.metrics.frame_file import FrameRecord
+from mapkd_core.metrics.iou import IouMeter
+from mapkd_core.metrics.raster_ap import RasterAp
+from mapkd_core.types import MapElement
+
+Definition = RasterAp | ChamferAp
+THRESHOLD_SETS: tuple[tuple[float, ...], ...] = (THRESHOLDS_HDMAPNET_M, THRESHOLDS_MAPTR_M)
+
+
+@dataclass(frozen=True, eq=False)
+class FrameScore:
+    """One frame's contribution to every number."""
+
+    token: str
+    conditions: tuple[str, ...]
+    iou: IouMeter | None
+    """Against the labels that the papers draw: lines re-sampled every metre."""
+    iou_exact: IouMeter | None
+    """Against exact lines."""
+    ap: Mapping[str, Any]
+    """Partial score by definition."""
+    iou_bands: Mapping[str, IouMeter]
+    ap_bands: Mapping[str, FrameMatches]
+
+    @property
+    def quality(self) -> float:
+        """How good this frame alone is, 0..1, to rank frames: mean IoU of the classes it has, else corrected AP."""
+        if self.iou is not None:
+            union = self.iou.union[1:]
+            present = union > 0
+            return float(np.mean(self.iou.intersection[1:][present] / union[present])) if present.any() else 1.0
+        ap = self.ap["ap_hdmapnet_corrected"]
+        return 1.0 if np.isnan(ap).all() else float(np.nanmean(ap))
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """What is computed for every frame; a small object that travels to worker processes."""
+
+    grid: BevGrid
+    threshold_sets: tuple[tuple[float, ...], ...] = THRESHOLD_SETS
+    bands: tuple[Band, ...] = ()
+    definitions: Mapping[str, Definition] = field(init=False)
+
+    def __post_init__(self) -> None:
+        thresholds = tuple(sorted({t for chosen in self.threshold_sets for t in chosen}))
+        found: list[Definition] = []
+        for corrected in (False, True):
+            found += [
+                hdmapnet_definition(self.grid, thresholds, corrected),
+                pmapnet_definition(self.grid, thresholds, corrected),
+                ChamferAp(thresholds, corrected),
+            ]
+        object.__setattr__(self, "definitions", {d.definition: d for d in found})
+
+    def frame(self, predicted: FrameRecord, truth: FrameRecord) -> FrameScore:
+        """All scores of one frame; classes whose truth is unknown there are left out on both sides.
+
+        The compatible raster definitions and `iou` use truth re-sampled every metre, as the papers' labels are; the
+        others use exact lines. `ap_chamfer` compares crossings as rings where the truth has rings, else as sides.
+        """
+        known = truth.known
+        found = _only(predicted.elements, known)
+        exact = _only(truth.elements, known)
+        sampled = resample_1m(exact) if truth.outlines is not None else exact
+        rings = [e for e in exact if e.label != "ped_crossing"] + _only(truth.outlines or (), known)
+        partial: dict[str, Any] = {}
+        for name, definition in self.definitions.items():
+            if isinstance(definition, ChamferAp):
+                pair = (in_side_form(found), exact) if truth.outlines is None else (found, rings)
+            else:
+                pair = (found, exact if definition.corrected else sampled)
+            partial[name] = definition.frame(*pair)
+        classes = predicted.semantic
+        meters: dict[str, IouMeter] = {}
+        whole = drawn = None
+        if classes is not None:
+            target = rasterize(sampled, self.grid, with_direction=False).semantic != 0
+            whole, drawn = IouMeter(), IouMeter()
+            whole.update_classes(classes, target, known=known)
+            exact_target = rasterize(exact, self.grid, with_direction=False).semantic
+            drawn.update_classes(classes, exact_target, known=known)
+            for band in self.bands:
+                meters[band.name] = IouMeter()
+                meters[band.name].update_classes(classes, target, band.cells(self.grid), known)
+        cut = {band.name: self._far().frame(band.cut(found), band.cut(exact)) for band in self.bands}
+        return FrameScore(predicted.token, truth.conditions, whole, drawn, partial, meters, cut)
+
+    def summary(self, frames: Sequence[FrameScore]) -> dict[str, Any]:
+        """IoU and all APs of some frames, as plain values."""
+        return {"frames": len(frames), "iou": _iou([f.iou for f in frames]),
+                "iou_exact_lines": _iou([f.iou_exact for f in frames]), "ap": self.aps(frames)}
+
+    def _far(self) -> ChamferAp:
+        definition = self.definitions["ap_chamfer_corrected"]
+        assert isinstance(definition, ChamferAp)
+        return definition
+
+    def aps(self, frames: Sequence[FrameScore]) -> dict[str, Any]:
+        """{definition: {threshold set: result}} as plain values."""
+        return {
+            name: {
+                set_name(chosen): _select(definition.total([f.ap[name] for f in frames]), chosen).as_dict()
+                for chosen in self.threshold_sets
+            }
+            for name, definition in self.definitions.items()
+        }
+
+    def by_distance(self, frames: Sequence[FrameScore]) -> dict[str, Any]:
+        """IoU and `ap_chamfer_corrected` of the map in each ring round the vehicle (lines cut, crossings as sides)."""
+        table = {}
+        for band in self.bands:
+            result = self._far().total([f.ap_bands[band.name] for f in frames])
+            table[band.name] = {
+                "iou": _iou([f.iou_bands.get(band.name) for f in frames]),
+                "ap_chamfer_corrected": {
+                    set_name(chosen): _select(result, chosen).as_dict() for chosen in self.threshold_sets
+                },
+            }
+        return table
+
+    def by_condition(self, frames: Sequence[FrameScore]) -> dict[str, Any]:
+        """The summary of the frames under each condition, by its name."""
+        words = sorted({word for f in frames for word in f.conditions})
+        return {word: self.summary([f for f in frames if word in f.conditions]) for word in words}
+
+
+def set_name(thresholds_m: Sequence[float]) -> str:
+    """Such as `0.5/1/1.5`."""
+    return "/".join(f"{t:g}" for t in thresholds_m)
+
+
+def _only(elements: Sequence[MapElement], known: Sequence[str]) -> list[MapElement]:
+    return [e for e in elements if e.label in known]
+
+
+def _select(result: ApResult, thresholds_m: tuple[float, ...]) -> ApResult:
+    columns = [result.thresholds_m.index(t) for t in thresholds_m]
+    return ApResult(result.definition, thresholds_m, result.ap[:, columns], result.frames)
+
+
+def _iou(meters: Sequence[IouMeter | None]) -> dict[str, float] | None:
+    """The IoU of all frames together; None if a frame has no semantic raster."""
+    if not meters or any(m is None for m in meters):
+        return None
+    total = IouMeter()
+    for meter in meters:
+        if meter is not None:
+            total.merge(meter)
+    return total.result()
