@@ -7,6 +7,9 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "train": ("mapkd_core.train_command", "train a network from a config, or resume it"),
+    "export": ("mapkd_core.export_command", "turn a training run into the artifact that is deployed"),
+    "sim": ("mapkd_core.sim.command", "simulated drives: show, export in nuScenes' format, contact sheet"),
     "cache": ("mapkd_core.data.cache_command", "pack frames into fast, streamable training shards"),
     "bag": ("mapkd_core.bag_command", "write a drive as a rosbag2, without ROS"),
 }

@@ -1,0 +1,51 @@
+"""Turn a training run into the artifact that the predictor, the node and `mapkd evaluate` load.
+
+example:
+  mapkd export runs/student --out student.json --name student-small --version 1.0.0
+
+Writes student.json (the card: grid, classes, input size, how it was trained) and student.safetensors (float16).
+"""
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
+    parser.add_argument("run", type=Path, help="folder of a training run")
+    parser.add_argument("--out", type=Path, required=True, help="card to write; the weights go beside it")
+    parser.add_argument("--name", default="", help="name of the model; by default the run's")
+    parser.add_argument("--version", default="0.1.0", help="version of these weights")
+    parser.add_argument("--which", choices=("best", "last"), default="best", help="checkpoint to take")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the artifact and loads it again before saying done."""
+    import torch
+
+    from mapkd_core.artifact import ModelCard, load_model, save_artifact
+    from mapkd_core.config import config_dict
+    from mapkd_core.train import trained_network
+
+    if not (args.run / f"{args.which}.pt").exists():
+        raise FileNotFoundError(f"{args.run} holds no {args.which}.pt; expected the folder of a `mapkd train` run")
+    network, config, facts = trained_network(args.run, args.which)
+    card = ModelCard(
+        name=args.name or config.name,
+        version=args.version,
+        model=config.model,
+        options=config.model_options,
+        grid=config.grid,
+        input_size=config.data.image_size,
+        training={**facts, "torch": torch.__version__, "config": config_dict(config)},
+    )
+    save_artifact(args.out, card, network.state_dict())
+    again, card = load_model(args.out)
+    worst = max(
+        float((mine - theirs).abs().max())
+        for mine, theirs in zip(network.state_dict().values(), again.state_dict().values(), strict=True)
+    )
+    size = args.out.with_suffix(".safetensors").stat().st_size / 1e6
+    print(f"{args.out}: {card.name} {card.version}, {size:.1f} MB, largest rounding of a weight {worst:.1e}")
+    return 0
