@@ -79,7 +79,6 @@ def actions(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             {"image_transport": "raw" if given["transport"] == "raw" else "compressed", **chosen},
         ],
         output="screen",
-        emulate_tty=True,
     )
     found.append(student)
     # A launch whose node is gone would look alive and publish nothing.
@@ -92,7 +91,6 @@ def actions(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             namespace=given["namespace"],
             parameters=[_player_parameters(given)],
             output="screen",
-            emulate_tty=True,
         )
         found += [player, _shutdown_after(player, "nuscenes_player ended")]
     if given["rviz"] == "true":

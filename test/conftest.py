@@ -1,0 +1,27 @@
+"""Fixtures of all tests: where the nuScenes test data lie, and one thread per test process."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Before torch and OpenCV are loaded: small tensors are slower with many threads, and tests share their machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def dataroot() -> Path:
+    """A real nuScenes folder, from MAPKD_DATAROOT or beside the repository; skips the test if there is none."""
+    path = Path(os.environ.get("MAPKD_DATAROOT", ROOT.parent / "shared" / "data" / "nuscenes"))
+    if not (path / "v1.0-mini" / "sample.json").is_file():
+        pytest.skip(f"no nuScenes data at {path}; set MAPKD_DATAROOT to a folder that holds v1.0-mini/")
+    return path
