@@ -191,6 +191,11 @@ class SimDrive:
         """The drive on the world's terrain."""
         return replace(self._planar, height_m=self.world.height_m)
 
+    def in_weather(self, weather: str) -> SimDrive:
+        """The same drive in other weather."""
+        assert self.conditions is not None
+        return replace(self, conditions=replace(self.conditions, weather=weather))
+
     def release(self) -> None:
         """Frees the world and everything else that can be built again."""
         for name in HEAVY:

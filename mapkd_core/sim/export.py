@@ -35,6 +35,8 @@ from mapkd_core.types import CAMERAS
 PLOT_M = 900.0
 """Distance between the places of two procedural neighbourhoods in one location's map."""
 JPEG_QUALITY = 92
+OFFICIAL_NAMES = tuple(f"scene-{n:04d}" for n in (61, 103, 553, 655, 757, 796, 916, 1077, 1094, 1100))
+"""Scenes of nuScenes' mini split; published code picks scenes by these names."""
 LIDAR = "LIDAR_TOP"
 
 
