@@ -4,6 +4,8 @@ Legend: V views, H W pixels, S solids, K candidates.
 """
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -53,46 +55,116 @@ def gain_of(conditions: Conditions) -> float:
     return conditions.exposure * (9.0 if conditions.weather == "night" else 1.0)
 
 
-def candidates_of(
-    world: World, intrinsics: NDArray, map_from_camera: NDArray, size: tuple[int, int], times_s: NDArray
-) -> Candidates:
-    """Solids that may be in each picture, with the pixels their bounding boxes cover.
+@dataclass(frozen=True, eq=False)
+class Views:
+    """Pinhole cameras in the world's coordinates."""
 
-    `map_from_camera` is in the world's coordinates (V, 4, 4).
-    """
-    width, height = size
-    centre, yaw, present = world.solids.poses(times_s)
-    moving = world.solids.mover >= 0
-    if world.terrain.waves and moving.any():
-        centre[:, moving, 2] += world.terrain.height_m(centre[:, moving, :2])
-    c, s = np.cos(yaw), np.sin(yaw)
-    extent = _CORNERS * world.solids.half_m[:, None]  # S 8 3
+    intrinsics: NDArray[np.float64]
+    """(V, 3, 3)."""
+    pose: NDArray[np.float64]
+    """(V, 4, 4) world from camera."""
+    size: tuple[int, int]
+    """(width, height)."""
+    times_s: NDArray[np.float64]
+
+    def rectangles(self, corner: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Which of the S boxes are in each picture (V, S), and the pixels they may cover (V, S, 4).
+
+        `corner` (V, S, 8, 3) are the boxes' corners, numbered so that neighbours differ in one bit; a rectangle is
+        first row, end row, first column, end column.
+        """
+        camera_from_world = np.swapaxes(self.pose[:, :3, :3], 1, 2)
+        project = (self.intrinsics @ camera_from_world).astype(np.float32)
+        origin = self.pose[:, None, None, :3, 3].astype(np.float32)
+        image = np.einsum("vij,vskj->vski", project, corner - origin)
+        # Edges that pass the near plane are cut there, so that a wall beside the camera keeps a tight rectangle.
+        a, b = image[:, :, _EDGES[:, 0]], image[:, :, _EDGES[:, 1]]
+        za, zb = a[..., 2:], b[..., 2:]
+        share = np.clip((NEAR_M - za) / np.where(np.abs(zb - za) < 1e-9, 1e-9, zb - za), 0, 1)
+        cut = a + share * (b - a)
+        ends = np.concatenate([np.where(za < NEAR_M, cut, a), np.where(zb < NEAR_M, cut, b)], 2)  # V S 24 3
+        valid = np.concatenate([np.maximum(za, zb)[..., 0] >= NEAR_M] * 2, 2)
+        pixels = ends[..., :2] / np.maximum(ends[..., 2:], NEAR_M * 0.5)
+        low = np.where(valid[..., None], pixels, np.inf).min(2)
+        high = np.where(valid[..., None], pixels, -np.inf).max(2)
+        # Half a pixel of margin, for rays through a pixel's corners.
+        first = np.clip(np.ceil(low - 0.51), 0, self.size)
+        end = np.clip(np.floor(high + 0.51) + 1, 0, self.size)
+        visible = valid.any(-1) & (end > first).all(-1)
+        rect = np.stack([first[..., 1], end[..., 1], first[..., 0], end[..., 0]], -1)
+        return visible, np.where(visible[..., None], rect, 0).astype(np.int64)
+
+
+def candidates_of(world: World, views: Views) -> Candidates:
+    """Solids that may be in each picture, with the pixels their bounding boxes cover."""
+    centre, yaw, present = world.poses(views.times_s)
+    visible, rect = views.rectangles(_corners(centre, yaw, world.solids.half_m))
+    view, solid = np.nonzero(visible & present)
+    return Candidates(view, solid, rect[view, solid], centre[view, solid], yaw[view, solid])
+
+
+def shadow_candidates(world: World, views: Views) -> Candidates:
+    """Moving solids whose shade may be in each picture, with the pixels it may cover."""
+    moving = np.nonzero(world.solids.mover >= 0)[0]
+    centre, yaw, present = (table[:, moving] for table in world.poses(views.times_s))
+    half = world.solids.half_m[moving]
+    grown = half.copy()
+    grown[:, :2] += 0.6
+    corner = _corners(centre, yaw, grown)
+    foot = (centre[..., 2] - half[:, 2])[..., None]
+    if world.conditions.casts_shadows:  # the upper corners slide down along the sun's rays
+        sx, sy, sz = world.conditions.sun_direction
+        fall = np.maximum(corner[..., 2] - foot, 0) / sz
+        corner[..., 0] -= fall * sx
+        corner[..., 1] -= fall * sy
+    # A curb's height of room, because the ground is not level with the vehicle's foot everywhere.
+    corner[..., 2] = foot + np.where(np.arange(8) % 2 == 0, -0.8, 0.4)
+    visible, rect = views.rectangles(corner.astype(np.float32))
+    view, index = np.nonzero(visible & present)
+    return Candidates(view, moving[index], rect[view, index], centre[view, index], yaw[view, index])
+
+
+def _corners(centre: NDArray[np.float32], yaw: NDArray[np.float32], half: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(V, S, 8, 3) corners of the solids' bounding boxes."""
+    c, s = np.cos(yaw)[..., None], np.sin(yaw)[..., None]
+    extent = _CORNERS * half[:, None]  # S 8 3
     corner = np.empty((*yaw.shape, 8, 3), np.float32)
-    corner[..., 0] = c[..., None] * extent[..., 0] - s[..., None] * extent[..., 1]
-    corner[..., 1] = s[..., None] * extent[..., 0] + c[..., None] * extent[..., 1]
+    corner[..., 0] = c * extent[..., 0] - s * extent[..., 1]
+    corner[..., 1] = s * extent[..., 0] + c * extent[..., 1]
     corner[..., 2] = extent[..., 2]
-    corner += centre[:, :, None] - map_from_camera[:, None, None, :3, 3].astype(np.float32)
-    image = np.einsum("vij,vskj->vski", (intrinsics @ np.swapaxes(map_from_camera[:, :3, :3], 1, 2)).astype(np.float32), corner)
-    # Edges that pass the near plane are cut there, so that a wall beside the camera keeps a tight rectangle.
-    a, b = image[:, :, _EDGES[:, 0]], image[:, :, _EDGES[:, 1]]
-    za, zb = a[..., 2:], b[..., 2:]
-    share = np.clip((NEAR_M - za) / np.where(np.abs(zb - za) < 1e-9, 1e-9, zb - za), 0, 1)
-    cut = a + share * (b - a)
-    ends = np.concatenate([np.where(za < NEAR_M, cut, a), np.where(zb < NEAR_M, cut, b)], 2)  # V S 24 3
-    visible = (image[..., 2].max(2) > NEAR_M) & present
-    pixels = ends[..., :2] / np.maximum(ends[..., 2:], NEAR_M * 0.5)
-    valid = np.concatenate([np.maximum(za, zb)[..., 0] >= NEAR_M] * 2, 2)
-    low = np.where(valid[..., None], pixels, np.inf).min(2)
-    high = np.where(valid[..., None], pixels, -np.inf).max(2)
-    limit = np.array([width, height])
-    # Half a pixel of margin, for rays through a pixel's corners.
-    first = np.clip(np.ceil(low - 0.51), 0, limit)
-    end = np.clip(np.floor(high + 0.51) + 1, 0, limit)
-    visible &= (end > first).all(-1)
-    view, solid = np.nonzero(visible)
-    first, end = first[view, solid].astype(np.int64), end[view, solid].astype(np.int64)
-    rect = np.stack([first[:, 1], end[:, 1], first[:, 0], end[:, 0]], -1)
-    return Candidates(view, solid, rect, centre[view, solid], yaw[view, solid])
+    return corner + centre[:, :, None]
+
+
+def blur_motion(
+    image: Tensor, distance: Tensor, directions: Tensor, views: Views, pose_after: NDArray, steps: int = 5
+) -> Tensor:
+    """Smears light (V, H, W, 3) along the way that each pixel's point goes while the shutter is open.
+
+    `directions` (V, H, W, 3) have depth 1, `distance` (V, H, W) counts in them, `pose_after` (V, 4, 4) is the
+    cameras' pose when the shutter closes. A gather in the picture, good for the few pixels that a drive makes of it.
+    """
+    count, height, width, _ = image.shape
+    device = image.device
+    after_from_world = np.swapaxes(pose_after[:, :3, :3], 1, 2)
+    project = torch.from_numpy((views.intrinsics @ after_from_world).astype(np.float32)).to(device)
+    shift = torch.from_numpy((views.pose[:, :3, 3] - pose_after[:, :3, 3]).astype(np.float32)).to(device)
+    point = distance.clamp(max=1e4)[..., None] * directions + shift[:, None, None]
+    moved = sum(point[..., j, None] * project[:, None, None, :, j] for j in range(3))
+    assert isinstance(moved, Tensor)
+    depth = moved[..., 2].clamp_min(0.1)
+    u = torch.arange(width, device=device)[None, None]
+    v = torch.arange(height, device=device)[None, :, None]
+    du = (moved[..., 0] / depth - u).clamp(-0.05 * width, 0.05 * width)
+    dv = (moved[..., 1] / depth - v).clamp(-0.05 * width, 0.05 * width)
+    flat = image.reshape(-1, 3)
+    base = torch.arange(count, device=device)[:, None, None] * (height * width)
+    total = torch.zeros_like(image)
+    for step in range(steps):
+        share = step / (steps - 1) - 0.5
+        column = (u + du * share).round().to(torch.int64).clamp(0, width - 1)
+        row = (v + dv * share).round().to(torch.int64).clamp(0, height - 1)
+        total += flat[base + row * width + column]
+    return total / steps
 
 
 def develop(radiance: Tensor, conditions: Conditions, generator: torch.Generator, amount: float = 1.0) -> Tensor:
@@ -103,6 +175,8 @@ def develop(radiance: Tensor, conditions: Conditions, generator: torch.Generator
     x = torch.linspace(-1, 1, width, device=device)[None]
     fall = 1 - conditions.vignetting * 0.5 * (x * x + y * y)
     image = radiance * (fall * gain_of(conditions))[None, :, :, None]
+    grey = image.mean(-1, keepdim=True)
+    image = grey + conditions.saturation * (image - grey)
     # A shoulder keeps bright sky and lamps below white, as the cameras' own tone curve does.
     image = torch.where(image > 0.6, 0.6 + 0.4 * (1 - torch.exp(-(image - 0.6) / 0.4)), image)
     if conditions.noise > 0:

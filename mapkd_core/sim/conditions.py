@@ -23,6 +23,8 @@ class Conditions:
     """Brightness factor of the finished picture."""
     visibility_m: float = 900.0
     """Distance at which haze hides 63 % of a surface."""
+    saturation: float = 0.75
+    """Strength of colours; 0 is grey."""
     noise: float = 0.012
     """Standard deviation of sensor noise at mid grey, as a share of white."""
     vignetting: float = 0.2
@@ -71,6 +73,7 @@ class Conditions:
             sun_elevation=float(np.radians(rng.uniform(18, 75))),
             exposure=float(np.exp(rng.normal(0, 0.12))),
             visibility_m=float(rng.uniform(250, 1500) * (0.5 if weather == "wet" else 1.0)),
+            saturation=float(rng.uniform(0.45, 0.95)),
             noise=float(rng.uniform(0.02, 0.045) if night else rng.uniform(0.004, 0.016)),
             vignetting=float(rng.uniform(0.05, 0.3)),
             motion_blur_s=float(rng.uniform(0.008, 0.02) if night else rng.choice((0.0, 0.004))),

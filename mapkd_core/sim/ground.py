@@ -27,7 +27,7 @@ class Ground:
     surface: PackedTexture
     """Bytes: paint, yellow paint, brightness of the road (128 is neutral), light (255 is unshaded)."""
     verge: PackedTexture
-    """Bytes: paved sidewalk, grass, lowered curb, mottling (128 is neutral)."""
+    """Bytes: paved sidewalk, grass, share of the sky seen past still things, mottling (128 is neutral)."""
     edge_m: Tensor
     """Signed distance to the road's edge, positive off the road."""
     origin_m: tuple[float, float]
@@ -142,7 +142,8 @@ def paint_layers(
                 canvas.arrow(at[0], (at[1] - at[0]) / max(np.hypot(*(at[1] - at[0])), 1e-9), int(rng.integers(-1, 2)))
     # Wear eats holes: where the noise exceeds a threshold, paint is gone.
     noise = tileable_noise(512, rng, 1.1) + 0.8 * tileable_noise(512, rng, 0.3)
-    keep = np.clip((1.9 - 2.0 * conditions.paint_wear - noise * 0.8) * 1.2, 0.15 * (1 - conditions.paint_wear), 1)
+    worn = conditions.paint_wear
+    keep = 1 - np.clip((noise * 0.8 + 2.6 * worn**0.5 - 2.6) * 1.2, 0, 0.9 + 0.1 * worn) * min(1.0, 4 * worn)
     keep = np.tile((keep * 255).astype(np.uint8), (-(-size // 512), -(-size // 512)))[:size, :size]
     canvas.coverage = cv2.multiply(canvas.coverage, keep, scale=1 / 255)
     canvas.yellow = cv2.multiply(canvas.yellow, keep, scale=1 / 255)
@@ -167,14 +168,12 @@ def wear_layer(
     """Brightness of the road surface around 128: mottling, tyre tracks, repairs, seams, manholes. No map elements."""
     noise = 5.0 * tileable_noise(1024, rng, 1.3) + 4.0 * tileable_noise(1024, rng, 0.45)
     layer = np.tile(np.clip(128 + noise, 0, 255).astype(np.uint8), (-(-size // 1024), -(-size // 1024)))[:size, :size].copy()
-    marks = np.zeros((size, size), np.int8)
-    marks_u8 = np.zeros((size, size), np.uint8)
+    marks = np.zeros((size, size), np.uint8)
     half = size * cell_m / 2
 
     def pixels(points: NDArray) -> NDArray[np.int32]:
         return np.round(((points + half) / cell_m - 0.5) * 16).astype(np.int32)
 
-    del marks
     for centre in road_map.lane_centres_m:
         points = np.asarray(centre)[:, :2] - centre_m
         depth = int(rng.integers(0, 14))
@@ -182,37 +181,26 @@ def wear_layer(
             continue
         for side in (-0.8, 0.8):
             cv2.polylines(
-                marks_u8, [pixels(offset_polyline(points, side))], False, depth, max(int(0.45 / cell_m), 1), shift=4
+                marks, [pixels(offset_polyline(points, side))], False, depth, max(int(0.45 / cell_m), 1), shift=4
             )
     for line in road_map.dividers:
         points = np.asarray(line.points_m)[:, :2] - centre_m
         if line.paint == "none" and len(points) > 1 and _near(points, radius_m):
-            cv2.polylines(marks_u8, [pixels(points)], False, 16, 1, shift=4)
-    marks_u8 = cv2.blur(marks_u8, (max(int(0.4 / cell_m) | 1, 1),) * 2)
+            cv2.polylines(marks, [pixels(points)], False, 16, 1, shift=4)
+    marks = cv2.blur(marks, (max(int(0.4 / cell_m) | 1, 1),) * 2)
     for _ in range(int((radius_m / 8) ** 2 * 0.35)):
         middle, angle = rng.uniform(-half, half, 2), rng.uniform(0, np.pi)
         extent = rng.uniform((0.5, 0.4), (6.0, 1.6))
         box = cv2.boxPoints((tuple(middle), tuple(extent), float(np.degrees(angle))))
-        cv2.fillPoly(marks_u8, [pixels(box)], int(rng.integers(4, 34)), shift=4)
+        cv2.fillPoly(marks, [pixels(box)], int(rng.integers(4, 34)), shift=4)
     for _ in range(int(radius_m * 0.9)):
         start = rng.uniform(-half, half, 2)
         steps = rng.normal(0, 1, (rng.integers(4, 14), 2)) * 0.5 + rng.normal(0, 1, 2)
-        cv2.polylines(marks_u8, [pixels(start + np.cumsum(steps, 0))], False, 45, 1, cv2.LINE_AA, shift=4)
+        cv2.polylines(marks, [pixels(start + np.cumsum(steps, 0))], False, 45, 1, cv2.LINE_AA, shift=4)
     for _ in range(int(radius_m * 0.5)):
         middle = rng.uniform(-half, half, 2)
-        cv2.circle(marks_u8, tuple(pixels(middle).tolist()), int(0.33 / cell_m * 16), 50, -1, cv2.LINE_AA, shift=4)
-    return cv2.subtract(layer, marks_u8)
-
-
-def shadow_layer(polygons: list[NDArray], cell_m: float, size: int, softness_m: float) -> NDArray[np.uint8]:
-    """255 where the light reaches, 0 in full shade; each (N, 2) polygon is the shade of one solid."""
-    light = np.full((size, size), 255, np.uint8)
-    half = size * cell_m / 2
-    for polygon in polygons:
-        pixels = np.round(((polygon + half) / cell_m - 0.5) * 16).astype(np.int32)
-        cv2.fillPoly(light, [pixels], 0, cv2.LINE_AA, shift=4)
-    kernel = max(int(softness_m / cell_m) | 1, 1)
-    return np.asarray(cv2.blur(light, (kernel, kernel)), np.uint8)
+        cv2.circle(marks, tuple(pixels(middle).tolist()), int(0.33 / cell_m * 16), 50, -1, cv2.LINE_AA, shift=4)
+    return cv2.subtract(layer, marks)
 
 
 def verge_layers(
@@ -223,19 +211,15 @@ def verge_layers(
     conditions: Conditions,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.uint8], ...]:
-    """Paved share, grass share, lowered curbs and mottling of the ground off the road, at EDGE_CELL_M."""
+    """Paved share, grass share and mottling of the ground off the road, at EDGE_CELL_M."""
     size = edge_m.shape[0]
 
-    def fill(polygons: tuple[shapely.Polygon, ...], grow_m: float = 0.0) -> NDArray[np.uint8]:
-        mask = np.zeros((size, size), np.uint8)
-        half = size * EDGE_CELL_M / 2
-        for polygon in polygons:
-            grown = polygon.buffer(grow_m) if grow_m else polygon
-            points = np.asarray(grown.exterior.coords)[:, :2] - centre_m
-            if _near(points, half):
-                cv2.fillPoly(mask, [np.round(((points - origin_m) / EDGE_CELL_M - 0.5) * 16).astype(np.int32)], 255, shift=4)
-        return cv2.blur(mask, (3, 3))
-
+    walkways = np.zeros((size, size), np.uint8)
+    for polygon in road_map.walkways:
+        points = np.asarray(polygon.exterior.coords)[:, :2] - centre_m
+        if _near(points, -origin_m[0]):
+            pixels = np.round(((points - origin_m) / EDGE_CELL_M - 0.5) * 16).astype(np.int32)
+            cv2.fillPoly(walkways, [pixels], 255, shift=4)
     tile = tileable_noise(size, rng, 1.2)
     district = tileable_noise(size, rng, 2.2, 2.0)
     green = {"brick": 0.9, "concrete": 0.2, "tropical": -0.5}[conditions.palette]
@@ -243,8 +227,7 @@ def verge_layers(
     walk = np.clip((width - edge_m) / EDGE_CELL_M + 0.5, 0, 1)
     if conditions.palette == "tropical":  # grass between curb and path
         walk *= np.clip((edge_m - 1.4) / EDGE_CELL_M + 0.5, 0, 1)
-    walk = np.maximum((walk * 255).astype(np.uint8), fill(road_map.walkways))
+    walk = np.maximum((walk * 255).astype(np.uint8), cv2.blur(walkways, (3, 3)))
     grass = np.clip((district + 0.5 * tile - green) * 4, 0, 1)
-    lowered = fill(road_map.crossings, 1.0)
     mottle = np.clip(128 + 16 * tileable_noise(size, rng, 0.8) + 10 * tile, 0, 255)
-    return walk, (grass * 255).astype(np.uint8), lowered, mottle.astype(np.uint8)
+    return walk, (grass * 255).astype(np.uint8), mottle.astype(np.uint8)

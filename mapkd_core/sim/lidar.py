@@ -118,10 +118,7 @@ def _candidates(
     world: World, origins: NDArray, directions: NDArray, times: NDArray, model: LidarModel
 ) -> Candidates:
     """Solids that each column of beams may meet, first for blocks of columns, then for the columns themselves."""
-    centre, yaw, present = world.solids.poses(times)
-    moving = world.solids.mover >= 0
-    if world.terrain.waves and moving.any():
-        centre[:, moving, 2] += world.terrain.height_m(centre[:, moving, :2])
+    centre, yaw, present = world.poses(times)
     heading = np.arctan2(directions[:, 0, 1], directions[:, 0, 0])  # V
     block = 24
     middles = np.arange(block // 2, len(times), block)

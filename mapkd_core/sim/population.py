@@ -93,7 +93,7 @@ def add_trees_and_poles(builder: SolidsBuilder, road: BaseGeometry, radius_m: fl
         normal = np.array([ty, -tx])
         if shapely.contains_xy(road, *(np.array([x, y]) - 1.5 * normal)):
             normal = -normal
-        builder.add(kinds.BOX, (*(np.array([x, y]) + 0.9 * normal), height), (0.9, 0.07, 0.06), grey, yaw=float(np.arctan2(normal[1], normal[0])))
+        builder.add(kinds.BOX, (*(np.array([x, y]) + 0.9 * normal), height), (0.9, 0.07, 0.06), grey, yaw=float(np.arctan2(normal[1], normal[0])), style=kinds.LAMP)
     for x, y, tx, ty in edge_places(road, 11.0, float(rng.uniform(0.5, 1.1)), radius_m):
         choice = rng.random()
         if choice < 0.1:
@@ -121,15 +121,15 @@ def add_vehicle(builder: SolidsBuilder, at: NDArray, yaw: float, rng: np.random.
     if choice < 0.72:  # car
         length, width, waist = rng.uniform(3.9, 4.9), rng.uniform(1.72, 1.9), rng.uniform(0.82, 0.98)
         part(kinds.CAR_BODY, 0, length, width, 0.14, waist, color)
-        part(kinds.CAR_CABIN, -0.2, length * 0.52, width * 0.86, waist, waist + rng.uniform(0.5, 0.7), color)
+        part(kinds.CAR_CABIN, -0.2, length * 0.52, width * 0.86, waist - 0.06, waist + rng.uniform(0.5, 0.7), color)
     elif choice < 0.88:  # van or sport utility
         length, width = rng.uniform(4.6, 5.6), rng.uniform(1.85, 2.05)
         part(kinds.CAR_BODY, 0, length, width, 0.18, 1.15, color)
-        part(kinds.CAR_CABIN, -0.35, length * 0.78, width * 0.94, 1.15, rng.uniform(1.75, 2.3), color)
+        part(kinds.CAR_CABIN, -0.35, length * 0.78, width * 0.94, 1.09, rng.uniform(1.75, 2.3), color)
     else:  # lorry or bus
         length, width, height = rng.uniform(7, 11.5), rng.uniform(2.3, 2.55), rng.uniform(2.7, 3.5)
         part(kinds.CAR_BODY, 0, length, width, 0.35, 1.3, color)
-        part(kinds.CAR_CABIN if rng.random() < 0.5 else kinds.PLAIN, -0.1, length * 0.98, width, 1.3, height, color)
+        part(kinds.CAR_CABIN if rng.random() < 0.5 else kinds.PLAIN, -0.1, length * 0.98, width * 1.004, 1.24, height, color)
 
 
 def add_person(builder: SolidsBuilder, at: NDArray, rng: np.random.Generator, mover: int = -1) -> None:

@@ -206,6 +206,15 @@ def solid_hits(world: World, rays: Rays, candidates: Candidates) -> tuple[Tensor
     return torch.where(missed, FAR_M, distance), index
 
 
+def solid_pixels(candidates: Candidates, grid: tuple[int, int, int], device: torch.device) -> tuple[Tensor, Tensor]:
+    """All pixels of all candidates' rectangles: which candidate (P,), and the pixel's flat index in the grid (P,)."""
+    _, height, width = grid
+    rect = candidates.rect
+    first = candidates.view * height * width + rect[:, 0] * width + rect[:, 2]
+    across = rect[:, 3] - rect[:, 2]
+    return _pairs(first, across, (rect[:, 1] - rect[:, 0]) * across, width, device)
+
+
 def _candidate_table(world: World, origins: Tensor, candidates: Candidates) -> tuple[NDArray, tuple[Tensor, ...]]:
     """Kinds (K,), and (K,) columns: the view's origin in the solid's axes (3), half extents (3), cosine, sine of yaw."""
     device = origins.device

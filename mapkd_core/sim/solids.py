@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from mapkd_core.sim.paint import distances_along, points_at
 
 BOX, CYLINDER, ELLIPSOID = 0, 1, 2
-PLAIN, BUILDING, CAR_BODY, CAR_CABIN, FOLIAGE, BARK, PERSON, BARRIER = range(8)
+PLAIN, BUILDING, CAR_BODY, CAR_CABIN, FOLIAGE, BARK, PERSON, BARRIER, LAMP = range(9)
 """How a solid is coloured, see shading.py."""
 
 

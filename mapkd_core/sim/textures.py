@@ -130,3 +130,15 @@ def sample_bilinear(grid: Tensor, x: Tensor, y: Tensor, origin_m: tuple[float, f
     near = torch.lerp(flat[corner], flat[corner + 1], fu)
     far = torch.lerp(flat[corner + cols], flat[corner + cols + 1], fu)
     return torch.lerp(near, far, fv)
+
+
+def box_filtered_stripes(at: Tensor, period: float | Tensor, share: float | Tensor, width: Tensor) -> Tensor:
+    """Mean over `width` around `at` of a pulse train that is 1 for the first `share` of each period."""
+
+    def integral(x: Tensor) -> Tensor:
+        turns = x / period
+        whole = turns.floor()
+        return (whole * share + torch.minimum(turns - whole, torch.as_tensor(share, device=x.device))) * period
+
+    width = width.clamp_min(1e-4)
+    return (integral(at + width / 2) - integral(at - width / 2)) / width

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from mapkd_core.sim import population
-from mapkd_core.sim import solids as kinds
 from mapkd_core.sim.conditions import Conditions
 from mapkd_core.sim.ground import (
     EDGE_CELL_M,
@@ -18,10 +17,10 @@ from mapkd_core.sim.ground import (
     edge_distance_m,
     local_road,
     paint_layers,
-    shadow_layer,
     verge_layers,
     wear_layer,
 )
+from mapkd_core.sim.shadows import contact_layer, light_layer
 from mapkd_core.sim.solids import Solids, SolidsBuilder
 from mapkd_core.sim.terrain import Terrain
 from mapkd_core.sim.textures import PackedTexture, tileable_noise
@@ -43,8 +42,10 @@ class World:
     solids: Solids
     curb_m: float
     """Height of the curbs and sidewalks over the road."""
-    sky_noise: torch.Tensor
-    """(n, n) tileable, mean 0, deviation 1: clouds and leaves."""
+    asphalt: tuple[float, float, float]
+    """Mean reflectance of the road."""
+    noise: torch.Tensor
+    """(n, n) tileable, mean 0, deviation 1: clouds, leaves, grain."""
 
     def height_m(self, xy: ArrayLike) -> NDArray[np.float64]:
         """Height (...) of the road's surface at map points (..., 2); 0 everywhere on flat terrain."""
@@ -53,6 +54,14 @@ class World:
     def slope(self, xy: ArrayLike) -> NDArray[np.float64]:
         """Rise over run along map x and y (..., 2) at map points (..., 2), for the ego's pitch and roll."""
         return self.terrain.slope(np.asarray(xy, np.float64) - self.centre_m)
+
+    def poses(self, times_s: NDArray) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+        """Centres (V, S, 3), yaws (V, S) and presence (V, S) of all solids at V times."""
+        centre, yaw, present = self.solids.poses(times_s)
+        moving = self.solids.mover >= 0
+        if self.terrain.waves and moving.any():
+            centre[:, moving, 2] += self.terrain.height_m(centre[:, moving, :2])
+        return centre, yaw, present
 
     def covers(self, xy: ArrayLike, margin_m: float = 60.0) -> bool:
         """Whether all map points (..., 2) lie so far inside that a camera there sees no end of the world."""
@@ -84,18 +93,21 @@ def build_world(
     road = shapely.transform(local_road(road_map, window), lambda xy: xy - centre)
     if road.is_empty:
         raise ValueError(f"map {road_map.name!r} has no road within {radius_m:g} m of {centre.tolist()}; move the centre")
-    size = int(np.ceil(2 * radius_m / cell_m / 64)) * 64
-    half = size * cell_m / 2
+    # All layers share one square: a whole number of blocks of 64 cells, which halve six times.
+    edge_size = int(np.ceil(2 * radius_m / EDGE_CELL_M / 64)) * 64
+    half = edge_size * EDGE_CELL_M / 2
+    size = int(np.ceil(2 * half / cell_m / 64)) * 64
+    cell_m = 2 * half / size
     origin = (-half, -half)
     ego = np.zeros((0, 3)) if keep_clear is None else np.array(keep_clear, np.float64).reshape(-1, 3)
     ego[:, :2] -= centre
     paint = paint_layers(road_map, centre, half, cell_m, size, conditions, np.random.default_rng([seed, 1]))
     wear = wear_layer(road_map, centre, half, cell_m, size, np.random.default_rng([seed, 2]))
-    edge_size = int(np.ceil(2 * half / EDGE_CELL_M / 64)) * 64
     edge = edge_distance_m(road, origin, edge_size)
-    verge = verge_layers(road_map, centre, edge, origin, conditions, np.random.default_rng([seed, 3]))
     terrain = Terrain.sample(conditions.slope, rng)
     curb_m = float(rng.uniform(0.12, 0.18))
+    grey = float(rng.uniform(0.075, 0.2))
+    asphalt = (grey, grey * float(rng.uniform(0.96, 1.0)), grey * float(rng.uniform(0.88, 1.0)))
     builder = SolidsBuilder()
     if roadside:
         population.add_buildings(builder, road, half, conditions, np.random.default_rng([seed, 4]))
@@ -110,32 +122,18 @@ def build_world(
     solids = builder.build()
     still = solids.mover < 0
     solids.centre_m[still, 2] += terrain.height_m(solids.centre_m[still, :2]).astype(np.float32)
-    shade = sun_shadows(solids, conditions) if conditions.casts_shadows else []
-    light = shadow_layer(shade, cell_m, size, 0.1)
+    light = light_layer(solids, conditions, cell_m, size)
+    contact = contact_layer(solids, cell_m, size)
+    wear = cv2.multiply(wear, contact, scale=1 / 255)
+    paved, grass, mottle = verge_layers(
+        road_map, centre, edge, origin, conditions, np.random.default_rng([seed, 3])
+    )
+    sky_share = cv2.resize(contact, edge.shape, interpolation=cv2.INTER_AREA)
+    verge = PackedTexture((paved, grass, sky_share, mottle), origin, EDGE_CELL_M)
     surface = PackedTexture((paint.coverage, paint.yellow, wear, light), origin, cell_m)
     return World(
         centre, half, conditions, seed,
-        Ground(surface, PackedTexture(verge, origin, EDGE_CELL_M), torch.from_numpy(edge), origin),
-        terrain, solids, curb_m,
+        Ground(surface, verge, torch.from_numpy(edge), origin),
+        terrain, solids, curb_m, asphalt,
         torch.from_numpy(tileable_noise(512, np.random.default_rng([seed, 9]), 1.4)),
     )
-
-
-def sun_shadows(solids: Solids, conditions: Conditions) -> list[NDArray]:
-    """Outlines (N, 2) on the ground of the shade of all solids that stand still."""
-    sx, sy, sz = conditions.sun_direction
-    per_metre = -np.array([sx, sy]) / sz
-    circle = np.stack([np.cos(a := np.linspace(0, 2 * np.pi, 16, endpoint=False)), np.sin(a)], -1)
-    square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
-    outlines = []
-    for i in np.nonzero(solids.mover < 0)[0]:
-        shape = square if solids.kind[i] == kinds.BOX else circle
-        c, s = np.cos(solids.yaw[i]), np.sin(solids.yaw[i])
-        foot = (shape * solids.half_m[i, :2]) @ np.array([[c, s], [-s, c]]) + solids.centre_m[i, :2]
-        low = max(float(solids.centre_m[i, 2] - solids.half_m[i, 2]), 0.0)
-        high = float(solids.centre_m[i, 2] + solids.half_m[i, 2])
-        if solids.kind[i] == kinds.ELLIPSOID:  # near its rim it is thin, so its shade is a little shorter than a box's
-            low, high = low * 0.6 + high * 0.4, low * 0.4 + high * 0.6
-        both = np.concatenate([foot + low * per_metre, foot + high * per_metre]).astype(np.float32)
-        outlines.append(cv2.convexHull(both)[:, 0])
-    return outlines
