@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -113,7 +114,8 @@ class Run:
         batches = training_batches(config, self.step * config.accumulate, fabric.global_rank, fabric.world_size)
         shown = tqdm(
             total=config.steps, initial=self.step, desc=config.name, unit="step",
-            disable=fabric.global_rank != 0, mininterval=1.0, dynamic_ncols=True,
+            disable=fabric.global_rank != 0, dynamic_ncols=True,
+            mininterval=1.0 if sys.stderr.isatty() else 30.0,  # a log file needs no animation
         )
         since, began = self.step, time.monotonic()
         while self.step < config.steps:
@@ -241,7 +243,7 @@ class Run:
     def _stop_at(self, batch: Batch, terms: dict[str, Tensor]) -> None:
         path = self.folder / f"not_finite_step{self.step}.pt"
         save_checkpoint(path, {"step": self.step, **{k: v for k, v in vars(batch).items() if v is not None}})
-        values = ", ".join(f"{name} {float(term):g}" for name, term in terms.items())
+        values = ", ".join(f"{name} {float(term.detach()):g}" for name, term in terms.items())
         raise FloatingPointError(
             f"the loss at step {self.step} is not finite ({values}); the batch is in {path}. "
             "Lower learning_rate, or use precision 32-true"
