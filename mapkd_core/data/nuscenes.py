@@ -1,6 +1,7 @@
 """nuScenes, or anything in its folder format, as `Frame`s: pictures, calibration, poses, LiDAR and the road map."""
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -229,6 +230,12 @@ def _check_folder(dataroot: Path, version: str) -> None:
     missing = [name for name in TABLES if not (folder / f"{name}.json").is_file()]
     if missing:
         raise FileNotFoundError(f"{folder} lacks the tables {', '.join(f'{name}.json' for name in missing)}")
+    for basemap in json.loads((folder / "map.json").read_text(encoding="utf-8")):
+        if not (dataroot / basemap["filename"]).is_file():
+            raise FileNotFoundError(
+                f"the base map {dataroot / basemap['filename']} is missing, without which nuScenes' devkit opens "
+                "nothing; it comes in the archive with the tables"
+            )
 
 
 def _check_pictures(frame: Frame) -> None:

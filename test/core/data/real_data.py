@@ -9,14 +9,12 @@ import pytest
 
 from mapkd_core.geometry import transform
 
-FOLDER = Path(os.environ.get("MAPKD_DATAROOT", Path(__file__).resolve().parents[4] / "shared" / "data"))
-"""Holds `nuscenes/` (a small data root) and `expected_vectors_60x30*.json` (independent reference labels)."""
-
-NUSCENES = FOLDER / "nuscenes"
+NUSCENES = Path(os.environ.get("MAPKD_DATAROOT", Path(__file__).resolve().parents[4] / "shared/data/nuscenes"))
+"""A small nuScenes data root; beside it lie `expected_vectors_60x30*.json`, independent reference labels."""
 
 needs_nuscenes = pytest.mark.skipif(
     not (NUSCENES / "v1.0-mini" / "scene.json").is_file(),
-    reason=f"no nuScenes frames in {NUSCENES}; set MAPKD_DATAROOT to the folder that holds nuscenes/",
+    reason=f"no nuScenes frames in {NUSCENES}; set MAPKD_DATAROOT to a data root with v1.0-mini",
 )
 
 
@@ -25,7 +23,7 @@ def expected_samples() -> list[dict]:
     """Reference vectors of the keyframes and of scene-0103's poses."""
     samples = []
     for name in ("expected_vectors_60x30.json", "expected_vectors_60x30_all_poses.json"):
-        samples += json.loads((FOLDER / name).read_text())["samples"]
+        samples += json.loads((NUSCENES.parent / name).read_text())["samples"]
     return samples
 
 
