@@ -12,6 +12,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sim": ("mapkd_core.sim.command", "simulated drives: show, export in nuScenes' format, contact sheet"),
     "cache": ("mapkd_core.data.cache_command", "pack frames into fast, streamable training shards"),
     "bag": ("mapkd_core.bag_command", "write a drive as a rosbag2, without ROS"),
+    "evaluate": ("mapkd_core.evaluate_command", "score a network or a file of predictions: IoU, AP, pictures"),
+    "report": ("mapkd_core.report", "write one HTML file about a trained model"),
 }
 """name -> (module, one line for --help). The module offers `configure(parser)` and `run(args) -> int`."""
 

@@ -19,7 +19,7 @@ from mapkd_core.metrics.crossings import in_side_form
 from mapkd_core.metrics.frame_file import FrameRecord
 from mapkd_core.metrics.iou import IouMeter
 from mapkd_core.metrics.raster_ap import RasterAp
-from mapkd_core.types import MapElement
+from mapkd_core.types import CLASSES, MapElement
 
 Definition = RasterAp | ChamferAp
 THRESHOLD_SETS: tuple[tuple[float, ...], ...] = (THRESHOLDS_HDMAPNET_M, THRESHOLDS_MAPTR_M)
@@ -31,6 +31,8 @@ class FrameScore:
 
     token: str
     conditions: tuple[str, ...]
+    known: tuple[str, ...]
+    """Classes that are scored here."""
     iou: IouMeter | None
     """Against the labels that the papers draw: lines re-sampled every metre."""
     iou_exact: IouMeter | None
@@ -63,12 +65,9 @@ class Scorer:
     def __post_init__(self) -> None:
         thresholds = tuple(sorted({t for chosen in self.threshold_sets for t in chosen}))
         found: list[Definition] = []
-        for corrected in (False, True):
-            found += [
-                hdmapnet_definition(self.grid, thresholds, corrected),
-                pmapnet_definition(self.grid, thresholds, corrected),
-                ChamferAp(thresholds, corrected),
-            ]
+        found += [hdmapnet_definition(self.grid, thresholds, corrected) for corrected in (False, True)]
+        found += [pmapnet_definition(self.grid, thresholds, corrected) for corrected in (False, True)]
+        found += [ChamferAp(thresholds, corrected) for corrected in (False, True)]
         object.__setattr__(self, "definitions", {d.definition: d for d in found})
 
     def frame(self, predicted: FrameRecord, truth: FrameRecord) -> FrameScore:
@@ -102,12 +101,17 @@ class Scorer:
                 meters[band.name] = IouMeter()
                 meters[band.name].update_classes(classes, target, band.cells(self.grid), known)
         cut = {band.name: self._far().frame(band.cut(found), band.cut(exact)) for band in self.bands}
-        return FrameScore(predicted.token, truth.conditions, whole, drawn, partial, meters, cut)
+        return FrameScore(predicted.token, truth.conditions, known, whole, drawn, partial, meters, cut)
 
     def summary(self, frames: Sequence[FrameScore]) -> dict[str, Any]:
         """IoU and all APs of some frames, as plain values."""
-        return {"frames": len(frames), "iou": _iou([f.iou for f in frames]),
-                "iou_exact_lines": _iou([f.iou_exact for f in frames]), "ap": self.aps(frames)}
+        known = _known(frames)
+        return {
+            "frames": len(frames),
+            "iou": _iou([f.iou for f in frames], known),
+            "iou_exact_lines": _iou([f.iou_exact for f in frames], known),
+            "ap": self.aps(frames),
+        }
 
     def _far(self) -> ChamferAp:
         definition = self.definitions["ap_chamfer_corrected"]
@@ -130,7 +134,7 @@ class Scorer:
         for band in self.bands:
             result = self._far().total([f.ap_bands[band.name] for f in frames])
             table[band.name] = {
-                "iou": _iou([f.iou_bands.get(band.name) for f in frames]),
+                "iou": _iou([f.iou_bands.get(band.name) for f in frames], _known(frames)),
                 "ap_chamfer_corrected": {
                     set_name(chosen): _select(result, chosen).as_dict() for chosen in self.threshold_sets
                 },
@@ -157,12 +161,18 @@ def _select(result: ApResult, thresholds_m: tuple[float, ...]) -> ApResult:
     return ApResult(result.definition, thresholds_m, result.ap[:, columns], result.frames)
 
 
-def _iou(meters: Sequence[IouMeter | None]) -> dict[str, float] | None:
-    """The IoU of all frames together; None if a frame has no semantic raster."""
+def _known(frames: Sequence[FrameScore]) -> list[str]:
+    return [c for c in CLASSES if any(c in f.known for f in frames)]
+
+
+def _iou(meters: Sequence[IouMeter | None], known: Sequence[str]) -> dict[str, float | None] | None:
+    """The IoU of all frames together, None for a class that no frame knows; None if a frame has no semantic raster."""
     if not meters or any(m is None for m in meters):
         return None
     total = IouMeter()
     for meter in meters:
         if meter is not None:
             total.merge(meter)
-    return total.result()
+    iou = total.result()
+    mean = float(np.mean([iou[c] for c in known])) if known else None
+    return {"miou": mean, **{c: iou[c] if c in known else None for c in CLASSES}}

@@ -1,0 +1,82 @@
+"""Writes an evaluation's numbers as Markdown, in the papers' columns."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mapkd_core.types import CLASSES
+
+_HEADINGS = {"divider": "divider", "ped_crossing": "crossing", "boundary": "boundary"}
+
+
+def markdown(result: Mapping[str, Any], title: str = "Evaluation") -> str:
+    """The whole result: main table, by distance, by condition, latency, notes. Percent throughout."""
+    parts = [f"# {title}", f"{result['frames']} frames. IoU and AP in percent.", main_table(result)]
+    if result.get("by_distance"):
+        parts += ["## By distance from the vehicle", distance_table(result["by_distance"])]
+    if result.get("by_condition"):
+        parts += ["## By condition", condition_table(result["by_condition"])]
+    if result.get("latency_ms"):
+        parts += ["## Milliseconds a frame (median)", latency_table(result["latency_ms"])]
+    if result.get("notes"):
+        parts.append("\n".join(f"- {note}" for note in result["notes"]))
+    return "\n\n".join(parts) + "\n"
+
+
+def main_table(result: Mapping[str, Any]) -> str:
+    """IoU and every definition of AP, class by class."""
+    rows = []
+    for key, name in (("iou", "IoU"), ("iou_exact_lines", "IoU, exact lines")):
+        if result.get(key):
+            rows.append([name, "", *_iou_cells(result[key])])
+    for definition, sets in result["ap"].items():
+        for thresholds, ap in sets.items():
+            rows.append([f"`{definition}`", thresholds, *_ap_cells(ap)])
+    return _table(["metric", "thresholds m", *_HEADINGS.values(), "mean"], rows)
+
+
+def distance_table(bands: Mapping[str, Any]) -> str:
+    """IoU and AP of every ring."""
+    rows = []
+    for band, scores in bands.items():
+        if scores["iou"]:
+            rows.append([band, "IoU", *_iou_cells(scores["iou"])])
+        for thresholds, ap in scores["ap_chamfer_corrected"].items():
+            rows.append([band, f"`ap_chamfer_corrected` {thresholds}", *_ap_cells(ap)])
+    return _table(["distance", "metric", *_HEADINGS.values(), "mean"], rows)
+
+
+def condition_table(conditions: Mapping[str, Any]) -> str:
+    """MIoU and the mean of every AP under each condition."""
+    first = next(iter(conditions.values()))
+    columns = [(d, t) for d, sets in first["ap"].items() for t in sets if not d.endswith("_corrected")]
+    columns += [(d, t) for d, sets in first["ap"].items() for t in sets if d == "ap_chamfer_corrected"]
+    rows = [
+        [word, str(scores["frames"]), percent(scores["iou"]["miou"] if scores["iou"] else None)]
+        + [percent(scores["ap"][d][t]["mAP"]) for d, t in columns]
+        for word, scores in conditions.items()
+    ]
+    return _table(["condition", "frames", "mIoU", *(f"`{d}` {t}" for d, t in columns)], rows)
+
+
+def latency_table(latency_ms: Mapping[str, float]) -> str:
+    """Median milliseconds by stage."""
+    return _table(list(latency_ms), [[f"{v:.1f}" for v in latency_ms.values()]])
+
+
+def percent(value: float | None) -> str:
+    """0..1 as percent with two digits, a dash for what does not exist."""
+    return "-" if value is None else f"{100 * value:.2f}"
+
+
+def _iou_cells(iou: Mapping[str, float | None]) -> list[str]:
+    return [percent(iou[c]) for c in CLASSES] + [percent(iou["miou"])]
+
+
+def _ap_cells(ap: Mapping[str, Any]) -> list[str]:
+    return [percent(ap["per_class"][c]) for c in CLASSES] + [percent(ap["mAP"])]
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
