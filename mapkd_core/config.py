@@ -77,8 +77,9 @@ class TrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     loss: LossConfig = field(default_factory=LossConfig)
-    init: str = ""
-    """An artifact (card .json) of the same model whose weights the run starts from; empty for fresh weights."""
+    init: tuple[str, ...] = ()
+    """Earlier stages whose weights this run starts from: folders of training runs, or artifacts (card .json). Every
+    parameter that a stage has under the same name and shape is taken; a stage that gives nothing is an error."""
     steps: int = 10000
     batch_size: int = 8
     """Samples of one optimizer step on one process, accumulation not counted."""

@@ -71,20 +71,33 @@ def train(config: TrainConfig, objective: Objective | None = None, restart: bool
     resuming = claim_run_folder(folder, config_dict(config), restart) if fabric.global_rank == 0 else False
     resuming = bool(fabric.broadcast(resuming))
     network = build_model(config.model, config.grid, config.model_options)
-    if config.init:
-        load_initial(network, config.init)
+    for stage in config.init:
+        start_from(network, stage)
     return Run(config, folder, fabric, network, objective or TaskObjective(config)).fit(resuming)
 
 
-def load_initial(network: nn.Module, artifact: str) -> None:
-    """Copies an artifact's weights into a network of the same architecture."""
-    from mapkd_core.artifact import load_model
+def start_from(network: nn.Module, stage: str) -> list[str]:
+    """Copies what an earlier stage has under the same names and shapes; returns the names.
 
-    source, card = load_model(artifact)
-    own, other = network.state_dict(), source.state_dict()
-    if own.keys() != other.keys():
-        raise ValueError(f"init {artifact} is a {card.model!r} with {card.options}; it does not fit this config")
-    network.load_state_dict(other)
+    Raises FileNotFoundError if that stage has not been trained, ValueError if it shares nothing with the network.
+    """
+    if stage.endswith(".json"):
+        from mapkd_core.artifact import load_model
+
+        theirs = load_model(stage)[0].state_dict()
+    elif (Path(stage) / "best.pt").exists():
+        theirs = trained_network(Path(stage))[0].state_dict()
+    else:
+        raise FileNotFoundError(
+            f"this run starts from the stage {stage}, which has not been trained (no best.pt there); train it first: "
+            f"mapkd train --config config/train/{Path(stage).name}.yaml"
+        )
+    own = network.state_dict()
+    shared = {k: v for k, v in theirs.items() if k in own and own[k].shape == v.shape}
+    if not shared:
+        raise ValueError(f"init {stage} has no parameter in common with this network; check model and model_options")
+    network.load_state_dict({**own, **shared})
+    return sorted(shared)
 
 
 class Run:

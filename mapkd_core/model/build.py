@@ -9,7 +9,8 @@ from typing import Any
 from torch import nn
 
 from mapkd_core.grid import BevGrid
-from mapkd_core.model.mapnet import MapKdStudent, MapNet, MapNetConfig
+from mapkd_core.model.hd_prior import HdPriorPretraining
+from mapkd_core.model.mapnet import MapKdStudent, MapNet, MapNetConfig, hd_prior
 from mapkd_core.model.student import VARIANTS, Student, StudentConfig
 
 
@@ -32,6 +33,12 @@ def _mapkd_student(grid: BevGrid, options: Mapping[str, Any]) -> nn.Module:
     return MapKdStudent(grid, _configured("mapkd_student", MapNetConfig, options))
 
 
+def _hd_prior(grid: BevGrid, options: Mapping[str, Any]) -> nn.Module:
+    options = dict(options)
+    ratio = float(options.pop("mask_ratio", 0.5))
+    return HdPriorPretraining(hd_prior(grid, _configured("hd_prior", MapNetConfig, options)), ratio)
+
+
 MODELS: dict[str, Callable[[BevGrid, Mapping[str, Any]], nn.Module]] = {
     "student": _student,
     "hdmapnet": _mapnet(),
@@ -44,6 +51,7 @@ MODELS: dict[str, Callable[[BevGrid, Mapping[str, Any]], nn.Module]] = {
     "coach_sd": _mapnet(simulated_lidar=True, sd_prior=True),
     "coach": _mapnet(simulated_lidar=True, sd_prior=True, hd_prior=True),
     "mapkd_student": _mapkd_student,
+    "hd_prior": _hd_prior,
 }
 """name -> function (grid, options) -> module whose forward takes a Batch and returns a Prediction."""
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mapkd_core.model.bev_encode import BevEncode
-from mapkd_core.types import Prediction
+from mapkd_core.types import Batch, Prediction
 
 
 class VitBlock(nn.Module):
@@ -59,6 +59,25 @@ class HdPrior(nn.Module):
         features = self.grow(tokens.transpose(1, 2).unflatten(2, patches.shape[-2:]))   # B D Y/2 X/2
         features = functional.interpolate(features, size=masks.shape[-2:], mode="bilinear", align_corners=False)
         return self.encode(self.mix(features))
+
+
+class HdPriorPretraining(nn.Module):
+    """The prior alone, learning to complete true maps: the first stage of a network with an HD prior.
+
+    Reads the batch's labels as its input; in eval mode the wiped blocks are the same in every call.
+    """
+
+    def __init__(self, prior: HdPrior, ratio: float = 0.5) -> None:
+        super().__init__()
+        self.hd_prior = prior
+        self.ratio = ratio
+
+    def forward(self, batch: Batch) -> Prediction:
+        """Prediction of the complete map from a wiped one."""
+        if batch.semantic is None:
+            raise ValueError("the HD prior learns from labels, the batch has none")
+        generator = None if self.training else torch.Generator().manual_seed(0)
+        return self.hd_prior(wipe_blocks(batch.semantic, self.ratio, generator))
 
 
 def wipe_blocks(onehot: Tensor, ratio: float, generator: torch.Generator | None = None) -> Tensor:

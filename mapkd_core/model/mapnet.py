@@ -110,9 +110,7 @@ class MapNet(nn.Module):
         outputs = ("semantic",) if config.hd_prior else config.outputs
         self.encode = BevEncode(channels, config.bev_width, outputs)
         if config.hd_prior:
-            self.hd_prior = HdPrior(
-                grid.shape, config.mae_patch, config.mae_dim, config.mae_layers, config.mae_heads, config.bev_width
-            )
+            self.hd_prior = hd_prior(grid, config)
         self.channels = channels
 
     def forward(self, batch: Batch) -> Prediction:
@@ -170,6 +168,13 @@ class MapKdStudent(nn.Module):
         result = self.encode(grown)
         taps = {"cam_bev": cam_bev, "full_bev": full, "bev_small": small, **result.taps}
         return Prediction(result.semantic, result.embedding, result.direction, taps)
+
+
+def hd_prior(grid: BevGrid, config: MapNetConfig) -> HdPrior:
+    """The masked autoencoder at the config's size."""
+    return HdPrior(
+        grid.shape, config.mae_patch, config.mae_dim, config.mae_layers, config.mae_heads, config.bev_width
+    )
 
 
 def simulated_lidar(grid: BevGrid, config: MapNetConfig) -> LiftSplat:

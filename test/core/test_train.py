@@ -128,3 +128,27 @@ def test_export_of_a_run(tmp_path, capsys):
 def test_export_of_no_run(tmp_path, capsys):
     assert main(["export", str(tmp_path), "--out", str(tmp_path / "a.json")]) == 2
     assert "holds no best.pt" in capsys.readouterr().err
+
+
+def test_stages_follow_each_other(tmp_path, capsys):
+    """The HD prior and the sensors' network are trained apart and start the joint network; a missing stage is named."""
+    narrow = {
+        "image_size": list(SIZE), "encoder": "small", "camera_channels": 8, "view": "pillars", "bev_width": 8,
+        "mae_dim": 16, "mae_layers": 1, "mae_heads": 2,
+    }
+    common = {"model_options": narrow, "steps": 2, "augment": AugmentConfig(), "val_every": 2}
+    joint = config(tmp_path, name="joint", **common)
+    joint = replace(joint, model="pmapnet_c_sd_hd", model_options={**narrow, "sd_prior": False})
+    joint = replace(joint, init=(str(tmp_path / "hd_prior_60x30"), str(tmp_path / "sensors")))
+    with pytest.raises(FileNotFoundError, match=r"has not been trained.*--config config/train/hd_prior_60x30\.yaml"):
+        training.train(joint)
+    training.train(config(tmp_path, name="hd_prior_60x30", model="hd_prior", **common))
+    training.train(config(tmp_path, name="sensors", model="hdmapnet", **common))
+    network = training.build_model(joint.model, joint.grid, joint.model_options)
+    taken = [training.start_from(network, stage) for stage in joint.init]
+    assert all(name.startswith("hd_prior.") for name in taken[0]) and "hd_prior.position" in taken[0]
+    assert any(name.startswith("cameras.encoder") for name in taken[1]) and "encode.stem.0.weight" in taken[1]
+    assert set(network.state_dict()) == {*taken[0], *taken[1]}
+    with pytest.raises(ValueError, match="no parameter in common"):
+        training.start_from(training.build_model("student", joint.grid, OPTIONS), joint.init[0])
+    training.train(joint)
