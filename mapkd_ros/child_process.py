@@ -85,7 +85,8 @@ class ChildProcess:
         try:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            raise RuntimeError(f"{self.name} still runs after {timeout_s:g} s. Its last words:\n{self.tail()}") from None
+            late = f"{self.name} still runs after {timeout_s:g} s. Its last words:\n{self.tail()}"
+            raise RuntimeError(late) from None
         self._reader.join(KILL_AFTER_S)
         return self._process.returncode
 

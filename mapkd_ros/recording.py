@@ -5,7 +5,6 @@ Reads the MCAP file of `recorder`; needs the same installed messages.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,33 +18,39 @@ from mapkd_ros.calibration import CameraModel, TransformTree, camera_model
 from mapkd_ros.conversions import rgb_from_image, stamp_ns
 
 if TYPE_CHECKING:
+    from geometry_msgs.msg import TransformStamped
+
     from mapkd_ros.msg import VectorMap
-
-Pictures = dict[str, dict[int, Any]]
-
 
 @dataclass(eq=False)
 class Recording:
-    """A recorded drive, in memory."""
+    """A recorded drive, in memory. Cameras have their names of CAMERAS, stamps are in ns."""
 
     maps: list[VectorMap] = field(default_factory=list)
-    pictures: Pictures = field(default_factory=lambda: defaultdict(dict))
-    """Camera name as in CAMERAS -> stamp in ns -> Image or CompressedImage."""
-    models: dict[str, CameraModel] = field(default_factory=dict)
-    transforms: TransformTree = field(default_factory=TransformTree)
+    pictures: dict[str, dict[int, Any]] = field(default_factory=lambda: defaultdict(dict))
+    """Camera -> stamp -> Image or CompressedImage."""
+    models: dict[str, dict[int, CameraModel]] = field(default_factory=lambda: defaultdict(dict))
+    """Camera -> stamp -> calibration."""
+    rigs: dict[int, tuple[TransformStamped, ...]] = field(default_factory=dict)
+    """Stamp -> the static transforms from then on: drives of several vehicles have several."""
     status: dict[str, str] = field(default_factory=dict)
     """The node's last values on /diagnostics."""
 
     def complete_maps(self) -> list[VectorMap]:
-        """The maps of which all source pictures were recorded as well."""
+        """The maps of which all source pictures were recorded as well, with their calibration."""
         return [
             message
             for message in self.maps
-            if all(
-                stamp_ns(stamp) in self.pictures[name]
-                for name, stamp in zip(message.camera_names, message.source_stamps, strict=True)
-            )
+            if all(stamp in self.pictures[name] and stamp in self.models[name] for name, stamp in sources(message))
         ]
+
+    def transforms_at(self, stamp: int) -> TransformTree:
+        """How the sensors were mounted at that time."""
+        begun = [begin for begin in sorted(self.rigs) if begin <= stamp] or sorted(self.rigs)[:1]
+        tree = TransformTree()
+        for begin in begun:
+            tree.update(self.rigs[begin])
+        return tree
 
 
 def read(path: Path) -> Recording:
@@ -59,27 +64,33 @@ def read(path: Path) -> Recording:
     with path.open("rb") as file:
         for schema, channel, record in make_reader(file).iter_messages():
             assert schema is not None
-            message = deserialize_message(record.data, message_class(schema.name))
-            _take(recording, channel.topic.split("/"), schema.name.rpartition("/")[2], message)
+            message: Any = deserialize_message(record.data, message_class(schema.name))
+            _take(recording, channel.topic, schema.name.rpartition("/")[2], message)
     if not recording.maps:
         raise ValueError(f"{path} holds no vector map: the node published none while it was recorded")
     return recording
 
 
-def _take(recording: Recording, topic: Sequence[str], kind: str, message: Any) -> None:
-    camera = topic[topic.index("camera") + 1].upper() if "camera" in topic else ""
+def _take(recording: Recording, topic: str, kind: str, message: Any) -> None:
+    _, camera_prefix, rest = topic.rpartition("camera/")
+    camera = rest.split("/")[0].upper() if camera_prefix else ""
     if kind == "VectorMap":
         recording.maps.append(message)
     elif kind == "CameraInfo":
-        recording.models[camera] = camera_model(message)
-    elif kind == "TFMessage":
-        recording.transforms.update(message.transforms)
+        recording.models[camera][stamp_ns(message.header.stamp)] = camera_model(message)
+    elif topic == "/tf_static":
+        recording.rigs[stamp_ns(message.transforms[0].header.stamp)] = tuple(message.transforms)
     elif camera:
         recording.pictures[camera][stamp_ns(message.header.stamp)] = message
     elif kind == "DiagnosticArray":
         for status in message.status:
             if status.name.endswith(": map"):
                 recording.status = {pair.key: pair.value for pair in status.values}
+
+
+def sources(message: VectorMap) -> list[tuple[str, int]]:
+    """(camera, stamp in ns) of the pictures that a map was made of."""
+    return [(name, stamp_ns(t)) for name, t in zip(message.camera_names, message.source_stamps, strict=True)]
 
 
 def elements_of(message: VectorMap) -> list[MapElement]:
@@ -100,11 +111,11 @@ def overview(recording: Recording, message: VectorMap, title: str) -> NDArray[np
     from mapkd_core import draw
 
     images, intrinsics, mountings = [], [], []
-    for name, stamp in zip(message.camera_names, message.source_stamps, strict=True):
-        picture = recording.pictures[name][stamp_ns(stamp)]
+    for name, stamp in sources(message):
+        picture = recording.pictures[name][stamp]
         images.append(_rgb(picture))
-        intrinsics.append(recording.models[name].intrinsics)
-        mountings.append(recording.transforms.lookup(message.header.frame_id, picture.header.frame_id))
+        intrinsics.append(recording.models[name][stamp].intrinsics)
+        mountings.append(recording.transforms_at(stamp).lookup(message.header.frame_id, picture.header.frame_id))
     grid = BevGrid((message.x_min, message.x_max), (message.y_min, message.y_max), round(message.cell_size, 6))
     return draw.overview(
         images, intrinsics, mountings, elements_of(message), grid, title=title, names=message.camera_names
@@ -118,8 +129,8 @@ def distinct_maps(recording: Recording, limit: int) -> list[VectorMap]:
     """
     by_picture = {}
     for message in recording.complete_maps():
-        first = recording.pictures[message.camera_names[0]][stamp_ns(message.source_stamps[0])]
-        by_picture[bytes(first.data)] = message
+        name, stamp = sources(message)[0]
+        by_picture[bytes(recording.pictures[name][stamp].data)] = message
     maps = list(by_picture.values())
     if len(maps) <= limit:
         return maps

@@ -1,4 +1,4 @@
-"""Repairs the ROS 2 wheels of a virtual environment: their CMake files name Python headers of the machine that built them.
+"""Repairs the ROS 2 wheels of a virtual environment: their CMake files name Python headers of another machine.
 
 Example: .venv/bin/python scripts/fix_wheel_paths.py
 """
