@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -106,7 +107,8 @@ def ns(header):
 
 def test_a_drive_arrives_whole_with_true_bytes_and_stamps(dataroot, listen, start_node):
     listener = listen(ALL_TOPICS)
-    process = start_node("nuscenes_player", dataroot=dataroot, scene="scene-1", wait_for_subscribers=30.0, rate=2, **LOSSLESS)
+    given = {"dataroot": dataroot, "scene": "scene-1", "rate": 2, "wait_for_subscribers": 30.0}
+    process = start_node("nuscenes_player", **given, **LOSSLESS)
     listener.until(lambda heard: len(heard.heard) >= 3 * (6 + 6 + 7 + 1) + 1)
     assert process.wait(PATIENCE_S) == 0
     for camera in CAMERAS:
@@ -280,3 +282,15 @@ def test_help_lists_every_parameter(in_process):
     from mapkd_ros.player_node import PARAMETERS
 
     assert code == 0 and all(f"  {row.name} " in printed for row in PARAMETERS)
+
+
+def test_documentation_lists_every_parameter_with_its_default_and_meaning():
+    from mapkd_ros.player_node import PARAMETERS
+
+    document = (Path(__file__).parents[2] / "docs" / "player.md").read_text()
+    rows = [line.split(" | ") for line in document.splitlines() if line.startswith("| `")]
+    listed = {row[0].strip("| `"): row for row in rows}
+    for row in PARAMETERS:
+        default = str(row.default).lower() if isinstance(row.default, bool) else str(row.default)
+        assert listed[row.name][1].strip("`") == (default or "empty")
+        assert listed[row.name][3].rstrip(" |") == row.description
