@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlparse
 
 import numpy as np
@@ -34,7 +35,7 @@ class CacheIndex:
     files: tuple[str, ...]
     ends: tuple[tuple[int, ...], ...]
     """For each shard, where each of its records ends, bytes."""
-    plan: dict[str, object]
+    plan: dict[str, Any]
     """How it was written: image size, reach, LiDAR, source."""
 
     @classmethod
@@ -66,17 +67,35 @@ class CacheIndex:
     def __len__(self) -> int:
         return sum(map(len, self.ends))
 
+    @property
+    def reach_m(self) -> tuple[float, float]:
+        """Half length and half width of the map it holds around each vehicle."""
+        x, y = self.plan["reach_m"]
+        return float(x), float(y)
+
+    def check_reach(self, options: SampleOptions) -> None:
+        """Raises ValueError if labels or SD roads are asked for farther out than the cache holds them."""
+        x, y = self.reach_m
+        wanted = options.reach()
+        far_x, far_y = (max(map(abs, limits)) for limits in (wanted.x_m, wanted.y_m))
+        if (options.labels or options.sd_map) and (far_x > x or far_y > y):
+            raise ValueError(
+                f"the cache in {self.location} reaches {x:g} x {y:g} m from the vehicle; the grid with its margin "
+                f"needs {far_x:g} x {far_y:g} m: write it with a larger --reach, or use a smaller grid or margin"
+            )
+
 
 class CachedSamples(Dataset[Sample]):
     """A local cache by index: the `Sample`s that its frames give under `options`, on any grid within its reach.
 
-    Raises what `CacheIndex.read` and `CachedFrame.sample` raise.
+    Raises what `CacheIndex.read` and `CachedFrame.sample` raise, and ValueError for a grid beyond its reach.
     """
 
     def __init__(self, folder: str | Path, options: SampleOptions):
         if is_remote(str(folder)):
             raise ValueError(f"{folder} is not a local folder; read it with StreamedSamples")
         self.index, self.options = CacheIndex.read(folder), options
+        self.index.check_reach(options)
         self.shard = np.repeat(np.arange(len(self.index.ends)), [len(ends) for ends in self.index.ends])
         self.begin = np.concatenate([[0, *ends[:-1]] for ends in self.index.ends if ends]).astype(np.int64)
         self.end = np.concatenate([ends for ends in self.index.ends if ends]).astype(np.int64)
@@ -140,6 +159,7 @@ class StreamedSamples(IterableDataset[tuple[int, Sample]]):
         window: int = 128,
     ):
         self.index = CacheIndex.read(location)
+        self.index.check_reach(options)
         self.options, self.seed, self.window = options, seed, window
         self.rank, self.world, self.batch_size, self.start_batch = rank, world, batch_size, start_batch
 
@@ -147,9 +167,9 @@ class StreamedSamples(IterableDataset[tuple[int, Sample]]):
         worker = get_worker_info()
         workers, number = (worker.num_workers, worker.id) if worker else (1, 0)
         # A loader asks its workers in turn, so worker k of a resumed loader goes on where k + start_batch stopped.
+        number = (number + self.start_batch) % workers
         before = self.start_batch // workers + (number < self.start_batch % workers)
-        lane = self.rank * workers + (number + self.start_batch) % workers
-        lanes = self.world * workers
+        lane, lanes = self.rank * workers + number, self.world * workers
         for drawn, parts in self._drawn(lane, lanes, before * self.batch_size):
             yield drawn * lanes + lane, decode(parts).sample(self.options)
 

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import shapely
+from shapely.geometry import LineString, Polygon
+
 from mapkd_core.data.labels import (
     elements_of,
     grid_range,
@@ -15,7 +17,6 @@ from mapkd_core.geometry import apply, flattened, transform_from_yaw
 from mapkd_core.grid import GRID_60X30, GRID_240X60
 from mapkd_core.types import CLASSES, MapElement
 from mapkd_core.vector_map import MapLine, VectorMap
-from shapely.geometry import LineString, Polygon
 
 from .real_data import NUSCENES, expected_samples, needs_nuscenes, pose_of
 
@@ -90,11 +91,12 @@ def test_classes_holes_and_unions_of_an_invented_town():
 
 
 def test_the_road_lies_on_the_right_of_every_boundary():
-    for element in map_elements(TOWN, transform_from_yaw(4, 1, 0.7), GRID_60X30):
+    pose = transform_from_yaw(4, 1, 0.7)
+    for element in map_elements(TOWN, pose, GRID_60X30):
         if element.label == "boundary":
             start, end = element.points_m[:2].astype(float)
-            right = (start + end) / 2 + 0.05 * np.array([(end - start)[1], -(end - start)[0]]) / np.hypot(*(end - start))
-            pose = transform_from_yaw(4, 1, 0.7)
+            x, y = (end - start) / np.hypot(*(end - start))
+            right = (start + end) / 2 + 0.05 * np.array([y, -x])
             assert TOWN.road_area.contains(shapely.Point(apply(pose, [*right, 0])[:2]))
 
 
@@ -112,7 +114,7 @@ def test_crossings_as_polygons_are_closed_clipped_and_merged():
     assert ring.closed and ring.label == "ped_crossing"
     expected = shapely.union(shapely.box(0, 0, 4, 10), shapely.box(3, 8, 20, 15))
     assert Polygon(ring.points_m).equals(expected)
-    with pytest.raises(ValueError, match="'edges'.*'polygon'"):
+    with pytest.raises(ValueError, match=r"'edges'.*'polygon'"):
         map_elements(doubled, np.eye(4), GRID_60X30, crossings="outline")  # type: ignore[arg-type]
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from mapkd_core.data.lidar import LidarSweep, gather_sweeps, pad_points, read_point_file
 from mapkd_core.geometry import transform_from_yaw
 

@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+
 from mapkd_core.data.nuscenes import NuScenesSource, conditions_of
 from mapkd_core.data.nuscenes_map import covers, load_vector_map
 from mapkd_core.geometry import apply, inverse, rotation_from_quaternion

@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 import shapely
+
 from mapkd_core.data.polylines import PolylineIndex, Range, clip_polylines, without_repeats
 from mapkd_core.geometry import flattened, transform
 

@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 import shapely
+
 from mapkd_core.data.labels import map_elements, resample_1m
 from mapkd_core.data.nuscenes_map import load_vector_map
 from mapkd_core.data.raster import direction_bins, rasterize

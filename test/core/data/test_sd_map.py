@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 import shapely
+
 from mapkd_core.data.nuscenes_map import load_vector_map
 from mapkd_core.data.sd_map import (
     ORIGINS,

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+
 from mapkd_core.data.splits import scenes_of_split, shipped_splits
 
 SHIPPED = {

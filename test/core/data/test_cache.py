@@ -1,0 +1,222 @@
+import functools
+import http.server
+import shutil
+import tarfile
+import threading
+from collections import Counter
+
+import numpy as np
+import pytest
+from torch.utils.data import DataLoader
+
+from mapkd_core.cli import main
+from mapkd_core.data.cache import CachedSamples, CacheIndex, StreamedSamples
+from mapkd_core.data.cache_record import CacheOptions
+from mapkd_core.data.cache_write import write_cache
+from mapkd_core.data.dataset import Collate
+from mapkd_core.data.frame_sample import SampleOptions, sample_from_frame
+from mapkd_core.grid import GRID_60X30, GRID_120X60, GRID_240X60
+
+from .invented import Drive, frame
+from .real_data import NUSCENES, needs_nuscenes
+
+pytest.importorskip("webdataset")
+PACKED = CacheOptions((160, 64), lidar=True)
+OPTIONS = SampleOptions(GRID_60X30, (160, 64), lidar=True, sd_map=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """23 frames in 4 shards."""
+    path = tmp_path_factory.mktemp("caches") / "drive"
+    write_cache(Drive(23), path, PACKED, shard_frames=6, progress=False)
+    return path
+
+
+def test_samples_come_back_as_they_went_in(folder):
+    cached = CachedSamples(folder, OPTIONS)
+    wide = SampleOptions(GRID_120X60, (160, 64))
+    assert len(cached) == 23 and {cached[i].token for i in range(23)} == {f"token-{k}" for k in range(23)}
+    for index in (0, 11, 22):
+        sample = cached[index]
+        direct = sample_from_frame(frame(int(sample.token.split("-")[1])), OPTIONS)
+        assert np.abs(sample.images.astype(int) - direct.images).mean() < 3
+        np.testing.assert_allclose(sample.intrinsics, direct.intrinsics, atol=1e-12)
+        np.testing.assert_array_equal(sample.base_from_camera, direct.base_from_camera)
+        np.testing.assert_allclose(sample.lidar, direct.lidar, atol=0.02)
+        assert sample.conditions == direct.conditions
+        mine, theirs = (Collate(GRID_60X30)([s]) for s in (sample, direct))
+        np.testing.assert_array_equal(mine.semantic, theirs.semantic)
+        np.testing.assert_array_equal(mine.direction, theirs.direction)
+        np.testing.assert_array_equal(mine.sd_map, theirs.sd_map)
+        far = sample_from_frame(frame(int(sample.token.split("-")[1])), wide)
+        mine, theirs = (Collate(GRID_120X60)([s]) for s in (CachedSamples(folder, wide)[index], far))
+        np.testing.assert_array_equal(mine.semantic, theirs.semantic)
+
+
+def test_smaller_pictures_may_be_asked_for_but_not_larger_ones(folder):
+    small = CachedSamples(folder, SampleOptions(GRID_240X60, (80, 32)))[0]
+    assert small.images.shape == (6, 32, 80, 3) and small.intrinsics[0, 0, 0] == pytest.approx(62.5)
+    with pytest.raises(ValueError, match="352x128 are asked for, the cache holds 160x64"):
+        CachedSamples(folder, SampleOptions())[0]
+
+
+def test_a_grid_beyond_the_reach_is_refused(tmp_path):
+    write_cache(Drive(2), tmp_path / "c", CacheOptions((160, 64), reach_m=(40, 25)), progress=False)
+    CachedSamples(tmp_path / "c", SampleOptions(GRID_60X30, (160, 64), margin_m=10))
+    with pytest.raises(ValueError, match=r"reaches 40 x 25 m.*needs 42 x 27 m"):
+        CachedSamples(tmp_path / "c", SampleOptions(GRID_60X30, (160, 64), margin_m=12))
+
+
+def test_shards_are_plain_tar_files_in_webdatasets_layout(folder):
+    sizes = []
+    for path in sorted(folder.glob("*.tar")):
+        with tarfile.open(path) as archive:
+            names = archive.getnames()
+        sizes.append(sum(name.endswith(".json") for name in names))
+        assert "lidar.npz" in {name.split(".", 1)[1] for name in names}
+    assert sorted(sizes) == [5, 6, 6, 6]
+    whole = {sample.token for _, sample in take(StreamedSamples(folder, OPTIONS), 23)}
+    assert len(whole) == 23
+
+
+def test_neighbours_are_scattered_over_shards(folder):
+    index = CachedSamples(folder, OPTIONS)
+    shard = {index[i].token: index.shard[i] for i in range(23)}
+    assert len({shard[f"token-{k}"] for k in range(8, 12)}) == 4
+
+
+def test_interrupted_writing_goes_on_where_it_stopped(folder, tmp_path):
+    path = tmp_path / "resumed"
+    with pytest.raises(ValueError, match="frame 17 is damaged"):
+        write_cache(Drive(23, fails_at=17), path, PACKED, shard_frames=6, progress=False)
+    with pytest.raises(ValueError, match="not finished; run the same"):
+        CachedSamples(path, OPTIONS)
+    # As after a crash in the midst of a record: bytes without a log line, half a log line.
+    with (path / "00001.tar").open("ab") as shard, (path / "written.log").open("a") as log:
+        shard.write(b"x" * 700)
+        log.write("1 99")
+    mended = Drive(23)
+    write_cache(mended, path, PACKED, shard_frames=6, progress=False)
+    assert mended.read == list(range(16, 23))
+    for shard in sorted(folder.glob("*.tar")):
+        assert (path / shard.name).read_bytes() == shard.read_bytes()
+    assert (path / "index.json").read_text() == (folder / "index.json").read_text()
+    assert {p.suffix for p in path.iterdir()} == {".tar", ".json"} and not (path / "plan.json").exists()
+
+
+def test_workers_write_the_same_bytes(folder, tmp_path):
+    write_cache(Drive(23), tmp_path / "two", PACKED, shard_frames=6, workers=2, progress=False)
+    for shard in folder.glob("*.tar"):
+        assert (tmp_path / "two" / shard.name).read_bytes() == shard.read_bytes()
+
+
+def test_a_finished_or_foreign_folder_is_not_overwritten(folder, tmp_path):
+    again = Drive(23)
+    write_cache(again, folder, PACKED, shard_frames=6, progress=False)
+    assert again.read == []
+    with pytest.raises(ValueError, match=r"something else \(frames 23 -> 24"):
+        write_cache(Drive(24), folder, PACKED, shard_frames=6, progress=False)
+    (tmp_path / "thesis.txt").write_text("")
+    with pytest.raises(ValueError, match="other files"):
+        write_cache(Drive(2), tmp_path, PACKED, progress=False)
+    with pytest.raises(ValueError, match="no frames"):
+        write_cache(Drive(0), tmp_path / "none", PACKED, progress=False)
+
+
+def test_broken_caches_are_named(folder, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no cache in"):
+        CacheIndex.read(tmp_path)
+    shutil.copytree(folder, tmp_path / "broken")
+    text = (tmp_path / "broken" / "index.json").read_text()
+    (tmp_path / "broken" / "index.json").write_text(text.replace("mapkd-cache-1", "mapkd-cache-9"))
+    with pytest.raises(ValueError, match="format 'mapkd-cache-9'"):
+        CacheIndex.read(tmp_path / "broken")
+    (tmp_path / "broken" / "index.json").write_text(text)
+    damaged = tmp_path / "broken" / "00000.tar"
+    damaged.write_bytes(b"\x01" * damaged.stat().st_size)
+    with pytest.raises(ValueError, match=r"00000\.tar is damaged at byte 0"):
+        CachedSamples(tmp_path / "broken", OPTIONS)[0]
+    damaged.unlink()
+    with pytest.raises(FileNotFoundError, match=r"lacks its shard .*00000\.tar"):
+        CachedSamples(tmp_path / "broken", OPTIONS)[0]
+
+
+def take(stream, count):
+    return [pair for pair, _ in zip(stream, range(count), strict=False)]
+
+
+def tokens(pairs):
+    return [sample.token for _, sample in pairs]
+
+
+def test_a_stream_gives_every_sample_once_an_epoch_in_a_new_order(folder):
+    pairs = take(StreamedSamples(folder, OPTIONS, window=8), 69)
+    epochs = [tokens(pairs[k : k + 23]) for k in (0, 23, 46)]
+    assert all(len(set(epoch)) == 23 for epoch in epochs) and epochs[0] != epochs[1] != epochs[2]
+    assert [number for number, _ in pairs] == list(range(69))
+    assert tokens(take(StreamedSamples(folder, OPTIONS, window=8), 69)) == tokens(pairs)
+    assert tokens(take(StreamedSamples(folder, OPTIONS, window=8, seed=1), 23)) != epochs[0]
+
+
+def test_processes_share_an_epoch(folder):
+    shares = [tokens(take(StreamedSamples(folder, OPTIONS, rank=r, world=3, window=4), 7)) for r in range(3)]
+    assert max(Counter(token for share in shares for token in share).values()) == 1
+    with pytest.raises(ValueError, match="23 cached samples for 30 workers"):
+        take(StreamedSamples(folder, OPTIONS, rank=0, world=30), 1)
+
+
+def batches(folder, start: int, count: int) -> list[list[tuple[int, str]]]:
+    stream = StreamedSamples(folder, OPTIONS, batch_size=2, start_batch=start, window=5)
+    loader = DataLoader(stream, batch_size=2, num_workers=2, collate_fn=list)
+    return [[(number, sample.token) for number, sample in batch] for batch in take(loader, count)]
+
+
+def test_a_resumed_stream_with_workers_continues_to_the_sample(folder):
+    whole = batches(folder, 0, 18)
+    assert batches(folder, 7, 11) == whole[7:]
+    assert len({number for batch in whole for number, _ in batch}) == 36
+
+
+def test_streams_over_http(folder):
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    handler.log_message = lambda *_: None
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            url = f"http://127.0.0.1:{server.server_address[1]}"
+            pairs = take(StreamedSamples(url, OPTIONS, window=8), 23)
+        finally:
+            server.shutdown()
+    assert tokens(pairs) == tokens(take(StreamedSamples(folder, OPTIONS, window=8), 23))
+    with pytest.raises(ValueError, match="StreamedSamples"):
+        CachedSamples(url, OPTIONS)
+
+
+@needs_nuscenes
+def test_the_command_packs_real_frames_whose_labels_stay_to_the_pixel(tmp_path, capsys):
+    arguments = ["cache", f"nuscenes:{NUSCENES}:v1.0-mini", str(tmp_path / "real")]
+    assert main(arguments) == 0
+    assert "2 frames in 1 shards" in capsys.readouterr().out
+    from mapkd_core.data.sources import open_source
+
+    options = SampleOptions(GRID_60X30, sd_map=True)
+    cached = CachedSamples(tmp_path / "real", options)
+    frames = {f.token: f for f in open_source(f"nuscenes:{NUSCENES}:v1.0-mini")}
+    for index in range(len(cached)):
+        direct = sample_from_frame(frames[cached[index].token], options)
+        mine, theirs = (Collate(GRID_60X30)([s]) for s in (cached[index], direct))
+        np.testing.assert_array_equal(mine.semantic, theirs.semantic)
+        np.testing.assert_array_equal(mine.sd_map, theirs.sd_map)
+    known = {cached.frame(i).frame.scene: cached.frame(i).local_map.known for i in range(2)}
+    assert "ped_crossing" not in known["scene-0061"]
+    assert main([*arguments, "--lidar"]) == 2
+    assert "lidar False -> True" in capsys.readouterr().err
+
+
+def test_command_mistakes_are_one_line(tmp_path, capsys):
+    assert main(["cache", "kitti:/data", str(tmp_path / "c")]) == 2
+    assert "'kitti:/data' are not understood; expected" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["cache", "--help"])
+    assert "mapkd cache nuscenes:" in capsys.readouterr().out
