@@ -34,13 +34,17 @@ class TownStyle:
     crossings: float
     """Probability of a crossing on a junction's arm."""
     kerb_radius_m: tuple[float, float]
+    ramps: float
+    """Share of roads with a ramp."""
+    slip_lanes: float
+    """Share of junctions with a slip lane and its island."""
 
 
 STYLES: tuple[TownStyle, ...] = (
-    TownStyle("downtown", (85, 120), 6, 0.12, 0.35, 0.3, 0.5, 0.85, (3, 7)),
-    TownStyle("suburb", (95, 150), 17, 0.25, 0.15, 0.05, 0.3, 0.4, (5, 10)),
-    TownStyle("arterial", (120, 170), 10, 0.2, 0.8, 0.1, 0.1, 0.55, (7, 14)),
-    TownStyle("village", (90, 140), 20, 0.22, 0.0, 0.1, 0.35, 0.25, (3, 8)),
+    TownStyle("downtown", (85, 120), 6, 0.12, 0.35, 0.3, 0.5, 0.85, (3, 7), 0.02, 0.06),
+    TownStyle("suburb", (95, 150), 17, 0.25, 0.15, 0.05, 0.3, 0.4, (5, 10), 0.06, 0.15),
+    TownStyle("arterial", (120, 170), 10, 0.2, 0.8, 0.1, 0.1, 0.55, (7, 14), 0.3, 0.4),
+    TownStyle("village", (90, 140), 20, 0.22, 0.0, 0.1, 0.35, 0.25, (3, 8), 0.03, 0.1),
 )
 
 
@@ -53,6 +57,10 @@ class Road:
     reference_m: Line
     section: CrossSection
     widenings: tuple[Widening, ...] = ()
+    clear_m: tuple[float, float] = (0.0, 0.0)
+    """Unmarked length at the start and end."""
+    joins: int | None = None
+    """A ramp's main road, as its place in the network."""
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ class Widening:
     depth_m: float
     taper_m: float
     kind: str
-    """`lane` or `bay`."""
+    """`lane` (for turning), `ramp` (a lane that a ramp joins or leaves) or `bay`."""
     open_start: bool = False
     """True where it begins (along the reference line) at full depth instead of with a taper."""
     open_end: bool = False
@@ -167,7 +167,7 @@ class RoadStrip:
         found = [self._lane(side, i) for side in (FORWARD, BACKWARD) for i in range(self.lanes_on(side))]
         start, end = self.clear_start_m, self.length_m - self.clear_end_m
         for w in self.widenings:
-            if w.kind == "lane":
+            if w.kind != "bay":
                 low = max(start, w.start_m + (0 if w.open_start else w.taper_m))
                 high = min(end, w.end_m - (0 if w.open_end else w.taper_m))
                 if high - low > 8:
@@ -203,12 +203,21 @@ class RoadStrip:
                 inner = self.line(self.edge_m(side, 0) + side * 0.1)
                 lines.append(MapLine(inner, "road_mark", "solid", c.centre_color, wear()))
             if c.edge_paint != "none" and (count or side == BACKWARD) and not c.bike_m:
-                points, s = self.stretch(self.clear_start_m, self.length_m - self.clear_end_m)
-                edge = shifted(points, self.kerb_m(side, s) - side * 0.3)
-                lines.append(MapLine(edge, "road_mark", c.edge_paint, c.edge_color, wear()))
+                for points, s in (self.stretch(*piece) for piece in self._without_ramps(side)):
+                    edge = shifted(points, self.kerb_m(side, s) - side * 0.3)
+                    lines.append(MapLine(edge, "road_mark", c.edge_paint, c.edge_color, wear()))
         for w in self.widenings:
             lines += self._widening_lines(w, wear())
         return lines
+
+    def _without_ramps(self, side: float) -> list[tuple[float, float]]:
+        """Stretches between the junctions where no ramp joins or leaves on this side."""
+        start, end = self.clear_start_m, self.length_m - self.clear_end_m
+        pieces = []
+        for w in sorted((w for w in self.widenings if w.kind == "ramp" and w.side == side), key=lambda w: w.start_m):
+            pieces.append((start, w.start_m - (25.0 if w.open_start else 0.0)))
+            start = w.end_m + (25.0 if w.open_end else 0.0)
+        return [(low, high) for low, high in (*pieces, (start, end)) if high - low > 5]
 
     def _lane_line(self, side: float, index: int, wear: float) -> list[MapLine]:
         """The line between two through lanes; it is solid for the last metres before a junction."""
@@ -231,8 +240,8 @@ class RoadStrip:
             return []
         c = self.section
         inner = self.edge_m(w.side, self.lanes_on(w.side))
-        if w.kind == "lane":
-            paint = "dashed" if w.open_start and w.open_end else "solid"
+        if w.kind != "bay":
+            paint = "dashed" if w.kind == "ramp" else "solid"
             return [MapLine(self.line(inner, start, end), "lane_divider", paint, "white", wear)]
         lines = [MapLine(self.line(inner, start, end), "road_mark", "dashed", "white", wear)]
         points, s = self.stretch(start, end)

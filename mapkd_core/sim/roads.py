@@ -15,10 +15,13 @@ from shapely.geometry import LineString, MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from mapkd_core.sim import junctions as jn
-from mapkd_core.sim.polyline import Line, left_normals, part
+from mapkd_core.sim.lane_graph import lane_graph
+from mapkd_core.sim.polyline import left_normals
+from mapkd_core.sim.ramps import with_ramps
 from mapkd_core.sim.road_network import Network, TownStyle, make_network
 from mapkd_core.sim.road_strip import BACKWARD, FORWARD, RoadStrip
 from mapkd_core.sim.sd_lines import weakly_aligned
+from mapkd_core.sim.slip_lanes import slip_lane
 from mapkd_core.vector_map import MapLine, VectorMap
 
 DEFAULT_SIZE_M = 240.0
@@ -32,12 +35,13 @@ def procedural_map(seed: int, size_m: float = DEFAULT_SIZE_M, style: TownStyle |
     rng = np.random.default_rng([seed, 0x70AD])
     left_hand = bool(rng.random() < 0.4)
     yellow_centre = bool(rng.random() < (0.25 if left_hand else 0.85))
-    network = make_network(rng, size_m, yellow_centre, style)
+    network = with_ramps(make_network(rng, size_m, yellow_centre, style), rng)
     strips, furniture = _with_junctions(network, rng)
-    area, junction_polygons = _surface(network, strips, rng)
+    area, junction_polygons, slip_crossings = _surface(network, strips, rng)
     area = _without_medians(area, strips, rng)
     lines, crossings = _paint(strips, furniture, rng)
-    lanes, centres, successors = _lanes(network, strips)
+    crossings += slip_crossings
+    lanes, centres, successors = lane_graph(network, strips)
     road_map = VectorMap(
         name=f"procedural-{seed}",
         lines=tuple(lines),
@@ -78,7 +82,7 @@ Furniture = list[tuple[int, jn.Arm, jn.Approach]]
 
 def _with_junctions(network: Network, rng: np.random.Generator) -> tuple[list[RoadStrip], Furniture]:
     """The roads with their markings cut back at the junctions, and what stands on every arm."""
-    strips = [RoadStrip(r.reference_m, r.section, r.widenings) for r in network.roads]
+    strips = [RoadStrip(r.reference_m, r.section, r.widenings, *r.clear_m) for r in network.roads]
     outlines = [strip.outline(0.3) for strip in strips]
     furniture: Furniture = []
     for node, arms in sorted(jn.arms_of(network).items()):
@@ -96,28 +100,32 @@ def _with_junctions(network: Network, rng: np.random.Generator) -> tuple[list[Ro
 
 def _surface(
     network: Network, strips: list[RoadStrip], rng: np.random.Generator
-) -> tuple[BaseGeometry, list[Polygon]]:
-    """The drivable surface without medians, and the junctions' share of it."""
+) -> tuple[BaseGeometry, list[Polygon], list[Polygon]]:
+    """The drivable surface without medians, the junctions' share of it, and crossings over slip lanes."""
     outlines = [strip.outline() for strip in strips]
-    rounded = [
-        jn.junction_area(
-            [outlines[a.road] for a in arms],
-            network.nodes_m[node],
-            network.kerb_radius_m[node],
-            min(strips[a.road].section.width_m for a in arms) / 2,
-        )
-        for node, arms in sorted(jn.arms_of(network).items())
-        if len(arms) > 1
-    ]
+    rounded: list[BaseGeometry] = []
+    slips: list[BaseGeometry] = []
+    crossings: list[Polygon] = []
+    for node, arms in sorted(jn.arms_of(network).items()):
+        if len(arms) < 2:
+            continue
+        hub_m = min(strips[a.road].section.width_m for a in arms) / 2
+        surfaces: list[BaseGeometry] = [outlines[a.road] for a in arms]
+        rounded.append(jn.junction_area(surfaces, network.nodes_m[node], network.kerb_radius_m[node], hub_m))
+        if rng.random() < network.style.slip_lanes:
+            found = slip_lane(strips, arms, shapely.union_all([*surfaces, rounded[-1]]), rng)
+            if found is not None:
+                slips.append(found[0])
+                crossings += [found[1]] if found[1] is not None else []
     drives = [drive for strip in strips for drive in _driveways(strip, rng)]
-    area = shapely.union_all([*outlines, *rounded, *drives])
+    area = shapely.union_all([*outlines, *rounded, *slips, *drives])
     # Hairline gaps and steps between the parts would become boundaries that nobody can see.
     area = area.buffer(0.05, join_style="mitre").buffer(-0.05, join_style="mitre")
     area = shapely.set_precision(area.simplify(0.015), 0.001)
     solid = [Polygon(p.exterior, [h for h in p.interiors if Polygon(h).area > 4.0]) for p in _polygons(area)]
     marked = shapely.union_all([LineString(s.line(0.0)).buffer(40, cap_style="flat") for s in strips])
     inner = [p for part_ in rounded for p in _polygons(part_.difference(marked)) if p.area > 20]
-    return shapely.union_all(solid), inner
+    return shapely.union_all(solid), inner, crossings
 
 
 def _driveways(strip: RoadStrip, rng: np.random.Generator) -> list[BaseGeometry]:
@@ -165,45 +173,6 @@ def _paint(
         if approach.has_stop_line and (bar := jn.stop_line(strip, arm, approach.stop_m, strip.section.wear)):
             lines.append(bar)
     return lines, crossings
-
-
-def _lanes(
-    network: Network, strips: list[RoadStrip]
-) -> tuple[list[Polygon], list[Line], list[tuple[int, ...]]]:
-    """Lane surfaces, centre lines (lanes first, then the ways across junctions) and which continues which."""
-    areas: list[Polygon] = []
-    centres: list[Line] = []
-    entries: list[tuple[int, int, float, int]] = []
-    for road, strip in enumerate(strips):
-        if strip.length_m - strip.clear_start_m - strip.clear_end_m < 4:
-            continue
-        for lane in strip.lanes():
-            entries.append((len(centres), road, lane.side, lane.index))
-            areas.append(lane.area)
-            centres.append(lane.centre_m)
-    successors: list[list[int]] = [[] for _ in centres]
-    for _, arms in sorted(jn.arms_of(network).items()):
-        incoming: list[tuple[int, int, Line, int]] = []
-        outgoing: list[tuple[int, int, Line, int]] = []
-        for arm in arms:
-            towards = FORWARD if arm.at_end else BACKWARD
-            for index, road, side, position in entries:
-                if road != arm.road or not _reaches(strips[road], arm, centres[index], side == towards):
-                    continue
-                (incoming if side == towards else outgoing).append((index, road, centres[index], position))
-        for before, after, way in jn.connections(incoming, outgoing):
-            successors[before].append(len(centres))
-            centres.append(way)
-            successors.append([after])
-    return areas, centres, [tuple(s) for s in successors]
-
-
-def _reaches(strip: RoadStrip, arm: jn.Arm, centre_m: Line, towards: bool) -> bool:
-    """Whether a lane's near end is at this arm (a turning lane stops short of the other end)."""
-    s = strip.length_m - strip.clear_end_m if arm.at_end else strip.clear_start_m
-    place = part(strip.reference_m, s - 0.5, s + 0.5)[0]
-    near = centre_m[-1] if towards else centre_m[0]
-    return bool(np.linalg.norm(near - place) < strip.section.width_m)
 
 
 def _walkways(area: BaseGeometry, rng: np.random.Generator) -> list[Polygon]:
