@@ -62,6 +62,12 @@ def check_names(given: Sequence[str], table: Sequence[Parameter]) -> None:
             raise ValueError(f"unknown parameter {name!r}; {hint}")
 
 
+def help_text(purpose: str | None, table: Sequence[Parameter]) -> str:
+    """What `--help` prints: what the node is for, and its parameters with their defaults."""
+    rows = [f"  {row.name:<22}{row.description} [{row.default!r}]" for row in table]
+    return f"{purpose}\nParameters [default]:\n" + "\n".join(rows)
+
+
 def declare(node: Node, table: Sequence[Parameter]) -> Mapping[str, Any]:
     """Declares the table on the node and returns name -> value, kept up to date when a user changes a value.
 

@@ -8,10 +8,12 @@ Exit code 0 after SIGINT or SIGTERM, 2 when it cannot start; the reason is one l
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mapkd_ros.parameters import help_text
 from mapkd_ros.stop_signals import StopSignals
+from mapkd_ros.student_parameters import PARAMETERS
 
 if TYPE_CHECKING:
     from mapkd_core.predictor import MapPredictor
@@ -35,19 +37,22 @@ def load_predictor(values: Mapping[str, Any]) -> MapPredictor:
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Runs the node until a signal comes; returns the exit code."""
     signals = StopSignals()
     try:
-        return _run(signals, arguments)
+        return _run(signals)
     except ModuleNotFoundError as error:
         package = (error.name or "").split(".")[0]
         remedy = UNBUILT if package == "mapkd_ros" else REMEDIES.get(package, "install it for the Python that runs ROS")
         return _refuse(f"{error}; {remedy}")
-    except ImportError as error:
-        return _refuse(f"{error}; {UNBUILT}" if "mapkd_ros" in str(error) else str(error))
     except ValueError as error:
         return _refuse(str(error))
+    except Exception as error:
+        # ROS has no common class for messages whose libraries are not on the loader's path.
+        if "typesupport" in f"{type(error).__name__} {error}".lower():
+            return _refuse(UNBUILT)
+        raise
     finally:
         signals.ignore()
 
@@ -57,14 +62,25 @@ def _refuse(reason: str) -> int:
     return 2
 
 
-def _run(signals: StopSignals, arguments: Sequence[str] | None) -> int:
+def _run(signals: StopSignals) -> int:
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
+    from rclpy.utilities import remove_ros_args
+
+    try:
+        others = remove_ros_args(sys.argv)[1:]
+    except RuntimeError as error:  # of rclpy, for malformed --ros-args
+        raise ValueError(str(error).splitlines()[0]) from error
+    if "-h" in others or "--help" in others:
+        print(help_text(__doc__, PARAMETERS))
+        return 0
+    if others:
+        raise ValueError(f"unknown argument {others[0]!r}; give parameters as: --ros-args -p name:=value (see --help)")
 
     from mapkd_ros.mapping_node import MappingNode
 
-    rclpy.init(args=None if arguments is None else list(arguments), signal_handler_options=SignalHandlerOptions.NO)
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = MappingNode(load_predictor)
         executor = SingleThreadedExecutor()
