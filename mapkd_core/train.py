@@ -139,6 +139,7 @@ class Run:
             if self.step % config.log_every == 0 or last:
                 speed = (self.step - since) / max(time.monotonic() - began, 1e-9)
                 since, began = self.step, time.monotonic()
+                values = self._averaged(values)
                 rates = {"learning_rate": self.rate(), "steps_per_second": speed}
                 fabric.log_dict({**{f"train/{k}": v for k, v in values.items()}, **rates}, self.step)
                 shown.set_postfix(loss=f"{values['total']:.4f}")
@@ -186,6 +187,13 @@ class Run:
         self.optimizer.zero_grad()
         self._follow()
         return sums
+
+    def _averaged(self, values: dict[str, float]) -> dict[str, float]:
+        """Losses averaged over all processes, as if one process had seen the whole batch."""
+        if self.fabric.world_size == 1:
+            return values
+        together = self.fabric.all_reduce(torch.tensor(list(values.values()), device=self.fabric.device))
+        return dict(zip(values, together.tolist(), strict=True))  # type: ignore[union-attr]
 
     def _sum_train_only_gradients(self) -> None:
         """Train-only modules lie outside the network that DDP wraps: their gradients are averaged here."""
