@@ -56,7 +56,12 @@ class BagStream:
                 f"not played, because their message types are not installed here: {', '.join(topics)} "
                 f"({', '.join(sorted(reasons))})"
             )
-        self.connections = [connection for connection in wanted if connection.msgtype in self.restampers]
+        playable = [connection for connection in wanted if connection.msgtype in self.restampers]
+        types = {topic: group[0].msgtype for topic, group in _by_topic(playable).items()}
+        self.connections = [connection for connection in playable if connection.msgtype == types[connection.topic]]
+        for other in playable:
+            if other.msgtype != types[other.topic]:
+                warn(f"{other.topic} changes its type in this bag; only {types[other.topic]} is played")
         if not any(connection.msgcount for connection in self.connections):
             why = "; ".join(sorted(reasons.values())) or "all its topics are left out"
             raise ValueError(f"bag {self.path} has no message that can be played: {why}")

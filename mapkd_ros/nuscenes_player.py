@@ -33,7 +33,7 @@ def main() -> int:
         if package in EXTRAS:
             return _refuse(f"needs {package}; install it with: pip install 'mapkd_ros[{EXTRAS[package]}]'")
         raise
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         return _refuse(str(error))
     finally:
         StopSignals().ignore()

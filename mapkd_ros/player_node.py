@@ -21,7 +21,7 @@ from mapkd_ros.sensor_messages import clock_message, message_class, to_message
 NODE_NAME = "nuscenes_player"
 
 PARAMETERS = (
-    Parameter("dataroot", "", "folder of nuScenes or of a simulated drive, holding <version>/ and samples/; or a bag"),
+    Parameter("dataroot", "", "folder of nuScenes or of a simulated drive, the one that holds samples/; or a bag"),
     Parameter("bag", "", "rosbag2 to play instead of a dataroot: its folder, or an .mcap or .db3 file"),
     Parameter("version", "v1.0-mini", "folder of the tables inside dataroot"),
     Parameter("scene", "", "scene names, separated by commas, in the order of the data set; empty plays all"),

@@ -114,6 +114,20 @@ def test_types_that_are_not_installed_are_left_out_with_one_warning(tmp_path):
     assert "/other_thing, /thing (nope_msgs/msg/Thing)" in warning
 
 
+def test_a_topic_of_two_types_is_played_with_its_first(tmp_path):
+    from rosbags.rosbag2 import StoragePlugin, Writer
+
+    with Writer(tmp_path / "bag", version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        for message in (string("a"), point(BEGIN_NS, 1.0)):
+            kind = message.__msgtype__
+            connection = writer.add_connection("/both", kind, typestore=bags.TYPES)
+            writer.write(connection, BEGIN_NS, bags.TYPES.serialize_cdr(message, kind))
+    warnings = []
+    stream = BagStream(tmp_path / "bag", warn=warnings.append)
+    assert len(list(stream.items(loop=False))) == 1 and [o.msg_type for o in stream.outlets] == ["std_msgs/msg/String"]
+    assert warnings == ["/both changes its type in this bag; only std_msgs/msg/String is played"]
+
+
 def test_a_topic_can_be_left_out_in_silence(bag):
     stream = BagStream(bag, warn=refuse_warning, skip_topics=("/name",))
     assert {item.topic for item in stream.items(loop=False)} == {"/tf_static", "/point"}
