@@ -16,7 +16,7 @@ CARD = ModelCard("student", "1.2.3", "student", {}, BevGrid((-10.0, 30.0), (-5.0
 @pytest.mark.ros
 def test_every_field_of_a_vector_map_is_filled():
     pytest.importorskip("rclpy", reason="needs ROS 2 (rclpy)")
-    msg = pytest.importorskip("mapkd_ros.msg", reason="needs the built package: colcon build", exc_type=ImportError)
+    msg = pytest.importorskip("mapkd_ros.msg", reason="needs the built package: colcon build")
     from builtin_interfaces.msg import Time
     from std_msgs.msg import Header
 

@@ -13,8 +13,8 @@ import time
 import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2 (rclpy)")
-pytest.importorskip("tf2_msgs.msg", reason="needs tf2_msgs: make setup", exc_type=ImportError)
-pytest.importorskip("mapkd_ros.msg", reason="needs the built package: colcon build", exc_type=ImportError)
+pytest.importorskip("tf2_msgs.msg", reason="needs tf2_msgs: make setup")
+pytest.importorskip("mapkd_ros.msg", reason="needs the built package: colcon build")
 
 import rclpy
 from camera_bench import CameraBench, camera_info, compressed, jpeg, mounting
