@@ -13,10 +13,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mapkd_core.frame_sources import FORMS
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `mapkd cache`."""
-    parser.add_argument("source", help="simdrive-v1:SPLIT[:DRIVES] or nuscenes:DATAROOT:VERSION[:SPLIT]")
+    parser.add_argument("source", help=FORMS)
     parser.add_argument("folder", type=Path, help="new folder for the cache, or one to go on with")
     parser.add_argument("--size", type=_size, default=(352, 128), help="pictures, WIDTHxHEIGHT (default 352x128)")
     parser.add_argument("--lidar", action="store_true", help="keep LiDAR points (three sweeps) as float16")
@@ -35,14 +37,16 @@ def run(args: argparse.Namespace) -> int:
     """Writes the cache and tells its size."""
     from mapkd_core.data.cache_record import CacheOptions
     from mapkd_core.data.cache_write import write_cache
-    from mapkd_core.data.sources import open_source
+    from mapkd_core.frame_sources import open_frames
 
     if not 1 <= args.quality <= 100 or args.shard_frames < 1 or args.workers < 0:
         raise ValueError("expected --quality 1..100, --shard-frames 1 or more, --workers 0 or more")
     options = CacheOptions(args.size, tuple(args.reach), args.lidar, not args.no_labels, args.quality)
-    source = open_source(args.source, args.size, args.lidar, mapped=not args.no_labels)
-    for missing in getattr(source, "skipped", ()):
-        print(f"left out: {missing}")
+    source, missing = open_frames(args.source, size="small" if args.size[0] <= 176 else "full", lidar=args.lidar)
+    for what in missing:
+        print(f"left out: {what}")
+    if options.labels and hasattr(source, "mapped"):
+        source = source.mapped()
     write_cache(source, args.folder, options, args.shard_frames, args.seed, args.workers, args.source)
     shards = list(args.folder.glob("*.tar"))
     size_mb = sum(path.stat().st_size for path in shards) / 1e6

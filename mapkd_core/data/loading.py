@@ -62,7 +62,8 @@ def open_samples(spec: str, config: TrainConfig) -> SampleSource:
         from mapkd_core.data.nuscenes import NuScenesSource
 
         dataroot, version, split = rest.split(":")
-        return FrameSamples(NuScenesSource(dataroot, version, split=split), options)
+        source = NuScenesSource(dataroot, version, split=split, lidar_sweeps=3 if data.lidar else 0)
+        return FrameSamples(source.mapped(), options)
     if kind == "cache" and rest:
         from mapkd_core.data.cache import CachedSamples
 

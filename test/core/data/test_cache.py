@@ -15,6 +15,7 @@ from mapkd_core.data.cache_record import CacheOptions
 from mapkd_core.data.cache_write import write_cache
 from mapkd_core.data.dataset import Collate
 from mapkd_core.data.frame_sample import SampleOptions, sample_from_frame
+from mapkd_core.data.nuscenes import NuScenesSource
 from mapkd_core.grid import GRID_60X30, GRID_120X60, GRID_240X60
 
 from .invented import Drive, frame
@@ -195,14 +196,12 @@ def test_streams_over_http(folder):
 
 @needs_nuscenes
 def test_the_command_packs_real_frames_whose_labels_stay_to_the_pixel(tmp_path, capsys):
-    arguments = ["cache", f"nuscenes:{NUSCENES}:v1.0-mini", str(tmp_path / "real")]
+    arguments = ["cache", str(NUSCENES), str(tmp_path / "real")]
     assert main(arguments) == 0
     assert "2 frames in 1 shards" in capsys.readouterr().out
-    from mapkd_core.data.sources import open_source
-
     options = SampleOptions(GRID_60X30, sd_map=True)
     cached = CachedSamples(tmp_path / "real", options)
-    frames = {f.token: f for f in open_source(f"nuscenes:{NUSCENES}:v1.0-mini")}
+    frames = {f.token: f for f in NuScenesSource(NUSCENES)}
     for index in range(len(cached)):
         direct = sample_from_frame(frames[cached[index].token], options)
         mine, theirs = (Collate(GRID_60X30)([s]) for s in (cached[index], direct))
@@ -216,7 +215,7 @@ def test_the_command_packs_real_frames_whose_labels_stay_to_the_pixel(tmp_path, 
 
 def test_command_mistakes_are_one_line(tmp_path, capsys):
     assert main(["cache", "kitti:/data", str(tmp_path / "c")]) == 2
-    assert "'kitti:/data' are not understood; expected" in capsys.readouterr().err
+    assert "'kitti:/data' is neither a folder nor of the form" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["cache", "--help"])
     assert "mapkd cache nuscenes:" in capsys.readouterr().out
