@@ -111,6 +111,8 @@ def _write(evaluation: Evaluation, out: Path, args: argparse.Namespace, source: 
     out.mkdir(parents=True, exist_ok=True)
     title = _title(evaluation.result["predictions"])
     ranked = examples(evaluation, max(args.pictures, 1))
+    if source is not None:
+        evaluation.result["machine"] = _machine(args.device)
     evaluation.result["examples"] = {g: [evaluation.truths[i].token for i in chosen] for g, chosen in ranked.items()}
     (out / "result.json").write_text(json.dumps(evaluation.result, indent=1) + "\n")
     (out / "result.md").write_text(markdown(evaluation.result, title))
@@ -121,6 +123,20 @@ def _write(evaluation: Evaluation, out: Path, args: argparse.Namespace, source: 
         frames = find_frames(source, tokens, args.limit) if source is not None else {}
         pictures = draw_examples(evaluation, out / "pictures", frames, args.pictures)
         write_page(out / "pictures.html", title, pictures)
+
+
+def _machine(device: str) -> str:
+    """What ran the network, so that the latencies mean something."""
+    import platform
+
+    import torch
+
+    from mapkd_core.runtime import pick_device
+
+    where = f"{platform.machine()}, {torch.get_num_threads()} threads"
+    if pick_device(device) == "cuda":
+        where = torch.cuda.get_device_name()
+    return f"{where}, torch {torch.__version__}"
 
 
 def _title(about: Any) -> str:
