@@ -8,6 +8,8 @@
 """
 from __future__ import annotations
 
+import re
+import tempfile
 from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
@@ -21,6 +23,7 @@ from launch.actions import (
 )
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
+from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
@@ -100,7 +103,7 @@ def actions(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         )
         found += [player, _shutdown_after(player, "nuscenes_player ended")]
     if given["rviz"] == "true":
-        found.append(_rviz(given["namespace"]))
+        found.append(_rviz(given["namespace"], given["transport"]))
     return found
 
 
@@ -120,21 +123,32 @@ def _player_parameters(given: dict[str, str]) -> dict[str, str | bool | float]:
     return parameters
 
 
-def _rviz(namespace: str) -> Node:
+def rviz_config(text: str, namespace: str, transport: str) -> str:
+    """The text of config/mapkd.rviz with the topics of this launch."""
+    if transport == "raw":
+        text = text.replace("/image_raw/compressed", "/image_raw")
+    prefix = f"/{namespace.strip('/')}" if namespace.strip("/") else ""
+    return re.sub(r"Value: /(?=camera/|lidar_top/|student_node/)", f"Value: {prefix}/", text)
+
+
+def _rviz(namespace: str, transport: str) -> Node:
     try:
         get_package_share_directory("rviz2")
     except PackageNotFoundError as error:
         raise RuntimeError("rviz:=true needs rviz2: apt install ros-$ROS_DISTRO-rviz2, or use Foxglove") from error
-    return Node(
-        package="rviz2",
-        executable="rviz2",
-        namespace=namespace,
-        arguments=["-d", str(SHARE / "config" / "mapkd.rviz")],
-    )
+    config = Path(tempfile.mkdtemp(prefix="mapkd_"), "mapkd.rviz")
+    config.write_text(rviz_config((SHARE / "config" / "mapkd.rviz").read_text(), namespace, transport))
+    return Node(package="rviz2", executable="rviz2", arguments=["-d", str(config)])
 
 
 def _shutdown_after(node: Node, reason: str) -> RegisterEventHandler:
-    return RegisterEventHandler(OnProcessExit(target_action=node, on_exit=[EmitEvent(event=Shutdown(reason=reason))]))
+    def on_exit(event: ProcessExited, context: LaunchContext) -> list[LaunchDescriptionEntity]:
+        if event.returncode and not context.is_shutdown:
+            # The one way to give `ros2 launch` itself an exit code that is not 0.
+            raise RuntimeError(f"{reason} with exit code {event.returncode}; its last lines above say why")
+        return [EmitEvent(event=Shutdown(reason=reason))]
+
+    return RegisterEventHandler(OnProcessExit(target_action=node, on_exit=on_exit))
 
 
 def generate_launch_description() -> LaunchDescription:

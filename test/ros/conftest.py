@@ -3,8 +3,10 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -76,6 +78,41 @@ def start_node() -> Iterator[StartNode]:
     yield start
     for process in reversed(started):
         process.stop()
+
+
+Listen = Callable[..., dict[str, list[Any]]]
+
+
+@pytest.fixture
+def listen() -> Iterator[Listen]:
+    """listen({topic: type}, enough, patience_s) subscribes and spins until `enough(heard)` or patience ends."""
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.node import Node
+
+    from mapkd_ros.sensor_messages import message_class
+
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = Node("listener", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+
+    def run(
+        topics: dict[str, str], enough: Callable[[dict[str, list[Any]]], bool], patience_s: float
+    ) -> dict[str, list[Any]]:
+        heard: dict[str, list[Any]] = {topic: [] for topic in topics}
+        for topic, msg_type in topics.items():
+            node.create_subscription(message_class(msg_type), topic, heard[topic].append, 20)
+        until = time.monotonic() + patience_s
+        while not enough(heard) and time.monotonic() < until:
+            executor.spin_once(timeout_sec=0.1)
+        return heard
+
+    yield run
+    executor.shutdown()
+    node.destroy_node()
+    rclpy.try_shutdown(context=context)
 
 
 def _yaml(value: object) -> str:

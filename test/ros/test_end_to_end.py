@@ -2,8 +2,6 @@
 from __future__ import annotations
 
 import signal
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,38 +13,6 @@ from mapkd_core.types import CAMERAS, CLASSES
 pytestmark = pytest.mark.ros
 
 PATIENCE_S = 40.0
-
-
-@pytest.fixture
-def listen() -> Iterator[Callable[[dict[str, str]], dict[str, list[Any]]]]:
-    """listen({topic: type}) subscribes in this process and spins until each topic has brought a message."""
-    import rclpy
-    from rclpy.executors import SingleThreadedExecutor
-    from rclpy.node import Node
-
-    from mapkd_ros.sensor_messages import message_class
-
-    context = rclpy.Context()
-    rclpy.init(context=context)
-    node = Node("listener", context=context)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(node)
-
-    def run(topics: dict[str, str], enough: Callable[[dict[str, list[Any]]], bool]) -> dict[str, list[Any]]:
-        heard: dict[str, list[Any]] = {topic: [] for topic in topics}
-        for topic, msg_type in topics.items():
-            node.create_subscription(message_class(msg_type), topic, heard[topic].append, 20)
-        until = time.monotonic() + PATIENCE_S
-        while not enough(heard) and time.monotonic() < until:
-            executor.spin_once(timeout_sec=0.1)
-        return heard
-
-    yield run
-    executor.shutdown()
-    node.destroy_node()
-    rclpy.try_shutdown(context=context)
-
-
 MAP, MARKERS, IMAGE = "/student_node/vector_map", "/student_node/markers", "/camera/cam_front/image_raw/compressed"
 TOPICS = {
     MAP: "mapkd_ros/msg/VectorMap",
@@ -70,7 +36,7 @@ def test_pictures_in_map_out(start_node: Any, listen: Any, dataroot: Path) -> No
         seen = maps & {stamp_ns(m.header.stamp) for m in heard[IMAGE]} & {_time(m) for m in heard[MARKERS]}
         return len(seen) >= 2 and len(heard["/diagnostics"]) > 0
 
-    heard = listen(TOPICS, enough)
+    heard = listen(TOPICS, enough, PATIENCE_S)
     assert heard[MAP] and heard[MARKERS], f"no map after {PATIENCE_S:g} s; the node says:\n{student.output}"
 
     # Output stamp = the anchor picture's own stamp, in the vehicle frame.
