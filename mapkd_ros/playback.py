@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,6 +12,12 @@ CLOCK_TICK_S = 0.02
 
 LATE_S = 0.2
 """Falling behind by more than this moves the schedule, instead of sending a burst to catch up."""
+
+SPARE_S = 0.05
+"""With more wall time than this until something is due, a later message is made meanwhile: decoding takes less."""
+
+AHEAD = 40
+"""Messages made ahead at most: two frames of six pictures with all that goes along."""
 
 STAMPS = ("original", "now")
 
@@ -87,13 +94,17 @@ class Pace:
             return self.now_ns() + self.wall_from_now_ns
         return self.first_stamp_ns + round((self.now_ns() - self.begun_ns) * self.rate)
 
-    def until(self, stamp_ns: int, tick: Callable[[], bool]) -> bool:
-        """Waits for a stamp to be due and calls `tick` meanwhile; False as soon as `tick` says so."""
+    def until(self, stamp_ns: int, tick: Callable[[], bool], spare: Callable[[], bool] = lambda: False) -> bool:
+        """Waits for a stamp to be due and calls `tick` meanwhile; False as soon as `tick` says so.
+
+        Where there is time left, `spare` may use some of it; it says whether it did.
+        """
         due_ns = self.due_ns(stamp_ns)
         while (left_s := (due_ns - self.now_ns()) / 1e9) > 0:
             if not tick():
                 return False
-            self.wait(min(left_s, CLOCK_TICK_S))
+            if left_s < SPARE_S or not spare():
+                self.wait(min(left_s, CLOCK_TICK_S))
         if left_s < -LATE_S:
             self.begun_ns += round(-left_s * 1e9)
             self.behind_s -= left_s
@@ -109,27 +120,34 @@ def play(
 ) -> int:
     """Publishes items when they are due until they end or `go_on` says no; returns how many were published.
 
-    A message is made before its moment, so that reading and decoding a picture does not delay it. `clock` gets
-    the stream's time, never back, at every message and in between.
+    Messages are made while nothing is due, so that reading and decoding a picture does not delay it or the next one.
+    `clock` gets the stream's time, never back, at every message and in between.
     """
-    count = 0
-    for item in items:
+    source = iter(items)
+    ready: deque[tuple[Item, int, Any]] = deque()
+
+    def make_next() -> bool:
+        item = next(source, None) if len(ready) < AHEAD else None
+        if item is None:
+            return False
         pace.due_ns(item.stamp_ns)  # the first item starts the clock
-        if not go_on():
-            break
         shift_ns = pace.shift_ns(item.stamp_ns)
-        stamp_ns = item.stamp_ns + shift_ns
-        message = item.make(shift_ns)
+        ready.append((item, item.stamp_ns + shift_ns, item.make(shift_ns)))
+        return True
 
-        def tick(stamp_ns: int = stamp_ns) -> bool:
-            if clock is not None:
-                clock(min(pace.stream_ns(), stamp_ns))
-            return go_on()
+    def tick() -> bool:
+        if clock is not None:
+            clock(min(pace.stream_ns(), ready[0][1]))
+        return go_on()
 
-        if not pace.until(item.stamp_ns, tick):
+    count = 0
+    while go_on() and (ready or make_next()):
+        item, stamp_ns, message = ready[0]
+        if not pace.until(item.stamp_ns, tick, make_next):
             break
         if clock is not None:
             clock(stamp_ns)
         publish(item.topic, message)
+        ready.popleft()
         count += 1
     return count

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from mapkd_ros.playback import LATE_S, Item, Pace, play
+from mapkd_ros.playback import AHEAD, LATE_S, Item, Pace, play
 
 SECOND_NS = 1_000_000_000
 WALL_NS = 1_700_000_000 * SECOND_NS
@@ -59,11 +59,27 @@ def test_stamps_of_now_are_the_wall_time_at_which_messages_are_due():
     assert sent[1][1] - sent[0][1] == -SECOND_NS // 2  # twice as fast: a second of the stream is half of one now
 
 
-def test_a_message_is_made_before_its_moment():
+def test_messages_are_made_while_nothing_is_due_so_that_slow_ones_are_in_time():
     clock = Clock()
-    made_at = []
-    sent = run(items_at(10, 12, make=lambda _: made_at.append(clock.ns)), clock.pace(), clock)
-    assert made_at[1] == sent[0][2] and sent[1][2] - made_at[1] == pytest.approx(2 * SECOND_NS, abs=2)
+
+    def decode(_):
+        clock.ns += SECOND_NS // 40
+
+    # A frame of six pictures, 8 ms apart, each of which takes 25 ms to decode, twice a second.
+    begun = clock.ns
+    times = [frame * 0.5 + camera * 0.008 for frame in range(3) for camera in range(6)]
+    sent = run(items_at(*times, make=decode), clock.pace(), clock)
+    late_s = [(at - begun) / SECOND_NS - due for (_, _, at), due in zip(sent, times, strict=True)]
+    assert max(late_s[6:]) < 1e-6  # the first frame must be late, the others had half a second
+
+
+def test_only_so_much_is_made_ahead():
+    clock = Clock()
+    made = []
+    items = items_at(*range(0, 500), make=lambda _: made.append(clock.ns))
+    ahead = []
+    play(items, clock.pace(), lambda *_: ahead.append(len(made) - len(ahead)), lambda: True)
+    assert len(made) == 500 and 10 < max(ahead) <= AHEAD
 
 
 def test_falling_behind_moves_the_schedule_instead_of_sending_a_burst():
@@ -110,7 +126,7 @@ def test_stopping_ends_within_a_tick_and_sends_nothing_more():
     assert sent == ["t0"] and clock.ns - stop_at < 0.1 * SECOND_NS
 
 
-def test_an_endless_stream_is_not_read_ahead():
+def test_an_endless_stream_ends_when_it_is_told_to():
     def endless():
         place = 0
         while True:
