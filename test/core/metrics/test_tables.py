@@ -1,0 +1,26 @@
+from mapkd_core.metrics.tables import main_table, markdown, percent
+
+AP = {"mAP": 0.5, "per_class": {"divider": 0.25, "ped_crossing": None, "boundary": 0.75}}
+IOU = {"miou": 0.123456, "divider": 0.1, "ped_crossing": None, "boundary": 0.2}
+SUMMARY = {"frames": 3, "iou": IOU, "iou_exact_lines": None, "ap": {"ap_chamfer": {"0.5/1/1.5": AP}}}
+
+
+def test_every_row_has_the_columns_of_its_heading():
+    result = {
+        **SUMMARY,
+        "by_distance": {"0-10 m": {"iou": IOU, "ap_chamfer_corrected": {"0.5/1/1.5": AP}}},
+        "by_condition": {"night": SUMMARY},
+        "latency_ms": {"network": 12.34},
+        "notes": ["a note"],
+    }
+    text = markdown(result, "My model")
+    assert text.startswith("# My model\n") and "- a note" in text and "| 12.3 |" in text
+    for block in text.split("\n\n"):
+        widths = {row.count("|") for row in block.splitlines() if row.startswith("|")}
+        assert len(widths) <= 1
+    assert "| night | 3 | 12.35 | 50.00 |" in text
+
+
+def test_percent_and_missing_values():
+    assert percent(None) == "-" and percent(0.98765) == "98.77"
+    assert "| `ap_chamfer` | 0.5/1/1.5 | 25.00 | - | 75.00 | 50.00 |" in main_table(SUMMARY)
