@@ -1,0 +1,32 @@
+import pytest
+
+from mapkd_core.frame_sources import open_frames
+
+
+def test_simulated_drives_by_name():
+    frames, missing = open_frames("simdrive-v1:val:small:2")
+    more, _ = open_frames("simdrive-v1:val:3", size="small")
+    assert 0 < len(frames) < len(more)
+    assert frames.drives[0].size == more.drives[0].size
+    assert isinstance(missing, list)
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "told"),
+    [
+        ("simdrive-v1:val:tiny", ValueError, "'tiny'"),
+        ("simdrive-v1:val:small:0", ValueError, "'0'"),
+        ("simdrive-v1:autumn", ValueError, "autumn"),
+        ("/no/such/folder", FileNotFoundError, "neither a folder nor"),
+    ],
+)
+def test_names_that_mean_nothing(name, error, told):
+    with pytest.raises(error, match=told):
+        open_frames(name)
+
+
+def test_a_folder_must_hold_one_version(tmp_path):
+    (tmp_path / "v1.0-mini").mkdir()
+    (tmp_path / "v1.0-trainval").mkdir()
+    with pytest.raises(ValueError, match="v1.0-mini.*v1.0-trainval"):
+        open_frames(str(tmp_path))

@@ -1,0 +1,53 @@
+import json
+
+import pytest
+
+from mapkd_core.cli import main
+from mapkd_core.evaluate import PREDICTIONS, TRUTH, predict_frames
+from mapkd_core.predictor import DEFAULT_WEIGHTS
+from mapkd_core.report import build_report
+
+from .test_evaluate import GRID, HEADER, Oracle, frames
+
+
+@pytest.fixture(scope="module")
+def evaluation(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("oracle")
+    predict_frames(frames(3), Oracle(), GRID, folder, HEADER)
+    assert main(
+        ["evaluate", "--predictions", str(folder / PREDICTIONS), "--truth", str(folder / TRUTH), "--out", str(folder)]
+    ) == 0
+    return folder
+
+
+def test_the_file_holds_everything_itself(evaluation, tmp_path):
+    out = tmp_path / "r" / "report.html"
+    assert main(["report", "--weights", str(DEFAULT_WEIGHTS), "--evaluation", str(evaluation), "--out", str(out)]) == 0
+    text = out.read_text()
+    for heading in ("Model", "Scores", "By distance from the vehicle", "By condition", "Latency", "Frames"):
+        assert f"<h2>{heading}</h2>" in text
+    card = json.loads(DEFAULT_WEIGHTS.read_text())
+    assert card["weights_sha256"] in text
+    assert text.count("data:image/jpeg;base64,") == 3
+    assert 'src="http' not in text and "<script" not in text and 'href="' not in text
+
+
+def test_two_evaluations_stand_side_by_side_with_the_better_one_marked(evaluation, tmp_path):
+    worse = tmp_path / "worse"
+    worse.mkdir()
+    result = json.loads((evaluation / "result.json").read_text())
+    result["iou"] = {name: value / 2 for name, value in result["iou"].items()}
+    (worse / "result.json").write_text(json.dumps(result))
+    text = build_report(None, None, [evaluation, worse])
+    better = f"<b>{100 * result['iou']['miou'] * 2:.2f}</b>"
+    assert better in text and f"<b>{100 * result['iou']['miou']:.2f}</b>" not in text
+
+
+def test_parts_that_are_not_there(tmp_path, capsys):
+    assert main(["report"]) == 2
+    assert "nothing to report" in capsys.readouterr().err
+    assert main(["report", "--evaluation", str(tmp_path)]) == 2
+    assert "result.json does not exist" in capsys.readouterr().err
+    (tmp_path / "result.json").write_text("{}")
+    assert main(["report", "--evaluation", str(tmp_path)]) == 2
+    assert "not a result of mapkd evaluate" in capsys.readouterr().err
