@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -12,12 +13,14 @@ from shapely.geometry.base import BaseGeometry
 from torch import Tensor
 
 from mapkd_core.sim.conditions import Conditions
-from mapkd_core.sim.paint import PaintCanvas, distances_along, offset_polyline, paint_crossing, paint_line, points_at
+from mapkd_core.sim.ground_raster import GroundRaster, tiled
+from mapkd_core.sim.paint import offset_polyline
 from mapkd_core.sim.textures import PackedTexture, tileable_noise
 from mapkd_core.vector_map import VectorMap
 
 EDGE_CELL_M = 0.2
 """Cell of the signed distance to the road's edge; distances are linear in between, so lines are sharper than that."""
+EXACT_M = 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,188 +49,111 @@ def local_road(road_map: VectorMap, window: BaseGeometry) -> BaseGeometry:
     return shapely.union_all([shapely.make_valid(p) for p in polygons]).intersection(window)
 
 
-def edge_distance_m(road: BaseGeometry, origin_m: tuple[float, float], size: int) -> NDArray[np.float32]:
-    """(size, size) signed distance to the outline of `road` at cell centres, positive outside.
+def near_square(points_m: NDArray, half_m: float) -> bool:
+    """Whether the bounding box of (N, 2) points meets the square of side 2 `half_m` around the origin."""
+    low, high = points_m.min(0), points_m.max(0)
+    return bool((low < half_m).all() and (high > -half_m).all())
 
-    Exact within 1.5 m of the outline; farther away from a distance transform, whose error of a cell does not matter.
+
+def edge_distance_m(road: BaseGeometry, size: int) -> NDArray[np.float32]:
+    """(size, size) signed distance to the outline of `road` at the centres of cells of EDGE_CELL_M, positive outside.
+
+    Exact within EXACT_M of the outline; farther away from a distance transform, whose error of a cell does not matter.
     """
-    rings = [np.asarray(ring.coords) for part in _polygons(road) for ring in (part.exterior, *part.interiors)]
-    mask = np.zeros((size, size), np.uint8)
-    pixels = [np.round(((ring - origin_m) / EDGE_CELL_M - 0.5) * 16).astype(np.int32) for ring in rings]
-    if pixels:
-        cv2.fillPoly(mask, pixels, 1, shift=4)
-    outside = cv2.distanceTransform(1 - mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    inside = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    if not mask.any():
-        outside[:] = size
-    if mask.all():
-        inside[:] = size
+    parts = [part for part in getattr(road, "geoms", [road]) if isinstance(part, shapely.Polygon) and not part.is_empty]
+    rings = [np.asarray(ring.coords)[:, :2] for part in parts for ring in (part.exterior, *part.interiors)]
+    mask = GroundRaster(size, EDGE_CELL_M)
+    mask.fill(rings, 1)
+    inside_cells = mask.layer
+    outside = cv2.distanceTransform(1 - inside_cells, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    inside = cv2.distanceTransform(inside_cells, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # Without any cell of the other kind OpenCV's distances mean nothing: far is far.
+    outside = outside if inside_cells.any() else np.full_like(outside, size)
+    inside = inside if not inside_cells.all() else np.full_like(inside, size)
     distance = ((outside - inside) * EDGE_CELL_M).astype(np.float32)
-    exact = np.full((size, size), np.inf, np.float32)
-    reach = 1.5
-    for ring in rings:
-        ring = shapely.segmentize(shapely.LineString(ring), 3.0)
-        points = np.asarray(ring.coords)
-        for a, b in zip(points[:-1], points[1:], strict=True):
-            low = np.floor((np.minimum(a, b) - reach - origin_m) / EDGE_CELL_M).astype(int)
-            high = np.ceil((np.maximum(a, b) + reach - origin_m) / EDGE_CELL_M).astype(int)
-            c0, r0 = np.maximum(low, 0)
-            c1, r1 = np.minimum(high, size)
-            if c0 >= c1 or r0 >= r1:
-                continue
-            x = (np.arange(c0, c1, dtype=np.float32) + 0.5) * EDGE_CELL_M + np.float32(origin_m[0] - a[0])
-            y = ((np.arange(r0, r1, dtype=np.float32) + 0.5) * EDGE_CELL_M + np.float32(origin_m[1] - a[1]))[:, None]
-            d = (b - a).astype(np.float32)
-            t = np.clip((x * d[0] + y * d[1]) / max(float(d @ d), 1e-12), 0, 1)
-            window = np.s_[r0:r1, c0:c1]
-            np.minimum(exact[window], np.hypot(x - t * d[0], y - t * d[1]), out=exact[window])
-    near = exact < reach
-    rows, cols = np.nonzero(near)
+    exact = _unsigned_distance_m(rings, size)
+    rows, cols = np.nonzero(exact < EXACT_M)
     shapely.prepare(road)
-    within = shapely.contains_xy(
-        road, (cols + 0.5) * EDGE_CELL_M + origin_m[0], (rows + 0.5) * EDGE_CELL_M + origin_m[1]
-    )
-    distance[near] = np.where(within, -exact[near], exact[near])
+    half = size * EDGE_CELL_M / 2
+    within = shapely.contains_xy(road, (cols + 0.5) * EDGE_CELL_M - half, (rows + 0.5) * EDGE_CELL_M - half)
+    distance[rows, cols] = np.where(within, -exact[rows, cols], exact[rows, cols])
     return distance
 
 
-def _polygons(area: BaseGeometry) -> list[shapely.Polygon]:
-    return [part for part in getattr(area, "geoms", [area]) if part.geom_type == "Polygon" and not part.is_empty]
-
-
-def paint_layers(
-    road_map: VectorMap,
-    centre_m: NDArray,
-    radius_m: float,
-    cell_m: float,
-    size: int,
-    conditions: Conditions,
-    rng: np.random.Generator,
-) -> PaintCanvas:
-    """All paint of the map within the world's square, worn as the conditions say."""
-    origin = (-size * cell_m / 2, -size * cell_m / 2)
-    canvas = PaintCanvas(origin, cell_m, size)
-    for line in road_map.lines:
-        fade, phase = rng.uniform(0.0, 0.35), rng.uniform(0, 9)
-        points = np.asarray(line.points_m)[:, :2] - centre_m
-        if line.paint == "none" or not _near(points, radius_m):
-            continue
-        strength = float(np.clip(1 - line.wear - fade * conditions.paint_wear, 0.12, 1))
-        if line.layer == "stop_line":
-            canvas.polyline(points, 0.4, strength, line.color == "yellow")
-        else:
-            for piece in _pieces_near(points, radius_m):
-                paint_line(canvas, piece, line.paint, line.color, strength, phase)
-    centres = [np.asarray(c)[:, :2] - centre_m for c in road_map.lane_centres_m]
-    centres = [c for c in centres if _near(c, radius_m)]
-    middles = np.concatenate([(c[:-1] + c[1:]) / 2 for c in centres]) if centres else np.zeros((0, 2))
-    headings = np.concatenate([np.diff(c, axis=0) for c in centres]) if centres else np.zeros((0, 2))
-    style = str(rng.choice(("zebra", "lines", "ladder"), p=(0.5, 0.25, 0.25)))
-    for crossing in road_map.crossings:
-        fade = rng.uniform(0.0, 0.4)
-        polygon = shapely.transform(crossing, lambda xy: xy - centre_m)
-        if not _near(np.asarray(polygon.exterior.coords), radius_m):
-            continue
-        traffic = None
-        if len(middles):
-            nearest = np.argmin(np.hypot(*(middles - np.asarray(polygon.centroid.coords)[0]).T))
-            if np.hypot(*(middles[nearest] - np.asarray(polygon.centroid.coords)[0])) < 8:
-                traffic = headings[nearest] / max(np.hypot(*headings[nearest]), 1e-9)
-        paint_crossing(canvas, polygon, traffic, style, 1 - fade * conditions.paint_wear)
-    for centre in centres:
-        if rng.random() < 0.3 and len(centre) > 1:
-            along = distances_along(centre)
-            if along[-1] > 20:
-                at = points_at(centre, along, along[-1] - np.array([9.0, 8.0]))
-                canvas.arrow(at[0], (at[1] - at[0]) / max(np.hypot(*(at[1] - at[0])), 1e-9), int(rng.integers(-1, 2)))
-    # Wear eats holes: where the noise exceeds a threshold, paint is gone.
-    noise = tileable_noise(512, rng, 1.1) + 0.8 * tileable_noise(512, rng, 0.3)
-    worn = conditions.paint_wear
-    keep = 1 - np.clip((noise * 0.8 + 2.6 * worn**0.5 - 2.6) * 1.2, 0, 0.9 + 0.1 * worn) * min(1.0, 4 * worn)
-    keep = np.tile((keep * 255).astype(np.uint8), (-(-size // 512), -(-size // 512)))[:size, :size]
-    canvas.coverage = cv2.multiply(canvas.coverage, keep, scale=1 / 255)
-    canvas.yellow = cv2.multiply(canvas.yellow, keep, scale=1 / 255)
-    return canvas
-
-
-def _near(points: NDArray, radius_m: float) -> bool:
-    low, high = points.min(0), points.max(0)
-    return bool((low < radius_m).all() and (high > -radius_m).all())
-
-
-def _pieces_near(points: NDArray, radius_m: float) -> list[NDArray]:
-    """The parts of a polyline within the world's square, so that a city-long line is cheap."""
-    window = shapely.box(-radius_m, -radius_m, radius_m, radius_m)
-    inside = shapely.LineString(points).intersection(window)
-    return [np.asarray(p.coords) for p in getattr(inside, "geoms", [inside]) if p.geom_type == "LineString" and p.length > 0.1]
+def _unsigned_distance_m(rings: list[NDArray], size: int) -> NDArray[np.float32]:
+    """(size, size) distance to the nearest ring where that is below EXACT_M, larger elsewhere."""
+    result = np.full((size, size), np.inf, np.float32)
+    half = size * EDGE_CELL_M / 2
+    axis = (np.arange(size, dtype=np.float32) + 0.5) * EDGE_CELL_M - np.float32(half)
+    for ring in rings:
+        for a, b in pairwise(shapely.get_coordinates(shapely.segmentize(shapely.LineString(ring), 3.0))):
+            low = np.floor((np.minimum(a, b) - EXACT_M + half) / EDGE_CELL_M).astype(int)
+            high = np.ceil((np.maximum(a, b) + EXACT_M + half) / EDGE_CELL_M).astype(int)
+            (c0, r0), (c1, r1) = np.maximum(low, 0), np.minimum(high, size)
+            if c0 >= c1 or r0 >= r1:
+                continue
+            x, y = axis[c0:c1] - np.float32(a[0]), (axis[r0:r1] - np.float32(a[1]))[:, None]
+            d = (b - a).astype(np.float32)
+            t = np.clip((x * d[0] + y * d[1]) / max(float(d @ d), 1e-12), 0, 1)
+            window = result[r0:r1, c0:c1]
+            np.minimum(window, np.hypot(x - t * d[0], y - t * d[1]), out=window)
+    return result
 
 
 def wear_layer(
-    road_map: VectorMap, centre_m: NDArray, radius_m: float, cell_m: float, size: int, rng: np.random.Generator
+    road_map: VectorMap, centre_m: NDArray, cell_m: float, size: int, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Brightness of the road surface around 128: mottling, tyre tracks, repairs, seams, manholes. No map elements."""
-    noise = 5.0 * tileable_noise(1024, rng, 1.3) + 4.0 * tileable_noise(1024, rng, 0.45)
-    layer = np.tile(np.clip(128 + noise, 0, 255).astype(np.uint8), (-(-size // 1024), -(-size // 1024)))[:size, :size].copy()
-    marks = np.zeros((size, size), np.uint8)
+    """Brightness of the road around 128: mottling, tyre tracks, repairs, seams, cracks, manholes. No map elements."""
     half = size * cell_m / 2
-
-    def pixels(points: NDArray) -> NDArray[np.int32]:
-        return np.round(((points + half) / cell_m - 0.5) * 16).astype(np.int32)
-
+    noise = 5.0 * tileable_noise(1024, rng, 1.3) + 4.0 * tileable_noise(1024, rng, 0.45)
+    marks = GroundRaster(size, cell_m)
     for centre in road_map.lane_centres_m:
         points = np.asarray(centre)[:, :2] - centre_m
         depth = int(rng.integers(0, 14))
-        if len(points) < 2 or not _near(points, radius_m):
-            continue
-        for side in (-0.8, 0.8):
-            cv2.polylines(
-                marks, [pixels(offset_polyline(points, side))], False, depth, max(int(0.45 / cell_m), 1), shift=4
-            )
+        if len(points) > 1 and near_square(points, half):
+            for side in (-0.8, 0.8):
+                marks.line(offset_polyline(points, side), depth, 0.45)
     for line in road_map.dividers:
         points = np.asarray(line.points_m)[:, :2] - centre_m
-        if line.paint == "none" and len(points) > 1 and _near(points, radius_m):
-            cv2.polylines(marks, [pixels(points)], False, 16, 1, shift=4)
-    marks = cv2.blur(marks, (max(int(0.4 / cell_m) | 1, 1),) * 2)
-    for _ in range(int((radius_m / 8) ** 2 * 0.35)):
+        if line.paint == "none" and len(points) > 1 and near_square(points, half):
+            marks.line(points, 16)  # where no paint is, often a seam of the asphalt is
+    marks.layer = marks.blurred(0.4)
+    for _ in range(int(0.005 * half**2)):
         middle, angle = rng.uniform(-half, half, 2), rng.uniform(0, np.pi)
-        extent = rng.uniform((0.5, 0.4), (6.0, 1.6))
-        box = cv2.boxPoints((tuple(middle), tuple(extent), float(np.degrees(angle))))
-        cv2.fillPoly(marks, [pixels(box)], int(rng.integers(4, 34)), shift=4)
-    for _ in range(int(radius_m * 0.9)):
-        start = rng.uniform(-half, half, 2)
-        steps = rng.normal(0, 1, (rng.integers(4, 14), 2)) * 0.5 + rng.normal(0, 1, 2)
-        cv2.polylines(marks, [pixels(start + np.cumsum(steps, 0))], False, 45, 1, cv2.LINE_AA, shift=4)
-    for _ in range(int(radius_m * 0.5)):
-        middle = rng.uniform(-half, half, 2)
-        cv2.circle(marks, tuple(pixels(middle).tolist()), int(0.33 / cell_m * 16), 50, -1, cv2.LINE_AA, shift=4)
-    return cv2.subtract(layer, marks)
+        along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
+        length, width = rng.uniform((0.5, 0.4), (6.0, 1.6)) / 2
+        corners = [middle + i * length * along + j * width * across for i, j in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+        marks.fill([np.array(corners)], int(rng.integers(4, 34)))
+    for _ in range(int(0.9 * half)):
+        steps = rng.normal(0, 0.5, (rng.integers(4, 14), 2)) + rng.normal(0, 1, 2)
+        marks.line(rng.uniform(-half, half, 2) + np.cumsum(steps, 0), 45)
+    for _ in range(int(0.5 * half)):
+        marks.disc(rng.uniform(-half, half, 2), 0.33, 50)
+    mottled = tiled(np.clip(128 + noise, 0, 255).astype(np.uint8), size)
+    return np.asarray(cv2.subtract(mottled, marks.layer), np.uint8)
 
 
 def verge_layers(
     road_map: VectorMap,
     centre_m: NDArray,
     edge_m: NDArray[np.float32],
-    origin_m: tuple[float, float],
     conditions: Conditions,
     rng: np.random.Generator,
-) -> tuple[NDArray[np.uint8], ...]:
-    """Paved share, grass share and mottling of the ground off the road, at EDGE_CELL_M."""
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Paved share, grass share and mottling of the ground off the road, in cells of EDGE_CELL_M."""
     size = edge_m.shape[0]
-
-    walkways = np.zeros((size, size), np.uint8)
+    walkways = GroundRaster(size, EDGE_CELL_M)
     for polygon in road_map.walkways:
         points = np.asarray(polygon.exterior.coords)[:, :2] - centre_m
-        if _near(points, -origin_m[0]):
-            pixels = np.round(((points - origin_m) / EDGE_CELL_M - 0.5) * 16).astype(np.int32)
-            cv2.fillPoly(walkways, [pixels], 255, shift=4)
-    tile = tileable_noise(size, rng, 1.2)
-    district = tileable_noise(size, rng, 2.2, 2.0)
+        if near_square(points, size * EDGE_CELL_M / 2):
+            walkways.fill([points], 255)
+    fine, district = tileable_noise(size, rng, 1.2), tileable_noise(size, rng, 2.2, 2.0)
     green = {"brick": 0.9, "concrete": 0.2, "tropical": -0.5}[conditions.palette]
     width = 2.6 + 0.9 * np.clip(district, -1, 1)
-    walk = np.clip((width - edge_m) / EDGE_CELL_M + 0.5, 0, 1)
+    paved = np.clip((width - edge_m) / EDGE_CELL_M + 0.5, 0, 1)
     if conditions.palette == "tropical":  # grass between curb and path
-        walk *= np.clip((edge_m - 1.4) / EDGE_CELL_M + 0.5, 0, 1)
-    walk = np.maximum((walk * 255).astype(np.uint8), cv2.blur(walkways, (3, 3)))
-    grass = np.clip((district + 0.5 * tile - green) * 4, 0, 1)
-    mottle = np.clip(128 + 16 * tileable_noise(size, rng, 0.8) + 10 * tile, 0, 255)
-    return walk, (grass * 255).astype(np.uint8), mottle.astype(np.uint8)
+        paved *= np.clip((edge_m - 1.4) / EDGE_CELL_M + 0.5, 0, 1)
+    paved = np.maximum((paved * 255).astype(np.uint8), walkways.blurred(0.6))
+    grass = np.clip((district + 0.5 * fine - green) * 4, 0, 1)
+    mottle = np.clip(128 + 16 * tileable_noise(size, rng, 0.8) + 10 * fine, 0, 255)
+    return paved, (grass * 255).astype(np.uint8), mottle.astype(np.uint8)

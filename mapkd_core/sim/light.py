@@ -33,8 +33,8 @@ def light_of(conditions: Conditions) -> Light:
     """The light of a weather."""
     if conditions.weather == "clear":
         low = max(0.0, 1 - conditions.sun_elevation / 0.8)
-        sun = (0.95, 0.9 - 0.16 * low, 0.83 - 0.3 * low)
-        return Light(sun, (0.36, 0.39, 0.44), (0.28, 0.42, 0.66), (0.78, 0.85, 0.92), covered=False)
+        sun = (1.15, 1.08 - 0.18 * low, 0.99 - 0.34 * low)
+        return Light(sun, (0.3, 0.33, 0.38), (0.28, 0.42, 0.66), (0.78, 0.85, 0.92), covered=False)
     if conditions.weather == "night":
         return Light((0.0,) * 3, (0.006, 0.006, 0.0075), (0.003, 0.0035, 0.006), (0.016, 0.014, 0.014), covered=False)
     dim = 0.8 if conditions.weather == "wet" else 1.0

@@ -112,10 +112,17 @@ def ground_hits(world: World, origins: Tensor, directions: Tensor) -> tuple[Tens
     if len(active):
         ox, oy, dx, dy, speed, end = (c[active] for c in (ox, oy, dx, dy, speed, t_low))
         at, value = t_top[active], edge[active]
-        for _ in range(6):
-            at = torch.minimum(at + (-value).clamp_min(0.0) / speed, end)
+        before, value_before = at, value
+        for step in range(7):
+            # Safe steps first; then the secant rule, because along a straight curb the distance falls evenly.
+            ahead = -value / speed
+            if step > 2:
+                fall = (value - value_before) / (at - before).clamp_min(1e-6)
+                ahead = torch.where(fall > 0.05 * speed, -value / fall.clamp_min(1e-6), ahead)
+            before, value_before = at, value
+            at = torch.minimum(torch.maximum(at + ahead, at - 0.5 * ahead.abs()), end)
             value = _edge(world, ox + at * dx, oy + at * dy)
-        curb = (value > -0.01) & (at < end)
+        curb = (value > -0.005) & (at < end)
         t_hit[active] = torch.where(curb, at, end)
         kind[active] = torch.where(curb, CURB, ROAD).to(torch.int32)
     distance = distance.clone()
@@ -264,10 +271,23 @@ def _meet_cylinder(row: list[Tensor], dx: Tensor, dy: Tensor, dz: Tensor) -> Ten
 
 
 def _meet_ellipsoid(row: list[Tensor], dx: Tensor, dy: Tensor, dz: Tensor) -> Tensor:
+    """Large ellipsoids are crowns and bushes: holes between the leaves, more of them near the rim, let rays pass."""
     ox, oy, oz, hx, hy, hz = row
-    ox, oy, oz, dx, dy, dz = ox / hx, oy / hy, oz / hz, dx / hx, dy / hy, dz / hz
-    a = (dx * dx + dy * dy + dz * dz).clamp_min(1e-12)
-    b = ox * dx + oy * dy + oz * dz
-    root = b * b - a * (ox * ox + oy * oy + oz * oz - 1)
-    at = (-b - root.clamp_min(0).sqrt()) / a
-    return torch.where((root > 0) & (at > 1e-4), at, FAR_M)
+    ux, uy, uz, vx, vy, vz = ox / hx, oy / hy, oz / hz, dx / hx, dy / hy, dz / hz
+    a = (vx * vx + vy * vy + vz * vz).clamp_min(1e-12)
+    b = ux * vx + uy * vy + uz * vz
+    root = b * b - a * (ux * ux + uy * uy + uz * uz - 1)
+    met = (root > 0).nonzero().squeeze(1)
+    ox, oy, oz, hx, dx, dy, dz, a, b, root = (c[met] for c in (ox, oy, oz, hx, dx, dy, dz, a, b, root))
+    slant = (root / a).sqrt()  # cosine between ray and surface, in the sphere that the ellipsoid was
+    leafy = hx > 0.3
+    nearest = torch.full_like(hx, FAR_M)
+    for sign in (1.0, -1.0):  # the far side first, so that the near one wins
+        at = (sign * root.sqrt() - b) / a
+        cell = torch.floor((ox + at * dx) * 4) * 12.9898 + torch.floor((oy + at * dy) * 4) * 78.233
+        lot = torch.frac(torch.sin(cell + torch.floor((oz + at * dz) * 4) * 37.719).abs() * 4375.85)
+        solid = (at > 1e-4) & (~leafy | (lot < 0.1 + 1.3 * slant))
+        nearest = torch.where(solid, at, nearest)
+    result = torch.full_like(row[0], FAR_M)
+    result[met] = nearest
+    return result

@@ -12,39 +12,31 @@ from torch import Tensor
 
 from mapkd_core.sim import solids as kinds
 from mapkd_core.sim.conditions import Conditions
+from mapkd_core.sim.ground_raster import GroundRaster
 from mapkd_core.sim.solids import Solids
 
 LAMP_HEIGHT_M = 5.5
 _SQUARE = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
-_CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 16, endpoint=False)),
-                    np.sin(np.linspace(0, 2 * np.pi, 16, endpoint=False))], -1)
+_CIRCLE = np.stack([f(np.linspace(0, 2 * np.pi, 16, endpoint=False)) for f in (np.cos, np.sin)], -1)
 
 
 def light_layer(solids: Solids, conditions: Conditions, cell_m: float, size: int) -> NDArray[np.uint8]:
     """Share of the main light that reaches the ground past still solids, 255 for all; at night, of the street lamps."""
-    half = size * cell_m / 2
-
-    def pixels(points: NDArray) -> NDArray[np.int32]:
-        return np.round(((points + half) / cell_m - 0.5) * 16).astype(np.int32)
-
     if conditions.weather == "night":
         return _lamp_pools(solids, cell_m, size)
-    light = np.full((size, size), 255, np.uint8)
+    light = GroundRaster(size, cell_m, 255)
     if conditions.casts_shadows:
         for outline in sun_shadows(solids, conditions):
-            cv2.fillPoly(light, [pixels(outline)], 0, cv2.LINE_AA, shift=4)
-        light = cv2.blur(light, (max(int(0.1 / cell_m) | 1, 1),) * 2)
-    return np.asarray(light, np.uint8)
+            light.fill([outline], 0, smooth=True)
+    return light.blurred(0.1)
 
 
 def contact_layer(solids: Solids, cell_m: float, size: int) -> NDArray[np.uint8]:
     """Share of the sky that the ground sees under and beside still vehicles and other low things, 255 for all."""
-    half = size * cell_m / 2
-    light = np.full((size, size), 255, np.uint8)
+    light = GroundRaster(size, cell_m, 255)
     for i in np.nonzero((solids.mover < 0) & (solids.centre_m[:, 2] - solids.half_m[:, 2] < 0.4))[0]:
-        foot = _footprint(solids, i)
-        cv2.fillPoly(light, [np.round(((foot + half) / cell_m - 0.5) * 16).astype(np.int32)], 60, shift=4)
-    return np.asarray(cv2.blur(light, (max(int(0.7 / cell_m) | 1, 1),) * 2), np.uint8)
+        light.fill([_footprint(solids, i)], 60)
+    return light.blurred(0.7)
 
 
 def _footprint(solids: Solids, index: int) -> NDArray:
@@ -78,7 +70,8 @@ def _lamp_pools(solids: Solids, cell_m: float, size: int) -> NDArray[np.uint8]:
     for x, y, _ in solids.centre_m[solids.style == kinds.LAMP]:
         square = (axis[None] - x) ** 2 + (axis[:, None] - y) ** 2
         pool += (1 + square / LAMP_HEIGHT_M**2) ** -1.5
-    return cv2.resize((np.clip(pool, 0, 1) * 255).astype(np.uint8), (size, size), interpolation=cv2.INTER_LINEAR)
+    pool = (np.clip(pool, 0, 1) * 255).astype(np.uint8)
+    return np.asarray(cv2.resize(pool, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def moving_shade(

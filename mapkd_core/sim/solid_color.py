@@ -77,7 +77,7 @@ def shade_solids(
         total = total + lamp_light(pool, point, headlights)
     toward = (normal * direction).sum(1)
     mirrored_z = direction[:, 2] - 2 * toward * normal[:, 2]
-    share = gloss * (0.25 + 0.75 * (1 - toward.abs()).clamp(0, 1) ** 4)
+    share = gloss * (0.12 + 0.88 * (1 - toward.abs()).clamp(0, 1) ** 4)
     result = torch.lerp(color * total, sky_color(world, None, None, mirrored_z) * 0.8, share[:, None])
     if conditions.weather == "night":
         result = result + _glow(world, style, Spots(local, half, face, color, color, columns["detail"][solid], spot))
@@ -107,7 +107,7 @@ def _building(world: World, at: Spots) -> Surface:
     z = at.local[:, 2] + at.half[:, 2]
     upper = box_filtered_stripes(u, at.detail[:, 0], at.detail[:, 2], at.spot)
     upper = upper * box_filtered_stripes(z - 0.9, at.detail[:, 1], 0.55, at.spot)
-    shops = ((z < 3.6) & (z > 0.9)).float() * box_filtered_stripes(u, 5.0, 0.75, at.spot)
+    shops = ((z < 3.6) & (z > 1.1)).float() * box_filtered_stripes(u, 5.0, 0.75, at.spot)
     window = torch.where(z < 4.0, shops, upper) * ((at.face != 2) & (z < 2 * at.half[:, 2] - 0.8))
     ledge = box_filtered_stripes(z - 0.55, at.detail[:, 1], 0.06, at.spot) * (at.detail[:, 3] > 0.5)
     grain = noise_at(world, u * 0.9 + at.detail[:, 3] * 60, z * 0.9)
@@ -154,7 +154,8 @@ def _car_cabin(world: World, at: Spots) -> Surface:
 
 def _foliage(world: World, at: Spots) -> Surface:
     x, y, z = at.local.unbind(1)
-    leaf = noise_at(world, x * 3 + z * 2.3 + at.detail[:, 0] * 31, y * 3 + z * 3.1)
+    leaf = noise_at(world, x * 1.3 + z * 0.9 + at.detail[:, 0] * 31, y * 1.3 + z * 1.1)
+    leaf = leaf + 0.7 * noise_at(world, x * 5 + z * 2.3, y * 5 + z * 3.1)
     close = (0.15 / at.spot.clamp_min(1e-3)).clamp(0, 1)
     depth = 0.7 + 0.3 * z / at.half[:, 2]
     return at.color * ((1 + 0.45 * close * leaf).clamp(0.25, 2.2) * depth)[:, None], torch.zeros_like(leaf)

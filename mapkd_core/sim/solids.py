@@ -104,7 +104,8 @@ class SolidsBuilder:
 
     def build(self) -> Solids:
         """All solids added so far."""
-        kind, centre, half, yaw, style, color, accent, detail, mover = zip(*self._rows, strict=True) if self._rows else [()] * 9
+        columns = zip(*self._rows, strict=True) if self._rows else [()] * 9
+        kind, centre, half, yaw, style, color, accent, detail, mover = columns
 
         def table(rows: tuple, width: int) -> NDArray[np.float32]:
             return np.asarray(rows, np.float32).reshape(-1, width)

@@ -8,18 +8,20 @@ import numpy as np
 import shapely
 import torch
 from numpy.typing import ArrayLike, NDArray
+from shapely.geometry.base import BaseGeometry
 
-from mapkd_core.sim import population
+from mapkd_core.sim import roadside, traffic
 from mapkd_core.sim.conditions import Conditions
 from mapkd_core.sim.ground import (
     EDGE_CELL_M,
     Ground,
     edge_distance_m,
     local_road,
-    paint_layers,
     verge_layers,
     wear_layer,
 )
+from mapkd_core.sim.ground_raster import product
+from mapkd_core.sim.road_paint import paint_layers
 from mapkd_core.sim.shadows import contact_layer, light_layer
 from mapkd_core.sim.solids import Solids, SolidsBuilder
 from mapkd_core.sim.terrain import Terrain
@@ -78,7 +80,7 @@ def build_world(
     keep_clear: ArrayLike | None = None,
     cell_m: float = 0.05,
     people_and_vehicles: bool = True,
-    roadside: bool = True,
+    buildings_and_plants: bool = True,
 ) -> World:
     """Builds the world around `centre_m` (x, y in the map frame); the same arguments give the same world.
 
@@ -92,7 +94,7 @@ def build_world(
     window = shapely.box(*(centre - reach), *(centre + reach))
     road = shapely.transform(local_road(road_map, window), lambda xy: xy - centre)
     if road.is_empty:
-        raise ValueError(f"map {road_map.name!r} has no road within {radius_m:g} m of {centre.tolist()}; move the centre")
+        raise ValueError(f"map {road_map.name!r} has no road within {radius_m:g} m of {centre.tolist()}; move it")
     # All layers share one square: a whole number of blocks of 64 cells, which halve six times.
     edge_size = int(np.ceil(2 * radius_m / EDGE_CELL_M / 64)) * 64
     half = edge_size * EDGE_CELL_M / 2
@@ -101,34 +103,27 @@ def build_world(
     origin = (-half, -half)
     ego = np.zeros((0, 3)) if keep_clear is None else np.array(keep_clear, np.float64).reshape(-1, 3)
     ego[:, :2] -= centre
-    paint = paint_layers(road_map, centre, half, cell_m, size, conditions, np.random.default_rng([seed, 1]))
-    wear = wear_layer(road_map, centre, half, cell_m, size, np.random.default_rng([seed, 2]))
-    edge = edge_distance_m(road, origin, edge_size)
+    paint = paint_layers(road_map, centre, cell_m, size, conditions, np.random.default_rng([seed, 1]))
+    wear = wear_layer(road_map, centre, cell_m, size, np.random.default_rng([seed, 2]))
+    edge = edge_distance_m(road, edge_size)
     terrain = Terrain.sample(conditions.slope, rng)
     curb_m = float(rng.uniform(0.12, 0.18))
     grey = float(rng.uniform(0.075, 0.2))
     asphalt = (grey, grey * float(rng.uniform(0.96, 1.0)), grey * float(rng.uniform(0.88, 1.0)))
+    crossings = [shapely.transform(c, lambda xy: xy - centre) for c in road_map.crossings if c.intersects(window)]
     builder = SolidsBuilder()
-    if roadside:
-        population.add_buildings(builder, road, half, conditions, np.random.default_rng([seed, 4]))
-        population.add_trees_and_poles(builder, road, half, conditions, np.random.default_rng([seed, 5]))
+    if buildings_and_plants:
+        _add_roadside(builder, road, crossings, half, conditions, ego, seed)
     if people_and_vehicles:
-        crossings = [shapely.transform(c, lambda xy: xy - centre) for c in road_map.crossings if c.intersects(window)]
-        junctions = shapely.union_all([c.buffer(6) for c in crossings]) if crossings else shapely.Polygon()
-        centres = [np.asarray(line)[:, :2] - centre for line in road_map.lane_centres_m]
-        population.add_parked(builder, road, junctions, half, np.random.default_rng([seed, 6]), ego)
-        population.add_traffic(builder, centres, road_map.lane_successors, half, np.random.default_rng([seed, 7]), ego)
-        population.add_people(builder, road, crossings, half, np.random.default_rng([seed, 8]), ego)
+        _add_traffic(builder, road, crossings, road_map, half, centre, ego, seed)
     solids = builder.build()
     still = solids.mover < 0
     solids.centre_m[still, 2] += terrain.height_m(solids.centre_m[still, :2]).astype(np.float32)
     light = light_layer(solids, conditions, cell_m, size)
     contact = contact_layer(solids, cell_m, size)
-    wear = cv2.multiply(wear, contact, scale=1 / 255)
-    paved, grass, mottle = verge_layers(
-        road_map, centre, edge, origin, conditions, np.random.default_rng([seed, 3])
-    )
-    sky_share = cv2.resize(contact, edge.shape, interpolation=cv2.INTER_AREA)
+    wear = product(wear, contact)
+    paved, grass, mottle = verge_layers(road_map, centre, edge, conditions, np.random.default_rng([seed, 3]))
+    sky_share = np.asarray(cv2.resize(contact, edge.shape, interpolation=cv2.INTER_AREA), np.uint8)
     verge = PackedTexture((paved, grass, sky_share, mottle), origin, EDGE_CELL_M)
     surface = PackedTexture((paint.coverage, paint.yellow, wear, light), origin, cell_m)
     return World(
@@ -137,3 +132,27 @@ def build_world(
         terrain, solids, curb_m, asphalt,
         torch.from_numpy(tileable_noise(512, np.random.default_rng([seed, 9]), 1.4)),
     )
+
+
+def _add_roadside(
+    builder: SolidsBuilder, road: BaseGeometry, crossings: list[shapely.Polygon], half: float, conditions: Conditions,
+    ego: NDArray, seed: int,
+) -> None:
+    shapely.prepare(road)
+    roadside.add_buildings(builder, road, half, conditions, np.random.default_rng([seed, 4]))
+    roadside.add_plants(builder, road, half, conditions, np.random.default_rng([seed, 5]))
+    roadside.add_street_furniture(builder, road, half, np.random.default_rng([seed, 10]))
+    roadside.add_traffic_lights(builder, road, crossings, np.random.default_rng([seed, 11]))
+    roadside.add_fences(builder, road, half, np.random.default_rng([seed, 12]))
+    roadside.add_road_works(builder, road, half, ego, np.random.default_rng([seed, 13]))
+
+
+def _add_traffic(
+    builder: SolidsBuilder, road: BaseGeometry, crossings: list[shapely.Polygon], road_map: VectorMap, half: float,
+    centre: NDArray, ego: NDArray, seed: int,
+) -> None:
+    no_parking = shapely.union_all([c.buffer(6) for c in crossings]) if crossings else shapely.Polygon()
+    lanes = [np.asarray(line)[:, :2] - centre for line in road_map.lane_centres_m]
+    traffic.add_parked(builder, road, no_parking, half, ego, np.random.default_rng([seed, 6]))
+    traffic.add_traffic(builder, lanes, road_map.lane_successors, half, ego, np.random.default_rng([seed, 7]))
+    traffic.add_people(builder, road, crossings, half, ego, np.random.default_rng([seed, 8]))
