@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import time
@@ -51,7 +52,7 @@ def dataroot(tmp_path_factory):
 
 
 class Listener:
-    """A node of this process that notes (topic, message, monotonic arrival time)."""
+    """A node of this process that notes (topic, message)."""
 
     def __init__(self, topics, **qos):
         self.context = Context()
@@ -70,7 +71,7 @@ class Listener:
             reliability=ReliabilityPolicy.RELIABLE,
             durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
         )
-        note = lambda message: self.heard.append((topic, message, time.monotonic()))  # noqa: E731
+        note = lambda message: self.heard.append((topic, message))  # noqa: E731
         self.node.create_subscription(message_class(msg_type), topic, note, profile)
 
     def until(self, done):
@@ -80,7 +81,7 @@ class Listener:
             assert time.monotonic() < end, f"in {PATIENCE_S} s only {len(self.heard)} messages came"
 
     def of(self, topic):
-        return [message for heard, message, _ in self.heard if heard == topic]
+        return [message for heard, message in self.heard if heard == topic]
 
     def close(self):
         self.executor.shutdown()
@@ -147,9 +148,9 @@ def test_a_loop_goes_on_for_ever_in_increasing_time_and_not_faster_than_asked(da
     assert "Traceback" not in process.output
     stamps = [ns(message.header) for message in listener.of(topic)]
     assert {b - a for a, b in pairwise(stamps)} == {PERIOD_US * 1000}  # across scenes and passes alike
-    arrivals = [at for heard, _, at in listener.heard if heard == topic]
-    # A slow machine may delay messages, so that later ones come close together, but their mean is never faster.
-    assert (arrivals[-1] - arrivals[0]) / (len(arrivals) - 1) > 0.8 * PERIOD_US / 1e6 / 10
+    # What was heard cannot have been sent in less time than it takes at this rate.
+    seconds = float(re.search(r"published \d+ messages in ([\d.]+) s", process.output).group(1))
+    assert seconds + 0.05 >= (stamps[-1] - stamps[0]) / SECOND_NS / 10
 
 
 def test_stamps_of_now_and_a_clock(dataroot, listen, start_node):
@@ -158,16 +159,20 @@ def test_stamps_of_now_and_a_clock(dataroot, listen, start_node):
     begun_ns = time.time_ns()
     given = {"dataroot": dataroot, "scene": "scene-1", "transport": "raw", "wait_for_subscribers": 2.0}
     process = start_node("nuscenes_player", stamps="now", clock=True, **given, **LOSSLESS)
-    listener.until(lambda heard: len(heard.of(topic)) >= 3)
+
+    def times():
+        return [message.clock.sec * SECOND_NS + message.clock.nanosec for message in listener.of("/clock")]
+
+    # Two topics may overtake each other: wait for the clock to have come as far as the last picture.
+    listener.until(lambda heard: len(heard.of(topic)) == 3 and times()[-1:] >= [ns(heard.of(topic)[-1].header)])
     assert process.wait(PATIENCE_S) == 0
     pictures = listener.of(topic)
     assert all(begun_ns < ns(message.header) < time.time_ns() for message in pictures)
     assert pictures[0].encoding == "rgb8" and len(pictures[0].data) == 64 * 36 * 3
     gaps = [b - a for a, b in pairwise([ns(message.header) for message in pictures])]
     assert min(gaps) >= PERIOD_US * 1000 - 2  # more only where a busy machine has made the player late
-    ticks = [message.clock.sec * SECOND_NS + message.clock.nanosec for message in listener.of("/clock")]
-    assert ticks == sorted(ticks) and len(ticks) > 5
-    assert ticks[0] <= ns(pictures[-1].header) <= ticks[-1]
+    assert times() == sorted(times()) and len(times()) > 5
+    assert times()[0] <= ns(pictures[-1].header)
 
 
 def test_a_bag_is_played_as_the_data_set_itself(dataroot, tmp_path, listen, start_node):
