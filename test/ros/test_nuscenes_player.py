@@ -30,8 +30,7 @@ from mapkd_ros.sensor_messages import message_class
 
 pytestmark = pytest.mark.ros
 SECOND_NS = 1_000_000_000
-PATIENCE_S = 60.0
-"""How long a test waits for what should come soon; a busy machine may be slow, a broken player never delivers."""
+PATIENCE_S = 60.0  # a busy machine may be slow, a broken player never delivers
 
 LOSSLESS = {"depth": 1000}
 """A queue that keeps everything for a test that gets no processor time for a while."""

@@ -9,6 +9,8 @@ from mapkd_core.data.images import PixelImage
 from mapkd_core.geometry import transform
 from mapkd_core.types import CAMERAS, CameraView, Frame
 
+from .real_data import NUSCENES, needs_nuscenes
+
 SECOND_NS = 1_000_000_000
 CAMERA_OFFSETS_NS = {name: (place - 6) * 7_000_000 for place, name in enumerate(CAMERAS)}
 """CAM_FRONT_LEFT fires 42 ms before the frame's stamp, the others 7 ms apart."""
@@ -176,3 +178,22 @@ def test_open_drive_counts_the_pictures_that_are_missing(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"1 of 24 camera pictures are missing, the first is .*scene-1-1\.jpg"):
         open_drive(root, VERSION)
     assert len(open_drive(root, VERSION, ["scene-2"])) == 1
+
+
+@needs_nuscenes
+def test_real_keyframes_keep_their_published_stamps():
+    pytest.importorskip("nuscenes", reason="nuscenes-devkit reads the tables")
+    from mapkd_core.data.sensor_fields import compressed_image
+
+    frames = open_drive(NUSCENES, "v1.0-mini", ["scene-0061"])
+    records = list(DriveStream(frames).records())
+    (front,) = [record for record in records if record.topic.name == "camera/cam_front/image_raw/compressed"]
+    # The file's name tells when the camera fired.
+    (file,) = (NUSCENES / "samples/CAM_FRONT").glob("n015-2018-07-24*")
+    assert front.stamp_ns == int(file.stem.rsplit("__", 1)[1]) * 1000
+    view = next(view for view in frames[0].views if view.name == "CAM_FRONT")
+    assert compressed_image(view, front.stamp_ns)["data"].tobytes() == file.read_bytes()
+    (points,) = [record for record in records if record.topic.name == "lidar_top/points"]
+    assert 20_000 < points.fields(points.stamp_ns)["width"] < 40_000
+    without_lidar = DriveStream(open_drive(NUSCENES, "v1.0-mini", ["scene-0103"]))
+    assert "lidar_top/points" not in {topic.name for topic in without_lidar.topics}
