@@ -28,5 +28,5 @@ def test_names_that_mean_nothing(name, error, told):
 def test_a_folder_must_hold_one_version(tmp_path):
     (tmp_path / "v1.0-mini").mkdir()
     (tmp_path / "v1.0-trainval").mkdir()
-    with pytest.raises(ValueError, match="v1.0-mini.*v1.0-trainval"):
+    with pytest.raises(ValueError, match=r"v1\.0-mini.*v1\.0-trainval"):
         open_frames(str(tmp_path))
