@@ -38,9 +38,9 @@ def scenes_of_split(split: str, version_dir: Path) -> list[str]:
     custom = json.loads(own.read_text(encoding="utf-8")) if own.is_file() else {}
     if split in custom:
         return list(custom[split])
-    from nuscenes.utils.splits import create_splits_scenes
+    from mapkd_core.data.nuscenes_splits import official_splits
 
-    official = create_splits_scenes()
+    official = official_splits()
     if split not in official:
         choices = [*official, *shipped_splits(), *custom, "or the path of a .txt file with one scene a line"]
         raise ValueError(f"no split {split!r}; there are: {', '.join(choices)}")
