@@ -14,7 +14,7 @@ import pytest
 from mapkd_ros.child_process import ChildProcess
 
 # The folder launch/ of this repository would satisfy `import launch`, so launch_ros is asked for first.
-pytest.importorskip("launch_ros", reason="launch and launch_ros are not installed (they come with ROS 2, not as wheels)")
+pytest.importorskip("launch_ros", reason="launch_ros is not installed (it comes with ROS 2, not as a wheel)")
 pytestmark = pytest.mark.ros
 
 Launch = Callable[..., ChildProcess]

@@ -1,0 +1,136 @@
+"""The package as others install it: what package.xml, CMake, pip and CI say agrees with what the code needs."""
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+import yaml
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    tomllib = pytest.importorskip("tomli")
+
+STANDARD_OR_OWN = set(sys.stdlib_module_names) | {"mapkd_core", "mapkd_ros"}
+
+
+@pytest.fixture(scope="module")
+def pyproject(root: Path) -> dict:
+    return tomllib.loads((root / "pyproject.toml").read_text())
+
+
+def imported(folder: Path) -> set[str]:
+    """Top-level names that the sources under a folder import."""
+    found: set[str] = set()
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module.split(".")[0])
+    return found - STANDARD_OR_OWN
+
+
+def test_package_xml_names_every_ros_package_in_use(root: Path) -> None:
+    declared = {entry.text for entry in ET.parse(root / "package.xml").getroot() if entry.tag.endswith("depend")}
+    ros = {
+        name
+        for name in imported(root / "mapkd_ros") | imported(root / "launch")
+        if name.endswith(("_msgs", "_interfaces")) or name.startswith(("ament_", "rclpy", "launch"))
+    }
+    assert {"rclpy", "sensor_msgs", "tf2_msgs"} <= ros, "the sources were not found"
+    assert ros <= declared
+
+
+def test_versions_agree(root: Path, pyproject: dict) -> None:
+    version = ET.parse(root / "package.xml").getroot().findtext("version")
+    assert version == pyproject["project"]["version"]
+
+
+def test_messages_are_generated_and_every_field_is_explained(root: Path) -> None:
+    cmake = (root / "CMakeLists.txt").read_text()
+    for path in sorted((root / "msg").glob("*.msg")):
+        assert f'"msg/{path.name}"' in cmake
+        for line in path.read_text().splitlines():
+            assert not line.strip() or "#" in line, f"{path.name}: {line!r} has no comment"
+
+
+def test_nodes_are_installed_and_can_be_run(root: Path) -> None:
+    names = re.search(r"foreach\(executable ([^)]*)\)", (root / "CMakeLists.txt").read_text())
+    assert names is not None
+    assert names[1].split() == ["student_node", "nuscenes_player", "recorder"]
+    for name in names[1].split():
+        text = (root / "mapkd_ros" / f"{name}.py").read_text()
+        assert text.startswith("#!/usr/bin/env python3\n")
+        assert 'if __name__ == "__main__":\n    sys.exit(main())' in text
+
+
+def test_every_needed_package_is_pinned(root: Path, pyproject: dict) -> None:
+    def names(lines: list[str]) -> set[str]:
+        found = {re.split(r"[\[<>=!~; ]", line.split("#")[0].strip())[0] for line in lines}
+        return {re.sub(r"[-_.]+", "-", name).lower() for name in found if name and not name.startswith("-")}
+
+    pinned = names((root / "requirements" / "constraints.txt").read_text().splitlines())
+    for line in (root / "requirements" / "constraints.txt").read_text().splitlines():
+        assert line.startswith("#") or re.match(r"^[A-Za-z0-9._-]+==[0-9][^ ]*( ; .*)?$", line), line
+    for file in ("core", "nuscenes", "ros-wheels", "dev"):
+        assert names((root / "requirements" / f"{file}.txt").read_text().splitlines()) <= pinned, file
+    project = pyproject["project"]
+    declared = names(project["dependencies"] + [x for extra in project["optional-dependencies"].values() for x in extra])
+    assert declared - {"nuscenes-devkit"} <= pinned
+
+
+def test_what_the_core_imports_is_declared_for_pip(root: Path, pyproject: dict) -> None:
+    project = pyproject["project"]
+    extras = [x for extra in project["optional-dependencies"].values() for x in extra]
+    declared = {re.split(r"[\[<>=!~; ]", name)[0] for name in project["dependencies"] + extras}
+    module_of = {"opencv-python-headless": "cv2", "pillow": "PIL", "pyyaml": "yaml", "scikit-learn": "sklearn",
+                 "lightning-fabric": "lightning_fabric", "nuscenes-devkit": "nuscenes", "pyshp": "shapefile"}  # fmt: skip
+    modules = {module_of.get(name.lower(), name.lower()) for name in declared}
+    # TensorRT is used where it is installed; it is no pip dependency
+    assert imported(root / "mapkd_core") - modules - {"tensorrt"} == set()
+
+
+def test_weights_travel_with_both_packages(root: Path, pyproject: dict) -> None:
+    patterns = pyproject["tool"]["setuptools"]["package-data"]["mapkd_core"]
+    wanted = [path for path in (root / "mapkd_core").rglob("*") if path.suffix in (".safetensors", ".json", ".txt")]
+    assert any(path.suffix == ".safetensors" for path in wanted), "there are no weights"
+    for path in wanted:
+        relative = path.relative_to(root / "mapkd_core")
+        assert any(relative.match(p) or relative.match(p.replace("**/", "")) for p in patterns), path
+        assert path.stat().st_size <= 12e6, f"{path} is larger than 12 MB"
+
+
+def test_layouts_show_six_cameras_and_the_markers(root: Path) -> None:
+    rviz = (root / "config" / "mapkd.rviz").read_text()
+    yaml.safe_load(rviz)
+    foxglove = (root / "config" / "foxglove_layout.json").read_text()
+    panels = json.loads(foxglove)["configById"]
+    placed = re.findall(r'"(?:first|second)": "([^"]+)"', foxglove)
+    assert sorted(placed) == sorted(panels)
+    for side in ("front_left", "front", "front_right", "back_left", "back", "back_right"):
+        for text in (rviz, foxglove):
+            assert f"/camera/cam_{side}/image_raw/compressed" in text
+    for text in (rviz, foxglove):
+        assert "/student_node/markers" in text
+
+
+def test_scripts_are_sound_and_executable(root: Path) -> None:
+    sourced = {"env.sh", "venv_local_setup.sh"}
+    for path in [*sorted((root / "scripts").glob("*.sh")), root / ".ci" / "run"]:
+        subprocess.run(["bash", "-n", str(path)], check=True)
+        assert bool(path.stat().st_mode & 0o100) == (path.name not in sourced), path
+
+
+def test_no_data_set_and_no_bag_lies_in_the_repository(root: Path) -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True)
+    if listed.returncode or not listed.stdout:
+        pytest.skip("this is not a git checkout")
+    names = listed.stdout.split()
+    assert not [n for n in names if re.search(r"\.(mcap|db3|pcd\.bin|shp|dbf|pkl|pt|pth)$", n) or "/samples/CAM" in n]
