@@ -82,7 +82,8 @@ def test_every_needed_package_is_pinned(root: Path, pyproject: dict) -> None:
     for file in ("core", "nuscenes", "ros-wheels", "dev"):
         assert names((root / "requirements" / f"{file}.txt").read_text().splitlines()) <= pinned, file
     project = pyproject["project"]
-    declared = names(project["dependencies"] + [x for extra in project["optional-dependencies"].values() for x in extra])
+    extras = [name for extra in project["optional-dependencies"].values() for name in extra]
+    declared = names(project["dependencies"] + extras)
     assert declared - {"nuscenes-devkit"} <= pinned
 
 
@@ -90,8 +91,15 @@ def test_what_the_core_imports_is_declared_for_pip(root: Path, pyproject: dict) 
     project = pyproject["project"]
     extras = [x for extra in project["optional-dependencies"].values() for x in extra]
     declared = {re.split(r"[\[<>=!~; ]", name)[0] for name in project["dependencies"] + extras}
-    module_of = {"opencv-python-headless": "cv2", "pillow": "PIL", "pyyaml": "yaml", "scikit-learn": "sklearn",
-                 "lightning-fabric": "lightning_fabric", "nuscenes-devkit": "nuscenes", "pyshp": "shapefile"}  # fmt: skip
+    module_of = {
+        "lightning-fabric": "lightning_fabric",
+        "nuscenes-devkit": "nuscenes",
+        "opencv-python-headless": "cv2",
+        "pillow": "PIL",
+        "pyshp": "shapefile",
+        "pyyaml": "yaml",
+        "scikit-learn": "sklearn",
+    }
     modules = {module_of.get(name.lower(), name.lower()) for name in declared}
     # TensorRT is used where it is installed; it is no pip dependency
     assert imported(root / "mapkd_core") - modules - {"tensorrt"} == set()
