@@ -58,6 +58,8 @@ class Snapshot:
     """True if nothing was published lately."""
     dropped: Mapping[str, int]
     """Reason -> how many sets or pictures were given up for it."""
+    last_dropped: str
+    """The newest of these reasons; empty if there is none."""
     latency_ms: Mapping[str, tuple[float, float]]
     """Stage -> (median, 95th percentile)."""
     age_ms: float | None
@@ -70,6 +72,7 @@ class Statistics:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._dropped: Counter[str] = Counter()
+        self._last_dropped = ""
         self._published = Rate()
         self._stages: deque[Mapping[str, float]] = deque(maxlen=LATENCIES_KEPT)
         self._ages: deque[float] = deque(maxlen=LATENCIES_KEPT)
@@ -78,6 +81,7 @@ class Statistics:
         """Counts one drop and returns how many there were for this reason."""
         with self._lock:
             self._dropped[reason] += 1
+            self._last_dropped = reason
             return self._dropped[reason]
 
     def publish(self, now_ns: int, stage_ms: Mapping[str, float], age_ms: float) -> None:
@@ -100,6 +104,7 @@ class Statistics:
                 self._published.hz(now_ns),
                 self._published.stopped(now_ns),
                 dict(self._dropped),
+                self._last_dropped,
                 {stage: (float(np.median(ms)), float(np.percentile(ms, 95))) for stage, ms in columns.items()},
                 float(np.median(self._ages)) if self._ages else None,
             )

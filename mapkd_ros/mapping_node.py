@@ -93,9 +93,9 @@ class MappingNode(Node):
             self.create_timer(values["diagnostics_period"], self._publish_diagnostics, clock=steady)
         self._announce()
 
-    def close(self) -> None:
-        """Lets the map in hand finish and ends the worker; then the node may be destroyed."""
-        self._worker.stop()
+    def close(self) -> bool:
+        """Lets the map in hand finish and ends the worker; True if the node may now be destroyed."""
+        return self._worker.stop()
 
     def _announce(self) -> None:
         card, grid = self._predictor.card, self._predictor.card.grid

@@ -99,7 +99,9 @@ def diagnostic_statuses(
     elif not wanted:
         level, message = OK, "idle: nobody subscribes to an output"
     elif snapshot.quiet:
-        level, message = WARN, f"no map lately; last set not formed: {synchronizer.last_reason or 'none'}"
+        reasons = {"last dropped": snapshot.last_dropped, "last set not formed": synchronizer.last_reason}
+        known = [f"{what}: {reason}" for what, reason in reasons.items() if reason]
+        level, message = WARN, "; ".join(["no map lately", *known])
     else:
         level, message = OK, f"{snapshot.published_hz:.1f} maps a second"
     values: dict[str, object] = {

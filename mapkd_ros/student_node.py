@@ -7,6 +7,7 @@ Exit code 0 after SIGINT or SIGTERM, 2 when it cannot start; the reason is one l
 """
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -88,7 +89,8 @@ def _run(signals: StopSignals) -> int:
         try:
             signals.spin(executor)
         finally:
-            node.close()
+            if not node.close():
+                os._exit(0)  # the network cannot be interrupted, and must not outlive what it publishes to
             executor.shutdown()
             node.destroy_node()
     finally:
