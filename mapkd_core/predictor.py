@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.artifact import ArtifactError, ModelCard
 from mapkd_core.data.images import decode, jpeg_size, normalise, resize
-from mapkd_core.runtime import Runtime, TorchRuntime
+from mapkd_core.runtime import OnnxRuntime, Runtime, TorchRuntime
 from mapkd_core.types import Frame, MapElement
 from mapkd_core.vectorize import VectorizeConfig, vectorize
 
@@ -58,10 +59,16 @@ class MapPredictor:
 
     @classmethod
     def from_artifact(
-        cls, path: str | Path = DEFAULT_WEIGHTS, device: str = "auto", threads: int | None = None
+        cls,
+        path: str | Path = DEFAULT_WEIGHTS,
+        device: str = "auto",
+        threads: int | None = None,
+        backend: Literal["torch", "onnx"] = "torch",
     ) -> MapPredictor:
         """Loads NAME.json + NAME.safetensors; raises ArtifactError (a ValueError) if unfit."""
-        return cls(TorchRuntime(path, device, threads))
+        if backend not in ("torch", "onnx"):
+            raise ValueError(f"backend {backend!r} is not one of torch, onnx")
+        return cls((TorchRuntime if backend == "torch" else OnnxRuntime)(path, device, threads))
 
     @property
     def card(self) -> ModelCard:

@@ -49,13 +49,13 @@ def test_lookup_is_computed_once_per_calibration(card_path):
     intrinsics, poses = ring(size=(176, 64), focal=90.0)
     for _ in range(3):
         runtime.probabilities(images, intrinsics, poses)
-    assert runtime.lookups_computed == 1
+    assert runtime.lookups.computed == 1
     moved = poses.copy()
     moved[2, 2, 3] += 0.01
     runtime.probabilities(images, intrinsics, moved)
-    assert runtime.lookups_computed == 2
+    assert runtime.lookups.computed == 2
     runtime.probabilities(images, intrinsics * 1.01, moved)
-    assert runtime.lookups_computed == 3
+    assert runtime.lookups.computed == 3
 
 
 def test_devices():

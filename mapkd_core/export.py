@@ -1,0 +1,96 @@
+"""Export of a student as ONNX: plain operators, the calibration look-up as an input, checked before it is called done.
+
+The graph maps `images` (N, 3, H, W) and the tables of `Student.lookup` to `probabilities` (4, Y, X). The tables depend
+on the calibration alone; whoever runs the graph computes them once per calibration (see runtime.OnnxRuntime).
+"""
+from __future__ import annotations
+
+import logging
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mapkd_core.model.student import Student
+from mapkd_core.runtime import fold_batch_norms
+
+OPSET = 18
+TOLERANCE = 1e-4
+"""Largest difference of a probability between PyTorch and ONNX Runtime that still counts as the same network."""
+
+
+class StudentGraph(nn.Module):
+    """The student with its gather written in operators that every ONNX runtime has."""
+
+    def __init__(self, student: Student) -> None:
+        super().__init__()
+        self.student = student
+
+    def forward(self, images: Tensor, pixel: Tensor, weight: Tensor) -> Tensor:
+        """N 3 H W, K 4 and K 4 -> 4 Y X probabilities."""
+        student = self.student
+        features = student.trunk(images)                                                # N C h w
+        pixels = features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])            # Nhw C
+        # One gather per neighbour keeps the largest intermediate a quarter as large as gathering all four at once.
+        sampled = sum(functional.embedding(pixel[:, i], pixels) * weight[:, i : i + 1] for i in range(4))
+        rows, cols = student.view.rows, student.view.cols
+        bev = torch.as_tensor(sampled).reshape(1, rows, cols, -1).permute(0, 3, 1, 2)   # 1 ZC Y X
+        seen = weight.sum(-1).reshape(1, rows, cols, -1).permute(0, 3, 1, 2)            # 1 Z Y X
+        fine = student.bev(torch.cat([bev, seen], 1))["fine"]
+        return student.heads["semantic"](fine)[0].softmax(0)
+
+
+def example_calibration(student: Student, cameras: int) -> tuple[Tensor, Tensor]:
+    """Intrinsics 1 N 3 3 and mountings 1 N 4 4 of cameras that look around from 1.5 m up: something to trace with."""
+    width, height = student.config.image_size
+    intrinsics = torch.tensor([[0.8 * width, 0, width / 2], [0, 0.8 * width, height / 2], [0, 0, 1.0]])
+    poses = torch.eye(4).repeat(cameras, 1, 1)
+    for pose, yaw in zip(poses, torch.arange(cameras) * 2 * torch.pi / cameras, strict=True):
+        c, s = yaw.cos(), yaw.sin()
+        pose[:3, :3] = torch.stack(
+            [torch.stack([s, s * 0, c]), torch.stack([-c, s * 0, s]), torch.tensor([0.0, -1.0, 0.0])]
+        )
+        pose[2, 3] = 1.5
+    return intrinsics.expand(1, cameras, 3, 3), poses[None]
+
+
+def export_onnx(student: Student, path: Path, cameras: int = 6) -> tuple[float, Counter[str]]:
+    """Writes `path` and proves it: returns the largest difference of a probability, and how often each operator occurs.
+
+    Raises RuntimeError, leaving no file behind, if ONNX Runtime and PyTorch differ by more than TOLERANCE.
+    """
+    import onnx
+    import onnxruntime
+
+    student = student.eval()
+    fold_batch_norms(student)
+    lookup = student.lookup(*example_calibration(student, cameras))
+    width, height = student.config.image_size
+    images = torch.randn(cameras, 3, height, width, generator=torch.Generator().manual_seed(0))
+    inputs = (images, lookup.pixel[0], lookup.weight[0])
+    graph = StudentGraph(student).eval()
+    partial = path.with_name(path.name + ".partial")
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the exporter warns of packages and operators that this graph does not use
+        program = torch.onnx.export(
+            graph, inputs, dynamo=True, verbose=False, opset_version=OPSET,
+            input_names=["images", "pixel", "weight"], output_names=["probabilities"],
+        )
+        expected = graph(*inputs).numpy()
+    assert program is not None
+    program.save(str(partial))
+    session = onnxruntime.InferenceSession(str(partial), providers=["CPUExecutionProvider"])
+    names = ("images", "pixel", "weight")
+    (found,) = session.run(None, {name: value.numpy() for name, value in zip(names, inputs, strict=True)})
+    difference = float(np.abs(found - expected).max())
+    operators = Counter(node.op_type for node in onnx.load(str(partial)).graph.node)
+    if not difference < TOLERANCE:
+        partial.unlink()
+        raise RuntimeError(f"the exported graph differs by {difference:g} from PyTorch, more than {TOLERANCE:g}")
+    partial.replace(path)
+    return difference, operators
