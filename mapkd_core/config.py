@@ -21,7 +21,7 @@ class DataConfig:
     """Where training and validation frames come from."""
 
     train: str = "simdrive-v1:train"
-    """`simdrive-v1:SPLIT`, `cache:DIR` (written by `mapkd cache`), or `nuscenes:DATAROOT:VERSION:SPLIT`."""
+    """`cache:DIR` (written by `mapkd cache`), `simdrive-v1:SPLIT`, or `nuscenes:DATAROOT:VERSION:SPLIT`."""
     val: str = "simdrive-v1:val"
     image_size: tuple[int, int] = (352, 128)
     """Width and height of the network's pictures."""

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from mapkd_core.checkpoint import claim_run_folder, load_checkpoint, save_checkpoint
 from mapkd_core.config import TrainConfig, config_dict
-from mapkd_core.data.loading import training_batches, validation_batches
+from mapkd_core.loading import training_batches, validation_batches
 from mapkd_core.losses import task_terms, weigh
 from mapkd_core.metrics.iou import IouMeter
 from mapkd_core.model.build import build_model

@@ -6,11 +6,11 @@ import pytest
 import torch
 from toy import SIZE, ToySamples
 
+from mapkd_core import loading
 from mapkd_core import train as training
 from mapkd_core.artifact import load_model
 from mapkd_core.cli import main
 from mapkd_core.config import AugmentConfig, DataConfig, LossConfig, TrainConfig
-from mapkd_core.data import loading
 from mapkd_core.grid import BevGrid
 
 OPTIONS = {"variant": "nano", "image_size": list(SIZE), "image_width": 8, "bev_width": 8, "view_channels": 8}

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 from toy import SIZE, ToySamples
 
+from mapkd_core import loading
 from mapkd_core import train as training
 from mapkd_core.config import DataConfig, TrainConfig
-from mapkd_core.data import loading
 from mapkd_core.grid import BevGrid
 
 

@@ -1,0 +1,142 @@
+"""Batches for training and validation: which frames, in which order, changed how; the same again after a resume.
+
+Every sample of a run has a number; the seed and that number alone decide which frame it is and how it is augmented.
+So the order does not depend on the number of loader processes, and a run resumed at sample n continues as if it had
+never stopped. With several processes, process r of w takes the samples r, r + w, r + 2w, ... of each batch.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset
+
+from mapkd_core.config import AugmentConfig, TrainConfig
+from mapkd_core.data.augment import augment
+from mapkd_core.data.cache import CachedSamples
+from mapkd_core.data.dataset import Collate, FrameSource
+from mapkd_core.data.frame_sample import SampleOptions, sample_from_frame
+from mapkd_core.data.sample import Sample
+from mapkd_core.frame_sources import open_frames
+from mapkd_core.types import Batch
+
+
+class SampleSource(Protocol):
+    """Samples by index."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+
+class FrameSamples:
+    """A frame source read as samples."""
+
+    def __init__(self, source: FrameSource, options: SampleOptions) -> None:
+        self.source, self.options = source, options
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Sample:
+        return sample_from_frame(self.source[index], self.options)
+
+
+def open_samples(name: str, config: TrainConfig) -> SampleSource:
+    """Samples of `cache:DIR` (written by `mapkd cache`), or of any name that frame_sources.open_frames knows.
+
+    Raises ValueError for a name of another form, FileNotFoundError for a folder that is not there.
+    """
+    data = config.data
+    options = SampleOptions(config.grid, data.image_size, lidar=data.lidar, sd_map=data.sd_map)
+    if name.startswith("cache:"):
+        return CachedSamples(name.removeprefix("cache:"), options)
+    source, _ = open_frames(name, size="small" if data.image_size[0] <= 176 else "full", lidar=data.lidar)
+    return FrameSamples(source, options)
+
+
+class _NumberedSamples(Dataset[Sample]):
+    """Sample n of a run: its frame from a shuffle of its epoch, its augmentation from its number."""
+
+    def __init__(self, source: SampleSource, change: AugmentConfig, seed: int) -> None:
+        self.source, self.change, self.seed = source, change, seed
+        self._epoch, self._order = -1, np.arange(0)
+
+    def __getitem__(self, number: int) -> Sample:
+        epoch, place = divmod(number, len(self.source))
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, np.random.default_rng((self.seed, 1, epoch)).permutation(len(self.source))
+        sample = self.source[int(self._order[place])]
+        return augment(sample, self.change, np.random.default_rng((self.seed, 2, number)))
+
+
+class _OwnShare:
+    """Endless lists of sample numbers: this process's part of every batch, from batch `first` on."""
+
+    def __init__(self, first: int, batch_size: int, rank: int, world_size: int) -> None:
+        self.first, self.batch_size, self.rank, self.world_size = first, batch_size, rank, world_size
+
+    def __iter__(self) -> Iterator[Sequence[int]]:
+        batch = self.first
+        while True:
+            start = batch * self.batch_size * self.world_size
+            yield list(range(start + self.rank, start + self.batch_size * self.world_size, self.world_size))
+            batch += 1
+
+
+def training_batches(config: TrainConfig, first_batch: int = 0, rank: int = 0, world_size: int = 1) -> Iterator[Batch]:
+    """Endless batches of `config.batch_size` samples, from batch `first_batch` on."""
+    source = open_samples(config.data.train, config)
+    if len(source) == 0:
+        raise ValueError(f"training data {config.data.train!r} holds no frame")
+    workers = config.data.workers
+    loader = DataLoader(
+        _NumberedSamples(source, config.augment, config.seed),
+        batch_sampler=_OwnShare(first_batch, config.batch_size, rank, world_size),  # type: ignore[arg-type]
+        collate_fn=Collate(config.grid),
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_one_thread if workers else None,
+    )
+    return iter(loader)
+
+
+def validation_batches(config: TrainConfig, rank: int = 0, world_size: int = 1) -> Iterator[Batch]:
+    """This process's part of the validation frames, unchanged and in order; the last batch may be short."""
+    source = open_samples(config.data.val, config)
+    mine = range(rank, len(source), world_size)
+    loader = DataLoader(
+        _Picked(source, mine),
+        batch_size=config.batch_size,
+        collate_fn=Collate(config.grid),
+        num_workers=config.data.workers,
+        worker_init_fn=_one_thread if config.data.workers else None,
+    )
+    for count, batch in enumerate(loader):
+        if config.val_batches and count >= config.val_batches:
+            return
+        yield batch
+
+
+class _Picked(Dataset[Sample]):
+    def __init__(self, source: SampleSource, which: Sequence[int]) -> None:
+        self.source, self.which = source, which
+
+    def __len__(self) -> int:
+        return len(self.which)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.source[self.which[index]]
+
+
+def _one_thread(worker: int) -> None:
+    """A loader process works on one core: the network has the others."""
+    import cv2
+    import torch
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+
+

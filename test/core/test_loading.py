@@ -1,0 +1,76 @@
+"""Which sample comes when: the same for a seed, whatever the processes, and after a resume."""
+from dataclasses import replace
+from itertools import islice
+
+import pytest
+import torch
+from toy import SIZE, ToySamples
+
+from mapkd_core import loading
+from mapkd_core.config import AugmentConfig, DataConfig, TrainConfig
+from mapkd_core.grid import BevGrid
+
+CONFIG = TrainConfig(
+    grid=BevGrid((-12.0, 12.0), (-6.0, 6.0), 0.6), data=DataConfig(image_size=SIZE), batch_size=2,
+    augment=AugmentConfig(photometric=0.5, flip=True),
+)
+
+
+@pytest.fixture(autouse=True)
+def toy_data(monkeypatch):
+    monkeypatch.setattr(loading, "open_samples", lambda spec, config: ToySamples(5))
+
+
+def first(count, **arguments):
+    return list(islice(loading.training_batches(CONFIG, **arguments), count))
+
+
+def test_an_epoch_shows_every_sample_once_and_epochs_differ():
+    tokens = [t for batch in first(10) for t in batch.tokens]
+    assert sorted(tokens[:5]) == sorted(tokens[5:10]) == sorted(set(tokens))
+    assert tokens[:5] != tokens[5:10]
+
+
+def test_resuming_continues_the_same_stream():
+    whole, later = first(6), list(islice(loading.training_batches(CONFIG, first_batch=3), 3))
+    for a, b in zip(whole[3:], later, strict=True):
+        assert a.tokens == b.tokens and torch.equal(a.images, b.images)
+
+
+def test_an_augmentation_is_drawn_anew_in_every_epoch():
+    batches = first(5)
+    pictures = {}
+    for batch in batches:
+        for token, images in zip(batch.tokens, batch.images, strict=True):
+            pictures.setdefault(token, []).append(images)
+    twice = [images for images in pictures.values() if len(images) == 2]
+    assert twice and all(not torch.equal(*images) for images in twice)
+
+
+def test_loader_processes_change_nothing():
+    alone = first(4)
+    config = replace(CONFIG, data=replace(CONFIG.data, workers=2))
+    helped = list(islice(loading.training_batches(config), 4))
+    for a, b in zip(alone, helped, strict=True):
+        assert a.tokens == b.tokens and torch.equal(a.images, b.images) and torch.equal(a.semantic, b.semantic)
+
+
+def test_two_ranks_share_what_one_would_read():
+    config = replace(CONFIG, batch_size=1)
+    ranks = [list(islice(loading.training_batches(config, rank=r, world_size=2), 3)) for r in (0, 1)]
+    alone = first(3)
+    for one, a, b in zip(alone, *ranks, strict=True):
+        assert one.tokens == a.tokens + b.tokens
+
+
+def test_validation_shows_every_frame_once_unchanged():
+    seen = [t for batch in loading.validation_batches(CONFIG) for t in batch.tokens]
+    assert seen == [f"toy{i}" for i in range(5)]
+    halves = [[t for b in loading.validation_batches(CONFIG, r, 2) for t in b.tokens] for r in (0, 1)]
+    assert sorted(halves[0] + halves[1]) == seen and not set(halves[0]) & set(halves[1])
+
+
+def test_names_that_are_not_understood(monkeypatch):
+    monkeypatch.undo()
+    with pytest.raises(FileNotFoundError, match="simdrive-v1:SPLIT"):
+        loading.open_samples("kitti", CONFIG)
