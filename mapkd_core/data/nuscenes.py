@@ -1,6 +1,7 @@
 """nuScenes, or anything in its folder format, as `Frame`s: pictures, calibration, poses, LiDAR and the road map."""
 from __future__ import annotations
 
+import gc
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -65,6 +66,9 @@ class NuScenesSource:
         for scene in sorted(reader.nusc.scene, key=lambda record: record["name"]):
             if scene["name"] in wanted:
                 self.frames += reader.frames_of(scene)
+        # The devkit's object is a circle of references and, for all of nuScenes, gigabytes.
+        del nusc, reader
+        gc.collect()
         if self.frames:
             _check_pictures(self.frames[0])
 
