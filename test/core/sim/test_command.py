@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import cv2
 import pytest
+
 from mapkd_core.cli import main
 
 
@@ -23,12 +24,13 @@ def test_show_writes_a_picture(tmp_path, capsys):
 
 def test_export_tells_how_to_go_on(tmp_path, capsys):
     out = tmp_path / "drive"
-    command = ["sim", "export", "--seed", "3", "--size", "80x45", "--frames", "1", "--weather", "night", "--rig", "n015"]
-    assert main([*command, "--out", str(out)]) == 0
+    command = ["sim", "export", "--seed", "3", "--size", "80x45", "--frames", "1", "--out", str(out)]
+    assert main([*command, "--weather", "night", "--rig", "n015"]) == 0
     text = capsys.readouterr().out
     assert "nuscenes_player" in text and "mapkd bag --dataroot" in text
     assert len(list(out.glob("samples/*/*"))) == 7
-    assert "weather='night'" in (out / "README.txt").read_text() and "n015-sim" in next(out.glob("samples/CAM_BACK/*")).name
+    assert "weather='night'" in (out / "README.txt").read_text()
+    assert "n015-sim" in next(out.glob("samples/CAM_BACK/*")).name
 
 
 def test_bench_prints_a_table(capsys):

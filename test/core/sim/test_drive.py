@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+
 from mapkd_core.data.labels import map_elements
 from mapkd_core.geometry import inverse
 from mapkd_core.grid import GRID_60X30
@@ -104,7 +105,7 @@ def test_senseless_drives_are_refused(arguments, message):
 
 def test_a_real_map_needs_a_folder():
     with pytest.raises(ValueError, match="dataroot"):
-        SimDrive(1, road="boston-seaport").road_map
+        _ = SimDrive(1, road="boston-seaport").road_map
 
 
 def test_frame_numbers_out_of_range_end_iteration(drive):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from mapkd_core.data.labels import map_elements
 from mapkd_core.grid import GRID_60X30
 from mapkd_core.sim.drive import SimDrive
@@ -120,7 +121,8 @@ def test_labels_pictures_and_points_are_the_simulators_own(folder, drives):
         assert max(distance_m(e, theirs) for e in ours) < 0.01
         for a, b in zip(one.views, two.views, strict=True):
             assert a.stamp_ns == b.stamp_ns and a.size == b.size
-            assert a.intrinsics == pytest.approx(b.intrinsics) and a.base_from_camera == pytest.approx(b.base_from_camera)
+            assert a.intrinsics == pytest.approx(b.intrinsics)
+            assert a.base_from_camera == pytest.approx(b.base_from_camera)
             assert np.abs(a.image.rgb().astype(int) - b.image.rgb()).mean() < 6, "more than JPEG's loss"
         assert one.lidar()[:, :3] == pytest.approx(two.lidar()[:, :3], abs=2e-4)
         assert one.lidar()[:, 3:] == pytest.approx(two.lidar()[:, 3:], abs=1e-4)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import shapely
+
 from mapkd_core.data.nuscenes_map import coverage, load_vector_map
 from mapkd_core.sim.drive import SimDrive
 from mapkd_core.sim.real_roads import cropped, is_complete, real_map

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+
 from mapkd_core.geometry import apply, inverse, project, transform
 from mapkd_core.sim.rig import N008, N015, RIGS
 from mapkd_core.types import CAMERAS

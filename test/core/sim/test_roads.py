@@ -4,6 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import shapely
+
 from mapkd_core.sim.polyline import length_m
 from mapkd_core.sim.road_network import STYLES
 from mapkd_core.sim.roads import procedural_map

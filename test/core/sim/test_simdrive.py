@@ -4,6 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+
 from mapkd_core.sim import simdrive as sd
 from mapkd_core.sim.drive import PROCEDURAL, SimDrive
 
@@ -52,7 +53,12 @@ def test_drives_can_be_thinned_evenly(dataroot):
 
 def test_indices_run_over_drives_and_only_a_few_worlds_stay(monkeypatch):
     drives = tuple(SimDrive(seed, frames=2, lidar=False, size=(32, 18)) for seed in range(4))
-    monkeypatch.setattr(SimDrive, "__getitem__", lambda self, k: (self.__dict__.setdefault("world", 1), (self.seed, k))[1])
+
+    def pretend(self, k):
+        self.__dict__["world"] = "built"
+        return self.seed, k
+
+    monkeypatch.setattr(SimDrive, "__getitem__", pretend)
     source = sd.SimSource(drives)
     assert [source[k] for k in range(8)] == [(seed, k) for seed in range(4) for k in range(2)]
     assert source[-1] == (3, 1)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from mapkd_core.geometry import transform_from_yaw, yaw_of
 from mapkd_core.sim.roads import procedural_map
 from mapkd_core.sim.trajectory import Trajectory, drive_along, lane_path, through_poses
