@@ -106,7 +106,8 @@ def candidates_of(world: World, views: Views) -> Candidates:
 def shadow_candidates(world: World, views: Views) -> Candidates:
     """Moving solids whose shade may be in each picture, with the pixels it may cover."""
     moving = np.nonzero(world.solids.mover >= 0)[0]
-    centre, yaw, present = (table[:, moving] for table in world.poses(views.times_s))
+    centre, yaw, present = world.poses(views.times_s)
+    centre, yaw, present = centre[:, moving], yaw[:, moving], present[:, moving]
     half = world.solids.half_m[moving]
     grown = half.copy()
     grown[:, :2] += 0.6

@@ -117,7 +117,8 @@ def _verge_color(world: World, x: Tensor, y: Tensor, edge: Tensor, across: Tenso
     ground = world.ground
     span_x, span_y = across[:, 0].abs() + down[:, 0].abs(), across[:, 1].abs() + down[:, 1].abs()
     spot = torch.minimum(across.square().sum(1), down.square().sum(1)).sqrt()
-    paved, grass, contact, mottle = ground.verge.sample(x, y, across[:, 0] + down[:, 0], across[:, 1] + down[:, 1], spot)
+    axis = across + down
+    paved, grass, contact, mottle = ground.verge.sample(x, y, axis[:, 0], axis[:, 1], spot)
     joint = torch.maximum(
         1 - box_filtered_stripes(x, 1.5, 0.985, span_x), 1 - box_filtered_stripes(y, 1.5, 0.985, span_y)
     )[:, None]

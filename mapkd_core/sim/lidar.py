@@ -123,15 +123,16 @@ def _candidates(
     block = 24
     middles = np.arange(block // 2, len(times), block)
     slack = np.pi * block / len(times) + 0.02
-    coarse, solid = np.nonzero(
-        _overlap(world, origins[middles], heading[middles], centre[middles], yaw[middles], None, model, slack) & present[middles]
-    )
+    close = _overlap(world, origins[middles], heading[middles], centre[middles], yaw[middles], None, model, slack)
+    coarse, solid = np.nonzero(close & present[middles])
     view = (coarse[:, None] * block + np.arange(block)).reshape(-1)
     solid = np.repeat(solid, block)
     real = view < len(times)
     view, solid = view[real], solid[real]
     view_centre, view_yaw = centre[view, solid], yaw[view, solid]
-    near = _overlap(world, origins[view], heading[view], view_centre[:, None], view_yaw[:, None], solid, model, 1e-4)[:, 0]
+    near = _overlap(
+        world, origins[view], heading[view], view_centre[:, None], view_yaw[:, None], solid, model, 1e-4
+    )[:, 0]
     view, solid, view_centre, view_yaw = view[near], solid[near], view_centre[near], view_yaw[near]
     # Rows: the beams between the solid's foot and head, with room for the sensor's tilt.
     half = world.solids.half_m[solid]

@@ -223,7 +223,7 @@ def solid_pixels(candidates: Candidates, grid: tuple[int, int, int], device: tor
 
 
 def _candidate_table(world: World, origins: Tensor, candidates: Candidates) -> tuple[NDArray, tuple[Tensor, ...]]:
-    """Kinds (K,), and (K,) columns: the view's origin in the solid's axes (3), half extents (3), cosine, sine of yaw."""
+    """Kinds (K,), and columns (K,): the view's origin in the solid's axes, half extents, cosine and sine of yaw."""
     device = origins.device
     half = torch.from_numpy(world.solids.half_m[candidates.solid]).to(device)
     origin = origins[torch.from_numpy(candidates.view).to(device)] - torch.from_numpy(candidates.centre_m).to(device)

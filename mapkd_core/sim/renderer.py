@@ -80,7 +80,8 @@ class Renderer:
         for start in range(0, len(times), batch):
             part = slice(start, start + batch)
             views = cameras.Views(k[part], pose[part], size, times[part])
-            parts.append(self._pictures(views, None if base is None else base[part], None if after is None else after[part]))
+            own_base, own_after = (None if poses is None else poses[part] for poses in (base, after))
+            parts.append(self._pictures(views, own_base, own_after))
         return torch.cat(parts)
 
     def _world_poses(self, name: str, poses: ArrayLike | None, count: int) -> NDArray[np.float64] | None:

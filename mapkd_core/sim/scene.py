@@ -114,11 +114,11 @@ class Scene:
         row, pixel = solid_pixels(self.shadows, self.grid, self.device)
         own = slot[pixel]
         met = (own >= 0).nonzero().squeeze(1)
-        table = [
+        centre, half, yaw = (
             torch.from_numpy(values).to(self.device)
             for values in (self.shadows.centre_m, self.world.solids.half_m[self.shadows.solid], self.shadows.yaw)
-        ]
-        return moving_shade(self.world.conditions, point, *table, own[met], row[met])
+        )
+        return moving_shade(self.world.conditions, point, centre, half, yaw, own[met], row[met])
 
     def _solids(
         self, candidates: Candidates, view: Tensor, direction: Tensor, distance: Tensor, target: Tensor, scale: float

@@ -23,7 +23,8 @@ class Terrain:
             return cls()
         waves = []
         for _ in range(3):
-            number, heading, phase = 2 * np.pi / rng.uniform(90, 260), rng.uniform(-np.pi, np.pi), rng.uniform(0, 2 * np.pi)
+            number = 2 * np.pi / rng.uniform(90, 260)
+            heading, phase = rng.uniform(-np.pi, np.pi), rng.uniform(0, 2 * np.pi)
             waves.append((slope / 3 / number, number * np.cos(heading), number * np.sin(heading), phase))
         return cls(tuple(tuple(map(float, wave)) for wave in waves))  # type: ignore[misc]
 
@@ -38,7 +39,7 @@ class Terrain:
     def slope(self, xy_m: ArrayLike) -> NDArray[np.float64]:
         """Rise over run along x and y (..., 2) at points (..., 2)."""
         xy = np.asarray(xy_m, np.float64)
-        result = np.zeros(xy.shape[:-1] + (2,))
+        result = np.zeros((*xy.shape[:-1], 2))
         for amplitude, kx, ky, phase in self.waves:
             rise = amplitude * np.cos(kx * xy[..., 0] + ky * xy[..., 1] + phase)
             result += rise[..., None] * np.array([kx, ky])
