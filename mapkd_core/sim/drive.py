@@ -264,8 +264,13 @@ class SimDrive:
         """(6, H, W, 3) pictures of a frame, each from where its camera was when it fired."""
         assert self.rig is not None
         times = self.camera_times_s(index)
-        poses = np.stack([self.motion.pose(t) for t in times]) @ self.rig.base_from_cameras
-        return self.renderer.images(self.rig.intrinsics(self.size), self.size, poses, times)
+        mounts, shutter_s = self.rig.base_from_cameras, self.world.conditions.motion_blur_s
+        bases = np.stack([self.motion.pose(t) for t in times])
+        after = np.stack([self.motion.pose(t + shutter_s) for t in times])
+        return self.renderer.images(
+            self.rig.intrinsics(self.size), self.size, bases @ mounts, times,
+            map_from_base=bases, map_from_camera_after=after @ mounts,
+        )
 
     def sweep(self, time_s: float) -> NDArray[np.float32]:
         """(P, 5) one LiDAR revolution that ends at a time: x, y, z, intensity, ring, in the sensor's own frame."""

@@ -147,7 +147,8 @@ def verge_layers(
         points = np.asarray(polygon.exterior.coords)[:, :2] - centre_m
         if near_square(points, size * EDGE_CELL_M / 2):
             walkways.fill([points], 255)
-    fine, district = tileable_noise(size, rng, 1.2), tileable_noise(size, rng, 2.2, 2.0)
+    fine, district = tileable_noise(512, rng, 1.2), tileable_noise(size, rng, 2.2, 2.0)
+    fine = np.tile(fine, (-(-size // 512),) * 2)[:size, :size]
     green = {"brick": 0.9, "concrete": 0.2, "tropical": -0.5}[conditions.palette]
     width = 2.6 + 0.9 * np.clip(district, -1, 1)
     paved = np.clip((width - edge_m) / EDGE_CELL_M + 0.5, 0, 1)
@@ -155,5 +156,5 @@ def verge_layers(
         paved *= np.clip((edge_m - 1.4) / EDGE_CELL_M + 0.5, 0, 1)
     paved = np.maximum((paved * 255).astype(np.uint8), walkways.blurred(0.6))
     grass = np.clip((district + 0.5 * fine - green) * 4, 0, 1)
-    mottle = np.clip(128 + 16 * tileable_noise(size, rng, 0.8) + 10 * fine, 0, 255)
-    return paved, (grass * 255).astype(np.uint8), mottle.astype(np.uint8)
+    mottle = np.clip(128 + 16 * tileable_noise(512, rng, 0.8), 0, 255).astype(np.uint8)
+    return paved, (grass * 255).astype(np.uint8), tiled(mottle, size)

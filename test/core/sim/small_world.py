@@ -48,7 +48,8 @@ def road_map(crossing: bool = True) -> VectorMap:
 
 def world(conditions: Conditions = PLAIN, bare: bool = True, seed: int = 3, **kwargs: object) -> World:
     return build_world(
-        road_map(), CENTRE_M, 60.0, conditions, seed, buildings_and_plants=not bare, people_and_vehicles=not bare, **kwargs  # type: ignore[arg-type]
+        road_map(), CENTRE_M, 60.0, conditions, seed,
+        buildings_and_plants=not bare, people_and_vehicles=not bare, **kwargs,  # type: ignore[arg-type]
     )
 
 

@@ -35,7 +35,7 @@ def pixel_of(pose: np.ndarray, point: tuple[float, float, float], intrinsics: np
 
 def strongest_edge(profile: np.ndarray, around: float, reach: int) -> float:
     """Where a line of grey values changes most, in pixels, within `reach` of a place; half-way between two centres."""
-    start = int(round(around)) - reach
+    start = round(around) - reach
     steps = np.abs(np.diff(profile[start : start + 2 * reach + 1]))
     assert steps.max() > 6, "no edge at all"
     return start + int(np.argmax(steps)) + 0.5
@@ -132,10 +132,12 @@ def test_same_arguments_give_the_same_bytes_on_any_number_of_threads():
         for count in (1, 2):
             torch.set_num_threads(count)
             renderer = Renderer(world(conditions, bare=False, cell_m=0.2))
+            after = camera_pose(x=0.2)[None]
             pictures.append(
-                renderer.images(intrinsics, (160, 90), pose[None], [0.5], map_from_camera_after=camera_pose(x=0.2)[None])
+                renderer.images(intrinsics, (160, 90), pose[None], [0.5], map_from_camera_after=after)
             )
-        other = Renderer(world(conditions, bare=False, seed=4, cell_m=0.2)).images(intrinsics, (160, 90), pose[None], [0.5])
+        stranger = Renderer(world(conditions, bare=False, seed=4, cell_m=0.2))
+        other = stranger.images(intrinsics, (160, 90), pose[None], [0.5])
     finally:
         torch.set_num_threads(threads)
     assert pictures[0].tobytes() == pictures[1].tobytes()
