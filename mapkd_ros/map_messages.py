@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.draw import CLASS_COLORS
 from mapkd_core.types import CLASSES, MapElement
 from mapkd_ros.conversions import image_fields, seconds_and_ns
-from mapkd_ros.markers import CLASS_COLOURS
 
 if TYPE_CHECKING:
     from sensor_msgs.msg import Image
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mapkd_core.artifact import ModelCard
     from mapkd_ros.msg import VectorMap
 
-_BACKGROUND = (24, 26, 30)
+_BACKGROUND = (22, 24, 29)
 
 
 def vector_map(
@@ -61,10 +61,10 @@ def vector_map(
 
 
 def semantic_picture(semantic: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(Y, X, 3) RGB of class indices (Y, X) on the grid: forward to the right, left on top, in the markers' colours."""
-    colours = np.round(255 * np.asarray([CLASS_COLOURS[name] for name in CLASSES]))
-    palette = np.array([_BACKGROUND, *colours], np.uint8)
-    return palette[semantic[::-1]]
+    """(X, Y, 3) RGB of class indices (Y, X) on the grid as a driver sees it: forward is up, left is left."""
+    palette = np.array([_BACKGROUND, *(CLASS_COLORS[name] for name in CLASSES)], np.uint8)
+    # Rows of the grid grow to the left and columns forward.
+    return palette[semantic.T[::-1, ::-1]]
 
 
 def semantic_image(header: Header, semantic: NDArray[np.uint8]) -> Image:

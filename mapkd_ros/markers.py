@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mapkd_core.draw import CLASS_COLORS
 from mapkd_core.types import MapElement
 from mapkd_ros.conversions import seconds_and_ns
 
@@ -11,12 +12,6 @@ if TYPE_CHECKING:
     from std_msgs.msg import Header
     from visualization_msgs.msg import Marker, MarkerArray
 
-CLASS_COLOURS: dict[str, tuple[float, float, float]] = {
-    "divider": (1.0, 0.62, 0.11),
-    "ped_crossing": (0.25, 0.63, 1.0),
-    "boundary": (0.27, 0.86, 0.42),
-}
-"""Red, green, blue, 0..1."""
 LINE_WIDTH_M = 0.15
 FAINTEST = 0.25
 """Alpha at score 0: still visible."""
@@ -73,7 +68,7 @@ class MarkerBook:
         marker.pose.orientation.w = 1.0
         marker.scale.x = LINE_WIDTH_M
         colour = marker.color
-        colour.r, colour.g, colour.b = CLASS_COLOURS[element.label]
+        colour.r, colour.g, colour.b = (channel / 255 for channel in CLASS_COLORS[element.label])
         colour.a = FAINTEST + (1.0 - FAINTEST) * min(max(float(element.score), 0.0), 1.0)
         life = seconds_and_ns(round(self.lifetime_s * 1e9))
         marker.lifetime.sec, marker.lifetime.nanosec = life["sec"], life["nanosec"]

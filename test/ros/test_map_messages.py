@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from mapkd_core.artifact import ModelCard
+from mapkd_core.draw import CLASS_COLORS
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, MapElement
 from mapkd_ros.map_messages import semantic_picture
-from mapkd_ros.markers import CLASS_COLOURS
 
 CARD = ModelCard("student", "1.2.3", "student", {}, BevGrid((-10.0, 30.0), (-5.0, 5.0), 0.5), (352, 128))
 
@@ -49,19 +49,18 @@ def test_every_field_of_a_vector_map_is_filled():
     np.testing.assert_array_equal(message.stage_latency_ms, [1.5, 20.0])
 
 
-def test_the_picture_shows_an_arrow_forward_to_the_right_and_left_on_top():
+def test_in_the_picture_forward_is_up_and_left_is_left():
     grid = CARD.grid
     semantic = np.zeros(grid.shape, np.uint8)
     for x_m, y_m, label in ((25.0, 0.0, 1), (0.0, 4.0, 2)):  # ahead of the vehicle; to its left
         col, row = grid.cells_from_metres(np.array([x_m, y_m])).astype(int)
         semantic[row, col] = label
     picture = semantic_picture(semantic)
-    assert picture.shape == (*grid.shape, 3) and picture.dtype == np.uint8
-    colour = {i + 1: np.round(255 * np.array(CLASS_COLOURS[name])) for i, name in enumerate(CLASSES)}
-    (ahead,) = np.argwhere((picture == colour[1]).all(-1))
-    (left,) = np.argwhere((picture == colour[2]).all(-1))
-    assert ahead[1] > 0.8 * grid.cols and abs(ahead[0] - grid.rows / 2) <= 1
-    assert left[0] < 0.2 * grid.rows and left[1] < 0.5 * grid.cols
+    assert picture.shape == (grid.cols, grid.rows, 3) and picture.dtype == np.uint8
+    (ahead,) = np.argwhere((picture == CLASS_COLORS[CLASSES[0]]).all(-1))
+    (left,) = np.argwhere((picture == CLASS_COLORS[CLASSES[1]]).all(-1))
+    assert ahead[0] < 0.2 * grid.cols and abs(ahead[1] - grid.rows / 2) <= 1  # (picture row, picture column)
+    assert left[1] < 0.2 * grid.rows and left[0] > 0.5 * grid.cols
 
 
 @pytest.mark.ros

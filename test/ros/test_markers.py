@@ -4,8 +4,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mapkd_core.draw import CLASS_COLORS
 from mapkd_core.types import CLASSES, MapElement
-from mapkd_ros.markers import CLASS_COLOURS, FAINTEST, SHORTEST_LIFETIME_S, MarkerBook
+from mapkd_ros.markers import FAINTEST, SHORTEST_LIFETIME_S, MarkerBook
 
 pytestmark = pytest.mark.ros
 visualization_msgs = pytest.importorskip("visualization_msgs.msg", reason="needs ROS 2 (visualization_msgs)")
@@ -64,11 +65,12 @@ def test_heights_are_kept_where_an_element_has_them():
 
 
 def test_colour_tells_the_class_and_alpha_the_score():
-    assert set(CLASS_COLOURS) == set(CLASSES) and len(set(CLASS_COLOURS.values())) == len(CLASSES)
+    assert set(CLASS_COLORS) == set(CLASSES) and len(set(CLASS_COLORS.values())) == len(CLASSES)
     elements = [element(label, score) for label in CLASSES for score in (0.0, 0.5, 1.0)]
     markers = MarkerBook().array(header(), elements, range(9)).markers[1:]
     for i, marker in enumerate(markers):
-        np.testing.assert_allclose((marker.color.r, marker.color.g, marker.color.b), CLASS_COLOURS[CLASSES[i // 3]])
+        rgb = 255 * np.array([marker.color.r, marker.color.g, marker.color.b])
+        np.testing.assert_allclose(rgb, CLASS_COLORS[CLASSES[i // 3]])
     np.testing.assert_allclose([m.color.a for m in markers], 3 * [FAINTEST, (1 + FAINTEST) / 2, 1.0])
 
 

@@ -90,7 +90,7 @@ def test_a_good_set_becomes_markers_and_a_vector_map_with_the_anchors_stamp_in_b
     assert {(m.ns, m.id) for m in lines} == {(e.label_name, e.id) for e in message.elements}
     assert all(m.header == message.header for m in lines)
     assert bench.semantics[-1].header == message.header
-    assert (bench.semantics[-1].width, bench.semantics[-1].height) == (400, 200)
+    assert (bench.semantics[-1].width, bench.semantics[-1].height) == (200, 400)
 
 
 @pytest.mark.parametrize(
