@@ -44,6 +44,13 @@ def open_frames(
     return _nuscenes(folder_path, versions[0], split, lidar)
 
 
+def with_maps(frames: Frames) -> Frames:
+    """The frames that can be learnt from: those with a road map. Simulated drives have one everywhere."""
+    from mapkd_core.data.nuscenes import NuScenesSource
+
+    return frames.mapped() if isinstance(frames, NuScenesSource) else frames
+
+
 def _nuscenes(folder: Path, version: str, split: str | None, lidar: bool) -> tuple[Frames, list[str]]:
     from mapkd_core.data.nuscenes import NuScenesSource
 

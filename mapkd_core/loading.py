@@ -14,11 +14,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from mapkd_core.config import AugmentConfig, TrainConfig
 from mapkd_core.data.augment import augment
-from mapkd_core.data.cache import CachedSamples
+from mapkd_core.data.cache import CachedSamples, StreamedSamples, is_remote
 from mapkd_core.data.dataset import Collate, FrameSource
 from mapkd_core.data.frame_sample import SampleOptions, sample_from_frame
 from mapkd_core.data.sample import Sample
-from mapkd_core.frame_sources import open_frames
+from mapkd_core.frame_sources import open_frames, with_maps
 from mapkd_core.types import Batch
 
 
@@ -46,14 +46,19 @@ class FrameSamples:
 def open_samples(name: str, config: TrainConfig) -> SampleSource:
     """Samples of `cache:DIR` (written by `mapkd cache`), or of any name that frame_sources.open_frames knows.
 
+    Frames without a road map are left out: there is nothing to learn from them.
     Raises ValueError for a name of another form, FileNotFoundError for a folder that is not there.
     """
-    data = config.data
-    options = SampleOptions(config.grid, data.image_size, lidar=data.lidar, sd_map=data.sd_map)
+    data, options = config.data, _options(config)
     if name.startswith("cache:"):
         return CachedSamples(name.removeprefix("cache:"), options)
     source, _ = open_frames(name, size="small" if data.image_size[0] <= 176 else "full", lidar=data.lidar)
-    return FrameSamples(source, options)
+    return FrameSamples(with_maps(source), options)
+
+
+def _options(config: TrainConfig) -> SampleOptions:
+    data = config.data
+    return SampleOptions(config.grid, data.image_size, lidar=data.lidar, sd_map=data.sd_map)
 
 
 class _NumberedSamples(Dataset[Sample]):
@@ -86,7 +91,13 @@ class _OwnShare:
 
 
 def training_batches(config: TrainConfig, first_batch: int = 0, rank: int = 0, world_size: int = 1) -> Iterator[Batch]:
-    """Endless batches of `config.batch_size` samples, from batch `first_batch` on."""
+    """Endless batches of `config.batch_size` samples, from batch `first_batch` on.
+
+    A cache at a URL is streamed; its order then does depend on the number of processes and loader processes.
+    """
+    place = config.data.train.partition("cache:")[2]
+    if place and is_remote(place):
+        return _streamed_batches(place, config, first_batch, rank, world_size)
     source = open_samples(config.data.train, config)
     if len(source) == 0:
         raise ValueError(f"training data {config.data.train!r} holds no frame")
@@ -101,6 +112,32 @@ def training_batches(config: TrainConfig, first_batch: int = 0, rank: int = 0, w
         worker_init_fn=_one_thread if workers else None,
     )
     return iter(loader)
+
+
+def _streamed_batches(
+    url: str, config: TrainConfig, first_batch: int, rank: int, world_size: int
+) -> Iterator[Batch]:
+    workers = config.data.workers
+    loader = DataLoader(
+        StreamedSamples(url, _options(config), config.seed, rank, world_size, config.batch_size, first_batch),
+        batch_size=config.batch_size,
+        collate_fn=_ChangedBatch(config),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_one_thread if workers else None,
+    )
+    return iter(loader)
+
+
+class _ChangedBatch:
+    """Augments numbered samples and joins them."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.change, self.seed, self.collate = config.augment, config.seed, Collate(config.grid)
+
+    def __call__(self, drawn: Sequence[tuple[int, Sample]]) -> Batch:
+        rngs = (np.random.default_rng((self.seed, 2, number)) for number, _ in drawn)
+        return self.collate([augment(s, self.change, rng) for (_, s), rng in zip(drawn, rngs, strict=True)])
 
 
 def validation_batches(config: TrainConfig, rank: int = 0, world_size: int = 1) -> Iterator[Batch]:

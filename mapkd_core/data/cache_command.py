@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     """Writes the cache and tells its size."""
     from mapkd_core.data.cache_record import CacheOptions
     from mapkd_core.data.cache_write import write_cache
-    from mapkd_core.frame_sources import open_frames
+    from mapkd_core.frame_sources import open_frames, with_maps
 
     if not 1 <= args.quality <= 100 or args.shard_frames < 1 or args.workers < 0:
         raise ValueError("expected --quality 1..100, --shard-frames 1 or more, --workers 0 or more")
@@ -45,8 +45,8 @@ def run(args: argparse.Namespace) -> int:
     source, missing = open_frames(args.source, size="small" if args.size[0] <= 176 else "full", lidar=args.lidar)
     for what in missing:
         print(f"left out: {what}")
-    if options.labels and hasattr(source, "mapped"):
-        source = source.mapped()
+    if options.labels:
+        source = with_maps(source)
     write_cache(source, args.folder, options, args.shard_frames, args.seed, args.workers, args.source)
     shards = list(args.folder.glob("*.tar"))
     size_mb = sum(path.stat().st_size for path in shards) / 1e6

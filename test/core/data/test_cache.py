@@ -10,6 +10,7 @@ import pytest
 from torch.utils.data import DataLoader
 
 from mapkd_core.cli import main
+from mapkd_core.config import AugmentConfig, DataConfig, TrainConfig
 from mapkd_core.data.cache import CachedSamples, CacheIndex, StreamedSamples
 from mapkd_core.data.cache_record import CacheOptions
 from mapkd_core.data.cache_write import write_cache
@@ -17,6 +18,7 @@ from mapkd_core.data.dataset import Collate
 from mapkd_core.data.frame_sample import SampleOptions, sample_from_frame
 from mapkd_core.data.nuscenes import NuScenesSource
 from mapkd_core.grid import GRID_60X30, GRID_120X60, GRID_240X60
+from mapkd_core.loading import training_batches
 
 from .invented import Drive, frame
 from .real_data import NUSCENES, needs_nuscenes
@@ -179,19 +181,34 @@ def test_a_resumed_stream_with_workers_continues_to_the_sample(folder):
     assert len({number for batch in whole for number, _ in batch}) == 36
 
 
-def test_streams_over_http(folder):
+@pytest.fixture
+def url(folder):
+    """The cache behind a web server."""
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     handler.log_message = lambda *_: None
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            url = f"http://127.0.0.1:{server.server_address[1]}"
-            pairs = take(StreamedSamples(url, OPTIONS, window=8), 23)
-        finally:
-            server.shutdown()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def test_streams_over_http(folder, url):
+    pairs = take(StreamedSamples(url, OPTIONS, window=8), 23)
     assert tokens(pairs) == tokens(take(StreamedSamples(folder, OPTIONS, window=8), 23))
     with pytest.raises(ValueError, match="StreamedSamples"):
         CachedSamples(url, OPTIONS)
+
+
+def test_training_from_a_url_resumes_to_the_same_batch(url):
+    config = TrainConfig(
+        data=DataConfig(train=f"cache:{url}", image_size=(160, 64), sd_map=True), batch_size=2,
+        augment=AugmentConfig(photometric=0.5, flip=True),
+    )
+    whole = take(training_batches(config), 14)
+    assert len({token for batch in whole[:11] for token in batch.tokens}) == 22
+    (resumed,) = take(training_batches(config, first_batch=12), 1)
+    assert resumed.tokens == whole[12].tokens and resumed.images.equal(whole[12].images)
+    assert resumed.semantic.equal(whole[12].semantic) and resumed.lidar is None
 
 
 @needs_nuscenes
