@@ -27,7 +27,7 @@ def sets_of(cells, cell_m):
 
 
 @pytest.mark.parametrize(
-    ("shape", "cell_m"), [((200, 400), 0.15), ((200, 400), 0.3), ((200, 800), 0.3), ((60, 90), 0.01)]
+    ("shape", "cell_m"), [((200, 400), 0.15), ((200, 400), 0.3), ((200, 800), 0.3), ((900, 1000), 0.15)]
 )
 def test_single_precision_repeats_the_rounding_of_torch(shape, cell_m):
     a, b = blobs(1, shape, 6, 1.0), blobs(2, shape, 6, 1.0)
