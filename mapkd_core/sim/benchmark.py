@@ -6,8 +6,6 @@ import statistics
 import time
 from collections.abc import Callable
 
-import numpy as np
-
 from mapkd_core.sim.drive import SimDrive
 
 BATCH_FRAMES = 16
@@ -27,9 +25,10 @@ def measure(seed: int, size: tuple[int, int], frames: int, device: str = "cpu") 
     rows += [("six pictures", pictures), ("LiDAR sweep", sweeps)]
     rows.append(("both", [a + b for a, b in zip(pictures, sweeps, strict=True)]))
     if device != "cpu":
-        batch = [_timed(lambda: _render_many(drive, min(BATCH_FRAMES, frames)), device) for _ in range(3)]
-        rows.append((f"six pictures of {min(BATCH_FRAMES, frames)} frames at once, each", [
-            t / min(BATCH_FRAMES, frames) for t in batch
+        together = min(BATCH_FRAMES, frames)
+        batch = [_timed(lambda: drive.render_tensor(range(together)), device) for _ in range(3)]
+        rows.append((f"six pictures of {together} frames at once, each", [
+            t / together for t in batch
         ]))
     what = torch.cuda.get_device_name() if device != "cpu" else f"{torch.get_num_threads()} threads"
     lines = [
@@ -42,15 +41,6 @@ def measure(seed: int, size: tuple[int, int], frames: int, device: str = "cpu") 
         middle = statistics.median(seconds)
         lines.append(f"| {name} | {middle * 1e3:.1f} | {min(seconds) * 1e3:.1f} | {1 / middle:.2f} |")
     return "\n".join(lines)
-
-
-def _render_many(drive: SimDrive, frames: int) -> None:
-    assert drive.rig is not None
-    times = np.stack([drive.camera_times_s(k) for k in range(frames)])
-    moved = np.stack([drive.motion.pose(t) for t in times.reshape(-1)])
-    poses = moved @ np.tile(drive.rig.base_from_cameras, (frames, 1, 1))
-    intrinsics = np.tile(drive.rig.intrinsics(drive.size), (frames, 1, 1))
-    drive.renderer.images_tensor(intrinsics, drive.size, poses, times.reshape(-1))
 
 
 def _timed(work: Callable[[], object], device: str = "cpu") -> float:

@@ -53,6 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     def road(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--road", default="procedural", help="procedural, or a map such as boston-seaport")
+        sub.add_argument("--poses", type=Path, help="JSON file of ego poses to drive through, on --road's map")
         sub.add_argument("--weather", choices=WEATHERS, help="by chance if not given")
         sub.add_argument("--rig", choices=("n008", "n015"), help="nuScenes vehicle, by chance if not given")
         sub.add_argument("--every", type=float, default=0.5, metavar="S", help="seconds between frames (default: 0.5)")
@@ -96,9 +97,13 @@ def _drive(args: argparse.Namespace, seed: int, frames: int, lidar: bool) -> Sim
     from mapkd_core.sim.drive import SimDrive
     from mapkd_core.sim.rig import RIGS
     from mapkd_core.sim.simdrive import default_dataroot
+    from mapkd_core.sim.trajectory import read_poses
 
+    if args.poses and args.road == "procedural":
+        raise ValueError("--poses are places on a real map; say which with --road, such as boston-seaport")
     drive = SimDrive(
         seed=seed,
+        trajectory=read_poses(args.poses) if args.poses else None,
         road=args.road,
         size=args.size,
         lidar=lidar,

@@ -10,7 +10,7 @@ order the frames are asked for in.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from mapkd_core.data.lidar import MIN_DISTANCE_M
 from mapkd_core.geometry import apply, inverse
-from mapkd_core.sim.conditions import Conditions
+from mapkd_core.sim.conditions import WEATHERS, Conditions
+from mapkd_core.sim.rendered_image import RenderedImage, Rendering
 from mapkd_core.sim.rig import RIGS, TRIGGER_JITTER_S, Rig
 from mapkd_core.sim.roads import procedural_map
 from mapkd_core.sim.trajectory import Trajectory, drive_along, lane_path
@@ -29,6 +30,8 @@ from mapkd_core.types import CAMERAS, CameraView, Frame
 from mapkd_core.vector_map import VectorMap
 
 if TYPE_CHECKING:  # labels and maps can be had without waiting for torch
+    from torch import Tensor
+
     from mapkd_core.sim.renderer import Renderer
     from mapkd_core.sim.world import World
 
@@ -42,35 +45,6 @@ VIEW_M = 90.0
 MAP_M = 200.0
 """A city's map is cut this far beyond the path: more than half of a 240 m grid."""
 HEAVY = ("whole_map", "road_map", "_planar", "world", "renderer", "motion")
-
-
-@dataclass(frozen=True, eq=False)
-class RenderedImage:
-    """One camera's picture, rendered together with its five neighbours when first asked for."""
-
-    rendering: Rendering
-    index: int
-
-    def jpeg(self) -> bytes | None:
-        """None: it never was a JPEG."""
-        return None
-
-    def rgb(self, min_size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-        """(H, W, 3) RGB."""
-        return self.rendering.pixels[self.index]
-
-
-@dataclass(eq=False)
-class Rendering:
-    """The six pictures of one frame."""
-
-    drive: SimDrive
-    frame: int
-
-    @cached_property
-    def pixels(self) -> NDArray[np.uint8]:
-        """(6, H, W, 3) RGB."""
-        return self.drive.render(self.frame)
 
 
 @dataclass(eq=False)
@@ -192,9 +166,12 @@ class SimDrive:
         return replace(self._planar, height_m=self.world.height_m)
 
     def in_weather(self, weather: str) -> SimDrive:
-        """The same drive in other weather."""
-        assert self.conditions is not None
-        return replace(self, conditions=replace(self.conditions, weather=weather))
+        """The same drive in other weather, with light and camera settings that go with it."""
+        draws = (Conditions.sample(np.random.default_rng([self.seed, k, 0x3EA])) for k in range(10_000))
+        found = next((c for c in draws if c.weather == weather), None)
+        if found is None:
+            raise ValueError(f"weather {weather!r} never happens here; choose one of {WEATHERS}")
+        return replace(self, conditions=found)
 
     def release(self) -> None:
         """Frees the world and everything else that can be built again."""
@@ -235,7 +212,7 @@ class SimDrive:
             raise IndexError(f"frame {index} of a drive with {self.frames}")
         index %= self.frames
         assert self.rig is not None and self.conditions is not None
-        rendering, times = Rendering(self, index), self.camera_times_s(index)
+        rendering, times = Rendering(partial(self.render, index)), self.camera_times_s(index)
         intrinsics, mounts = self.rig.intrinsics(self.size), self.rig.base_from_cameras
         views = tuple(
             CameraView(
@@ -262,14 +239,22 @@ class SimDrive:
 
     def render(self, index: int) -> NDArray[np.uint8]:
         """(6, H, W, 3) pictures of a frame, each from where its camera was when it fired."""
-        assert self.rig is not None
-        times = self.camera_times_s(index)
-        mounts, shutter_s = self.rig.base_from_cameras, self.world.conditions.motion_blur_s
-        bases = np.stack([self.motion.pose(t) for t in times])
-        after = np.stack([self.motion.pose(t + shutter_s) for t in times])
-        return self.renderer.images(
-            self.rig.intrinsics(self.size), self.size, bases @ mounts, times,
-            map_from_base=bases, map_from_camera_after=after @ mounts,
+        return np.asarray(self.render_tensor((index,)).cpu().numpy(), np.uint8)
+
+    def render_tensor(self, indices: Sequence[int]) -> Tensor:
+        """(6 F, H, W, 3) uint8 pictures of F frames on `device`, rendered together: fast on a GPU."""
+        assert self.rig is not None and self.conditions is not None
+        times = np.concatenate([self.camera_times_s(index) for index in indices])
+        mounts = np.tile(self.rig.base_from_cameras, (len(indices), 1, 1))
+        poses = np.stack([self.motion.pose(t) for t in times])
+        after = np.stack([self.motion.pose(t + self.conditions.motion_blur_s) for t in times])
+        return self.renderer.images_tensor(
+            np.tile(self.rig.intrinsics(self.size), (len(indices), 1, 1)),
+            self.size,
+            poses @ mounts,
+            times,
+            map_from_base=poses,
+            map_from_camera_after=after @ mounts,
         )
 
     def sweep(self, time_s: float) -> NDArray[np.float32]:

@@ -1,13 +1,15 @@
 """How the vehicle moves: a smooth path along lanes, a speed for every place, and the pose at any time."""
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mapkd_core.geometry import transform_from_yaw
+from mapkd_core.geometry import transform, transform_from_yaw
 from mapkd_core.sim.polyline import (
     Line,
     arc_lengths,
@@ -212,6 +214,21 @@ def drive_along(
     if times[-1] < duration_s:
         times *= duration_s / times[-1]
     return Trajectory(path, times, height_m, int(rng.integers(2**31)))
+
+
+def read_poses(path: Path) -> Trajectory:
+    """A trajectory through the keyframe poses of a JSON file: `poses`, each `timestamp_us`, `translation` (x, y, z)
+    and `rotation_wxyz`, as nuScenes' ego poses. Raises ValueError where the file is not that.
+    """
+    try:
+        records = json.loads(Path(path).read_text(encoding="utf-8"))["poses"]
+        times = [(record["timestamp_us"] - records[0]["timestamp_us"]) * 1e-6 for record in records]
+        poses = [transform(record["translation"], record["rotation_wxyz"]) for record in records]
+    except (KeyError, TypeError, IndexError, ValueError) as error:
+        raise ValueError(
+            f"{path} has no list `poses` of timestamp_us, translation and rotation_wxyz ({error!r})"
+        ) from error
+    return through_poses(times, poses)
 
 
 def through_poses(

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
-from mapkd_core.geometry import transform_from_yaw, yaw_of
+from mapkd_core.geometry import transform, transform_from_yaw, yaw_of
 from mapkd_core.sim.roads import procedural_map
-from mapkd_core.sim.trajectory import Trajectory, drive_along, lane_path, through_poses
+from mapkd_core.sim.trajectory import Trajectory, drive_along, lane_path, read_poses, through_poses
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +71,21 @@ def test_too_few_poses_are_refused():
 def test_an_area_without_lanes_is_refused(road_map):
     with pytest.raises(ValueError, match="choose another area"):
         lane_path(road_map, np.random.default_rng(0), 50.0, lambda points: np.zeros(len(points), bool))
+
+
+def test_poses_of_a_real_scene_can_be_driven(dataroot):
+    path = dataroot / "poses.json"
+    if not path.is_file():
+        pytest.skip(f"{path} with a real scene's poses is not there")
+    drive, records = read_poses(path), json.loads(path.read_text())["poses"]
+    for record in records[3:-3:7]:
+        at = drive.pose((record["timestamp_us"] - records[0]["timestamp_us"]) * 1e-6)
+        assert at[:2, 3] == pytest.approx(record["translation"][:2], abs=0.1)
+        real = transform(record["translation"], record["rotation_wxyz"])
+        assert np.cos(yaw_of(at) - yaw_of(real)) > np.cos(0.05)
+
+
+def test_another_json_file_is_refused(tmp_path):
+    (tmp_path / "p.json").write_text('{"poses": [{"t": 1}]}')
+    with pytest.raises(ValueError, match="no list `poses`"):
+        read_poses(tmp_path / "p.json")
