@@ -1,6 +1,7 @@
 """The node `nuscenes_player`: a data set or a bag as live topics."""
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -116,7 +117,8 @@ class NuscenesPlayer(Node):
         # Reliable subscribers need a moment to take the last messages before the publishers vanish.
         for sender in self.senders.values():
             if not stopping():
-                sender.wait_for_all_acked(Duration(seconds=1.0))
+                with contextlib.suppress(RuntimeError):  # of rclpy, where the middleware cannot tell
+                    sender.wait_for_all_acked(Duration(seconds=1.0))
 
     def send_clock(self, stamp_ns: int) -> None:
         """Publishes /clock."""
