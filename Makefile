@@ -30,5 +30,5 @@ demo: build  ## a drive through player, node and recorder; DATAROOT=<nuScenes fo
 	@$(ENV) && python scripts/demo.py --out "$(OUT)" $(if $(DATAROOT),--dataroot "$(DATAROOT)")
 
 clean:  ## removes what was built; .venv too with: make clean VENV=1
-	@rm -rf build install log .cache/tf2_msgs .mypy_cache .ruff_cache $(if $(VENV),.venv .cache)
+	@rm -rf build install log .cache/tf2_msgs .cache/demo_drive .mypy_cache .ruff_cache $(if $(VENV),.venv .cache)
 	@find demo -mindepth 1 -not -name README.md -delete 2>/dev/null || true

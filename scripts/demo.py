@@ -24,7 +24,7 @@ from mapkd_ros import recording
 from mapkd_ros.child_process import ChildProcess, node_executable
 
 SIMULATED = Path(".cache/demo_drive")
-SIMULATED_FRAMES = 16
+SIMULATED_FRAMES, SIMULATED_SIZE = 12, "800x450"
 HOLD_S = 4.0
 """For how long a scene of a single keyframe is repeated."""
 MOST_PICTURES = 3
@@ -57,9 +57,9 @@ def main() -> int:
 def simulated_drive() -> Path:
     """A drive that the simulator makes on first use."""
     began = time.monotonic()
-    words = ["sim", "export", "--out", str(SIMULATED), "--frames", str(SIMULATED_FRAMES), "--size", "800x450"]
-    with contextlib.redirect_stdout(sys.stderr if sys.stderr.isatty() else None):
-        if cli.main(words):
+    words = ["sim", "export", "--out", str(SIMULATED), "--frames", str(SIMULATED_FRAMES), "--size", SIMULATED_SIZE]
+    with contextlib.redirect_stdout(None):
+        if cli.main([*words, "--workers", str(min(os.cpu_count() or 1, 4))]):
             raise RuntimeError(f"mapkd {' '.join(words)} failed")
     print(f"  {'simulated drive':<48}{time.monotonic() - began:4.0f} s")
     return SIMULATED

@@ -23,8 +23,9 @@ def why_no_ros() -> str:
     except ImportError as error:
         return f"no ROS 2 in this shell ({error})"
     try:
-        from mapkd_ros.msg import VectorMap
         from rclpy.type_support import check_for_type_support
+
+        from mapkd_ros.msg import VectorMap
 
         check_for_type_support(VectorMap)
     except Exception as error:  # ImportError if not built, rclpy's own class if install/ is not sourced
