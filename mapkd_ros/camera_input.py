@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 SUFFIX = {"compressed": "image_raw/compressed", "raw": "image_raw"}
+DEPTH = {"compressed": 1, "raw": 2}
+"""Newest only; but a raw picture takes so long to cross that the next must not push it out half received."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +143,7 @@ class CameraInput:
             CompressedImage if self._transport == "compressed" else Image,
             f"{self._base_topic}/{SUFFIX[self._transport]}",
             self._on_image,
-            _qos(reliability),
+            _qos(reliability, DEPTH[self._transport]),
             event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible_qos),
         )
 
@@ -181,8 +183,8 @@ class CameraInput:
         self._on_calibration()
 
 
-def _qos(reliability: str) -> Any:
+def _qos(reliability: str, depth: int = 1) -> Any:
     from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 
     policy = ReliabilityPolicy.RELIABLE if reliability == "reliable" else ReliabilityPolicy.BEST_EFFORT
-    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=policy)
+    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=policy)

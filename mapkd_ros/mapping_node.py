@@ -1,6 +1,7 @@
 """The node between six cameras and the map: subscribes, synchronizes, predicts in a worker, publishes, reports."""
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile
+from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
@@ -26,7 +28,7 @@ from mapkd_ros.element_ids import ElementIds
 from mapkd_ros.mapping_job import MappingJob, Predictor, run_job
 from mapkd_ros.markers import MarkerBook
 from mapkd_ros.msg import VectorMap
-from mapkd_ros.node_report import InputReport, diagnostic_statuses
+from mapkd_ros.node_report import InputReport, diagnostic_statuses, raw_transport_hint
 from mapkd_ros.parameters import declare
 from mapkd_ros.student_parameters import PARAMETERS
 from mapkd_ros.synchronizer import CameraSet, Synchronizer
@@ -104,6 +106,10 @@ class MappingNode(Node):
             f"{grid.y_range_m[1] - grid.y_range_m[0]:g} m at {grid.cell_m:g} m, classes {', '.join(card.classes)}; "
             f"waiting for {len(self._inputs)} cameras ({self._values['image_transport']})"
         )
+        if self._values["image_transport"] == "raw":
+            hint = raw_transport_hint(get_rmw_implementation_identifier(), os.environ)
+            if hint:
+                self.get_logger().warning(hint)
         if set(self._inputs) != set(card.cameras):
             self.get_logger().warning(
                 f"the cameras {list(self._inputs)} are not those that {card.name} was trained with, "

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 START_UP_NS = 3_000_000_000
 FIRST_PAUSE_NS = 5_000_000_000
 LONGEST_PAUSE_NS = 60_000_000_000
+FAST_DDS_SETTINGS = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
 
 
 class InputReport:
@@ -76,6 +77,17 @@ class InputReport:
             self._logger.info("all cameras, calibrations and transforms are there")
             self._pause_ns = FIRST_PAUSE_NS
         self._lacks = lacks
+
+
+def raw_transport_hint(rmw: str, environment: Mapping[str, str]) -> str:
+    """Advice for raw pictures where the default settings of Fast DDS hold; empty where nothing needs to be said."""
+    tuned = any(environment.get(name) for name in FAST_DDS_SETTINGS)
+    if "fastrtps" not in rmw or tuned:
+        return ""
+    return (
+        "raw pictures do not fit into the default shared memory of Fast DDS, and many get lost on a busy machine; "
+        "use compressed ones, or launch publishers and this node with large_data:=true (docs/node.md)"
+    )
 
 
 def _lines(texts: Mapping[str, str]) -> str:

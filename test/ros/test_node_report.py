@@ -9,7 +9,7 @@ from ros_messages import transform
 from mapkd_ros import node_report
 from mapkd_ros.calibration import TransformTree
 from mapkd_ros.diagnostics import ERROR, OK, WARN, Rate, Statistics
-from mapkd_ros.node_report import InputReport, diagnostic_statuses
+from mapkd_ros.node_report import InputReport, diagnostic_statuses, raw_transport_hint
 from mapkd_ros.synchronizer import Synchronizer
 
 S = 1_000_000_000
@@ -91,6 +91,12 @@ def test_a_missing_transform_is_something_that_lacks(clock):
     assert "nothing has come on /tf_static" in report.lacks(clock.ns)["A"]
     tree.update([transform("base_link", "a_optical")])
     assert report.lacks(clock.ns) == {}
+
+
+def test_raw_pictures_over_untuned_fast_dds_are_advised_against():
+    assert "large_data:=true" in raw_transport_hint("rmw_fastrtps_cpp", {})
+    assert raw_transport_hint("rmw_fastrtps_cpp", {"FASTDDS_DEFAULT_PROFILES_FILE": "/x.xml"}) == ""
+    assert raw_transport_hint("rmw_cyclonedds_cpp", {}) == ""
 
 
 @pytest.mark.ros

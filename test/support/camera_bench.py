@@ -48,7 +48,7 @@ def compressed(camera: str, stamp_ns: int, data: bytes | None = None, text: str 
 def raw(camera: str, stamp_ns: int, **changes: object) -> Image:
     width, height = SIZE
     fields = {"encoding": "rgb8", "width": width, "height": height, "step": 3 * width,
-              "data": array.array("B", picture().tobytes())}  # fmt: skip
+              "data": array.array("B", picture(SIZE).tobytes())}  # fmt: skip
     return Image(header=header(camera, stamp_ns), **{**fields, **changes})
 
 
