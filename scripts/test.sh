@@ -6,10 +6,8 @@ status=0
 # Of what ctest says around pytest only failures matter; it puts the number of the test before each line of pytest.
 colcon test --event-handlers console_direct+ console_cohesion- --return-code-on-test-failure 2>&1 |
     tee .cache/test.log |
-    awk '/^[0-9]+: -- run_test.py: return code/ {inside = 0}
-         inside {sub(/^[0-9]+: /, ""); print; fflush(); next}
-         /^[0-9]+: -- run_test.py: invoking/ {inside = 1}
-         /^[0-9]+\/[0-9]+ Test .*(Failed|Timeout|Not Run)|rror|^Failed/ {print; fflush()}' || status=$?
+    sed -u -n -E -e '/^[0-9]+: -- run_test.py: invoking/,/^[0-9]+: -- run_test.py: return code/{//d;s/^[0-9]+: //p}' \
+        -e '/^[0-9]+\/[0-9]+ Test .*(Failed|Timeout|Not Run)/p' || status=$?
 colcon test-result --verbose || status=$?
 [ "$status" -eq 0 ] || echo "tests failed; the whole log is .cache/test.log" >&2
 exit "$status"
