@@ -67,52 +67,67 @@ class Views:
     """(width, height)."""
     times_s: NDArray[np.float64]
 
-    def rectangles(self, corner: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-        """Which of the S boxes are in each picture (V, S), and the pixels they may cover (V, S, 4).
+    def near(self, centre: NDArray[np.float32], radius_m: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Which of the spheres, centres (V, S, 3) and radii (S,), reach into each picture's cone (V, S)."""
+        width, height = self.size
+        offset = centre - self.pose[:, None, :3, 3].astype(np.float32)
+        x, y, z = np.moveaxis(np.einsum("vji,vsj->vsi", self.pose[:, :3, :3].astype(np.float32), offset), -1, 0)
+        inside = z > -radius_m
+        for side, extent, axis in ((x, width, 0), (y, height, 1)):
+            focal, middle = self.intrinsics[:, axis, axis], self.intrinsics[:, axis, 2]
+            slope = (np.maximum(middle + 1, extent - middle) / focal)[:, None].astype(np.float32)
+            inside &= np.abs(side) <= slope * z + radius_m * np.sqrt(1 + slope * slope)
+        return np.asarray(inside, bool)
 
-        `corner` (V, S, 8, 3) are the boxes' corners, numbered so that neighbours differ in one bit; a rectangle is
+    def rectangles(
+        self, view: NDArray[np.int64], corner: NDArray[np.float32]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Which of K boxes are in their view's picture (K,), and the pixels they may cover (K, 4).
+
+        `corner` (K, 8, 3) are the boxes' corners, numbered so that neighbours differ in one bit; a rectangle is
         first row, end row, first column, end column.
         """
         camera_from_world = np.swapaxes(self.pose[:, :3, :3], 1, 2)
-        project = (self.intrinsics @ camera_from_world).astype(np.float32)
-        origin = self.pose[:, None, None, :3, 3].astype(np.float32)
-        image = np.einsum("vij,vskj->vski", project, corner - origin)
+        project = (self.intrinsics @ camera_from_world).astype(np.float32)[view]
+        origin = self.pose[:, None, :3, 3].astype(np.float32)[view]
+        image = np.einsum("kij,kcj->kci", project, corner - origin)
         # Edges that pass the near plane are cut there, so that a wall beside the camera keeps a tight rectangle.
-        a, b = image[:, :, _EDGES[:, 0]], image[:, :, _EDGES[:, 1]]
+        a, b = image[:, _EDGES[:, 0]], image[:, _EDGES[:, 1]]
         za, zb = a[..., 2:], b[..., 2:]
         share = np.clip((NEAR_M - za) / np.where(np.abs(zb - za) < 1e-9, 1e-9, zb - za), 0, 1)
         cut = a + share * (b - a)
-        ends = np.concatenate([np.where(za < NEAR_M, cut, a), np.where(zb < NEAR_M, cut, b)], 2)  # V S 24 3
-        valid = np.concatenate([np.maximum(za, zb)[..., 0] >= NEAR_M] * 2, 2)
+        ends = np.concatenate([np.where(za < NEAR_M, cut, a), np.where(zb < NEAR_M, cut, b)], 1)  # K 24 3
+        valid = np.concatenate([np.maximum(za, zb)[..., 0] >= NEAR_M] * 2, 1)
         pixels = ends[..., :2] / np.maximum(ends[..., 2:], NEAR_M * 0.5)
-        low = np.where(valid[..., None], pixels, np.inf).min(2)
-        high = np.where(valid[..., None], pixels, -np.inf).max(2)
+        low = np.where(valid[..., None], pixels, np.inf).min(1)
+        high = np.where(valid[..., None], pixels, -np.inf).max(1)
         # Half a pixel of margin, for rays through a pixel's corners.
         first = np.clip(np.ceil(low - 0.51), 0, self.size)
         end = np.clip(np.floor(high + 0.51) + 1, 0, self.size)
         visible = valid.any(-1) & (end > first).all(-1)
-        rect = np.stack([first[..., 1], end[..., 1], first[..., 0], end[..., 0]], -1)
-        return visible, np.where(visible[..., None], rect, 0).astype(np.int64)
+        rect = np.stack([first[:, 1], end[:, 1], first[:, 0], end[:, 0]], -1)
+        return visible, np.where(visible[:, None], rect, 0).astype(np.int64)
 
 
 def candidates_of(world: World, views: Views) -> Candidates:
     """Solids that may be in each picture, with the pixels their bounding boxes cover."""
     centre, yaw, present = world.poses(views.times_s)
-    visible, rect = views.rectangles(_corners(centre, yaw, world.solids.half_m))
-    view, solid = np.nonzero(visible & present)
-    return Candidates(view, solid, rect[view, solid], centre[view, solid], yaw[view, solid])
+    half = world.solids.half_m
+    view, solid = np.nonzero(views.near(centre, np.sqrt((half**2).sum(1))) & present)
+    centre, yaw = centre[view, solid], yaw[view, solid]
+    visible, rect = views.rectangles(view, _corners(centre, yaw, half[solid]))
+    return Candidates(view[visible], solid[visible], rect[visible], centre[visible], yaw[visible])
 
 
 def shadow_candidates(world: World, views: Views) -> Candidates:
     """Moving solids whose shade may be in each picture, with the pixels it may cover."""
     moving = np.nonzero(world.solids.mover >= 0)[0]
     centre, yaw, present = world.poses(views.times_s)
-    centre, yaw, present = centre[:, moving], yaw[:, moving], present[:, moving]
-    half = world.solids.half_m[moving]
-    grown = half.copy()
-    grown[:, :2] += 0.6
-    corner = _corners(centre, yaw, grown)
-    foot = (centre[..., 2] - half[:, 2])[..., None]
+    view, index = np.nonzero(present[:, moving])
+    solid = moving[index]
+    centre, yaw, half = centre[view, solid], yaw[view, solid], world.solids.half_m[solid]
+    corner = _corners(centre, yaw, half + np.array([0.6, 0.6, 0.0], np.float32))
+    foot = (centre[:, 2] - half[:, 2])[:, None]
     if world.conditions.casts_shadows:  # the upper corners slide down along the sun's rays
         sx, sy, sz = world.conditions.sun_direction
         fall = np.maximum(corner[..., 2] - foot, 0) / sz
@@ -120,20 +135,19 @@ def shadow_candidates(world: World, views: Views) -> Candidates:
         corner[..., 1] -= fall * sy
     # A curb's height of room, because the ground is not level with the vehicle's foot everywhere.
     corner[..., 2] = foot + np.where(np.arange(8) % 2 == 0, -0.8, 0.4)
-    visible, rect = views.rectangles(corner.astype(np.float32))
-    view, index = np.nonzero(visible & present)
-    return Candidates(view, moving[index], rect[view, index], centre[view, index], yaw[view, index])
+    visible, rect = views.rectangles(view, corner)
+    return Candidates(view[visible], solid[visible], rect[visible], centre[visible], yaw[visible])
 
 
 def _corners(centre: NDArray[np.float32], yaw: NDArray[np.float32], half: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(V, S, 8, 3) corners of the solids' bounding boxes."""
-    c, s = np.cos(yaw)[..., None], np.sin(yaw)[..., None]
-    extent = _CORNERS * half[:, None]  # S 8 3
-    corner = np.empty((*yaw.shape, 8, 3), np.float32)
+    """(K, 8, 3) corners of K solids' bounding boxes."""
+    c, s = np.cos(yaw)[:, None], np.sin(yaw)[:, None]
+    extent = _CORNERS * half[:, None]  # K 8 3
+    corner = np.empty_like(extent)
     corner[..., 0] = c * extent[..., 0] - s * extent[..., 1]
     corner[..., 1] = s * extent[..., 0] + c * extent[..., 1]
     corner[..., 2] = extent[..., 2]
-    return corner + centre[:, :, None]
+    return corner + centre[:, None]
 
 
 def blur_motion(

@@ -26,7 +26,7 @@ class Renderer:
         self.device = torch.device(device)
         self.antialias = antialias
         self.world = replace(world, ground=world.ground.to(self.device), noise=world.noise.to(self.device))
-        self.max_rays = 1_600_000 if self.device.type == "cpu" else 24_000_000
+        self.max_rays = 1_600_000 if self.device.type == "cpu" else 12_000_000
 
     def images(
         self,
