@@ -13,7 +13,7 @@ import signal
 import sys
 
 from mapkd_core.cli import EXTRAS
-from mapkd_ros.stop_signals import StopSignals
+from mapkd_ros.stop_signals import SIGNALS, StopSignals
 
 NO_ROS = "no ROS 2 in this shell: source /opt/ros/$ROS_DISTRO/setup.bash, or this project's scripts/env.sh"
 
@@ -21,7 +21,9 @@ NO_ROS = "no ROS 2 in this shell: source /opt/ros/$ROS_DISTRO/setup.bash, or thi
 def main() -> int:
     """Runs the player and returns the exit code."""
     # Reading the tables of a large data set takes half a minute: until it is done a signal ends it right away.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGINT is set as well, because shells start background jobs with that signal ignored.
+    for number in SIGNALS:
+        signal.signal(number, signal.default_int_handler)
     try:
         return _run()
     except KeyboardInterrupt:
