@@ -1,0 +1,155 @@
+"""How fast simulated frames come: six pictures and a LiDAR sweep each, on the CPU and, where there is one, a GPU.
+
+    python benchmarks/sim.py --out benchmarks/results
+    python benchmarks/sim.py --device cuda --batch 32 --out benchmarks/results
+
+Drives are procedural. Processor seconds stand beside wall seconds, because a busy machine stretches only the latter;
+medians of several frames, with the fastest in brackets. Building a world is counted on its own: it serves a whole
+drive. `--workers` runs that many processes on one thread each, as a training run's loaders do.
+"""
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from datetime import date
+from multiprocessing import get_context
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from mapkd_core.sim.drive import SimDrive
+
+SMALL, NETWORK, FULL = (176, 64), (352, 128), (1600, 900)
+
+
+def seconds(work: Callable[[int], object], count: int) -> tuple[list[float], list[float]]:
+    """Wall and processor seconds of each call `work(0)`, `work(1)`, ..."""
+    wall, processor = [], []
+    for index in tqdm(range(count), leave=False):
+        began, began_cpu = time.perf_counter(), time.process_time()
+        work(index)
+        wall.append(time.perf_counter() - began)
+        processor.append(time.process_time() - began_cpu)
+    return wall, processor
+
+
+def shown(values: list[float]) -> str:
+    return f"{statistics.median(values):.3f} ({min(values):.3f})"
+
+
+def one_process_rows(size: tuple[int, int], seeds: list[int], frames: int) -> list[str]:
+    """Rows for building worlds, for pictures and for LiDAR, on one thread."""
+    torch.set_num_threads(1)
+    build, pictures, sweeps = ([], []), ([], []), ([], [])
+    for seed in seeds:
+        drive = SimDrive(seed=seed, size=size, frames=frames)
+        drive.road_map  # noqa: B018  # the map is not the world
+        for row, work, count in (
+            (build, lambda _: drive.world, 1),  # noqa: B023
+            (pictures, lambda i: drive.render(i), frames),  # noqa: B023
+            (sweeps, lambda i: drive.points(i), frames),  # noqa: B023
+        ):
+            for column, values in zip(row, seconds(work, count), strict=True):
+                column += values
+        drive.release()
+    name = f"{size[0]}x{size[1]}"
+    return [
+        f"| {what} | {shown(wall)} | {shown(processor)} |"
+        for what, (wall, processor) in (
+            (f"a world for {name}", build), (f"six pictures {name}", pictures), ("one LiDAR sweep", sweeps),
+        )
+    ]
+
+
+def one_drive(job: tuple[int, tuple[int, int], int]) -> int:
+    """A worker's share: one whole drive, world included."""
+    seed, size, frames = job
+    torch.set_num_threads(1)
+    drive = SimDrive(seed=seed, size=size, frames=frames)
+    for index in range(frames):
+        drive.render(index)
+        drive.points(index)
+    return frames
+
+
+def workers_row(size: tuple[int, int], workers: int, drives: int, frames: int) -> str:
+    """Frames per second by the clock of several processes, everything included."""
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        list(pool.map(one_drive, [(1, SMALL, 1)] * workers))  # imports do not count
+        began = time.perf_counter()
+        done = sum(pool.map(one_drive, [(100 + seed, size, frames) for seed in range(drives)]))
+        passed = time.perf_counter() - began
+    return f"| {size[0]}x{size[1]} | {workers} | {done} | {done / passed:.2f} |"
+
+
+def device_row(device: str, size: tuple[int, int], batch: int, rounds: int) -> str:
+    """Frames per second of six pictures each, many frames of one world at once."""
+    drive = SimDrive(seed=2, size=size, frames=batch, keyframe_s=0.1, device=device)
+    assert drive.rig is not None
+    times = np.concatenate([drive.camera_times_s(index) for index in range(batch)])
+    poses = np.stack([drive.motion.pose(t) for t in times]) @ np.tile(drive.rig.base_from_cameras, (batch, 1, 1))
+    intrinsics = np.tile(drive.rig.intrinsics(size), (batch, 1, 1))
+
+    def work(_: int) -> None:
+        drive.renderer.images_tensor(intrinsics, size, poses, times)
+        if device.startswith("cuda"):
+            torch.cuda.synchronize()
+
+    work(0)
+    wall, _ = seconds(work, rounds)
+    memory = torch.cuda.max_memory_allocated() / 2**30 if device.startswith("cuda") else 0.0
+    return f"| {size[0]}x{size[1]} | {batch} | {batch / statistics.median(wall):.1f} | {memory:.1f} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda for batches of frames on a GPU")
+    parser.add_argument("--frames", type=int, default=8, help="frames a drive (default 8)")
+    parser.add_argument("--drives", type=int, default=4, help="drives for each figure (default 4)")
+    parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
+    parser.add_argument("--batch", type=int, default=16, help="frames rendered at once on a GPU (default 16)")
+    parser.add_argument("--out", type=Path, help="folder for a dated Markdown file; printed only if not given")
+    args = parser.parse_args()
+    lines = [
+        f"# Simulated frames, {date.today().isoformat()}",
+        "",
+        f"Python {platform.python_version()}, torch {torch.__version__}, {os.cpu_count()} processors "
+        f"({platform.processor() or platform.machine()}), load average {os.getloadavg()[0]:.1f} before the run.",
+        f"Command: `python benchmarks/sim.py --device {args.device} --frames {args.frames} --drives {args.drives} "
+        f"--workers {args.workers} --batch {args.batch}`",
+        "",
+    ]
+    if args.device == "cpu":
+        lines += ["One thread, seconds: median (fastest)", "", "| what | wall | processor |", "|---|---|---|"]
+        lines += one_process_rows(NETWORK, list(range(args.drives)), args.frames)
+        lines += one_process_rows(FULL, [0, 1], 2)
+        lines += ["", "Frames a second by the clock: maps, worlds, six pictures and a LiDAR sweep a frame", ""]
+        lines += ["| pictures | processes | frames | frames/s |", "|---|---|---|---|"]
+        lines += [workers_row(SMALL, args.workers, args.drives, 20), workers_row(NETWORK, args.workers, args.drives, 20)]
+        lines += [workers_row(FULL, args.workers, args.workers, 3)]
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        lines += ["", f"Largest memory of one process: {peak:.2f} GiB."]
+    else:
+        lines += [f"{torch.cuda.get_device_name()}, six pictures a frame", ""]
+        lines += ["| pictures | frames at once | frames/s | GiB |", "|---|---|---|---|"]
+        lines += [device_row(args.device, NETWORK, args.batch, 10), device_row(args.device, FULL, 2, 5)]
+    text = "\n".join(lines) + "\n"
+    print(text)
+    if args.out:
+        args.out.mkdir(parents=True, exist_ok=True)
+        name = f"sim_{args.device}_{date.today().isoformat()}.md"
+        (args.out / name).write_text(text)
+
+
+if __name__ == "__main__":
+    main()
