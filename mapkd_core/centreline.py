@@ -19,7 +19,8 @@ STEP_CELLS = 3.0
 _REACH = 4
 """How far across a line its profile is looked at, in cells."""
 _CORNER = np.deg2rad(35)
-_HEADING_POINTS = 3
+_HEADING_POINTS = 5
+_END_POINTS = 2
 
 
 def starts_of(lengths: list[int] | Indices) -> Indices:
@@ -46,7 +47,7 @@ def smooth(values: Floats, starts: Indices, radius: int) -> Floats:
 
 
 def resample(points: Floats, starts: Indices, step: float = STEP_CELLS) -> tuple[Floats, Indices]:
-    """Points at equal distances of about `step` along each line, both ends kept."""
+    """Points (P, 2+) at equal distances of about `step` along each line, both ends kept; more columns go along."""
     # The jumps between lines have lengths too, but get no points, because every target lies inside a line.
     along = np.zeros(len(points))
     np.cumsum(_hypot(np.diff(points, axis=0)), out=along[1:])
@@ -55,20 +56,17 @@ def resample(points: Floats, starts: Indices, step: float = STEP_CELLS) -> tuple
     new_starts = starts_of(pieces + 1)
     line = np.repeat(np.arange(len(pieces)), pieces + 1)
     target = begin[line] + (np.arange(new_starts[-1]) - new_starts[line]) * ((end - begin) / pieces)[line]
-    columns = [np.interp(target, along, points[:, k]) for k in range(2)]
+    columns = [np.interp(target, along, points[:, k]) for k in range(points.shape[1])]
     return np.stack(columns, 1).astype(np.float32), new_starts
 
 
-def centre(points: Floats, starts: Indices, channel: Indices, scores: NDArray[np.uint8]) -> tuple[Floats, Floats]:
-    """Moves every point to the middle of its class's profile across the line; also tells the line's width there.
+def centre(points: Floats, starts: Indices, channel: Indices, scores: NDArray[np.uint8]) -> Floats:
+    """Moves every point to the middle of its class's profile across the line.
 
     `scores` (4, Y, X) are read at `channel` (P,). The profile is cut at the first valley on either side, so a
-    neighbouring parallel line does not pull. Widths (P,) are in cells.
+    neighbouring parallel line does not pull.
     """
-    index = np.arange(len(points))
-    first, last = _first_and_last(starts)
-    chord = points[np.minimum(index + 2, last)] - points[np.maximum(index - 2, first)]
-    normal = np.stack([-chord[:, 1], chord[:, 0]], 1) / np.maximum(_hypot(chord), 1e-6)[:, None]
+    normal = _normals(points, starts)
     offsets = np.arange(-_REACH, _REACH + 1, dtype=np.float32)
     col = points[:, :1] + offsets * normal[:, :1]  # P K
     row = points[:, 1:] + offsets * normal[:, 1:]
@@ -79,9 +77,8 @@ def centre(points: Floats, starts: Indices, channel: Indices, scores: NDArray[np
     peak = np.maximum(profile[:, _REACH], 1)
     # What is left at a quarter of the peak is blur or noise, and far from the middle it would pull hardest.
     weight = np.maximum(profile - 0.25 * peak[:, None], 0)
-    mass = weight.sum(1)
-    shift = np.clip((weight @ offsets) / np.maximum(mass, 1e-3), -2, 2)
-    return points + shift[:, None] * normal, mass / (0.75 * peak)
+    shift = np.clip((weight @ offsets) / np.maximum(weight.sum(1), 1e-3), -2, 2)
+    return points + shift[:, None] * normal
 
 
 def sample(scores: NDArray[np.uint8], col: Floats, row: Floats, channel: Indices) -> NDArray[Any]:
@@ -109,6 +106,21 @@ def headings(points: Floats, starts: Indices) -> tuple[Indices, Floats]:
     tips = np.concatenate([first, last])
     out = points[tips] - points[inner]
     return tips, out / np.maximum(_hypot(out), 1e-6)[:, None]
+
+
+def straighten_ends(points: Floats, starts: Indices) -> Floats:
+    """Puts the last two points at each end in line with those before: skeletons end in corners and junctions."""
+    first, last = starts[:-1], starts[1:] - 1
+    long = last - first >= _END_POINTS + _HEADING_POINTS
+    straight = points.copy()
+    for tip, inward in ((first[long], 1), (last[long], -1)):
+        base = tip + inward * _END_POINTS
+        out = points[base] - points[base + inward * _HEADING_POINTS]
+        out /= np.maximum(_hypot(out), 1e-6)[:, None]
+        for k in range(_END_POINTS):
+            moved = tip + inward * k
+            straight[moved] = points[base] + ((points[moved] - points[base]) * out).sum(1, keepdims=True) * out
+    return straight
 
 
 def split_at_corners(points: Floats, starts: Indices, which: NDArray[np.bool_]) -> Indices:
@@ -158,6 +170,14 @@ def end_points(
     to_border = ~inside[np.arange(len(leaves)), leaves]
     reach = ahead[leaves] - 0.25 - np.where(to_border, border_inset, half_widths)
     return points[tips] + np.maximum(reach, 0)[:, None] * out
+
+
+def _normals(points: Floats, starts: Indices) -> Floats:
+    """Unit vectors to the left of the way at every point, from the points two before and two after it."""
+    index = np.arange(len(points))
+    first, last = _first_and_last(starts)
+    chord = points[np.minimum(index + 2, last)] - points[np.maximum(index - 2, first)]
+    return np.stack([-chord[:, 1], chord[:, 0]], 1) / np.maximum(_hypot(chord), 1e-6)[:, None]
 
 
 def _hypot(vectors: Floats) -> Floats:

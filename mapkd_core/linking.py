@@ -10,6 +10,9 @@ from mapkd_core.centreline import Floats, Indices, headings, starts_of
 _GAP_SAMPLES = np.linspace(0, 1, 17, dtype=np.float32)
 _OWN_MARGIN = 14
 """A centre line ends this many cells before its class does (both ends of a gap together)."""
+_CLOSING_CELLS = 20
+_HINT = 25
+"""A tenth of certainty hints at a line that lost its cells to the background."""
 _JUNCTION_CELLS = 12
 """Ends this close may meet at a junction, where the way between them says nothing about direction."""
 
@@ -23,6 +26,7 @@ def link(
     points: Floats,
     starts: Indices,
     classes: Indices,
+    scores: NDArray[np.uint8],
     label: NDArray[np.uint8],
     covered: NDArray[np.uint8],
     max_gap: float,
@@ -30,13 +34,13 @@ def link(
 ) -> tuple[Indices, Indices, Indices, NDArray[np.bool_]]:
     """Joins lines of one class whose ends continue each other, straightest and shortest joins first.
 
-    `points` and `starts` as in centreline.py, `classes` (L,), `label` (Y, X) the class of each cell (0 background).
-    A gap may be `max_gap` cells long, of which `max_unseen` lie on plain background; where `covered` (see
-    `covered_by_others`), another class hides the line rather than ends it. Returns the joined lines as indices of points, their starts, their
+    `points` and `starts` as in centreline.py, `classes` (L,), `scores` (4, Y, X) 0..255, `label` (Y, X) the class of
+    each cell (0 background). A gap may be `max_gap` cells long, of which `max_unseen` lie on plain background; where
+    `covered` (see `covered_by_others`), another class hides the line rather than ends it. Returns the joined lines as indices of points, their starts, their
     classes, and which are rings (first index repeated at the end).
     """
     count = len(classes)
-    first, second, closable = _candidates(points, starts, classes, label, covered, max_gap, max_unseen)
+    first, second, closable = _candidates(points, starts, classes, scores, label, covered, max_gap, max_unseen)
     partner = [-1] * (2 * count)
     root = list(range(count))
     rings = set()
@@ -57,6 +61,7 @@ def _candidates(
     points: Floats,
     starts: Indices,
     classes: Indices,
+    scores: NDArray[np.uint8],
     label: NDArray[np.uint8],
     covered: NDArray[np.uint8],
     max_gap: float,
@@ -85,23 +90,28 @@ def _candidates(
     fits &= (first % count != second % count) | (lengths[first % count] > 8)
     first, second, length, turn, miss = first[fits], second[fits], length[fits], turn[fits], miss[fits]
 
-    other, unseen = length * _cover(ends[first], ends[second], same[first], label, covered)
+    other, unseen = length * _cover(ends[first], ends[second], same[first], scores, label, covered)
     order = np.argsort(unseen + 0.3 * length + 2 * miss + 10 * turn, kind="stable")
     order = order[(unseen[order] < max_unseen) & (other[order] < max_gap)]
-    return first[order], second[order], length[order] < 20
+    return first[order], second[order], length[order] < _CLOSING_CELLS
 
 
 def _cover(
-    start: Floats, end: Floats, classes: Indices, label: NDArray[np.uint8], covered: NDArray[np.uint8]
+    start: Floats,
+    end: Floats,
+    classes: Indices,
+    scores: NDArray[np.uint8],
+    label: NDArray[np.uint8],
+    covered: NDArray[np.uint8],
 ) -> NDArray[np.float64]:
-    """(2, G) shares of each gap: off its own class, and off every class (nothing there that could hide a line)."""
+    """(2, G) shares of each gap: off its own class, and where nothing hides the line nor hints at it."""
     if len(start) == 0:
         return np.zeros((2, 0))
     way = end - start
     col = np.rint(start[:, :1] + way[:, :1] * _GAP_SAMPLES).astype(np.intp).clip(0, label.shape[1] - 1)
     row = np.rint(start[:, 1:] + way[:, 1:] * _GAP_SAMPLES).astype(np.intp).clip(0, label.shape[0] - 1)
     own = label[row, col] == classes[:, None]
-    hidden = covered[row, col] > 0
+    hidden = (covered[row, col] > 0) | (scores[classes[:, None], row, col] > _HINT)
     return np.stack([1 - own.mean(1), 1 - (own | hidden).mean(1)])
 
 

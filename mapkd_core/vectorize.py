@@ -20,6 +20,9 @@ from mapkd_core.types import CLASSES, MapElement
 Array = NDArray[Any]
 
 _CROSSING = CLASSES.index("ped_crossing") + 1
+_SHORT_M = 4.0
+_BED_CELLS = 3.5
+"""Half the width of a line drawn with HDMapNet's pen."""
 _MIN_PIECE_CELLS = 6
 """A shorter piece has no direction; the gap it leaves is bridged."""
 
@@ -34,11 +37,11 @@ class VectorizeConfig:
     crossings are predicted as filled areas."""
     crossing_width_m: tuple[float, float] = (1.5, 9.0)
     """Smallest and largest distance of the two edges of a crossing."""
-    max_gap_m: float = 9.0
+    max_gap_m: float = 8.0
     """Longest gap that is joined where another class hides the line (a crossing's edge hides lane dividers)."""
-    max_unseen_gap_m: float = 4.0
+    max_unseen_gap_m: float = 2.5
     """Longest part of such a gap that may lie on plain background."""
-    min_length_m: float = 2.0
+    min_length_m: float = 1.0
     """Shorter lines are dropped."""
     border_inset_m: float = 0.2
     """How far from the grid's border lines end that leave it: labels are cut to a slightly smaller rectangle."""
@@ -98,12 +101,11 @@ def _as_bytes(semantic: Array, grid: BevGrid) -> Array:
 
 
 def _winner(scores: Array) -> Array:
-    """The class (0 background, 1..3) of every cell after a 3x3 mean, with touching classes one cell apart."""
-    best, *others = (cv2.blur(channel, (3, 3), borderType=cv2.BORDER_REPLICATE) for channel in scores)
-    label = np.zeros(scores.shape[1:], np.uint8)
-    for index, soft in enumerate(others, 1):
-        cv2.copyTo(np.full_like(label, index), cv2.compare(soft, best, cv2.CMP_GT), label)
-        best = cv2.max(best, soft)
+    """The class (0 background, 1..3) of every cell, with touching classes one cell apart."""
+    best, label = scores[0], np.zeros(scores.shape[1:], np.uint8)
+    for index in range(1, len(scores)):
+        cv2.copyTo(np.full_like(label, index), cv2.compare(scores[index], best, cv2.CMP_GT), label)
+        best = cv2.max(best, scores[index])
     # All classes are thinned in one picture, so they must not touch; the later one keeps the cell, as in the labels.
     crowded = cv2.compare(cv2.dilate(label, np.ones((3, 3), np.uint8)), label, cv2.CMP_GT)
     return cv2.bitwise_and(label, cv2.bitwise_not(crowded))
@@ -111,7 +113,8 @@ def _winner(scores: Array) -> Array:
 
 def _lines(scores: Array, label: Array, grid: BevGrid, config: VectorizeConfig) -> list[MapElement]:
     """All elements that are drawn as lines."""
-    thinned = skeleton.thin(cv2.compare(label, 0, cv2.CMP_GT) & 1, max(config.max_line_cells // 2, 1))
+    mask = cv2.min(label, np.ones_like(label))
+    thinned = skeleton.thin(mask, max(config.max_line_cells // 2, 1))
     branches, junctions = skeleton.split_at_junctions(thinned)
     near_junction = cv2.dilate(junctions, np.ones((3, 3), np.uint8))
     chains = [
@@ -124,10 +127,14 @@ def _lines(scores: Array, label: Array, grid: BevGrid, config: VectorizeConfig) 
     cells = np.concatenate(chains)
     classes = label[cells[starts[:-1], 1], cells[starts[:-1], 0]].astype(np.intp)
 
-    points, starts = centreline.resample(centreline.smooth(cells.astype(np.float32), starts, 3), starts)
-    points, widths = centreline.centre(points, starts, np.repeat(classes, np.diff(starts)), scores)
-    smoothed = centreline.smooth(np.column_stack([points, widths]), starts, 2)
-    points, widths = smoothed[:, :2], smoothed[:, 2]
+    # A cell's distance to the nearest cell outside counts half of its own width in.
+    widths = 2 * cv2.distanceTransform(mask, cv2.DIST_L2, 3)[cells[:, 1], cells[:, 0]] - 1
+
+    traced = centreline.smooth(np.column_stack([cells, widths]).astype(np.float32), starts, 3)
+    traced, starts = centreline.resample(traced, starts)
+    traced[:, :2] = centreline.centre(traced[:, :2], starts, np.repeat(classes, np.diff(starts)), scores)
+    traced = centreline.smooth(traced, starts, 2)
+    points, widths = centreline.straighten_ends(traced[:, :2], starts), traced[:, 2]
     cut = centreline.split_at_corners(points, starts, classes == _CROSSING)
     classes = classes[np.searchsorted(starts, cut[:-1], "right") - 1]
     starts = cut
@@ -136,7 +143,7 @@ def _lines(scores: Array, label: Array, grid: BevGrid, config: VectorizeConfig) 
     max_gap = config.max_gap_m / cell
     covered = linking.covered_by_others(label)
     order, starts, classes, closed = linking.link(
-        points, starts, classes, label, covered, max_gap, config.max_unseen_gap_m / cell
+        points, starts, classes, scores, label, covered, max_gap, config.max_unseen_gap_m / cell
     )
     points, widths = points[order], widths[order]
     tips = np.concatenate([starts[:-1], starts[1:] - 1])
@@ -145,7 +152,7 @@ def _lines(scores: Array, label: Array, grid: BevGrid, config: VectorizeConfig) 
     probability = centreline.sample(scores, points[:, :1], points[:, 1:], np.repeat(classes, np.diff(starts))[:, None])
     confidence = np.add.reduceat(probability[:, 0].astype(np.float32), starts[:-1]) / np.diff(starts) / 255
     metres = grid.metres_from_cells(points + 0.5).astype(np.float32)
-    return _elements(metres, starts, classes, closed, confidence, config, config.simplify_cells * cell)
+    return _elements(metres, starts, classes, closed, confidence, config, cell)
 
 
 def _is_spur(chain: NDArray[np.int32], near_junction: Array) -> bool:
@@ -163,14 +170,14 @@ def _elements(
     closed: NDArray[np.bool_],
     confidence: NDArray[np.floating],
     config: VectorizeConfig,
-    tolerance_m: float,
+    cell_m: float,
 ) -> list[MapElement]:
     """Long enough lines as elements, with few vertices; edges of crossings paired into rings."""
     steps = np.hypot(*np.diff(points_m, axis=0, append=points_m[-1:]).T)
     steps[starts[1:] - 1] = 0
     lengths = np.add.reduceat(steps, starts[:-1])
-    keep = np.flatnonzero(lengths >= config.min_length_m).tolist()
-    lines = {k: _simplified(points_m[starts[k] : starts[k + 1]], bool(closed[k]), tolerance_m) for k in keep}
+    keep = np.flatnonzero((lengths >= config.min_length_m) & ~_repeated(points_m, starts, classes, lengths, _BED_CELLS * cell_m)).tolist()
+    lines = {k: _simplified(points_m[starts[k] : starts[k + 1]], bool(closed[k]), config.simplify_cells * cell_m) for k in keep}
 
     elements = []
     if config.crossings == "ring":
@@ -183,6 +190,25 @@ def _elements(
     for k, line in lines.items():
         elements.append(MapElement(CLASSES[classes[k] - 1], line, float(confidence[k]), bool(closed[k])))
     return elements
+
+
+def _repeated(
+    points_m: Array, starts: Array, classes: Array, lengths: Array, bed_m: float
+) -> NDArray[np.bool_]:
+    """Short lines in the bed of a longer one of their class: blots that a joined line has passed over."""
+    repeated = np.zeros(len(classes), bool)
+    line = np.repeat(np.arange(len(classes)), np.diff(starts))[:-1]
+    begin, way = points_m[:-1], np.diff(points_m, axis=0)
+    squared = np.maximum((way**2).sum(1), 1e-9)
+    within = np.ones(len(line), bool)
+    within[starts[1:-1] - 1] = False
+    for k in np.flatnonzero(lengths < _SHORT_M):
+        longer = within & ((classes == classes[k]) & (lengths > lengths[k]))[line]
+        to_middle = points_m[starts[k] : starts[k + 1]].mean(0) - begin[longer]
+        share = np.clip((to_middle * way[longer]).sum(1) / squared[longer], 0, 1)
+        away = to_middle - share[:, None] * way[longer]
+        repeated[k] = ((away**2).sum(1) < bed_m**2).any()
+    return repeated
 
 
 def _simplified(line: NDArray[np.float32], closed: bool, tolerance_m: float) -> NDArray[np.float32]:
