@@ -163,7 +163,7 @@ def report(args: argparse.Namespace) -> str:
     lines = [
         f"# Data path, {date.today()}",
         "",
-        f"Command: `python benchmarks/data.py --dataroot {args.dataroot} --version {args.version}`  ",
+        f"Command: `python benchmarks/data.py --dataroot DATAROOT --version {args.version} --samples {args.samples}`  ",
         f"Machine: {machine()}  ",
         f"Versions: Python {platform.python_version()}, numpy {np.__version__}, torch {torch.__version__}, "
         f"OpenCV {cv2.__version__}, shapely {version('shapely')}, webdataset {version('webdataset')}; "

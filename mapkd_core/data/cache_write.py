@@ -57,9 +57,10 @@ def write_cache(
     paths = [folder / f"{shard:05d}.tar" for shard in range(shards)]
     written = _restore(folder, paths)
     shard_of = _assignment(count, shards, seed)
+    chunk = _CHUNK if workers else 1
     encoded = DataLoader(
         _Encoded(source, options),
-        batch_sampler=[range(i, min(i + _CHUNK, count)) for i in range(len(written), count, _CHUNK)],  # type: ignore
+        batch_sampler=[range(i, min(i + chunk, count)) for i in range(len(written), count, chunk)],  # type: ignore
         collate_fn=list,
         num_workers=workers,
     )
