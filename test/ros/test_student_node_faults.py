@@ -51,8 +51,12 @@ def bench(process):
 
 
 def expect_map(bench: CameraBench) -> None:
-    stamp_ns = bench.send_set()
-    assert bench.wait(lambda: bench.mapped(stamp_ns)), f"no map of a good set; the node says {bench.values()}"
+    """The next good set; on a machine that is very busy a picture may get lost, then the one after it."""
+    for patience_s in (5, 20):
+        stamp_ns = bench.send_set()
+        if bench.wait(lambda stamp_ns=stamp_ns: bench.mapped(stamp_ns), patience_s):
+            return
+    pytest.fail(f"no map of a good set; the node says {bench.values()}")
 
 
 def test_it_waits_for_calibration_and_transforms_naming_the_cameras(bench, process):

@@ -11,7 +11,6 @@ import rclpy
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TransformStamped
-from mapkd_ros.msg import VectorMap
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -20,6 +19,7 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from mapkd_core.types import CAMERAS
+from mapkd_ros.msg import VectorMap
 
 SIZE = (160, 90)
 MOUNTED_FACING_AHEAD = (0.5, -0.5, 0.5, -0.5)
@@ -89,6 +89,8 @@ class CameraBench:
         self.tf_static = create(TFMessage, "/tf_static", latched)
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         self.outputs: list = []
+        self.taken: Callable[[str], int] | None = None
+        """Where a test can tell: how many pictures of a camera the node under test has taken."""
 
     def listen(self) -> None:
         subscribe = self.node.create_subscription
@@ -109,12 +111,19 @@ class CameraBench:
         """Publishes one picture per camera; `replaced` maps cameras to another message, or to None to leave it out."""
         self.stamp_ns += step_ns
         make = compressed if self.transport == "compressed" else raw
+        sent: list[str] = []
+        before = {camera: self.taken(camera) if self.taken else 0 for camera in CAMERAS}
         for camera in CAMERAS:
             message = (replaced or {}).get(camera, make(camera, self.stamp_ns))
             if message is not None:
                 self.images[camera].publish(message)
+                sent.append(camera)
         # The node keeps only the newest picture of each camera: let it take this one.
-        self.wait(lambda: False, 0.05)
+        if self.taken is None:
+            self.wait(lambda: False, 0.05)
+        else:
+            taken = self.taken
+            assert self.wait(lambda: all(taken(camera) > before[camera] for camera in sent))
         return self.stamp_ns
 
     def wait(self, condition: Callable[[], object], timeout_s: float = 20.0) -> bool:
