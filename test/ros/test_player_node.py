@@ -152,9 +152,10 @@ def test_a_loop_goes_on_for_ever_in_increasing_time_and_not_faster_than_asked(da
 
 def test_stamps_of_now_and_a_clock(dataroot, listen, start_node):
     topic = "camera/cam_front/image_raw"
-    listener = listen({topic: "sensor_msgs/msg/Image", "/clock": "rosgraph_msgs/msg/Clock"})
+    pictures = {f"camera/{camera.lower()}/image_raw": "sensor_msgs/msg/Image" for camera in CAMERAS}
+    listener = listen(pictures | {"/clock": "rosgraph_msgs/msg/Clock"})
     begun_ns = time.time_ns()
-    given = {"dataroot": dataroot, "scene": "scene-1", "transport": "raw", "wait_for_subscribers": 2.0}
+    given = {"dataroot": dataroot, "scene": "scene-1", "transport": "raw", "wait_for_subscribers": 30.0, "rate": 2}
     process = start_node("nuscenes_player", stamps="now", clock=True, **given, **LOSSLESS)
 
     def times():
@@ -167,7 +168,7 @@ def test_stamps_of_now_and_a_clock(dataroot, listen, start_node):
     assert all(begun_ns < ns(message.header) < time.time_ns() for message in pictures)
     assert pictures[0].encoding == "rgb8" and len(pictures[0].data) == 64 * 36 * 3
     gaps = [b - a for a, b in pairwise([ns(message.header) for message in pictures])]
-    assert min(gaps) >= PERIOD_US * 1000 - 2  # more only where a busy machine has made the player late
+    assert min(gaps) >= PERIOD_US * 1000 // 2 - 2  # more only where a busy machine has made the player late
     assert times() == sorted(times()) and len(times()) > 5
     assert times()[0] <= ns(pictures[-1].header)
 
