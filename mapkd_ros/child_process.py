@@ -112,6 +112,14 @@ class ChildProcess:
             self._changed.notify_all()
 
 
+def private_domain(domain: int) -> dict[str, str]:
+    """Environment in which nodes hear only those of the same ROS domain on this machine."""
+    variables = {"ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    if os.environ.get("ROS_DISTRO") == "humble":  # does not know the discovery range yet
+        variables["ROS_LOCALHOST_ONLY"] = "1"
+    return variables
+
+
 def node_executable(name: str) -> Path:
     """Path of an installed node of this package; raises FileNotFoundError, with the remedy, if there is none."""
     from ament_index_python.packages import PackageNotFoundError, get_package_prefix

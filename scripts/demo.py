@@ -21,7 +21,7 @@ import numpy as np
 
 from mapkd_core import cli, draw
 from mapkd_ros import recording
-from mapkd_ros.child_process import ChildProcess, node_executable
+from mapkd_ros.child_process import ChildProcess, node_executable, private_domain
 
 SIMULATED = Path(".cache/demo_drive")
 SIMULATED_FRAMES, SIMULATED_SIZE = 12, "800x450"
@@ -40,8 +40,7 @@ def main() -> int:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
     args = parser.parse_args()
     # A domain of its own: other ROS programs on this machine neither disturb the demo nor hear it.
-    os.environ.setdefault("ROS_DOMAIN_ID", str(random.randint(1, 100)))
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    os.environ.update(private_domain(random.randint(1, 100)))
     try:
         dataroot = args.dataroot or simulated_drive()
         mcap = args.out / "out.mcap"

@@ -29,7 +29,7 @@ step() {
 supported() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; }
 
 # AMENT_PREFIX_PATH may also name our own wheels, from a shell that has sourced scripts/env.sh
-if [ -n "${ROS_DISTRO:-}" ] && [ -d "/opt/ros/${ROS_DISTRO}" ] || [ -n "${ROS_DISTRO:-}" ] && command -v ros2 >/dev/null; then
+if [ -n "${ROS_DISTRO:-}" ] && { [ -d "/opt/ros/${ROS_DISTRO}" ] || command -v ros2 >/dev/null; }; then
     ros="$ROS_DISTRO"
     candidates="${PYTHON:-/usr/bin/python3}"
 else

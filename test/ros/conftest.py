@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mapkd_ros import child_process
 from mapkd_ros.child_process import ChildProcess, node_executable
 
 StartNode = Callable[..., ChildProcess]
@@ -53,11 +54,8 @@ def private_domain() -> Iterator[int]:
         break
     else:
         raise RuntimeError("all of the ROS domains 1..99 are taken by other test runs")
-    isolation = {"ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
-    if os.environ.get("ROS_DISTRO") == "humble":  # does not know the discovery range yet
-        isolation["ROS_LOCALHOST_ONLY"] = "1"
     before = dict(os.environ)
-    os.environ.update(isolation)
+    os.environ.update(child_process.private_domain(domain))
     yield domain
     os.environ.clear()
     os.environ.update(before)
