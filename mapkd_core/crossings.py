@@ -67,7 +67,7 @@ def filled_rings(mask: NDArray[np.uint8], min_cells: int, max_count: int) -> lis
         (cx, cy), (w, h), angle = cv2.minAreaRect(contours[k])
         # The rectangle runs through the outermost cells' centres; the area reaches half a cell further.
         w, h = w + 1, h + 1
-        if areas[k] > 0.8 * w * h:
+        if areas[k] > 0.93 * w * h:
             ring = cv2.boxPoints(((cx, cy), (w, h), angle))
         else:
             ring = cv2.approxPolyDP(contours[k].astype(np.float32), 1.0, True)[:, 0]

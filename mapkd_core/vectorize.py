@@ -225,7 +225,7 @@ def _filled_crossings(
     elements = []
     for ring in crossings.filled_rings(mask, smallest, config.max_chains):
         inside = cv2.fillPoly(np.zeros(grid.shape, np.uint8), [np.rint(ring).astype(np.int32)], 1)
-        score = cv2.mean(scores[_CROSSING], inside)[0] / 255
+        score = cv2.mean(scores[_CROSSING], cv2.bitwise_and(inside, mask))[0] / 255
         points_m = grid.metres_from_cells(ring + 0.5).astype(np.float32)
         elements.append(MapElement("ped_crossing", points_m, score, True))
     return elements
