@@ -45,8 +45,11 @@ class CacheIndex:
         if is_remote(place):
             from webdataset.gopen import gopen
 
-            with gopen(_opened_as(f"{place}/{INDEX}")) as stream:
-                text = stream.read()
+            try:
+                with gopen(_opened_as(f"{place}/{INDEX}")) as stream:
+                    text = stream.read()
+            except OSError as error:
+                raise FileNotFoundError(f"there is no cache at {place}: {INDEX} cannot be read ({error})") from error
         else:
             folder = Path(place).expanduser()
             if not (folder / INDEX).is_file():

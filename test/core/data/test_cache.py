@@ -197,6 +197,8 @@ def test_streams_over_http(folder, url):
     assert tokens(pairs) == tokens(take(StreamedSamples(folder, OPTIONS, window=8), 23))
     with pytest.raises(ValueError, match="StreamedSamples"):
         CachedSamples(url, OPTIONS)
+    with pytest.raises(FileNotFoundError, match="no cache at http"):
+        CacheIndex.read(f"{url}/elsewhere")
 
 
 def test_training_from_a_url_resumes_to_the_same_batch(url):
