@@ -102,6 +102,7 @@ def training_batches(config: TrainConfig, first_batch: int = 0, rank: int = 0, w
     if len(source) == 0:
         raise ValueError(f"training data {config.data.train!r} holds no frame")
     workers = config.data.workers
+    _before_fork(workers)
     loader = DataLoader(
         _NumberedSamples(source, config.augment, config.seed),
         batch_sampler=_OwnShare(first_batch, config.batch_size, rank, world_size),  # type: ignore[arg-type]
@@ -109,7 +110,6 @@ def training_batches(config: TrainConfig, first_batch: int = 0, rank: int = 0, w
         num_workers=workers,
         persistent_workers=workers > 0,
         prefetch_factor=4 if workers else None,
-        worker_init_fn=_one_thread if workers else None,
     )
     return iter(loader)
 
@@ -118,13 +118,13 @@ def _streamed_batches(
     url: str, config: TrainConfig, first_batch: int, rank: int, world_size: int
 ) -> Iterator[Batch]:
     workers = config.data.workers
+    _before_fork(workers)
     loader = DataLoader(
         StreamedSamples(url, _options(config), config.seed, rank, world_size, config.batch_size, first_batch),
         batch_size=config.batch_size,
         collate_fn=_ChangedBatch(config),
         num_workers=workers,
         prefetch_factor=4 if workers else None,
-        worker_init_fn=_one_thread if workers else None,
     )
     return iter(loader)
 
@@ -144,12 +144,12 @@ def validation_batches(config: TrainConfig, rank: int = 0, world_size: int = 1) 
     """This process's part of the validation frames, unchanged and in order; the last batch may be short."""
     source = open_samples(config.data.val, config)
     mine = range(rank, len(source), world_size)
+    _before_fork(config.data.workers)
     loader = DataLoader(
         _Picked(source, mine),
         batch_size=config.batch_size,
         collate_fn=Collate(config.grid),
         num_workers=config.data.workers,
-        worker_init_fn=_one_thread if config.data.workers else None,
     )
     for count, batch in enumerate(loader):
         if config.val_batches and count >= config.val_batches:
@@ -168,12 +168,14 @@ class _Picked(Dataset[Sample]):
         return self.source[self.which[index]]
 
 
-def _one_thread(worker: int) -> None:
-    """A loader process works on one core: the network has the others."""
-    import cv2
-    import torch
+def _before_fork(workers: int) -> None:
+    """OpenCV's threads do not survive the fork of a loader process: its next use there would wait for them for ever.
 
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
+    A loader process then works on one core, as torch makes it do anyway; the network has the others.
+    """
+    if workers:
+        import cv2
+
+        cv2.setNumThreads(1)
 
 

@@ -2,6 +2,8 @@
 from dataclasses import replace
 from itertools import islice
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from toy import SIZE, ToySamples
@@ -48,6 +50,8 @@ def test_an_augmentation_is_drawn_anew_in_every_epoch():
 
 
 def test_loader_processes_change_nothing():
+    cv2.setNumThreads(2)
+    cv2.GaussianBlur(np.zeros((900, 1600, 3), np.uint8), (31, 31), 5)  # OpenCV's threads run before the fork
     alone = first(4)
     config = replace(CONFIG, data=replace(CONFIG.data, workers=2))
     helped = list(islice(loading.training_batches(config), 4))
