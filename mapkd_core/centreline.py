@@ -5,6 +5,7 @@ integers being cell centres, and `starts` (L + 1,) the index at which each line 
 """
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -21,6 +22,42 @@ _REACH = 4
 _CORNER = np.deg2rad(35)
 _HEADING_POINTS = 5
 _END_POINTS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the network says, cell by cell."""
+
+    scores: NDArray[np.uint8]
+    """(4, Y, X), 0..255: background and the three classes."""
+    label: NDArray[np.uint8]
+    """(Y, X) the winning class, 0 background."""
+    covered: NDArray[np.uint8]
+    """(Y, X) non-zero where another class may hide a line: on any class, and on the rim that label rasters clear."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """L lines on the grid with P points in all."""
+
+    points: Floats
+    """(P, 2) col, row."""
+    starts: Indices
+    """(L + 1,)."""
+    classes: Indices
+    """(L,) 1..3."""
+    widths: Floats
+    """(P,) how wide the class is there, in cells."""
+
+    @property
+    def point_classes(self) -> Indices:
+        """(P,) the class of every point's line."""
+        return np.repeat(self.classes, np.diff(self.starts))
+
+    @property
+    def tips(self) -> Indices:
+        """(2L,) indices of the end points, all first ones before all last ones."""
+        return np.concatenate([self.starts[:-1], self.starts[1:] - 1])
 
 
 def starts_of(lengths: list[int] | Indices) -> Indices:
@@ -99,13 +136,12 @@ def _clear_outside(profile: Floats, col: Floats, row: Floats, points: Floats, sc
     profile[rim] *= (c > -0.5) & (c < size[0] - 0.5) & (r > -0.5) & (r < size[1] - 0.5)
 
 
-def headings(points: Floats, starts: Indices) -> tuple[Indices, Floats]:
-    """Both ends of L lines: the index of their points (2L,), first ones first, and unit vectors leading outward."""
-    first, last = starts[:-1], starts[1:] - 1
+def headings(lines: Lines) -> Floats:
+    """Unit vectors (2L, 2) leading out of both ends of every line, in the order of `Lines.tips`."""
+    first, last = lines.starts[:-1], lines.starts[1:] - 1
     inner = np.concatenate([np.minimum(first + _HEADING_POINTS, last), np.maximum(last - _HEADING_POINTS, first)])
-    tips = np.concatenate([first, last])
-    out = points[tips] - points[inner]
-    return tips, out / np.maximum(_hypot(out), 1e-6)[:, None]
+    out = lines.points[lines.tips] - lines.points[inner]
+    return out / np.maximum(_hypot(out), 1e-6)[:, None]
 
 
 def straighten_ends(points: Floats, starts: Indices) -> Floats:
@@ -123,53 +159,45 @@ def straighten_ends(points: Floats, starts: Indices) -> Floats:
     return straight
 
 
-def split_at_corners(points: Floats, starts: Indices, which: NDArray[np.bool_]) -> Indices:
-    """New `starts` that also cut the lines `which` (L,) at their sharp corners: edges of crossings are straight."""
+def split_at_corners(lines: Lines, class_index: int) -> Lines:
+    """Cuts the lines of one class at their sharp corners: edges of crossings are straight."""
+    points, starts = lines.points, lines.starts
     index = np.arange(len(points))
     first, last = _first_and_last(starts)
     # Over three points each way, smoothing has rounded a corner off but not hidden it.
     before, after = np.maximum(index - 3, first), np.minimum(index + 3, last)
     z = points[:, 0] + 1j * points[:, 1]
     turn = np.abs(np.angle((z[after] - z) * (z - z[before]).conj()))
-    turn[~np.repeat(which, np.diff(starts)) | (before == index) | (after == index)] = 0
+    turn[(lines.point_classes != class_index) | (before == index) | (after == index)] = 0
     sharpest = (turn >= np.roll(turn, 1)) & (turn > np.roll(turn, -1)) & (turn > _CORNER)
-    return np.union1d(starts, index[sharpest])
+    cut = np.union1d(starts, index[sharpest])
+    return Lines(points, cut, lines.classes[np.searchsorted(starts, cut[:-1], "right") - 1], lines.widths)
 
 
-def end_points(
-    points: Floats,
-    starts: Indices,
-    classes: Indices,
-    half_widths: Floats,
-    label: NDArray[np.uint8],
-    covered: NDArray[np.uint8],
-    border_inset: float,
-    max_gap: float,
-) -> Floats:
+def end_points(lines: Lines, evidence: Evidence, border_inset: float, max_gap: float) -> Floats:
     """Where each line really ends: straight ahead to where its class ends, less half the line's width.
 
-    A line drawn with a round pen reaches half its width beyond its last vertex. What hides the line (`covered`, see
-    linking.covered_by_others) is crossed if the line shows again behind it, within `max_gap` cells. A line that
-    leaves the grid ends `border_inset` cells before the border. `classes` (L,) and `half_widths` (2L,) in cells,
-    `label` (Y, X) the class of each cell; returns (2L, 2), first ends first.
+    A line drawn with a round pen reaches half its width beyond its last vertex. What hides the line is crossed if the
+    line shows again behind it, within `max_gap` cells. A line that leaves the grid ends `border_inset` cells before
+    the border. Returns (2L, 2) in the order of `Lines.tips`.
     """
-    tips, out = headings(points, starts)
+    tips, out = lines.points[lines.tips], headings(lines)
     ahead = np.arange(0, max(max_gap, 12) + 0.1, 0.5, dtype=np.float32)
-    col = points[tips, 0, None] + ahead * out[:, :1]  # E S
-    row = points[tips, 1, None] + ahead * out[:, 1:]
-    height, width = label.shape
+    col = tips[:, :1] + ahead * out[:, :1]  # E S
+    row = tips[:, 1:] + ahead * out[:, 1:]
+    height, width = evidence.label.shape
     inside = (col > -0.5) & (col < width - 0.5) & (row > -0.5) & (row < height - 0.5)
     cell = np.clip(np.rint(row).astype(np.intp), 0, height - 1), np.clip(np.rint(col).astype(np.intp), 0, width - 1)
-    own = inside & (label[cell] == np.tile(classes, 2)[:, None])
-    lost = ~own & (~inside | (covered[cell] == 0))
+    own = inside & (evidence.label[cell] == np.tile(lines.classes, 2)[:, None])
+    lost = ~own & (~inside | (evidence.covered[cell] == 0))
     lost[:, -1] = True
     own &= ~np.logical_or.accumulate(lost, 1)
     own[:, 0] = True
     leaves = len(ahead) - np.argmax(own[:, ::-1], 1)  # the sample after the last one on the line
     leaves = np.minimum(leaves, len(ahead) - 1)
     to_border = ~inside[np.arange(len(leaves)), leaves]
-    reach = ahead[leaves] - 0.25 - np.where(to_border, border_inset, half_widths)
-    return points[tips] + np.maximum(reach, 0)[:, None] * out
+    reach = ahead[leaves] - 0.25 - np.where(to_border, border_inset, lines.widths[lines.tips] / 2)
+    return tips + np.maximum(reach, 0)[:, None] * out
 
 
 def _normals(points: Floats, starts: Indices) -> Floats:

@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cache": ("mapkd_core.data.cache_command", "pack frames into fast, streamable training shards"),
     "bag": ("mapkd_core.bag_command", "write a drive as a rosbag2, without ROS"),
     "evaluate": ("mapkd_core.evaluate_command", "score a network or a file of predictions: IoU, AP, pictures"),
+    "predict": ("mapkd_core.predict_command", "six pictures or a data root to overview pictures and elements"),
     "report": ("mapkd_core.report", "write one HTML file about a trained model"),
 }
 """name -> (module, one line for --help). The module offers `configure(parser)` and `run(args) -> int`."""

@@ -53,7 +53,7 @@ def ring_of(edge: Points, other: Points) -> Points:
     return np.concatenate([edge, back, edge[:1]])
 
 
-def filled_rings(mask: NDArray[np.uint8], min_cells: int, max_count: int) -> list[Points]:
+def filled_rings(mask: NDArray[np.uint8], min_cells: float, max_count: int) -> list[Points]:
     """Rings (N, 2) in cell-centre coordinates round the connected areas of a 0/1 mask, largest first.
 
     An area that fills its smallest rectangle gets that rectangle, because crossings are; others keep their outline.

@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.centreline import Floats, Indices, headings, starts_of
+from mapkd_core.centreline import Evidence, Floats, Indices, Lines, headings, starts_of
 
 _GAP_SAMPLES = np.linspace(0, 1, 17, dtype=np.float32)
 _OWN_MARGIN = 14
@@ -19,28 +19,18 @@ _JUNCTION_CELLS = 12
 
 def covered_by_others(label: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Non-zero where a line may be hidden: on any class, and two cells round it, which label rasters clear."""
-    return cv2.dilate(label, np.ones((5, 5), np.uint8))  # type: ignore[return-value]
+    return np.asarray(cv2.dilate(label, np.ones((5, 5), np.uint8)), np.uint8)
 
 
-def link(
-    points: Floats,
-    starts: Indices,
-    classes: Indices,
-    scores: NDArray[np.uint8],
-    label: NDArray[np.uint8],
-    covered: NDArray[np.uint8],
-    max_gap: float,
-    max_unseen: float,
-) -> tuple[Indices, Indices, Indices, NDArray[np.bool_]]:
+def link(lines: Lines, evidence: Evidence, max_gap: float, max_unseen: float) -> tuple[Lines, NDArray[np.bool_]]:
     """Joins lines of one class whose ends continue each other, straightest and shortest joins first.
 
-    `points` and `starts` as in centreline.py, `classes` (L,), `scores` (4, Y, X) 0..255, `label` (Y, X) the class of
-    each cell (0 background). A gap may be `max_gap` cells long, of which `max_unseen` lie on plain background; where
-    `covered` (see `covered_by_others`), another class hides the line rather than ends it. Returns the joined lines as indices of points, their starts, their
-    classes, and which are rings (first index repeated at the end).
+    A gap may be `max_gap` cells long, of which `max_unseen` lie on plain background: where another class covers the
+    line it is hidden, not ended. Returns the joined lines, and which of them are rings (first point repeated at the
+    end).
     """
-    count = len(classes)
-    first, second, closable = _candidates(points, starts, classes, scores, label, covered, max_gap, max_unseen)
+    count = len(lines.classes)
+    first, second, closable = _candidates(lines, evidence, max_gap, max_unseen)
     partner = [-1] * (2 * count)
     root = list(range(count))
     rings = set()
@@ -54,27 +44,19 @@ def link(
             rings.add(a)
         root = [a if r == b else r for r in root]
         partner[i], partner[j] = j, i
-    return _assemble(starts, classes, partner, {k for k in range(count) if root[k] in rings})
+    return _assemble(lines, partner, {k for k in range(count) if root[k] in rings})
 
 
 def _candidates(
-    points: Floats,
-    starts: Indices,
-    classes: Indices,
-    scores: NDArray[np.uint8],
-    label: NDArray[np.uint8],
-    covered: NDArray[np.uint8],
-    max_gap: float,
-    max_unseen: float,
+    lines: Lines, evidence: Evidence, max_gap: float, max_unseen: float
 ) -> tuple[Indices, Indices, NDArray[np.bool_]]:
     """Pairs of ends that may be joined, best first, and whether a pair is near enough to close a ring."""
-    count = len(classes)
-    tips, out = headings(points, starts)
-    ends = points[tips]
+    count = len(lines.classes)
+    ends, out = lines.points[lines.tips], headings(lines)
     # Complex numbers make the pairwise geometry short: a product with a conjugate is dot and cross at once.
     z, heading = ends[:, 0] + 1j * ends[:, 1], out[:, 0] + 1j * out[:, 1]
     gaps = z[None, :] - z[:, None]
-    same = np.tile(classes, 2)
+    same = np.tile(lines.classes, 2)
     reachable = (np.abs(gaps) < max_gap + _OWN_MARGIN) & (same[:, None] == same[None, :])
     first, second = np.nonzero(np.triu(reachable, 1))
     gap = gaps[first, second]
@@ -86,42 +68,34 @@ def _candidates(
     fits = (turn < np.where(length < _JUNCTION_CELLS, np.deg2rad(50), np.deg2rad(30))) & (ahead > -3)
     fits &= miss < 3 + 0.2 * length
     # Both ends of one piece close a ring only if the piece is long enough to go round.
-    lengths = np.diff(starts)
+    lengths = np.diff(lines.starts)
     fits &= (first % count != second % count) | (lengths[first % count] > 8)
     first, second, length, turn, miss = first[fits], second[fits], length[fits], turn[fits], miss[fits]
 
-    other, unseen = length * _cover(ends[first], ends[second], same[first], scores, label, covered)
+    other, unseen = length * _cover(ends[first], ends[second], same[first], evidence)
     order = np.argsort(unseen + 0.3 * length + 2 * miss + 10 * turn, kind="stable")
     order = order[(unseen[order] < max_unseen) & (other[order] < max_gap)]
     return first[order], second[order], length[order] < _CLOSING_CELLS
 
 
-def _cover(
-    start: Floats,
-    end: Floats,
-    classes: Indices,
-    scores: NDArray[np.uint8],
-    label: NDArray[np.uint8],
-    covered: NDArray[np.uint8],
-) -> NDArray[np.float64]:
+def _cover(start: Floats, end: Floats, classes: Indices, evidence: Evidence) -> NDArray[np.float64]:
     """(2, G) shares of each gap: off its own class, and where nothing hides the line nor hints at it."""
     if len(start) == 0:
         return np.zeros((2, 0))
-    way = end - start
+    way, label = end - start, evidence.label
     col = np.rint(start[:, :1] + way[:, :1] * _GAP_SAMPLES).astype(np.intp).clip(0, label.shape[1] - 1)
     row = np.rint(start[:, 1:] + way[:, 1:] * _GAP_SAMPLES).astype(np.intp).clip(0, label.shape[0] - 1)
     own = label[row, col] == classes[:, None]
-    hidden = (covered[row, col] > 0) | (scores[classes[:, None], row, col] > _HINT)
+    hidden = (evidence.covered[row, col] > 0) | (evidence.scores[classes[:, None], row, col] > _HINT)
     return np.stack([1 - own.mean(1), 1 - (own | hidden).mean(1)])
 
 
-def _assemble(
-    starts: Indices, classes: Indices, partner: list[int], in_ring: set[int]
-) -> tuple[Indices, Indices, Indices, NDArray[np.bool_]]:
-    count = len(classes)
+def _assemble(lines: Lines, partner: list[int], in_ring: set[int]) -> tuple[Lines, NDArray[np.bool_]]:
+    """Walks from end to partner to end, and collects the points on the way."""
+    count = len(lines.classes)
     used = [False] * count
-    lines: list[Indices] = []
-    line_classes, rings = [], []
+    joined: list[Indices] = []
+    seeds, rings = [], []
     # Open lines are walked from an end without partner; what is left after them are rings.
     for seed in [e for e in range(2 * count) if partner[e] < 0] + list(range(count)):
         if used[seed % count]:
@@ -130,12 +104,12 @@ def _assemble(
         while end >= 0 and not used[end % count]:
             piece = end % count
             used[piece] = True
-            indices = np.arange(starts[piece], starts[piece + 1])
+            indices = np.arange(lines.starts[piece], lines.starts[piece + 1])
             parts.append(indices if end < count else indices[::-1])
             end = partner[piece + count if end < count else piece]
         ring = seed % count in in_ring
-        lines.append(np.concatenate([*parts, parts[0][:1]] if ring else parts))
-        line_classes.append(classes[seed % count])
+        joined.append(np.concatenate([*parts, parts[0][:1]] if ring else parts))
+        seeds.append(seed % count)
         rings.append(ring)
-    order = np.concatenate(lines)
-    return order, starts_of([len(line) for line in lines]), np.array(line_classes, np.intp), np.array(rings, bool)
+    order, starts = np.concatenate(joined), starts_of([len(indices) for indices in joined])
+    return Lines(lines.points[order], starts, lines.classes[seeds], lines.widths[order]), np.array(rings, bool)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core import centreline, crossings, linking, skeleton
+from mapkd_core.centreline import Evidence, Lines
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, MapElement
 
@@ -55,9 +56,9 @@ class VectorizeConfig:
     def __post_init__(self) -> None:
         if self.crossings not in ("ring", "edges", "filled"):
             raise ValueError(f"crossings is {self.crossings!r}; expected 'ring', 'edges' or 'filled'")
-        for name in ("max_gap_m", "max_unseen_gap_m", "min_length_m", "border_inset_m", "simplify_cells", "max_line_cells", "max_chains"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected a number >= 0")
+        for name, value in vars(self).items():
+            if isinstance(value, (int, float)) and not value >= 0:
+                raise ValueError(f"{name} is {value}; expected a number >= 0")
 
 
 def vectorize(
@@ -78,7 +79,10 @@ def vectorize(
     if config.crossings == "filled":
         elements += _filled_crossings(scores, label, grid, config)
         label[label == _CROSSING] = 0
-    elements += _lines(scores, label, grid, config)
+    evidence = Evidence(scores, label, linking.covered_by_others(label))
+    pieces = _pieces(evidence, config)
+    if pieces is not None:
+        elements += _elements(*_joined(pieces, evidence, grid, config), evidence, grid, config)
     return sorted(elements, key=lambda e: -e.score)
 
 
@@ -111,48 +115,38 @@ def _winner(scores: Array) -> Array:
     return cv2.bitwise_and(label, cv2.bitwise_not(crowded))
 
 
-def _lines(scores: Array, label: Array, grid: BevGrid, config: VectorizeConfig) -> list[MapElement]:
-    """All elements that are drawn as lines."""
-    mask = cv2.min(label, np.ones_like(label))
-    thinned = skeleton.thin(mask, max(config.max_line_cells // 2, 1))
-    branches, junctions = skeleton.split_at_junctions(thinned)
+def _pieces(evidence: Evidence, config: VectorizeConfig) -> Lines | None:
+    """The centre lines of all branches between junctions, or None if there is nothing."""
+    mask = cv2.min(evidence.label, np.ones_like(evidence.label))
+    branches, junctions = skeleton.split_at_junctions(skeleton.thin(mask, max(config.max_line_cells // 2, 1)))
     near_junction = cv2.dilate(junctions, np.ones((3, 3), np.uint8))
-    chains = [
-        chain for chain in skeleton.chains(branches, _MIN_PIECE_CELLS, config.max_chains)
-        if not _is_spur(chain, near_junction)
-    ]
+    chains = skeleton.chains(branches, _MIN_PIECE_CELLS, config.max_chains)
+    chains = [chain for chain in chains if not _is_spur(chain, near_junction)]
     if not chains:
-        return []
-    starts = centreline.starts_of([len(c) for c in chains])
-    cells = np.concatenate(chains)
-    classes = label[cells[starts[:-1], 1], cells[starts[:-1], 0]].astype(np.intp)
-
+        return None
+    starts = centreline.starts_of([len(chain) for chain in chains])
+    col, row = np.concatenate(chains).T
+    classes = evidence.label[row[starts[:-1]], col[starts[:-1]]].astype(np.intp)
     # A cell's distance to the nearest cell outside counts half of its own width in.
-    widths = 2 * cv2.distanceTransform(mask, cv2.DIST_L2, 3)[cells[:, 1], cells[:, 0]] - 1
+    widths = 2 * cv2.distanceTransform(mask, cv2.DIST_L2, 3)[row, col] - 1
 
-    traced = centreline.smooth(np.column_stack([cells, widths]).astype(np.float32), starts, 3)
+    traced = centreline.smooth(np.stack([col, row, widths], 1).astype(np.float32), starts, 3)
     traced, starts = centreline.resample(traced, starts)
-    traced[:, :2] = centreline.centre(traced[:, :2], starts, np.repeat(classes, np.diff(starts)), scores)
+    traced[:, :2] = centreline.centre(traced[:, :2], starts, np.repeat(classes, np.diff(starts)), evidence.scores)
     traced = centreline.smooth(traced, starts, 2)
-    points, widths = centreline.straighten_ends(traced[:, :2], starts), traced[:, 2]
-    cut = centreline.split_at_corners(points, starts, classes == _CROSSING)
-    classes = classes[np.searchsorted(starts, cut[:-1], "right") - 1]
-    starts = cut
+    lines = Lines(centreline.straighten_ends(traced[:, :2], starts), starts, classes, traced[:, 2])
+    return centreline.split_at_corners(lines, _CROSSING)
 
-    cell = grid.cell_m
-    max_gap = config.max_gap_m / cell
-    covered = linking.covered_by_others(label)
-    order, starts, classes, closed = linking.link(
-        points, starts, classes, scores, label, covered, max_gap, config.max_unseen_gap_m / cell
-    )
-    points, widths = points[order], widths[order]
-    tips = np.concatenate([starts[:-1], starts[1:] - 1])
-    ends = centreline.end_points(points, starts, classes, widths[tips] / 2, label, covered, config.border_inset_m / cell, max_gap)
-    points[tips] = np.where(np.tile(closed, 2)[:, None], points[tips], ends)
-    probability = centreline.sample(scores, points[:, :1], points[:, 1:], np.repeat(classes, np.diff(starts))[:, None])
-    confidence = np.add.reduceat(probability[:, 0].astype(np.float32), starts[:-1]) / np.diff(starts) / 255
-    metres = grid.metres_from_cells(points + 0.5).astype(np.float32)
-    return _elements(metres, starts, classes, closed, confidence, config, cell)
+
+def _joined(
+    pieces: Lines, evidence: Evidence, grid: BevGrid, config: VectorizeConfig
+) -> tuple[Lines, NDArray[np.bool_]]:
+    """Pieces linked to whole lines with their true ends, and which of them are rings."""
+    max_gap = config.max_gap_m / grid.cell_m
+    lines, closed = linking.link(pieces, evidence, max_gap, config.max_unseen_gap_m / grid.cell_m)
+    ends = centreline.end_points(lines, evidence, config.border_inset_m / grid.cell_m, max_gap)
+    lines.points[lines.tips] = np.where(np.tile(closed, 2)[:, None], lines.points[lines.tips], ends)
+    return lines, closed
 
 
 def _is_spur(chain: NDArray[np.int32], near_junction: Array) -> bool:
@@ -164,37 +158,36 @@ def _is_spur(chain: NDArray[np.int32], near_junction: Array) -> bool:
 
 
 def _elements(
-    points_m: NDArray[np.float32],
-    starts: NDArray[np.intp],
-    classes: NDArray[np.intp],
-    closed: NDArray[np.bool_],
-    confidence: NDArray[np.floating],
-    config: VectorizeConfig,
-    cell_m: float,
+    lines: Lines, closed: NDArray[np.bool_], evidence: Evidence, grid: BevGrid, config: VectorizeConfig
 ) -> list[MapElement]:
-    """Long enough lines as elements, with few vertices; edges of crossings paired into rings."""
+    """Long enough lines as elements, scored, with few vertices; edges of crossings paired into rings."""
+    points, starts, classes = lines.points, lines.starts, lines.classes
+    probability = centreline.sample(evidence.scores, points[:, :1], points[:, 1:], lines.point_classes[:, None])
+    confidence = np.add.reduceat(probability[:, 0].astype(np.float32), starts[:-1]) / np.diff(starts) / 255
+    points_m = grid.metres_from_cells(points + 0.5).astype(np.float32)
     steps = np.hypot(*np.diff(points_m, axis=0, append=points_m[-1:]).T)
     steps[starts[1:] - 1] = 0
     lengths = np.add.reduceat(steps, starts[:-1])
-    keep = np.flatnonzero((lengths >= config.min_length_m) & ~_repeated(points_m, starts, classes, lengths, _BED_CELLS * cell_m)).tolist()
-    lines = {k: _simplified(points_m[starts[k] : starts[k + 1]], bool(closed[k]), config.simplify_cells * cell_m) for k in keep}
-
+    keep = (lengths >= config.min_length_m) & ~_repeated(points_m, starts, classes, lengths, _BED_CELLS * grid.cell_m)
+    tolerance_m = config.simplify_cells * grid.cell_m
+    simple = {
+        k: _simplified(points_m[starts[k] : starts[k + 1]], bool(closed[k]), tolerance_m)
+        for k in np.flatnonzero(keep).tolist()
+    }
     elements = []
     if config.crossings == "ring":
-        edges = [k for k in keep if classes[k] == _CROSSING and not closed[k]]
-        for i, j in crossings.pair_edges([lines[k] for k in edges], *config.crossing_width_m):
+        edges = [k for k in simple if classes[k] == _CROSSING and not closed[k]]
+        for i, j in crossings.pair_edges([simple[k] for k in edges], *config.crossing_width_m):
             a, b = edges[i], edges[j]
             score = np.average(confidence[[a, b]], weights=lengths[[a, b]])
-            ring = crossings.ring_of(lines.pop(a), lines.pop(b))
+            ring = crossings.ring_of(simple.pop(a), simple.pop(b))
             elements.append(MapElement("ped_crossing", ring, float(score), True))
-    for k, line in lines.items():
+    for k, line in simple.items():
         elements.append(MapElement(CLASSES[classes[k] - 1], line, float(confidence[k]), bool(closed[k])))
     return elements
 
 
-def _repeated(
-    points_m: Array, starts: Array, classes: Array, lengths: Array, bed_m: float
-) -> NDArray[np.bool_]:
+def _repeated(points_m: Array, starts: Array, classes: Array, lengths: Array, bed_m: float) -> NDArray[np.bool_]:
     """Short lines in the bed of a longer one of their class: blots that a joined line has passed over."""
     repeated = np.zeros(len(classes), bool)
     line = np.repeat(np.arange(len(classes)), np.diff(starts))[:-1]

@@ -5,7 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mapkd_core import skeleton, vectorize as module
+from mapkd_core import skeleton
+from mapkd_core import vectorize as module
 from mapkd_core.data.raster import rasterize
 from mapkd_core.grid import GRID_60X30, GRID_60X30_COARSE, GRID_120X60, BevGrid
 from mapkd_core.types import CLASSES, MapElement
@@ -133,7 +134,8 @@ def test_a_crossing_hides_dividers_but_does_not_cut_them(grid: BevGrid) -> None:
 
 
 def test_an_open_gap_is_not_bridged() -> None:
-    found = vectorize(drawn([element("divider", [[-20, 0], [-3, 0]]), element("divider", [[3, 0], [20, 0]])]), GRID_60X30)
+    lines = [element("divider", [[-20, 0], [-3, 0]]), element("divider", [[3, 0], [20, 0]])]
+    found = vectorize(drawn(lines), GRID_60X30)
     assert len(found) == 2
 
 
