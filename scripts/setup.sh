@@ -52,7 +52,7 @@ fi
 
 version="$("$python" -c 'import platform; print(platform.python_version())')"
 base="Python $version, ROS ${ros:-wheels}, $PWD"
-stamp="$base, $(cat requirements/*.txt setup.py pyproject.toml scripts/setup.sh scripts/venv_local_setup.sh \
+stamp="$base, $(cat requirements/*.txt scripts/setup.sh scripts/venv_local_setup.sh \
     test/underlay/tf2_msgs/CMakeLists.txt | sha256sum | cut -c1-16)"
 if [ -f "$venv/.mapkd_setup" ] && [ "$(cat "$venv/.mapkd_setup")" = "$stamp" ]; then
     exit 0

@@ -3,6 +3,9 @@
 set -euo pipefail
 mkdir -p .cache
 status=0
+# one process a core, at most four; the tests of a file stay together
+processes=$(nproc)
+export PYTEST_ADDOPTS="${PYTEST_ADDOPTS:-} -n $((processes < 4 ? processes : 4)) --dist loadfile"
 # Of what ctest says around pytest only failures matter; it puts the number of the test before each line of pytest.
 colcon test --event-handlers console_direct+ console_cohesion- --return-code-on-test-failure 2>&1 |
     tee .cache/test.log |
