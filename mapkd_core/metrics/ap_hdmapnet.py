@@ -19,10 +19,12 @@ def hdmapnet_definition(
     pairs are matched one to one, nearest first, without regard to confidence; AP is the mean precision at ten recalls
     per frame and class, averaged over the frames that have the class on either side.
 
-    The compatible form keeps three faults of the released code because the papers' numbers contain them: pieces of cut
-    lines get ids but no confidences, the curve is sorted by ascending confidence, and single-precision distances
-    are up to two centimetres off. `corrected` repairs these three and nothing else. Source: HDMapNet (Li et al., ICRA
-    2022), section IV-A, and its released evaluator; the paper's thresholds are 0.2, 0.5, 1 m, the code's 2, 4, 6 m.
+    The compatible form keeps the faults of the released code because the papers' numbers contain them: pieces of cut
+    lines get ids but no confidences, the curve is sorted by ascending confidence, single-precision distances are up
+    to two centimetres off, and so are recalls in their last digit. `corrected` repairs these and nothing else.
+
+    Source: HDMapNet (Li et al., ICRA 2022), section IV-A, and its released evaluator; the paper's thresholds are 0.2,
+    0.5, 1 m, the code's 2, 4, 6 m.
     """
     name = "ap_hdmapnet_corrected" if corrected else "ap_hdmapnet"
     return RasterAp(name, grid, tuple(thresholds_m), corrected, one_way=False, min_iou=None)

@@ -17,7 +17,7 @@ def pmapnet_definition(
 
     HDMapNet's with two changes: the distance runs from prediction to truth only (which rewards short pieces), and a
     matched pair must share at least a tenth of its pixels; a pair that does not is struck out all the same.
-    `corrected` repairs HDMapNet's three faults (see `hdmapnet_definition`), not these two choices.
+    `corrected` repairs HDMapNet's faults (see `hdmapnet_definition`), not these two choices.
     Source: P-MapNet (Jiang et al., RA-L 2024) and its released evaluator.
     """
     name = "ap_pmapnet_corrected" if corrected else "ap_pmapnet"

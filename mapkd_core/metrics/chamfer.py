@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 _DIRECT_LIMIT = 25
 """torch.cdist takes differences directly up to this many points on both sides, a matrix product beyond."""
+_SMALL_PRODUCT = 16
+"""Matrix libraries add up products with fewer rows or columns than this in an order that differs between CPUs."""
 _BLOCK = 8
 """Side of the blocks, in cells, by which far pairs are told from near ones."""
 
@@ -102,9 +104,13 @@ def chamfer_table_m(
         if exact:
             table[i, j] = mean
         elif mean <= limit_m + margin:
-            means = [
-                _mean_single_m(points, field, c, shape, cell_m) for (points, field), c in zip(ways, cells, strict=True)
-            ]
+            if min(len(found[i]), len(true[j])) < _SMALL_PRODUCT:
+                means = _means_by_torch_m(found[i], true[j])
+            else:
+                means = [
+                    _mean_single_m(points, field, c, shape, cell_m)
+                    for (points, field), c in zip(ways, cells, strict=True)
+                ]
             table[i, j] = means[0] if one_way else (means[0] + means[1]) / 2
     return table
 
@@ -145,7 +151,7 @@ def _mean_single_m(
     """Mean distance from `points` to the field's target as `torch.cdist` on float32 gives it.
 
     Equal to the last bit of every squared distance; the square root and the mean are better than torch's, whose last
-    bit depends on the machine. For less than six pixels against more than 25, torch's own rounding varies by machine.
+    bit depends on the machine.
     """
     target = field.target
     if len(points) <= _DIRECT_LIMIT and len(target) <= _DIRECT_LIMIT:
@@ -159,6 +165,15 @@ def _mean_single_m(
         squared = np.concatenate([_rounded_squared(points, rows[:, None], target, every).min(1) for rows in blocks])
     distance = np.sqrt(np.maximum(squared, np.float32(0)))
     return np.float32(distance.mean(dtype=np.float64))
+
+
+def _means_by_torch_m(found: PixelSet, true: PixelSet) -> list[np.float32]:
+    """Both mean distances by `torch.cdist` itself, for sets so small that its rounding cannot be told beforehand."""
+    import torch
+
+    a, b = (torch.from_numpy(np.stack([s.row_m, s.col_m], 1))[None] for s in (found, true))
+    distance = torch.cdist(a, b)[0].numpy()
+    return [np.float32(distance.min(axis).mean(dtype=np.float64)) for axis in (1, 0)]
 
 
 def _rounded_minimum(points: PixelSet, field: NearestField, cells: NDArray[np.int64]) -> NDArray[np.float32]:

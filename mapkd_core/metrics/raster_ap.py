@@ -19,7 +19,12 @@ from mapkd_core.types import CLASSES, MapElement
 
 _Sets = dict[int, PixelSet]
 """Instances by id, ascending."""
-_RECALLS = np.linspace(0.1, 1, 10, dtype=np.float32)
+_STEP = np.float32(0.9) / np.float32(9)
+_RECALLS = np.array(
+    [np.float32(0.1) + _STEP * np.float32(k) for k in range(5)]
+    + [np.float32(1) - _STEP * np.float32(k) for k in range(4, -1, -1)]
+)
+"""0.1, 0.2 ... 1 as `torch.linspace` rounds them: seven of ten do not reach its 0.70000005."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class RasterAp:
     grid: BevGrid
     thresholds_m: tuple[float, ...]
     corrected: bool
-    """One id per line, descending confidence, exact distances; otherwise the peers' evaluator to the digit."""
+    """One id per line, descending confidence, exact numbers; otherwise the peers' evaluator to the digit."""
     one_way: bool
     """Distance from prediction to truth only, otherwise the mean of both directions."""
     min_iou: float | None
@@ -84,7 +89,11 @@ class RasterAp:
         np.add.at(joint, (drawn[both], wanted[both]), 1)
         shared = joint[np.ix_(list(found), list(true))]
         sizes = np.array([len(a) for a in found.values()])[:, None] + np.array([len(b) for b in true.values()])
-        return np.asarray(shared / (sizes - shared + 1e-7) >= self.min_iou)
+        union = sizes - shared
+        if self.corrected:
+            return np.asarray(shared / union >= self.min_iou)
+        # In single precision a pair with exactly the wanted share passes, as in the released code.
+        return np.asarray(shared.astype(np.float32) / union.astype(np.float32) >= np.float32(self.min_iou))
 
     def _average_precision(
         self, matched: NDArray[np.intp], confidence: NDArray[np.float32], true_count: int
@@ -100,9 +109,10 @@ class RasterAp:
         tp = np.cumsum(ranked).astype(np.float32)
         precision = tp / np.arange(1, len(tp) + 1, dtype=np.float32)
         precision = np.maximum.accumulate(precision[::-1])[::-1]
-        recall = tp / np.float32(true_count)
         total = np.float32(0)
-        for reached in np.searchsorted(recall, _RECALLS):
+        wanted = np.arange(1, 11) / 10 - 1e-9 if self.corrected else _RECALLS
+        recall = np.cumsum(ranked) / true_count if self.corrected else tp / np.float32(true_count)
+        for reached in np.searchsorted(recall, wanted):
             if reached < len(recall):
                 total = np.float32(total + precision[reached])
         return np.float32(total / len(_RECALLS))

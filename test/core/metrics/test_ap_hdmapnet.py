@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import torch
 
 from mapkd_core.grid import BevGrid
+from mapkd_core.metrics import raster_ap
 from mapkd_core.metrics.ap_hdmapnet import ap_hdmapnet
 from mapkd_core.metrics.drawing import draw
 from mapkd_core.types import MapElement
@@ -89,3 +91,12 @@ def test_several_processes_give_the_same_numbers():
 def test_unpaired_frames_are_refused():
     with pytest.raises(ValueError, match="1 predictions for 2 truths"):
         ap_hdmapnet([[]], [[], []], GRID)
+
+
+def test_seven_hits_of_ten_reach_recall_seven_tenths_only_when_corrected():
+    # torch.linspace(0.1, 1, 10) holds 0.70000005, which the released evaluator compares with the float32 7 / 10.
+    truth = [line("divider", [(-25, y), (25, y)]) for y in np.arange(-13.5, 14, 3)]
+    assert len(truth) == 10
+    assert ap_hdmapnet([truth[:7]], [truth], GRID).mean == pytest.approx(0.6)
+    assert ap_hdmapnet([truth[:7]], [truth], GRID, corrected=True).mean == pytest.approx(0.7)
+    np.testing.assert_array_equal(raster_ap._RECALLS, torch.linspace(0.1, 1, 10).numpy())

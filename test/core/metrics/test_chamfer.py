@@ -38,6 +38,20 @@ def test_single_precision_repeats_the_rounding_of_torch(shape, cell_m):
     np.testing.assert_allclose(table, expected, rtol=3e-6)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_the_smallest_sets_round_as_torch_does_too(seed):
+    shape, cell_m = (200, 800), 0.3
+    rng = np.random.default_rng(seed)
+    large = blobs(seed, shape, 4, 1.0)
+    # A few pixels left of a line, near a long one: the corner far from the origin rounds worst.
+    most = np.array(shape) - 1
+    small = [np.unique((c[: rng.integers(1, 20)] + rng.integers(-2, 3, 2)).clip(0, most), axis=0) for c in large]
+    for a, b in ((small, large), (large, small)):
+        table = chamfer_table_m(sets_of(a, cell_m), sets_of(b, cell_m), shape, cell_m, np.inf, exact=False)
+        expected = np.array([[np.mean(torch_means(x, y, cell_m)) for y in b] for x in a])
+        np.testing.assert_allclose(table, expected, rtol=3e-6)
+
+
 def test_rounding_really_differs_from_the_exact_distance():
     # Far from the corner two lines one cell apart: the matrix product loses centimetres.
     a = np.stack([np.full(300, 190), np.arange(100, 400)], 1).astype(np.int32)
