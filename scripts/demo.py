@@ -95,9 +95,11 @@ def show(drive: recording.Recording, path: Path, title: str) -> None:
         raise RuntimeError("no map was recorded together with the pictures it was made of")
     rows = [recording.overview(drive, message, f"{title}, {message.model_name}") for message in maps]
     draw.write_png(path, np.concatenate(rows))
+    table = recording.summary(drive)
+    width = max(len(name) for name, _ in table) + 2
     print()
-    for name, value in recording.summary(drive):
-        print(f"  {name:<48}{value}")
+    for name, value in table:
+        print(f"  {name:<{width}}{value}")
     print(f"\n  {path}\n  {path.with_name('out.mcap')} (open it in Foxglove with config/foxglove_layout.json)")
 
 
