@@ -163,9 +163,8 @@ def _sheet(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from mapkd_core.sim.sheet import contact_sheet, varied_drives, write_small_png
-    from mapkd_core.sim.simdrive import default_dataroot
 
-    drives = varied_drives(args.scenes, args.seed, args.size, args.dataroot or default_dataroot())
+    drives = varied_drives(args.scenes, args.seed, args.size, args.dataroot)
     frames = []
     for drive in tqdm(drives, unit="scene", disable=not sys.stderr.isatty()):
         frame = drive[0]

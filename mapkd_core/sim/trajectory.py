@@ -24,6 +24,8 @@ from mapkd_core.sim.polyline import (
 from mapkd_core.vector_map import VectorMap
 
 STEP_M = 0.5
+DEAD_END_M = 35.0
+"""A drive begins and ends this far from where roads end, if it can: that is the map's border, not a street's end."""
 WHEELBASE_M, TRACK_M = 2.6, 1.5
 Height = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """Terrain height of points (..., 2) of the map."""
@@ -140,8 +142,10 @@ def _walk(
     points = resampled(road_map.lane_centres_m[lane], STEP_M)
     changes = rng.random() < 0.35
     done = 0.0
-    if rng.random() < 0.8:  # start anywhere on the lane, not always at a junction
-        points = points[int(rng.uniform(0, 0.6) * len(points)) :]
+    dead_end = not any(lane in followers for followers in road_map.lane_successors)
+    if rng.random() < 0.8 or dead_end:  # start anywhere on the lane, not always at a junction
+        first = max(rng.uniform(0, 0.6) * len(points), DEAD_END_M / STEP_M if dead_end else 0.0)
+        points = points[int(min(first, len(points) - 12)) :]
     while True:
         if changes and length_m(points) - done > 45 and rng.random() < 0.6:
             neighbour = _neighbour(road_map, lane, rng)
@@ -153,8 +157,10 @@ def _walk(
             f for f in road_map.lane_successors[lane]
             if len(road_map.lane_centres_m[f]) > 1 and (allowed is None or np.all(allowed(road_map.lane_centres_m[f])))
         ]
-        if done >= wanted_m or not followers:
+        if done >= wanted_m:
             return points
+        if not followers:  # stop in time for the pictures not to show the end of the world
+            return points[: max(len(points) - int(DEAD_END_M / STEP_M), 12)]
         lane = int(rng.choice(followers))
         points = np.concatenate([points, resampled(road_map.lane_centres_m[lane], STEP_M)[1:]])
 
