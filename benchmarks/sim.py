@@ -1,6 +1,6 @@
 """How fast simulated frames come: six pictures and a LiDAR sweep each, on the CPU and, where there is one, a GPU.
 
-    python benchmarks/sim.py --out benchmarks/results
+    python benchmarks/sim.py --full --out benchmarks/results
     python benchmarks/sim.py --device cuda --batch 32 --out benchmarks/results
 
 Drives are procedural. Processor seconds stand beside wall seconds, because a busy machine stretches only the latter;
@@ -118,6 +118,7 @@ def main() -> None:
     parser.add_argument("--drives", type=int, default=4, help="drives for each figure (default 4)")
     parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
     parser.add_argument("--batch", type=int, default=16, help="frames rendered at once on a GPU (default 16)")
+    parser.add_argument("--full", action="store_true", help="also 900x1600 pictures; takes minutes")
     parser.add_argument("--out", type=Path, help="folder for a dated Markdown file; printed only if not given")
     args = parser.parse_args()
     lines = [
@@ -126,17 +127,19 @@ def main() -> None:
         f"Python {platform.python_version()}, torch {torch.__version__}, {os.cpu_count()} processors "
         f"({platform.processor() or platform.machine()}), load average {os.getloadavg()[0]:.1f} before the run.",
         f"Command: `python benchmarks/sim.py --device {args.device} --frames {args.frames} --drives {args.drives} "
-        f"--workers {args.workers} --batch {args.batch}`",
+        f"--workers {args.workers} --batch {args.batch}{' --full' if args.full else ''}`",
         "",
     ]
     if args.device == "cpu":
         lines += ["One thread, seconds: median (fastest)", "", "| what | wall | processor |", "|---|---|---|"]
         lines += one_process_rows(NETWORK, list(range(args.drives)), args.frames)
-        lines += one_process_rows(FULL, [0, 1], 2)
+        if args.full:
+            lines += one_process_rows(FULL, [0, 1], 2)
         lines += ["", "Frames a second by the clock: maps, worlds, six pictures and a LiDAR sweep a frame", ""]
         lines += ["| pictures | processes | frames | frames/s |", "|---|---|---|---|"]
-        lines += [workers_row(SMALL, args.workers, args.drives, 20), workers_row(NETWORK, args.workers, args.drives, 20)]
-        lines += [workers_row(FULL, args.workers, args.workers, 3)]
+        lines += [workers_row(size, args.workers, args.drives, 20) for size in (SMALL, NETWORK)]
+        if args.full:
+            lines += [workers_row(FULL, args.workers, args.workers, 3)]
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         lines += ["", f"Largest memory of one process: {peak:.2f} GiB."]
     else:

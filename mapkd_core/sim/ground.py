@@ -58,7 +58,8 @@ def near_square(points_m: NDArray, half_m: float) -> bool:
 def edge_distance_m(road: BaseGeometry, size: int) -> NDArray[np.float32]:
     """(size, size) signed distance to the outline of `road` at the centres of cells of EDGE_CELL_M, positive outside.
 
-    Exact within EXACT_M of the outline; farther away from a distance transform, whose error of a cell does not matter.
+    Exact within EXACT_M of the outline; farther away from a distance transform, whose error of a cell or two does not
+    matter.
     """
     parts = [part for part in getattr(road, "geoms", [road]) if isinstance(part, shapely.Polygon) and not part.is_empty]
     rings = [np.asarray(ring.coords)[:, :2] for part in parts for ring in (part.exterior, *part.interiors)]
