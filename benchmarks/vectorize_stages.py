@@ -1,0 +1,95 @@
+"""Draws docs/images/vectorizer_stages.png: what each stage of the vectorizer makes of one noisy prediction.
+
+    python benchmarks/vectorize_stages.py --out docs/images/vectorizer_stages.png
+"""
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from vectorize_inputs import KINDS, softmax, town_maps, truths_on
+
+from mapkd_core import linking, skeleton
+from mapkd_core import vectorize as stages
+from mapkd_core.centreline import Evidence, Lines
+from mapkd_core.draw import CLASS_COLORS, draw_bev, put_text, write_png
+from mapkd_core.grid import GRID_60X30
+from mapkd_core.types import CLASSES
+from mapkd_core.vectorize import VectorizeConfig
+
+SCALE = 3  # pixels a cell
+HUES = (np.arange(97) * 0.618 % 1 * 180).astype(np.uint8)  # the golden ratio keeps neighbours apart
+PALETTE = cv2.cvtColor(np.stack([HUES, np.full(97, 150), np.full(97, 255)], 1).astype(np.uint8)[None], cv2.COLOR_HSV2RGB)[0]
+COLORS = np.array([(22, 24, 29), *(CLASS_COLORS[label] for label in CLASSES)], np.float32)
+
+
+def upright(picture: NDArray) -> NDArray[np.uint8]:
+    """(Y, X, 3) raster -> enlarged picture with forward up and left on the left."""
+    turned = np.ascontiguousarray(picture.transpose(1, 0, 2)[::-1, ::-1]).astype(np.uint8)
+    return np.repeat(np.repeat(turned, SCALE, 0), SCALE, 1)
+
+
+def lines_on(background: NDArray[np.uint8], lines: Lines) -> NDArray[np.uint8]:
+    """Each line in its own colour, its ends as dots."""
+    picture = (background * 0.45).astype(np.uint8)
+    height, width = picture.shape[:2]
+    for k, (a, b) in enumerate(zip(lines.starts[:-1], lines.starts[1:], strict=True)):
+        points = lines.points[a:b] + 0.5
+        pixels = np.stack([width - points[:, 1] * SCALE, height - points[:, 0] * SCALE], 1)
+        color = tuple(int(v) for v in PALETTE[k % len(PALETTE)])
+        cv2.polylines(picture, [np.rint(pixels * 16).astype(np.int32)], False, color, 3, cv2.LINE_AA, 4)
+        for end in (pixels[0], pixels[-1]):
+            cv2.circle(picture, tuple(int(v) for v in end), 5, color, -1, cv2.LINE_AA)
+    return picture
+
+
+def panels(seed: int) -> list[tuple[str, NDArray[np.uint8]]]:
+    grid, config = GRID_60X30, VectorizeConfig()
+    truth = truths_on(town_maps(), grid, 84)[seed]
+    probabilities = softmax(KINDS["broken"](truth, grid, seed))
+    scores = stages._as_bytes(probabilities, grid)
+    label = stages._winner(scores)
+    evidence = Evidence(scores, label, linking.covered_by_others(label))
+    branches, zone = skeleton.split_at_junctions(skeleton.thin(np.minimum(label, 1), config.max_line_cells // 2))
+    pieces = stages._pieces(evidence, config)
+    assert pieces is not None
+    joined, _ = stages._joined(pieces, evidence, grid, config)
+
+    glow = np.einsum("cyx,ck->yxk", probabilities, COLORS)
+    classes = COLORS[label]
+    thin = 0.35 * classes
+    thin[zone > 0] = (150, 40, 60)
+    thin[branches > 0] = COLORS[label[branches > 0]]
+    soft = upright(glow)
+    return [
+        ("1 probabilities", soft),
+        ("2 winning class", upright(classes)),
+        ("3 thinned, cut at junctions", upright(thin)),
+        ("4 centred pieces", lines_on(soft, pieces)),
+        ("5 joined lines", lines_on(soft, joined)),
+        ("6 elements", draw_bev(stages.vectorize(probabilities, grid), grid, pixels_per_m=SCALE / grid.cell_m)),
+        ("the true map", draw_bev(truth, grid, pixels_per_m=SCALE / grid.cell_m)),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("docs/images/vectorizer_stages.png"))
+    parser.add_argument("--seed", type=int, default=2, help="which of 84 frames")
+    args = parser.parse_args()
+    tiles = []
+    for name, picture in panels(args.seed):
+        tile = np.full((820, 400, 3), 12, np.uint8)
+        cropped = picture[: 780, (picture.shape[1] - 396) // 2 :][:, :396]
+        tile[40:, 2:398] = cropped
+        put_text(tile, name, (8, 28), 19, (232, 234, 238))
+        tiles.append(tile)
+    strip = np.hstack(tiles)
+    write_png(args.out, cv2.resize(strip, None, fx=0.62, fy=0.62, interpolation=cv2.INTER_AREA))
+
+
+if __name__ == "__main__":
+    main()
