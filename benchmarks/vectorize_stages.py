@@ -22,7 +22,8 @@ from mapkd_core.vectorize import VectorizeConfig
 
 SCALE = 3  # pixels a cell
 HUES = (np.arange(97) * 0.618 % 1 * 180).astype(np.uint8)  # the golden ratio keeps neighbours apart
-PALETTE = cv2.cvtColor(np.stack([HUES, np.full(97, 150), np.full(97, 255)], 1).astype(np.uint8)[None], cv2.COLOR_HSV2RGB)[0]
+HSV = np.stack([HUES, np.full(97, 150), np.full(97, 255)], 1).astype(np.uint8)
+PALETTE = cv2.cvtColor(HSV[None], cv2.COLOR_HSV2RGB)[0]
 COLORS = np.array([(22, 24, 29), *(CLASS_COLORS[label] for label in CLASSES)], np.float32)
 
 

@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.types import CLASSES
+
 Floats = NDArray[np.float32]
 Indices = NDArray[np.intp]
 
@@ -22,6 +24,12 @@ _REACH = 4
 _CORNER = np.deg2rad(35)
 _HEADING_POINTS = 5
 _END_POINTS = 2
+
+
+CROSSING, BOUNDARY = CLASSES.index("ped_crossing") + 1, CLASSES.index("boundary") + 1
+PEN_CELLS = 7.0
+"""How wide OpenCV draws a line of HDMapNet's thickness 5."""
+_CURB_CELLS = 6.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,6 +205,10 @@ def end_points(lines: Lines, evidence: Evidence, border_inset: float, max_gap: f
     leaves = np.minimum(leaves, len(ahead) - 1)
     to_border = ~inside[np.arange(len(leaves)), leaves]
     reach = ahead[leaves] - 0.25 - np.where(to_border, border_inset, lines.widths[lines.tips] / 2)
+    # A crossing's edge runs from curb to curb; labels clear it near the curb, so it is continued to a boundary ahead.
+    curb = inside & (evidence.label[cell] == BOUNDARY) & (ahead < (ahead[leaves] + _CURB_CELLS)[:, None])
+    curb &= (np.tile(lines.classes, 2) == CROSSING)[:, None]
+    reach = np.where(curb.any(1), ahead[np.argmax(curb, 1)] + PEN_CELLS / 2, reach)
     return tips + np.maximum(reach, 0)[:, None] * out
 
 

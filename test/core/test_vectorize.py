@@ -234,3 +234,12 @@ def test_wrong_config_is_refused() -> None:
         VectorizeConfig(crossings="polygon")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="min_length_m"):
         VectorizeConfig(min_length_m=-1)
+
+
+def test_an_edge_that_the_curb_hides_reaches_the_curb() -> None:
+    curbs = [element("boundary", [[-25, y], [25, y]]) for y in (-6.0, 6.0)]
+    edges = [element("ped_crossing", [[x, -6], [x, 6]]) for x in (4.0, 8.0)]
+    (crossing,) = (e for e in vectorize(drawn([*curbs, *edges]), GRID_60X30) if e.label == "ped_crossing")
+    assert crossing.closed
+    np.testing.assert_allclose(np.abs(crossing.points_m[:, 1]).max(), 6, atol=0.2)
+    np.testing.assert_allclose(np.abs(crossing.points_m[:, 1]).min(), 6, atol=0.3)
