@@ -14,12 +14,14 @@ from __future__ import annotations
 import argparse
 import sys
 
+TAKES_OVERRIDES = True
+"""`--key value` and `--group.key value` override the config."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the options; what is left over overrides the config."""
     parser.add_argument("--config", metavar="YAML", help="training config (config/train/*.yaml); defaults without")
     parser.add_argument("--restart", action="store_true", help="throw away what the run's folder holds")
-    parser.add_argument("overrides", nargs=argparse.REMAINDER, help="--key value pairs that override the config")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -27,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from mapkd_core.config import TrainConfig, load_config
     from mapkd_core.train import train
 
-    config = load_config(TrainConfig, args.config, [word for word in args.overrides if word != "--"])
+    config = load_config(TrainConfig, args.config, args.overrides)
     try:
         folder = train(config, restart=args.restart)
     except FloatingPointError as error:

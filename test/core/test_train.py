@@ -152,3 +152,16 @@ def test_stages_follow_each_other(tmp_path, capsys):
     with pytest.raises(ValueError, match="no parameter in common"):
         training.start_from(training.build_model("student", joint.grid, OPTIONS), joint.init[0])
     training.train(joint)
+
+
+def test_the_command_takes_overrides(tmp_path, monkeypatch, capsys):
+    seen = []
+    monkeypatch.setattr(training, "train", lambda config, restart: seen.append((config, restart)) or tmp_path)
+    yaml = tmp_path / "a.yaml"
+    yaml.write_text("steps: 5\n")
+    words = ["train", "--config", str(yaml), "--name", "x", "--data.workers=3", "--loss.dice", "1.0", "--restart"]
+    assert main(words) == 0
+    (plan, restart), = seen
+    assert (plan.steps, plan.name, plan.data.workers, plan.loss.dice, restart) == (5, "x", 3, 1.0, True)
+    assert main(["train", "--config", str(yaml), "--nmae", "x"]) == 2
+    assert "did you mean 'name'" in capsys.readouterr().err
