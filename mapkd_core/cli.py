@@ -16,7 +16,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "predict": ("mapkd_core.predict_command", "six pictures or a data root to overview pictures and elements"),
     "report": ("mapkd_core.report", "write one HTML file about a trained model"),
 }
-"""name -> (module, one line for --help). The module offers `configure(parser)` and `run(args) -> int`."""
+"""name -> (module, one line for --help). The module offers `configure(parser)` and `run(args) -> int`;
+with TAKES_OVERRIDES = True, what the parser does not know arrives as `args.overrides`."""
 
 EXTRAS = {
     "nuscenes": "nuscenes",
@@ -53,10 +54,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         module = importlib.import_module(COMMANDS[name][0])
         parser = argparse.ArgumentParser(
-            prog=f"mapkd {name}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+            prog=f"mapkd {name}",
+            description=module.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,  # an abbreviation could swallow a key of the config
         )
         module.configure(parser)
-        return int(module.run(parser.parse_args(arguments[1:])) or 0)
+        options, rest = parser.parse_known_args(arguments[1:])
+        if getattr(module, "TAKES_OVERRIDES", False):
+            options.overrides = rest
+        elif rest:
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        return int(module.run(options) or 0)
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").split(".")[0])
         if extra is None:
