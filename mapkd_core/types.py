@@ -121,6 +121,8 @@ class Batch:
     """B Y X int, 0 is background, ids run over all classes."""
     direction: Tensor | None = None
     """B 2 Y X int, forward and backward bin 1..36, 0 is background (see data/raster.py)."""
+    elements: list[tuple[MapElement, ...]] | None = None
+    """The labels of each sample as vectors, cut to the grid."""
     tokens: list[str] = field(default_factory=list)
 
     def to(self, device: torch.device | str, non_blocking: bool = True) -> Batch:

@@ -65,7 +65,8 @@ class Collate:
             rasters = [rasterize_sd(s.sd_lines_m, self.grid) for s in samples if s.sd_lines_m is not None]
             batch.sd_map = _stacked(rasters)                                               # B 1 Y X
         if self.labels:
-            drawn = [rasterize(self._lines(sample), self.grid) for sample in samples]
+            batch.elements = [tuple(self._lines(sample)) for sample in samples]
+            drawn = [rasterize(elements, self.grid) for elements in batch.elements]
             batch.semantic = torch.from_numpy(np.stack([d.semantic for d in drawn]))       # B 4 Y X
             batch.instance = torch.from_numpy(np.stack([d.instance for d in drawn]))       # B Y X
             directions = [d.direction for d in drawn if d.direction is not None]

@@ -29,12 +29,19 @@ class LiftSplat(nn.Module):
 
     def forward(self, images: Tensor, intrinsics: Tensor, base_from_camera: Tensor) -> Tensor:
         """B N 3 H W with calibration of this size -> B C Y X."""
-        batch, cameras, _, height, width = images.shape
-        x = self.head(self.features(images.flatten(0, 1)))                              # BN D+C h w
+        features = self.features(images.flatten(0, 1)).unflatten(0, images.shape[:2])
+        return self.lift(features, (images.shape[-1], images.shape[-2]), intrinsics, base_from_camera)
+
+    def lift(
+        self, features: Tensor, image_size: tuple[int, int], intrinsics: Tensor, base_from_camera: Tensor
+    ) -> Tensor:
+        """B N C h w features of pictures of (width, height) -> B C' Y X."""
+        batch, cameras = features.shape[:2]
+        x = self.head(features.flatten(0, 1))                                           # BN D+C h w
         depths = len(self.depths_m)
         depth, context = x[:, :depths].softmax(1), x[:, depths:]
         lifted = depth[:, None] * context[:, :, None]                                   # BN C D h w
-        points = self._points(intrinsics, base_from_camera, (width, height), (x.shape[-1], x.shape[-2]))
+        points = self._points(intrinsics, base_from_camera, image_size, (x.shape[-1], x.shape[-2]))
         grid = self.grid
         col = ((points[..., 0] - grid.x_range_m[0]) / grid.cell_m).floor().long()       # B N D h w
         row = ((points[..., 1] - grid.y_range_m[0]) / grid.cell_m).floor().long()

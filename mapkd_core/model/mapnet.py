@@ -77,9 +77,12 @@ class CameraBranch(nn.Module):
         else:
             raise ValueError(f"view {config.view!r} is not one of mlp, pillars")
 
-    def forward(self, batch: Batch) -> Tensor:
-        """-> B C Y X."""
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """-> the pictures' features B N C h w and the BEV's B C Y X."""
         features = self.encoder(batch.images.flatten(0, 1)).unflatten(0, batch.images.shape[:2])
+        return features, self._lifted(features, batch)
+
+    def _lifted(self, features: Tensor, batch: Batch) -> Tensor:
         if self.config.view == "mlp":
             return self.warp(self.mlps(features), batch.base_from_camera)
         size = self.config.image_size
@@ -114,12 +117,12 @@ class MapNet(nn.Module):
         self.channels = channels
 
     def forward(self, batch: Batch) -> Prediction:
-        """Prediction with the taps that distillation reads: cam_bev, lid_bev, full_bev, bev_small, bev_sd, ..."""
+        """Prediction with the taps of distillation: image, cam_bev, lid_bev, full_bev, bev_small, bev_sd, ..."""
         config = self.config
         taps: dict[str, Tensor] = {}
         parts = []
         if config.camera:
-            taps["cam_bev"] = self.cameras(batch)
+            taps["image"], taps["cam_bev"] = self.cameras(batch)
             parts.append(taps["cam_bev"])
         if config.lidar:
             if batch.lidar is None or batch.lidar_mask is None:
@@ -160,13 +163,13 @@ class MapKdStudent(nn.Module):
         self.encode = BevEncode(wide, config.bev_width, config.outputs)
 
     def forward(self, batch: Batch) -> Prediction:
-        """Prediction with taps cam_bev, full_bev, bev_small, enc1, enc3, up1."""
-        cam_bev = self.cameras(batch)
+        """Prediction with taps image, cam_bev, full_bev, bev_small, enc1, enc3, up1."""
+        image, cam_bev = self.cameras(batch)
         full = self.expand(cam_bev)
         small = self.shrink(full)                                                       # B C Y/8 X/8
         grown = functional.interpolate(small, size=full.shape[-2:], mode="bilinear", align_corners=False)
         result = self.encode(grown)
-        taps = {"cam_bev": cam_bev, "full_bev": full, "bev_small": small, **result.taps}
+        taps = {"image": image, "cam_bev": cam_bev, "full_bev": full, "bev_small": small, **result.taps}
         return Prediction(result.semantic, result.embedding, result.direction, taps)
 
 

@@ -78,7 +78,8 @@ class Student(nn.Module):
         scales = self.bev(torch.cat([bev, seen], 1))
         outputs = {name: head(scales["fine"]) for name, head in self.heads.items()}
         return Prediction(
-            outputs["semantic"], outputs.get("embedding"), outputs.get("direction"), taps={"cam_bev": bev, **scales}
+            outputs["semantic"], outputs.get("embedding"), outputs.get("direction"),
+            taps={"image": features, "cam_bev": bev, **scales},
         )
 
     def forward(self, batch: Batch) -> Prediction:
