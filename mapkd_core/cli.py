@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("mapkd_core.train_command", "train a network from a config, or resume it"),
+    "distill": ("mapkd_core.distill_command", "train a student that imitates a frozen teacher"),
     "export": ("mapkd_core.export_command", "turn a training run into the artifact that is deployed"),
     "sim": ("mapkd_core.sim.command", "simulated drives: show, export in nuScenes' format, contact sheet"),
     "cache": ("mapkd_core.data.cache_command", "pack frames into fast, streamable training shards"),

@@ -35,6 +35,9 @@ class Objective(Protocol):
     modules: nn.Module
     """Train-only parameters; optimised and checkpointed, never shipped."""
 
+    def prepare(self, network: nn.Module) -> None:
+        """Called once with the fresh network, before the optimizer is made; `modules` must stand afterwards."""
+
     def terms(self, prediction: Prediction, batch: Batch, step: int) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Named losses and their weights."""
 
@@ -45,6 +48,9 @@ class TaskObjective:
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
         self.modules: nn.Module = nn.Module()
+
+    def prepare(self, network: nn.Module) -> None:
+        """Nothing to prepare."""
 
     def terms(self, prediction: Prediction, batch: Batch, step: int) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Named losses and their weights."""
@@ -73,7 +79,9 @@ def train(config: TrainConfig, objective: Objective | None = None, restart: bool
     network = build_model(config.model, config.grid, config.model_options)
     for stage in config.init:
         start_from(network, stage)
-    return Run(config, folder, fabric, network, objective or TaskObjective(config)).fit(resuming)
+    objective = objective or TaskObjective(config)
+    objective.prepare(network)
+    return Run(config, folder, fabric, network, objective).fit(resuming)
 
 
 def start_from(network: nn.Module, stage: str) -> list[str]:
@@ -263,7 +271,8 @@ class Run:
 
     def _stop_at(self, batch: Batch, terms: dict[str, Tensor]) -> None:
         path = self.folder / f"not_finite_step{self.step}.pt"
-        save_checkpoint(path, {"step": self.step, **{k: v for k, v in vars(batch).items() if v is not None}})
+        plain = {k: v for k, v in vars(batch).items() if v is not None and k != "elements"}
+        save_checkpoint(path, {"step": self.step, **plain})
         values = ", ".join(f"{name} {float(term.detach()):g}" for name, term in terms.items())
         raise FloatingPointError(
             f"the loss at step {self.step} is not finite ({values}); the batch is in {path}. "
@@ -274,9 +283,10 @@ class Run:
 def trained_network(folder: Path, which: str = "best") -> tuple[nn.Module, TrainConfig, dict[str, Any]]:
     """The network of a run (its averaged weights where there are), its config, and facts for a card."""
     from mapkd_core.config import load_config_dict
+    from mapkd_core.distill.config import DistillConfig
 
     state = load_checkpoint(folder / f"{which}.pt")
-    config = load_config_dict(TrainConfig, state["config"])
+    config = load_config_dict(DistillConfig if "method" in state["config"] else TrainConfig, state["config"])
     network = build_model(config.model, config.grid, config.model_options)
     network.load_state_dict(state["average"] or state["network"])
     return network.eval(), config, {"step": state["step"], "best_val_miou": state["best"]}

@@ -1,0 +1,31 @@
+"""Configuration of a distillation run: a training run, and who teaches it how."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mapkd_core.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class DistillConfig(TrainConfig):
+    """A training run of a student (or a coach) that imitates frozen networks. `mapkd distill --config FILE`."""
+
+    teacher: str = ""
+    """Folder of a training run, or an artifact's card (.json)."""
+    coach: str = ""
+    """The same for the second, camera-only teacher of methods that have one; empty for none."""
+    method: str = "none"
+    """Key of distill/methods.py METHODS."""
+    method_options: dict[str, Any] = field(default_factory=dict)
+    """Overrides of the method's own config: weights `..._weight` and settings."""
+    calibrate_steps: int = 0
+    """Over so many first steps the gradients of distillation and task are compared at the deepest distilled feature;
+    where their ratio leaves 0.1..1, all weights of the method get one factor that makes it 0.3. 0: as published."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.calibrate_steps < 0:
+            raise ValueError(f"calibrate_steps is {self.calibrate_steps}; expected 0 (never) or a number of steps")
+        if self.method != "none" and not self.teacher:
+            raise ValueError(f"method {self.method!r} needs a teacher: the folder of a training run, or a card (.json)")

@@ -1,0 +1,93 @@
+"""The training objective of a student that imitates frozen networks: its task losses and the method's terms."""
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import torch
+from torch import Tensor, nn
+
+from mapkd_core.distill.calibration import Calibration
+from mapkd_core.distill.config import DistillConfig
+from mapkd_core.distill.interface import DistillStep, Method, Networks
+from mapkd_core.distill.methods import build_method
+from mapkd_core.distill.probe import probe_step
+from mapkd_core.distill.regions import Regions
+from mapkd_core.distill.taps import tap
+from mapkd_core.losses import task_terms, weigh
+from mapkd_core.types import Batch, Prediction
+
+
+def freeze(network: nn.Module) -> nn.Module:
+    """In eval mode and without gradients; nothing of it changes any more."""
+    return network.eval().requires_grad_(False)
+
+
+class DistillObjective:
+    """Task losses plus a method's; the teacher and the coach run once a batch, without gradients."""
+
+    def __init__(self, config: DistillConfig, teacher: nn.Module | None, coach: nn.Module | None = None) -> None:
+        """`teacher` may be None for the method `none` alone."""
+        self.config = config
+        # Not in `modules`: what is there is optimised, switched to training mode and saved with every checkpoint.
+        self._teacher = freeze(teacher) if teacher is not None and config.method != "none" else None
+        self._coach = freeze(coach) if coach is not None and self._teacher is not None else None
+        self.modules: nn.Module = nn.Module()
+
+    def prepare(self, network: nn.Module) -> None:
+        """Makes the train-only modules for the shapes of these networks; the student's own weights stay as drawn."""
+        config = self.config
+        # A generator of its own: the student starts the same, and its data come the same, under every method.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed + 1)
+            modules = {"calibration": nn.Module(), "method": nn.Module()}
+            modules["calibration"] = Calibration(config.calibrate_steps)
+            if self._teacher is not None:
+                probe = probe_step(config, network, self._teacher, self._coach)
+                networks = Networks(probe, self._teacher, config.grid, config.steps, config.loss, network)
+                method = build_method(config.method, networks, config.method_options)
+                method.prepare_student(network, self._teacher)
+                modules["method"] = method
+            self.modules = nn.ModuleDict(modules)
+
+    def terms(self, prediction: Prediction, batch: Batch, step: int) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """Task terms by their names, the method's as `kd_NAME`, and the calibration's factor with weight 0."""
+        terms = task_terms(prediction, batch, self.config.loss)
+        weights: dict[str, float] = asdict(self.config.loss)
+        if self._teacher is None:
+            return terms, weights
+        method: Method = self.modules["method"]  # type: ignore[index,assignment]
+        calibration: Calibration = self.modules["calibration"]  # type: ignore[index,assignment]
+        given = method.terms(self._see(prediction, batch, step))
+        published = method.weights()
+        calibration.settle(step)
+        if given and calibration.wants(step):
+            pulled = tap(prediction, method.calibration_tap)
+            calibration.measure(step, pulled, weigh(given, published), weigh(terms, weights))
+        factor = float(calibration.factor)
+        for name, term in given.items():
+            terms[f"kd_{name}"], weights[f"kd_{name}"] = term, factor * published[name]
+        if self.config.calibrate_steps and given:
+            terms["calibration_factor"], weights["calibration_factor"] = calibration.factor.detach().clone(), 0.0
+        if any(p.requires_grad for p in method.parameters()):
+            terms["kd_all_used"], weights["kd_all_used"] = _touch(method), 1.0
+        return terms, weights
+
+    @torch.no_grad()
+    def _others(self, batch: Batch) -> tuple[Prediction, Prediction | None]:
+        assert self._teacher is not None
+        for network in (self._teacher, self._coach):
+            if network is not None and next(network.parameters()).device != batch.images.device:
+                network.to(batch.images.device)
+        return self._teacher(batch), self._coach(batch) if self._coach is not None else None
+
+    def _see(self, prediction: Prediction, batch: Batch, step: int) -> DistillStep:
+        teacher, coach = self._others(batch)
+        return DistillStep(prediction, teacher, coach, batch, Regions(batch, self.config.grid), step)
+
+
+def _touch(module: nn.Module) -> Tensor:
+    """Zero, with a gradient of zero on every parameter.
+
+    A batch without lines skips terms; processes that average gradients must all hold one for the same parameters.
+    """
+    return torch.stack([p.sum() * 0 for p in module.parameters() if p.requires_grad]).sum()

@@ -1,0 +1,150 @@
+"""Named inner features of any network, and pairs of them brought to one shape.
+
+Methods are written for the papers' networks, which offer every tap by its name. For others a table names the stand-in:
+our student's `deep` (an eighth of the grid) for `bev_small` and `enc3`, its `fine` (half) for `enc1` and `up1`, its
+`cam_bev` for `full_bev`. Where widths differ the student's side gets a 1x1 convolution that is trained and thrown away;
+where sizes differ the finer side is averaged down to the coarser.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mapkd_core.distill.interface import DistillStep, Networks, mean_over_processes
+from mapkd_core.types import Prediction
+
+STAND_INS: dict[str, tuple[str, ...]] = {
+    "bev_small": ("deep", "enc3"),
+    "enc3": ("deep",),
+    "enc1": ("fine",),
+    "up1": ("fine",),
+    "full_bev": ("cam_bev",),
+    "cam_bev": ("full_bev",),
+}
+"""tap -> what else serves, in this order."""
+
+
+def tap(prediction: Prediction, name: str) -> Tensor:
+    """B C h w, the inner feature `name` or its stand-in, or the logits `semantic`, `embedding`, `direction`.
+
+    Raises ValueError if the network offers neither.
+    """
+    if name in ("semantic", "embedding", "direction"):
+        output = getattr(prediction, name)
+        if output is None:
+            raise ValueError(f"the network has no head {name!r}, which this method distils; add it in model_options")
+        return output
+    for candidate in (name, *STAND_INS.get(name, ())):
+        if candidate in prediction.taps:
+            return prediction.taps[candidate]
+    raise ValueError(
+        f"the network offers no feature {name!r} nor {STAND_INS.get(name, ())}; it has {sorted(prediction.taps)}: "
+        "choose another method or network"
+    )
+
+
+def same_size(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Both B C h w at the smaller height and width of the two, by averaging."""
+    size = (min(a.shape[-2], b.shape[-2]), min(a.shape[-1], b.shape[-1]))
+    return shrunk(a, size), shrunk(b, size)
+
+
+def shrunk(features: Tensor, size: Sequence[int]) -> Tensor:
+    """B C h w averaged down to a size."""
+    if features.shape[-2:] == torch.Size(size):
+        return features
+    return functional.adaptive_avg_pool2d(features, (size[0], size[1]))
+
+
+def adapter(channels_in: int, channels_out: int) -> nn.Conv2d:
+    """A 1x1 convolution; between equal widths it starts as the identity, so that equal features cost nothing."""
+    convolution = nn.Conv2d(channels_in, channels_out, 1)
+    if channels_in == channels_out:
+        nn.init.dirac_(convolution.weight)
+        nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
+    return convolution
+
+
+class TapPair(nn.Module):
+    """The student's and another network's feature of one name, in one shape."""
+
+    def __init__(self, networks: Networks, name: str, other: str = "teacher", always: bool = False) -> None:
+        """`always` puts the 1x1 convolution in even where widths agree, for methods that prescribe it."""
+        super().__init__()
+        self.name, self.other = name, other
+        mine, theirs = tap(networks.probe.student, name), tap(networks.probe.of(other), name)
+        self.channels = theirs.shape[1]
+        self.size = (min(mine.shape[-2], theirs.shape[-2]), min(mine.shape[-1], theirs.shape[-1]))
+        needed = always or mine.shape[1] != theirs.shape[1]
+        self.adapt = adapter(mine.shape[1], theirs.shape[1]) if needed else nn.Identity()
+
+    def forward(self, step: DistillStep) -> tuple[Tensor, Tensor]:
+        """-> student's and the other's feature, B C h w each."""
+        mine, theirs = same_size(tap(step.student, self.name), tap(step.of(self.other), self.name))
+        return self.adapt(mine), theirs.detach()
+
+
+class ChannelStats(nn.Module):
+    """Running mean and standard deviation of each channel of the teacher, the yardstick for both networks.
+
+    Statistics of one sample would do harm: its mean would always be zero.
+    """
+
+    def __init__(self, channels: int, momentum: float = 0.01) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("square", torch.ones(channels))
+        self.register_buffer("count", torch.zeros(()))
+        self.mean: Tensor
+        self.square: Tensor
+        self.count: Tensor
+
+    @torch.no_grad()
+    def follow(self, teacher: Tensor) -> None:
+        """Takes a batch B C h w of the teacher in; does nothing in eval mode."""
+        if not self.training:
+            return
+        now = mean_over_processes(torch.stack([teacher.mean((0, 2, 3)), (teacher**2).mean((0, 2, 3))]))
+        # A plain average at first: a slow one would still remember the arbitrary start.
+        rate = torch.clamp(1 / (self.count + 1), min=self.momentum)
+        self.mean.lerp_(now[0], rate)
+        self.square.lerp_(now[1], rate)
+        self.count += 1
+
+    def forward(self, features: Tensor) -> Tensor:
+        """B C h w standardised."""
+        # A channel that is dead in the teacher must not blow up the student's noise, hence the floor.
+        variance = self.square - self.mean**2
+        deviation = torch.sqrt(torch.maximum(variance, 1e-2 * variance.mean() + 1e-8))
+        return (features - self.mean[:, None, None]) / deviation[:, None, None]
+
+
+def semantic_head(network: nn.Module, wanted_by: str) -> Callable[[Tensor], Tensor]:
+    """What turns a network's `up1` feature (or its stand-in `fine`) into semantic logits.
+
+    A plain function, so that a method that keeps it does not take the frozen head for its own.
+    Raises ValueError for a network that has no such part.
+    """
+    decoder = decoder_of(network)
+    if decoder is not None:
+        up2 = decoder.branches["semantic"].up2  # type: ignore[index,union-attr]
+
+        def head(up1: Tensor) -> Tensor:
+            size = (2 * up1.shape[-2], 2 * up1.shape[-1])
+            return up2(functional.interpolate(up1, size=size, mode="bilinear", align_corners=True))  # type: ignore
+
+        return head
+    heads = getattr(network, "heads", None)
+    if heads is not None and "semantic" in heads:
+        return lambda fine: heads["semantic"](fine)
+    raise ValueError(f"{wanted_by} needs a teacher with a semantic head after `up1`; {type(network).__name__} has none")
+
+
+def decoder_of(network: nn.Module) -> nn.Module | None:
+    """The BevEncode whose features the taps `enc1`, `enc3`, `up1` show: the last one of a network; None without."""
+    prior = getattr(network, "hd_prior", None)
+    return getattr(prior, "encode", None) if prior is not None else getattr(network, "encode", None)

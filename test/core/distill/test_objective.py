@@ -1,0 +1,162 @@
+"""The objective in the trainer: frozen stays frozen, the student starts and ships the same, weights calibrate."""
+from dataclasses import replace
+
+import pytest
+import torch
+from distill_bench import COACH, STUDENT, TEACHER, batch_of, config, network
+from toy import ToySamples
+
+from mapkd_core import loading
+from mapkd_core import train as training
+from mapkd_core.distill.calibration import Calibration
+from mapkd_core.distill.objective import DistillObjective
+from mapkd_core.export import export_onnx
+from mapkd_core.losses import task_terms, weigh
+
+
+@pytest.fixture(autouse=True)
+def toy_data(monkeypatch):
+    """Toy samples with LiDAR and SD map: batches are made once, since only the networks matter here."""
+    torch.set_num_threads(1)
+    batches = [batch_of(2, seed=i) for i in range(2)]
+    monkeypatch.setattr(
+        training, "training_batches", lambda config, first, *rest: iter(batches[i % 2] for i in range(first, 99))
+    )
+    monkeypatch.setattr(training, "validation_batches", lambda config, *rest: batches[:1])
+    monkeypatch.setattr(loading, "open_samples", lambda spec, config: ToySamples())
+
+
+def plan(tmp_path, **changes):
+    return replace(
+        config(), **{"out": str(tmp_path), "steps": 2, "batch_size": 2, "log_every": 1, "val_every": 99,
+                     "save_every": 1, "schedule": "constant", **changes}
+    )
+
+
+def killed_at(step):
+    rate = training.Run.rate
+
+    def killed(self):
+        if self.step == step:
+            raise KeyboardInterrupt
+        return rate(self)
+
+    return killed
+
+
+def test_training_leaves_the_frozen_bit_identical_and_resumes(tmp_path, monkeypatch):
+    teacher, coach = network(TEACHER, 2).train(), network(COACH, 3).train()
+    before = [{k: v.clone() for k, v in n.state_dict().items()} for n in (teacher, coach)]
+    whole = plan(tmp_path, name="whole", steps=3, calibrate_steps=2)
+    folder = training.train(whole, DistillObjective(whole, teacher, coach))
+    for frozen, old in zip((teacher, coach), before, strict=True):
+        assert all(torch.equal(v, old[k]) for k, v in frozen.state_dict().items())
+        assert all(p.grad is None and not p.requires_grad for p in frozen.parameters())
+        assert not any(module.training for module in frozen.modules())
+    parts = replace(whole, name="parts")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training.Run, "rate", killed_at(2))
+        training.train(parts, DistillObjective(parts, teacher, coach))
+    training.train(parts, DistillObjective(parts, teacher, coach))
+    ends = [torch.load(tmp_path / n / "last.pt", weights_only=True) for n in ("whole", "parts")]
+    for part in ("network", "train_only"):
+        assert ends[0][part] and all(torch.equal(v, ends[1][part][k]) for k, v in ends[0][part].items())
+    assert any(key.startswith("method.stats") for key in ends[0]["train_only"])
+    assert not any("lidar" in key for key in ends[0]["train_only"]), "the teacher is not saved with the student"
+    network_again, its_config, _ = training.trained_network(folder, "last")
+    assert its_config == whole
+    assert set(network_again.state_dict()) == set(network("student").state_dict())
+
+
+def test_every_method_starts_from_the_same_student(tmp_path):
+    starts = []
+    for method in ("none", "mapkd", "bridgeta"):
+        c = plan(tmp_path, method=method)
+        torch.manual_seed(7)
+        student = training.build_model("student", c.grid, STUDENT)
+        DistillObjective(c, network(TEACHER, 2), network(COACH, 3)).prepare(student)
+        torch.manual_seed(7)
+        training.build_model("student", c.grid, STUDENT)
+        starts.append((student.state_dict(), student.training))
+    for state, mode in starts[1:]:
+        assert all(torch.equal(v, starts[0][0][k]) for k, v in state.items()) and mode
+
+
+def test_without_a_method_it_is_the_task_alone(tmp_path):
+    c = plan(tmp_path, method="none")
+    objective, batch, student = DistillObjective(c, None), batch_of(), network("student")
+    objective.prepare(student)
+    prediction = student(batch)
+    terms, weights = objective.terms(prediction, batch, 0)
+    assert weigh(terms, weights) == weigh(task_terms(prediction, batch, c.loss), c.loss)
+    assert list(objective.modules.parameters()) == []
+
+
+def test_what_is_deployed_is_the_same_with_and_without_distillation(tmp_path):
+    """State dict, ONNX operators, and a cost that did not grow."""
+    found = []
+    for method in ("none", "mapdistill"):
+        c = plan(tmp_path, name=method, method=method, steps=1)
+        objective = DistillObjective(c, None if method == "none" else network(TEACHER, 2))
+        student = training.trained_network(training.train(c, objective), "last")[0]
+        keys = {k: tuple(v.shape) for k, v in student.state_dict().items()}
+        found.append((keys, export_onnx(student, tmp_path / f"{method}.onnx")[1]))
+    assert found[0] == found[1]
+
+
+def test_processes_all_hold_a_gradient_for_every_train_only_parameter(tmp_path):
+    c = plan(tmp_path, method="bevdistill")
+    objective, student = DistillObjective(c, network(TEACHER, 2)), network("student")
+    objective.prepare(student)
+    batch = batch_of(with_lines=False)  # no instance: the contrast has nothing to say
+    weigh(*objective.terms(student(batch), batch, 0)).backward()
+    assert all(p.grad is not None for p in objective.modules.parameters())
+    assert any(p.grad.abs().sum() == 0 for p in objective.modules.parameters())
+
+
+def test_a_dualdistill_student_inherits_the_head(tmp_path):
+    teacher, student = network(TEACHER, 2), network("mapkd_student", 1)
+    DistillObjective(plan(tmp_path, method="dualdistill"), teacher).prepare(student)
+    theirs = teacher.encode.state_dict()
+    assert all(torch.equal(v, theirs[k]) for k, v in student.encode.state_dict().items())
+
+
+def test_weights_are_calibrated_by_the_ratio_of_gradients(tmp_path):
+    c = plan(tmp_path, method="kd_mse", calibrate_steps=4, method_options={"feature_weight": 1e4})
+    objective, batch, student = DistillObjective(c, network(TEACHER, 2)), batch_of(), network("student")
+    objective.prepare(student)
+    prediction = student(batch)
+    terms, weights = objective.terms(prediction, batch, 0)
+    deep = prediction.taps["deep"]
+    kd = torch.autograd.grad(terms["kd_feature"] * weights["kd_feature"], deep, retain_graph=True)[0].norm()
+    task = torch.autograd.grad(weigh(task_terms(prediction, batch, c.loss), c.loss), deep, retain_graph=True)[0].norm()
+    assert weights["kd_feature"] == 1e4 and kd > task
+    _, weights = objective.terms(student(batch), batch, 4)
+    assert weights["kd_feature"] == pytest.approx(1e4 * 0.3 * (task / kd).item(), rel=1e-4)
+    assert weights["calibration_factor"] == 0
+
+
+def test_calibration_rests_inside_its_band_and_remembers():
+    for ratio, factor in ((0.5, 1.0), (5.0, 0.06), (0.03, 10.0)):
+        calibration = Calibration(8)
+        for step in range(8):
+            if calibration.wants(step):
+                calibration.take(step, torch.tensor(ratio))
+        assert not calibration.done
+        calibration.settle(8)
+        assert calibration.done and calibration.factor.item() == pytest.approx(factor)
+        again = Calibration(8)
+        again.load_state_dict(calibration.state_dict())
+        assert again.done and again.factor == calibration.factor
+    assert Calibration(0).done
+
+
+def test_networks_on_another_grid_are_refused(tmp_path):
+    small = replace(config().grid, x_range_m=(-6.0, 6.0))
+    with pytest.raises(ValueError, match="must share one grid"):
+        DistillObjective(plan(tmp_path, grid=small), network(TEACHER, 2)).prepare(network("student"))
+
+
+def test_a_method_without_a_teacher_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="needs a teacher"):
+        plan(tmp_path, teacher="")
