@@ -36,7 +36,7 @@ from vectorize_inputs import (
     worst_cases,
 )
 
-from mapkd_core import linking
+from mapkd_core import centreline, linking
 from mapkd_core.data.raster import rasterize
 from mapkd_core.grid import GRID_60X30, GRID_120X60, BevGrid
 from mapkd_core.metrics.ap_chamfer import ap_chamfer
@@ -118,21 +118,36 @@ def cases_on(truths: list[list[MapElement]], kind: str, grid: BevGrid) -> Iterat
 
 
 def with_true_instances(work: Callable[[], list[MapElement]], instance: np.ndarray) -> list[MapElement]:
-    """Runs the vectorizer with a rule that a perfect embedding would allow: join only ends of one true line."""
-    original = linking._candidates
+    """Runs the vectorizer with what a perfect embedding allows: cut where the instance changes, join only one."""
+    candidates, corners = linking._candidates, centreline.split_at_corners
+
+    def known_at(points: np.ndarray) -> np.ndarray:
+        col, row_ = np.clip(np.rint(points).astype(int), 0, np.array(instance.shape)[::-1] - 1).T
+        return instance[row_, col]
 
     def filtered(lines, evidence, max_gap, max_unseen):  # type: ignore[no-untyped-def]
-        first, second, closable = original(lines, evidence, max_gap, max_unseen)
-        col, row_ = np.clip(np.rint(lines.points[lines.tips]).astype(int), 0, np.array(instance.shape)[::-1] - 1).T
-        known = instance[row_, col]
+        first, second, closable = candidates(lines, evidence, max_gap, max_unseen)
+        known = known_at(lines.points[lines.tips])
         same = (known[first] == known[second]) | (known[first] == 0) | (known[second] == 0)
         return first[same], second[same], closable[same]
 
-    linking._candidates = filtered
+    def cut(lines, class_index):  # type: ignore[no-untyped-def]
+        lines = corners(lines, class_index)
+        known = known_at(lines.points)
+        change = np.flatnonzero((known[1:] != known[:-1]) & (known[1:] > 0) & (known[:-1] > 0)) + 1
+        starts = np.union1d(lines.starts, change)
+        classes = lines.classes[np.searchsorted(lines.starts, starts[:-1], "right") - 1]
+        long = np.diff(starts) > 1
+        keep = np.repeat(long, np.diff(starts))
+        return centreline.Lines(
+            lines.points[keep], centreline.starts_of(np.diff(starts)[long]), classes[long], lines.widths[keep]
+        )
+
+    linking._candidates, centreline.split_at_corners = filtered, cut
     try:
         return work()
     finally:
-        linking._candidates = original
+        linking._candidates, centreline.split_at_corners = candidates, corners
 
 
 def with_true_headings(work: Callable[[], list[MapElement]], direction: np.ndarray) -> list[MapElement]:

@@ -63,6 +63,20 @@ class Lines:
         return np.repeat(self.classes, np.diff(self.starts))
 
     @property
+    def lengths(self) -> Floats:
+        """(L,) arc lengths in cells."""
+        steps = np.zeros(len(self.points))
+        steps[:-1] = _hypot(np.diff(self.points, axis=0))
+        steps[self.starts[1:] - 1] = 0
+        return np.add.reduceat(steps, self.starts[:-1])
+
+    def chosen(self, keep: NDArray[np.bool_]) -> Lines:
+        """Only the lines (L,) to keep."""
+        of_point = np.repeat(keep, np.diff(self.starts))
+        starts = starts_of(np.diff(self.starts)[keep])
+        return Lines(self.points[of_point], starts, self.classes[keep], self.widths[of_point])
+
+    @property
     def tips(self) -> Indices:
         """(2L,) indices of the end points, all first ones before all last ones."""
         return np.concatenate([self.starts[:-1], self.starts[1:] - 1])

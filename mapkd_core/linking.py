@@ -5,12 +5,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.centreline import Evidence, Floats, Indices, Lines, headings, starts_of
+from mapkd_core.centreline import PEN_CELLS, STEP_CELLS, Evidence, Floats, Indices, Lines, headings, starts_of
 
 _GAP_SAMPLES = np.linspace(0, 1, 17, dtype=np.float32)
 _OWN_MARGIN = 14
 """A centre line ends this many cells before its class does (both ends of a gap together)."""
 _CLOSING_CELLS = 20
+_STUB_COST = 40.0
 _HINT = 25
 """A tenth of certainty hints at a line that lost its cells to the background."""
 _JUNCTION_CELLS = 12
@@ -47,6 +48,27 @@ def link(lines: Lines, evidence: Evidence, max_gap: float, max_unseen: float) ->
     return _assemble(lines, partner, {k for k in range(count) if root[k] in rings})
 
 
+def overrun(lines: Lines, seen_lengths: Floats, short: float) -> NDArray[np.bool_]:
+    """Which lines, seen over less than `short` cells, lie in the bed of a longer one of their class.
+
+    Such a blot is a stretch of a hidden line that a join or an end has passed over.
+    """
+    line = np.repeat(np.arange(len(lines.classes)), np.diff(lines.starts))[:-1]
+    begin, way = lines.points[:-1], np.diff(lines.points, axis=0)
+    squared = np.maximum((way**2).sum(1), 1e-9)
+    inside = np.ones(len(line), bool)
+    inside[lines.starts[1:-1] - 1] = False
+    found = np.zeros(len(lines.classes), bool)
+    for k in np.flatnonzero(seen_lengths < short):
+        longer = inside & ((lines.classes == lines.classes[k]) & (seen_lengths > seen_lengths[k]))[line]
+        own = lines.points[lines.starts[k] : lines.starts[k + 1]]
+        to_middle = own[len(own) // 4 : len(own) - len(own) // 4].mean(0) - begin[longer]
+        share = np.clip((to_middle * way[longer]).sum(1) / squared[longer], 0, 1)
+        away = to_middle - share[:, None] * way[longer]
+        found[k] = ((away**2).sum(1) < (PEN_CELLS / 2) ** 2).any()
+    return found
+
+
 def _candidates(
     lines: Lines, evidence: Evidence, max_gap: float, max_unseen: float
 ) -> tuple[Indices, Indices, NDArray[np.bool_]]:
@@ -73,7 +95,10 @@ def _candidates(
     first, second, length, turn, miss = first[fits], second[fits], length[fits], turn[fits], miss[fits]
 
     other, unseen = length * _cover(ends[first], ends[second], same[first], evidence)
-    order = np.argsort(unseen + 0.3 * length + 2 * miss + 10 * turn, kind="stable")
+    # A piece hardly longer than wide has no direction of its own, so it gets what the others leave.
+    stub = lengths * STEP_CELLS < 3 * np.add.reduceat(lines.widths, lines.starts[:-1]) / lengths
+    late = _STUB_COST * (stub[first % count] | stub[second % count])
+    order = np.argsort(unseen + 0.3 * length + 2 * miss + 10 * turn + late, kind="stable")
     order = order[(unseen[order] < max_unseen) & (other[order] < max_gap)]
     return first[order], second[order], length[order] < _CLOSING_CELLS
 

@@ -22,8 +22,7 @@ Array = NDArray[Any]
 
 _CROSSING = CLASSES.index("ped_crossing") + 1
 _SHORT_M = 4.0
-_BED_CELLS = 3.5
-"""Half the width of a line drawn with HDMapNet's pen."""
+"""Only lines that were seen over less than this may turn out to be blots in the bed of another line."""
 _MIN_PIECE_CELLS = 6
 """A shorter piece has no direction; the gap it leaves is bridged."""
 
@@ -144,9 +143,12 @@ def _joined(
     """Pieces linked to whole lines with their true ends, and which of them are rings."""
     max_gap = config.max_gap_m / grid.cell_m
     lines, closed = linking.link(pieces, evidence, max_gap, config.max_unseen_gap_m / grid.cell_m)
+    seen_lengths = lines.lengths
     ends = centreline.end_points(lines, evidence, config.border_inset_m / grid.cell_m, max_gap)
     lines.points[lines.tips] = np.where(np.tile(closed, 2)[:, None], lines.points[lines.tips], ends)
-    return lines, closed
+    kept = lines.lengths >= config.min_length_m / grid.cell_m
+    kept &= ~linking.overrun(lines, seen_lengths, short=_SHORT_M / grid.cell_m)
+    return lines.chosen(kept), closed[kept]
 
 
 def _is_spur(chain: NDArray[np.int32], near_junction: Array) -> bool:
@@ -160,48 +162,28 @@ def _is_spur(chain: NDArray[np.int32], near_junction: Array) -> bool:
 def _elements(
     lines: Lines, closed: NDArray[np.bool_], evidence: Evidence, grid: BevGrid, config: VectorizeConfig
 ) -> list[MapElement]:
-    """Long enough lines as elements, scored, with few vertices; edges of crossings paired into rings."""
+    """Lines as elements, scored, with few vertices; edges of crossings paired into rings."""
+    if len(lines.classes) == 0:
+        return []
     points, starts, classes = lines.points, lines.starts, lines.classes
     probability = centreline.sample(evidence.scores, points[:, :1], points[:, 1:], lines.point_classes[:, None])
     confidence = np.add.reduceat(probability[:, 0].astype(np.float32), starts[:-1]) / np.diff(starts) / 255
     points_m = grid.metres_from_cells(points + 0.5).astype(np.float32)
-    steps = np.hypot(*np.diff(points_m, axis=0, append=points_m[-1:]).T)
-    steps[starts[1:] - 1] = 0
-    lengths = np.add.reduceat(steps, starts[:-1])
-    keep = (lengths >= config.min_length_m) & ~_repeated(points_m, starts, classes, lengths, _BED_CELLS * grid.cell_m)
     tolerance_m = config.simplify_cells * grid.cell_m
     simple = {
-        k: _simplified(points_m[starts[k] : starts[k + 1]], bool(closed[k]), tolerance_m)
-        for k in np.flatnonzero(keep).tolist()
+        k: _simplified(points_m[starts[k] : starts[k + 1]], bool(closed[k]), tolerance_m) for k in range(len(classes))
     }
     elements = []
     if config.crossings == "ring":
         edges = [k for k in simple if classes[k] == _CROSSING and not closed[k]]
         for i, j in crossings.pair_edges([simple[k] for k in edges], *config.crossing_width_m):
             a, b = edges[i], edges[j]
-            score = np.average(confidence[[a, b]], weights=lengths[[a, b]])
+            score = np.average(confidence[[a, b]], weights=lines.lengths[[a, b]])
             ring = crossings.ring_of(simple.pop(a), simple.pop(b))
             elements.append(MapElement("ped_crossing", ring, float(score), True))
     for k, line in simple.items():
         elements.append(MapElement(CLASSES[classes[k] - 1], line, float(confidence[k]), bool(closed[k])))
     return elements
-
-
-def _repeated(points_m: Array, starts: Array, classes: Array, lengths: Array, bed_m: float) -> NDArray[np.bool_]:
-    """Short lines in the bed of a longer one of their class: blots that a joined line has passed over."""
-    repeated = np.zeros(len(classes), bool)
-    line = np.repeat(np.arange(len(classes)), np.diff(starts))[:-1]
-    begin, way = points_m[:-1], np.diff(points_m, axis=0)
-    squared = np.maximum((way**2).sum(1), 1e-9)
-    within = np.ones(len(line), bool)
-    within[starts[1:-1] - 1] = False
-    for k in np.flatnonzero(lengths < _SHORT_M):
-        longer = within & ((classes == classes[k]) & (lengths > lengths[k]))[line]
-        to_middle = points_m[starts[k] : starts[k + 1]].mean(0) - begin[longer]
-        share = np.clip((to_middle * way[longer]).sum(1) / squared[longer], 0, 1)
-        away = to_middle - share[:, None] * way[longer]
-        repeated[k] = ((away**2).sum(1) < bed_m**2).any()
-    return repeated
 
 
 def _simplified(line: NDArray[np.float32], closed: bool, tolerance_m: float) -> NDArray[np.float32]:
