@@ -77,6 +77,10 @@ class Method(nn.Module):
             for f in fields(self.config) if f.name.endswith("_weight")
         }
 
+    def asks_coach(self) -> bool:
+        """Whether `terms` reads the coach; it is not run otherwise."""
+        return False
+
     def prepare_student(self, student: nn.Module, teacher: nn.Module) -> None:
         """Changes the fresh student before training, for methods that start it from the teacher."""
 

@@ -113,6 +113,10 @@ class MapKd(Method):
             terms["sim_lidar"] = functional.mse_loss(mine, theirs)
         return terms
 
+    def asks_coach(self) -> bool:
+        """Whether any of the coach's terms has a weight."""
+        return "coach" in self.roles
+
     def _attention(self, role: str, mine: Tensor, theirs: Tensor) -> Tensor:
         if self.config.as_released:
             return relation_kl_as_released(mine, theirs)

@@ -57,7 +57,9 @@ class DistillObjective:
             return terms, weights
         method: Method = self.modules["method"]  # type: ignore[index,assignment]
         calibration: Calibration = self.modules["calibration"]  # type: ignore[index,assignment]
-        given = method.terms(self._see(prediction, batch, step))
+        teacher, coach = self._others(batch, method.asks_coach())
+        regions = Regions(batch, self.config.grid)
+        given = method.terms(DistillStep(prediction, teacher, coach, batch, regions, step))
         published = method.weights()
         calibration.settle(step)
         if given and calibration.wants(step):
@@ -73,16 +75,12 @@ class DistillObjective:
         return terms, weights
 
     @torch.no_grad()
-    def _others(self, batch: Batch) -> tuple[Prediction, Prediction | None]:
+    def _others(self, batch: Batch, ask_coach: bool) -> tuple[Prediction, Prediction | None]:
         assert self._teacher is not None
         for network in (self._teacher, self._coach):
             if network is not None and next(network.parameters()).device != batch.images.device:
                 network.to(batch.images.device)
-        return self._teacher(batch), self._coach(batch) if self._coach is not None else None
-
-    def _see(self, prediction: Prediction, batch: Batch, step: int) -> DistillStep:
-        teacher, coach = self._others(batch)
-        return DistillStep(prediction, teacher, coach, batch, Regions(batch, self.config.grid), step)
+        return self._teacher(batch), self._coach(batch) if self._coach is not None and ask_coach else None
 
 
 def _touch(module: nn.Module) -> Tensor:

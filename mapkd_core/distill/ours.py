@@ -64,6 +64,10 @@ class Predictable(Method):
         self.pair = TapPair(networks, "bev_small")
         self.stats = ChannelStats(self.pair.channels)
 
+    def asks_coach(self) -> bool:
+        """Always: it weighs every pixel."""
+        return True
+
     def terms(self, step: DistillStep) -> dict[str, Tensor]:
         """`attention`, `feature`, `response`, and `hallucination` where it has a weight."""
         answers = (step.student.semantic, step.teacher.semantic)

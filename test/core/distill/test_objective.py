@@ -126,6 +126,17 @@ def test_processes_all_hold_a_gradient_for_every_train_only_parameter(tmp_path):
     assert any(p.grad.abs().sum() == 0 for p in objective.modules.parameters())
 
 
+def test_a_coach_that_no_term_reads_is_not_run(tmp_path):
+    batch, student, coach, asked = batch_of(), network("student"), network(COACH, 3), []
+    coach.register_forward_hook(lambda *_: asked.append(1))
+    for method, calls in (("kd_logit", 0), ("mapkd", 1), ("predictable", 1)):
+        objective = DistillObjective(plan(tmp_path, method=method), network(TEACHER, 2), coach)
+        objective.prepare(student)
+        asked.clear()
+        objective.terms(student(batch), batch, 0)
+        assert len(asked) == calls, method
+
+
 def test_a_dualdistill_student_inherits_the_head(tmp_path):
     teacher, student = network(TEACHER, 2), network("mapkd_student", 1)
     DistillObjective(plan(tmp_path, method="dualdistill"), teacher).prepare(student)
