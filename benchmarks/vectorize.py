@@ -232,7 +232,8 @@ def sources(args: argparse.Namespace, grid: BevGrid) -> Iterator[tuple[str, list
 
 
 def hide_paths(arguments: list[str]) -> list[str]:
-    return [Path(a).name if "/" in a else a for a in arguments]
+    shown = arguments[: arguments.index("--note")] if "--note" in arguments else arguments
+    return [Path(a).name if "/" in a else a for a in shown]
 
 
 def machine() -> str:
