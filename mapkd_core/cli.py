@@ -4,7 +4,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("mapkd_core.train_command", "train a network from a config, or resume it"),
@@ -16,9 +16,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("mapkd_core.evaluate_command", "score a network or a file of predictions: IoU, AP, pictures"),
     "predict": ("mapkd_core.predict_command", "six pictures or a data root to overview pictures and elements"),
     "report": ("mapkd_core.report", "write one HTML file about a trained model"),
+    "benchmark": ("mapkd_core.benchmark", "measure this software on this machine"),
 }
 """name -> (module, one line for --help). The module offers `configure(parser)` and `run(args) -> int`;
-with TAKES_OVERRIDES = True, what the parser does not know arrives as `args.overrides`."""
+with TAKES_OVERRIDES = True, what the parser does not know arrives as `args.overrides`. A module that offers a table
+COMMANDS of its own has sub-commands."""
 
 EXTRAS = {
     "nuscenes": "nuscenes",
@@ -42,20 +44,25 @@ EXTRAS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one sub-command; a user's mistake ends with one line on stderr and exit code 2, not a traceback."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    width = max((len(name) for name in COMMANDS), default=0)
-    listing = "\n".join(f"  {name:<{width}}  {line}" for name, (_, line) in COMMANDS.items())
+    return _dispatch("mapkd", COMMANDS, list(sys.argv[1:] if argv is None else argv))
+
+
+def _dispatch(prog: str, commands: Mapping[str, tuple[str, str]], arguments: Sequence[str]) -> int:
+    width = max((len(name) for name in commands), default=0)
+    listing = "\n".join(f"  {name:<{width}}  {line}" for name, (_, line) in commands.items())
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(f"usage: mapkd COMMAND [options]\n\n{listing}\n\n`mapkd COMMAND --help` shows options and an example.")
+        print(f"usage: {prog} COMMAND [options]\n\n{listing}\n\n`{prog} COMMAND --help` shows options and an example.")
         return 0 if arguments else 2
     name = arguments[0]
-    if name not in COMMANDS:
-        print(f"mapkd: no command {name!r}; there are:\n{listing}", file=sys.stderr)
+    if name not in commands:
+        print(f"{prog}: no command {name!r}; there are:\n{listing}", file=sys.stderr)
         return 2
     try:
-        module = importlib.import_module(COMMANDS[name][0])
+        module = importlib.import_module(commands[name][0])
+        if hasattr(module, "COMMANDS"):
+            return _dispatch(f"{prog} {name}", module.COMMANDS, arguments[1:])
         parser = argparse.ArgumentParser(
-            prog=f"mapkd {name}",
+            prog=f"{prog} {name}",
             description=module.__doc__,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,  # an abbreviation could swallow a key of the config
@@ -71,13 +78,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         extra = EXTRAS.get((error.name or "").split(".")[0])
         if extra is None:
             raise
-        print(f"mapkd {name}: needs {error.name}; install it with: pip install 'mapkd_ros[{extra}]'", file=sys.stderr)
+        print(f"{prog} {name}: needs {error.name}; install it with: pip install 'mapkd_ros[{extra}]'", file=sys.stderr)
         return 2
     except (ValueError, FileNotFoundError, FileExistsError) as error:
-        print(f"mapkd {name}: {error}", file=sys.stderr)
+        print(f"{prog} {name}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"mapkd {name}: interrupted", file=sys.stderr)
+        print(f"{prog} {name}: interrupted", file=sys.stderr)
         return 130
 
 
