@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
-from mapkd_core.data.labels import map_elements
+from mapkd_core.data.labels import LocalMap, elements_of, grid_range, local_map
 from mapkd_core.grid import BevGrid
 from mapkd_core.metrics.bands import bands_of
 from mapkd_core.metrics.frame_file import FrameFile, FrameRecord, encode_semantic, read_frames, read_header
@@ -64,12 +64,8 @@ def predict_frames(
     predicts what; a folder made under another header is refused (FileExistsError) unless `overwrite`. Returns how many
     frames the files hold.
     """
-    about = {**header, "grid": grid.as_dict()}
-    predictions = FrameFile(folder / PREDICTIONS, {**about, "kind": "predictions"}, overwrite)
-    truth = FrameFile(folder / TRUTH, {**about, "kind": "truth"}, overwrite)
-    done = min(predictions.done, truth.done)
-    predictions.keep(done)
-    truth.keep(done)
+    predictions, truth = resumed_files(folder, header, grid, overwrite)
+    done = truth.done
     total = len(source) if limit is None else min(limit, len(source))
     mapped = 0
     with tqdm(total=total, desc="predict", unit="frame") as bar:
@@ -86,6 +82,22 @@ def predict_frames(
     return mapped
 
 
+def resumed_files(
+    folder: Path, header: Mapping[str, Any], grid: BevGrid, overwrite: bool = False
+) -> tuple[FrameFile, FrameFile]:
+    """The files of predictions and of truth, cut to the frames that both hold.
+
+    Raises FileExistsError if they were made under another header and not `overwrite`.
+    """
+    about = {**header, "grid": grid.as_dict()}
+    predictions = FrameFile(folder / PREDICTIONS, {**about, "kind": "predictions"}, overwrite)
+    truth = FrameFile(folder / TRUTH, {**about, "kind": "truth"}, overwrite)
+    done = min(predictions.done, truth.done)
+    predictions.keep(done)
+    truth.keep(done)
+    return predictions, truth
+
+
 def predicted_record(frame: Frame, predicted: PredictedMap) -> FrameRecord:
     """A prediction ready for the file."""
     return FrameRecord(
@@ -100,19 +112,21 @@ def predicted_record(frame: Frame, predicted: PredictedMap) -> FrameRecord:
 
 def truth_record(frame: Frame, grid: BevGrid) -> FrameRecord:
     """The frame's true lines, crossings both as edges and as outlines. The frame must have a map and a pose."""
-    from mapkd_core.data.labels import grid_range, local_map
-
     if frame.vector_map is None or frame.map_from_base is None:
         raise ValueError(f"frame {frame.token} has no road map or no pose; it cannot be scored")
-    vector_map = frame.vector_map()
-    outlines = map_elements(vector_map, frame.map_from_base, grid, crossings="polygon")
+    return truth_of(frame, local_map(frame.vector_map(), frame.map_from_base, grid_range(grid)), grid)
+
+
+def truth_of(frame: Frame, local: LocalMap, grid: BevGrid) -> FrameRecord:
+    """The same from the map around the frame, which must reach as far as the grid or farther."""
+    outlines = elements_of(local, grid, crossings="polygon")
     return FrameRecord(
         token=frame.token,
-        elements=map_elements(vector_map, frame.map_from_base, grid, crossings="edges"),
+        elements=elements_of(local, grid, crossings="edges"),
         outlines=[e for e in outlines if e.label == "ped_crossing"],
         scene=frame.scene,
         conditions=frame.conditions,
-        known=local_map(vector_map, frame.map_from_base, grid_range(grid)).known,
+        known=local.known,
     )
 
 

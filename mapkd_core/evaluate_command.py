@@ -3,10 +3,14 @@
 examples:
   mapkd evaluate --weights student.json --data simdrive-v1:val:small
   mapkd evaluate --weights student.json --data /data/nuscenes --split val --out runs/student/val --processes 8
+  mapkd evaluate --weights runs/teacher --data cache:caches/val
   mapkd evaluate --predictions submission.json --truth truth.json --range 60x30 --cell 0.15
   mapkd evaluate --predictions runs/student/val/predictions.jsonl --truth runs/student/val/truth.jsonl
 
-The first two run the network and write predictions.jsonl and truth.jsonl to the output folder, continuing where an
+`--weights` is an artifact's card or the folder of a training run (its best.pt). A cache, written by `mapkd cache`, is
+the fast way to score a network that was trained on one; its pictures are those of training, and no latency is told.
+
+The first three run the network and write predictions.jsonl and truth.jsonl to the output folder, continuing where an
 earlier run stopped; then, as the others, they score the files. The output folder gets result.json, result.md,
 pictures.html and submission.json (HDMapNet's format). Other weights or data for the same folder need --overwrite.
 What the numbers mean: docs/evaluation.md.
@@ -27,8 +31,10 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
-    parser.add_argument("--weights", metavar="CARD.json", help="artifact to run; the shipped student by default")
-    parser.add_argument("--data", metavar="NAME", help="simdrive-v1:SPLIT[:small|full][:DRIVES], or a nuScenes folder")
+    parser.add_argument("--weights", metavar="CARD.json", help="artifact or run folder; the shipped student by default")
+    parser.add_argument(
+        "--data", metavar="NAME", help="simdrive-v1:SPLIT[:small|full][:DRIVES], a nuScenes folder, or cache:DIR"
+    )
     parser.add_argument("--split", help="split of a nuScenes folder: val, mini_val, ...; all scenes by default")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N frames")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
@@ -69,38 +75,39 @@ def run(args: argparse.Namespace) -> int:
 
 def _predict(args: argparse.Namespace) -> tuple[Path, Frames]:
     """Loop 1: the network over the data; returns the folder and the frames."""
-    from mapkd_core.artifact import load_card
     from mapkd_core.evaluate import predict_frames
+    from mapkd_core.evaluate_cache import CachedFrames, header_of, open_cache, predict_cache
     from mapkd_core.frame_sources import open_frames
+
+    cache = args.data.removeprefix("cache:") if args.data.startswith("cache:") else None
+    predictor, lidar = _predictor(args, batches=cache is not None)
+    card = predictor.card
+    out = args.out or Path("runs/evaluate") / f"{card.name}-{re.sub(r'[^A-Za-z0-9.]+', '-', args.data).strip('-')}"
+    header = header_of(predictor, args.data)
+    if cache is not None:
+        cached = open_cache(cache, predictor)
+        predict_cache(cached, predictor, out, header, args.overwrite, args.limit)
+        return out, CachedFrames(cached)
+    size = "small" if card.input_size[0] < 300 else "full"
+    source, missing = open_frames(args.data, args.split, size, lidar, predictor.device)
+    for note in missing:
+        print(f"left out: {note}")
+    header = {**header, "split": args.split, "missing_data": missing}
+    predict_frames(source, predictor, card.grid, out, header, args.overwrite, args.limit)
+    return out, source
+
+
+def _predictor(args: argparse.Namespace, batches: bool) -> tuple[Any, bool]:
+    """What runs the network, and whether it needs LiDAR: as on the vehicle where that is possible and wanted."""
+    from mapkd_core.artifact import load_card
+    from mapkd_core.batch_predictor import BatchPredictor
     from mapkd_core.predictor import DEFAULT_WEIGHTS, MapPredictor
 
     weights = Path(args.weights) if args.weights else DEFAULT_WEIGHTS
-    card = load_card(weights)
-    predictor: Any
-    if card.model == "student":
-        predictor = MapPredictor.from_artifact(weights, args.device)
-        lidar = False
-    else:
-        from mapkd_core.batch_predictor import BatchPredictor
-
-        predictor = BatchPredictor(weights, args.device)
-        lidar = predictor.options.lidar
-    size = "small" if card.input_size[0] < 300 else "full"
-    source, missing = open_frames(args.data, args.split, size, lidar, predictor.device)
-    out = args.out or Path("runs/evaluate") / f"{card.name}-{re.sub(r'[^A-Za-z0-9.]+', '-', args.data).strip('-')}"
-    header = {
-        "artifact": {
-            "name": card.name, "version": card.version, "model": card.model, "sha256": card.weights_sha256
-        },
-        "data": args.data,
-        "split": args.split,
-        "missing_data": missing,
-        "vectorize": predictor.vectorize_config.__dict__,
-    }
-    for note in missing:
-        print(f"left out: {note}")
-    predict_frames(source, predictor, card.grid, out, header, args.overwrite, args.limit)
-    return out, source
+    if not batches and not weights.is_dir() and load_card(weights).model == "student":
+        return MapPredictor.from_artifact(weights, args.device), False
+    predictor = BatchPredictor(weights, args.device)
+    return predictor, predictor.options.lidar
 
 
 def _write(evaluation: Evaluation, out: Path, args: argparse.Namespace, source: Frames | None) -> None:

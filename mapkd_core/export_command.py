@@ -24,24 +24,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the artifact and loads it again before saying done."""
-    import torch
+    from mapkd_core.artifact import load_model, save_artifact
+    from mapkd_core.trained import load_run
 
-    from mapkd_core.artifact import ModelCard, load_model, save_artifact
-    from mapkd_core.config import config_dict
-    from mapkd_core.train import trained_network
-
-    if not (args.run / f"{args.which}.pt").exists():
-        raise FileNotFoundError(f"{args.run} holds no {args.which}.pt; expected the folder of a `mapkd train` run")
-    network, config, facts = trained_network(args.run, args.which)
-    card = ModelCard(
-        name=args.name or config.name,
-        version=args.version,
-        model=config.model,
-        options=config.model_options,
-        grid=config.grid,
-        input_size=config.data.image_size,
-        training={**facts, "torch": torch.__version__, "config": config_dict(config)},
-    )
+    network, card = load_run(args.run, args.which, args.name, args.version)
     save_artifact(args.out, card, network.state_dict())
     again, card = load_model(args.out)
     worst = max(

@@ -187,7 +187,9 @@ def _turned(ring: Iterable[Sequence[float]], clockwise: bool) -> Points:
 def _crossing_outlines(crossings: Sequence[Points], window: Range) -> list[Points]:
     """Closed outlines of the crossings' union on the grid: one per connected area and hole, as MapTR."""
     patch = shapely.box(window.x_m[0], window.y_m[0], window.x_m[1], window.y_m[1])
-    area = shapely.union_all([shapely.make_valid(Polygon(outline)) for outline in crossings]).intersection(patch)
+    areas = [shapely.make_valid(Polygon(outline)) for outline in crossings]
+    # Those beyond the grid would change where the union's rings begin, or leave an empty polygon behind.
+    area = shapely.union_all([area for area in areas if area.intersects(patch)]).intersection(patch)
     return [ring for part in shapely.get_parts(area) if isinstance(part, Polygon) for ring in _rings(part)]
 
 
