@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from mapkd_core.config import TrainConfig
+    from mapkd_core.distill.config import DistillConfig
+    from mapkd_core.distill.frozen import FrozenNetworks
 
 TAKES_OVERRIDES = True
 """`--key value` and `--group.key value` override the config."""
@@ -46,14 +48,21 @@ def run(args: argparse.Namespace) -> int:
         return _list()
     config = load_config(DistillConfig, args.config, args.overrides)
     method_config(method_class(config.method).Config, config.method_options, config.method)
-    others = [frozen_network(place, config) if place else None for place in (config.teacher, config.coach)]
     try:
-        folder = train(config, DistillObjective(config, *others), restart=args.restart)
+        folder = train(config, DistillObjective(config, frozen_networks(config)), restart=args.restart)
     except FloatingPointError as error:
         print(f"mapkd distill: {error}", file=sys.stderr)
         return 3
     print(f"distilled; see {folder}")
     return 0
+
+
+def frozen_networks(config: DistillConfig) -> FrozenNetworks:
+    """The teacher and the coach that the config names; raises what `frozen_network` raises."""
+    from mapkd_core.distill.frozen import FrozenNetworks
+
+    places = (config.teacher, config.coach)
+    return FrozenNetworks(*(frozen_network(place, config) if place else None for place in places))
 
 
 def frozen_network(place: str, config: TrainConfig) -> nn.Module:
@@ -62,7 +71,7 @@ def frozen_network(place: str, config: TrainConfig) -> nn.Module:
     Raises FileNotFoundError if there is none, ValueError if it sees other pictures or another grid than the student.
     """
     from mapkd_core.artifact import load_model
-    from mapkd_core.train import trained_network
+    from mapkd_core.stages import trained_network
 
     if place.endswith(".json"):
         network, card = load_model(place)

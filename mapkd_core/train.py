@@ -26,6 +26,7 @@ from mapkd_core.loading import training_batches, validation_batches
 from mapkd_core.losses import task_terms, weigh
 from mapkd_core.metrics.iou import IouMeter
 from mapkd_core.model.build import build_model
+from mapkd_core.stages import start_from
 from mapkd_core.types import Batch, Prediction
 
 
@@ -62,6 +63,12 @@ def train(config: TrainConfig, objective: Objective | None = None, restart: bool
 
     Raises ValueError if the folder belongs to another config, FloatingPointError when a loss stops being finite.
     """
+    run, resuming = open_run(config, objective or TaskObjective(config), restart)
+    return run.fit(resuming)
+
+
+def open_run(config: TrainConfig, objective: Objective, restart: bool = False) -> tuple[Run, bool]:
+    """A run on its folder with a fresh network, and whether the folder holds a checkpoint to resume from."""
     folder = Path(config.out) / config.name
     fabric = Fabric(
         accelerator=config.accelerator,
@@ -79,33 +86,16 @@ def train(config: TrainConfig, objective: Objective | None = None, restart: bool
     network = build_model(config.model, config.grid, config.model_options)
     for stage in config.init:
         start_from(network, stage)
-    objective = objective or TaskObjective(config)
     objective.prepare(network)
-    return Run(config, folder, fabric, network, objective).fit(resuming)
+    return Run(config, folder, fabric, network, objective), resuming
 
 
-def start_from(network: nn.Module, stage: str) -> list[str]:
-    """Copies what an earlier stage has under the same names and shapes; returns the names.
-
-    Raises FileNotFoundError if that stage has not been trained, ValueError if it shares nothing with the network.
-    """
-    if stage.endswith(".json"):
-        from mapkd_core.artifact import load_model
-
-        theirs = load_model(stage)[0].state_dict()
-    elif (Path(stage) / "best.pt").exists():
-        theirs = trained_network(Path(stage))[0].state_dict()
-    else:
-        raise FileNotFoundError(
-            f"this run starts from the stage {stage}, which has not been trained (no best.pt there); train it first: "
-            f"mapkd train --config config/train/{Path(stage).name}.yaml"
-        )
-    own = network.state_dict()
-    shared = {k: v for k, v in theirs.items() if k in own and own[k].shape == v.shape}
-    if not shared:
-        raise ValueError(f"init {stage} has no parameter in common with this network; check model and model_options")
-    network.load_state_dict({**own, **shared})
-    return sorted(shared)
+def progress_bar(config: TrainConfig, done: int, shown: bool = True) -> tqdm:
+    """A bar over the run's steps; in a log file it speaks every half minute."""
+    return tqdm(
+        total=config.steps, initial=done, desc=config.name, unit="step", disable=not shown, dynamic_ncols=True,
+        mininterval=1.0 if sys.stderr.isatty() else 30.0,
+    )
 
 
 class Run:
@@ -130,33 +120,36 @@ class Run:
     def fit(self, resuming: bool) -> Path:
         """Steps until `config.steps`."""
         if resuming:
-            self._restore(load_checkpoint(self.folder / "last.pt"))
+            self.resume()
         config, fabric = self.config, self.fabric
         batches = training_batches(config, self.step * config.accumulate, fabric.global_rank, fabric.world_size)
-        shown = tqdm(
-            total=config.steps, initial=self.step, desc=config.name, unit="step",
-            disable=fabric.global_rank != 0, dynamic_ncols=True,
-            mininterval=1.0 if sys.stderr.isatty() else 30.0,  # a log file needs no animation
-        )
-        since, began = self.step, time.monotonic()
-        while self.step < config.steps:
-            values = self._one_step(batches)
-            self.step += 1
-            shown.update()
-            last = self.step == config.steps
-            if self.step % config.log_every == 0 or last:
-                speed = (self.step - since) / max(time.monotonic() - began, 1e-9)
-                since, began = self.step, time.monotonic()
-                values = self._averaged(values)
-                rates = {"learning_rate": self.rate(), "steps_per_second": speed}
-                fabric.log_dict({**{f"train/{k}": v for k, v in values.items()}, **rates}, self.step)
-                shown.set_postfix(loss=f"{values['total']:.4f}")
-            if self.step % config.val_every == 0 or last:
-                self._validate()
-            if self.step % config.save_every == 0 or last:
-                self._save("last.pt")
-        shown.close()
+        with progress_bar(config, self.step, fabric.global_rank == 0) as shown:
+            while self.step < config.steps:
+                total = self.advance(batches)
+                shown.update()
+                shown.set_postfix(loss=f"{total:.4f}", refresh=False)
         return self.folder
+
+    def resume(self) -> None:
+        """Continues from the checkpoint in the run's folder."""
+        self._restore(load_checkpoint(self.folder / "last.pt"))
+
+    def advance(self, batches: Iterator[Batch]) -> float:
+        """One optimizer step with what is due after it: logs, validation, checkpoint. Returns the step's loss."""
+        config = self.config
+        began = time.monotonic()
+        values = self._one_step(batches)
+        self.step += 1
+        last = self.step == config.steps
+        if self.step % config.log_every == 0 or last:
+            values = self._averaged(values)
+            rates = {"learning_rate": self.rate(), "steps_per_second": 1 / max(time.monotonic() - began, 1e-9)}
+            self.fabric.log_dict({**{f"train/{k}": v for k, v in values.items()}, **rates}, self.step)
+        if self.step % config.val_every == 0 or last:
+            self._validate()
+        if self.step % config.save_every == 0 or last:
+            self._save("last.pt")
+        return values["total"]
 
     def rate(self) -> float:
         """Learning rate of the coming step."""
@@ -278,17 +271,3 @@ class Run:
             f"the loss at step {self.step} is not finite ({values}); the batch is in {path}. "
             "Lower learning_rate, or use precision 32-true"
         )
-
-
-def trained_network(folder: Path, which: str = "best") -> tuple[nn.Module, TrainConfig, dict[str, Any]]:
-    """The network of a run (its averaged weights where there are), its config, and facts for a card."""
-    from mapkd_core.config import load_config_dict
-    from mapkd_core.distill.config import DistillConfig
-
-    state = load_checkpoint(folder / f"{which}.pt")
-    config = load_config_dict(DistillConfig if "method" in state["config"] else TrainConfig, state["config"])
-    network = build_model(config.model, config.grid, config.model_options)
-    network.load_state_dict(state["average"] or state["network"])
-    return network.eval(), config, {"step": state["step"], "best_val_miou": state["best"]}
-
-

@@ -26,7 +26,7 @@ def load_run(folder: Path, which: str = "best", name: str = "", version: str = "
     import torch
 
     from mapkd_core.config import config_dict
-    from mapkd_core.train import trained_network  # needs what running an artifact does not
+    from mapkd_core.stages import trained_network  # needs what running an artifact does not
 
     checkpoint = folder / f"{which}.pt"
     if not checkpoint.exists():

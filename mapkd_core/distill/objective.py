@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mapkd_core.distill.calibration import Calibration
 from mapkd_core.distill.config import DistillConfig
+from mapkd_core.distill.frozen import FrozenNetworks
 from mapkd_core.distill.interface import DistillStep, Method, Networks
 from mapkd_core.distill.methods import build_method
 from mapkd_core.distill.probe import probe_step
@@ -17,20 +18,13 @@ from mapkd_core.losses import task_terms, weigh
 from mapkd_core.types import Batch, Prediction
 
 
-def freeze(network: nn.Module) -> nn.Module:
-    """In eval mode and without gradients; nothing of it changes any more."""
-    return network.eval().requires_grad_(False)
-
-
 class DistillObjective:
-    """Task losses plus a method's; the teacher and the coach run once a batch, without gradients."""
+    """Task losses plus a method's."""
 
-    def __init__(self, config: DistillConfig, teacher: nn.Module | None, coach: nn.Module | None = None) -> None:
-        """`teacher` may be None for the method `none` alone."""
-        self.config = config
-        # Not in `modules`: what is there is optimised, switched to training mode and saved with every checkpoint.
-        self._teacher = freeze(teacher) if teacher is not None and config.method != "none" else None
-        self._coach = freeze(coach) if coach is not None and self._teacher is not None else None
+    def __init__(self, config: DistillConfig, frozen: FrozenNetworks) -> None:
+        """`frozen` may lack a teacher for the method `none` alone, and be shared by several students."""
+        self.config, self._frozen = config, frozen
+        self._distils = frozen.teacher is not None and config.method != "none"
         self.modules: nn.Module = nn.Module()
 
     def prepare(self, network: nn.Module) -> None:
@@ -41,11 +35,13 @@ class DistillObjective:
             torch.manual_seed(config.seed + 1)
             modules = {"calibration": nn.Module(), "method": nn.Module()}
             modules["calibration"] = Calibration(config.calibrate_steps)
-            if self._teacher is not None:
-                probe = probe_step(config, network, self._teacher, self._coach)
-                networks = Networks(probe, self._teacher, config.grid, config.steps, config.loss, network)
+            if self._distils:
+                teacher = self._frozen.teacher
+                assert teacher is not None
+                probe = probe_step(config, network, teacher, self._frozen.coach)
+                networks = Networks(probe, teacher, config.grid, config.steps, config.loss, network)
                 method = build_method(config.method, networks, config.method_options)
-                method.prepare_student(network, self._teacher)
+                method.prepare_student(network, teacher)
                 modules["method"] = method
             self.modules = nn.ModuleDict(modules)
 
@@ -53,11 +49,11 @@ class DistillObjective:
         """Task terms by their names, the method's as `kd_NAME`, and the calibration's factor with weight 0."""
         terms = task_terms(prediction, batch, self.config.loss)
         weights: dict[str, float] = asdict(self.config.loss)
-        if self._teacher is None:
+        if not self._distils:
             return terms, weights
         method: Method = self.modules["method"]  # type: ignore[index,assignment]
         calibration: Calibration = self.modules["calibration"]  # type: ignore[index,assignment]
-        teacher, coach = self._others(batch, method.asks_coach())
+        teacher, coach = self._frozen.answers(batch, method.asks_coach())
         regions = Regions(batch, self.config.grid)
         given = method.terms(DistillStep(prediction, teacher, coach, batch, regions, step))
         published = method.weights()
@@ -73,14 +69,6 @@ class DistillObjective:
         if any(p.requires_grad for p in method.parameters()):
             terms["kd_all_used"], weights["kd_all_used"] = _touch(method), 1.0
         return terms, weights
-
-    @torch.no_grad()
-    def _others(self, batch: Batch, ask_coach: bool) -> tuple[Prediction, Prediction | None]:
-        assert self._teacher is not None
-        for network in (self._teacher, self._coach):
-            if network is not None and next(network.parameters()).device != batch.images.device:
-                network.to(batch.images.device)
-        return self._teacher(batch), self._coach(batch) if self._coach is not None and ask_coach else None
 
 
 def _touch(module: nn.Module) -> Tensor:

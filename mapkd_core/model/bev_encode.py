@@ -16,15 +16,17 @@ OUTPUTS = {"semantic": 4, "embedding": 16, "direction": 37}
 
 
 class UpBranch(nn.Module):
-    """Deep features x4, joined with shallow ones, then x2 to the grid and logits."""
+    """Deep features x4, joined with shallow ones, then x2 and logits, these `finer` times finer than the features."""
 
-    def __init__(self, shallow: int, deep: int, channels_out: int) -> None:
+    def __init__(self, shallow: int, deep: int, channels_out: int, finer: int = 1) -> None:
         super().__init__()
         self.up1 = nn.Sequential(conv_bn_relu(shallow + deep, deep), conv_bn_relu(deep, deep))
-        self.up2 = nn.Sequential(conv_bn_relu(deep, deep // 2), nn.Conv2d(deep // 2, channels_out, 1))
+        self.up2 = nn.Sequential(conv_bn_relu(deep, deep // 2), nn.Conv2d(deep // 2, channels_out * finer**2, 1))
+        if finer > 1:
+            self.up2.append(nn.PixelShuffle(finer))
 
     def forward(self, shallow: Tensor, deep: Tensor) -> tuple[Tensor, Tensor]:
-        """B C Y/2 X/2 and B C' Y/8 X/8 -> logits B out Y X and the features before them, B C' Y/2 X/2."""
+        """B C Y/2 X/2 and B C' Y/8 X/8 -> logits B out Y*finer X*finer and what is before them, B C' Y/2 X/2."""
         grown = functional.interpolate(deep, size=shallow.shape[-2:], mode="bilinear", align_corners=True)
         up1 = self.up1(torch.cat([shallow, grown], 1))
         size = (2 * up1.shape[-2], 2 * up1.shape[-1])
@@ -32,9 +34,11 @@ class UpBranch(nn.Module):
 
 
 class BevEncode(nn.Module):
-    """BEV features -> semantic, embedding and direction logits on the grid."""
+    """BEV features -> semantic, embedding and direction logits on the grid, or on one `finer` times finer (ours)."""
 
-    def __init__(self, channels_in: int, width: int = 64, outputs: tuple[str, ...] = tuple(OUTPUTS)) -> None:
+    def __init__(
+        self, channels_in: int, width: int = 64, outputs: tuple[str, ...] = tuple(OUTPUTS), finer: int = 1
+    ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
             nn.Conv2d(channels_in, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
@@ -42,10 +46,10 @@ class BevEncode(nn.Module):
         self.layer1 = nn.Sequential(ResidualBlock(width, width), ResidualBlock(width, width))
         self.layer2 = nn.Sequential(ResidualBlock(width, 2 * width, 2), ResidualBlock(2 * width, 2 * width))
         self.layer3 = nn.Sequential(ResidualBlock(2 * width, 4 * width, 2), ResidualBlock(4 * width, 4 * width))
-        self.branches = nn.ModuleDict({name: UpBranch(width, 4 * width, OUTPUTS[name]) for name in outputs})
+        self.branches = nn.ModuleDict({name: UpBranch(width, 4 * width, OUTPUTS[name], finer) for name in outputs})
 
     def forward(self, bev: Tensor) -> Prediction:
-        """B C Y X -> Prediction on the same Y X, with taps `enc1`, `enc3`, `up1`."""
+        """B C Y X -> Prediction on Y*finer X*finer, with taps `enc1`, `enc3`, `up1`."""
         shallow = self.layer1(self.stem(bev))                                           # B W Y/2 X/2
         deep = self.layer3(self.layer2(shallow))                                        # B 4W Y/8 X/8
         results, taps = {}, {"enc1": shallow, "enc3": deep}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mapkd_core.model.bev_encode import BevEncode
+from mapkd_core.model.bev_encode import OUTPUTS, BevEncode
 from mapkd_core.types import Batch, Prediction
 
 
@@ -36,10 +36,11 @@ class HdPrior(nn.Module):
 
     def __init__(
         self, grid_size: tuple[int, int], patch: int = 8, dim: int = 768, layers: int = 12, heads: int = 12,
-        width: int = 64,
+        width: int = 64, factor: int = 1, outputs: tuple[str, ...] = tuple(OUTPUTS),
     ) -> None:
+        """`factor`: the decoder works on cells this many times larger than the grid's (ours; 1 in the paper)."""
         super().__init__()
-        self.patch = patch
+        self.patch, self.factor = patch, factor
         rows, cols = grid_size[0] // patch, grid_size[1] // patch
         self.embed = nn.Conv2d(4, dim, patch, patch)
         # One row more than tokens, as in the released weights, whose last row is never read.
@@ -49,7 +50,7 @@ class HdPrior(nn.Module):
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         self.grow = nn.Sequential(nn.ConvTranspose2d(dim, dim, 4, 2, 1), nn.ConvTranspose2d(dim, dim, 4, 2, 1))
         self.mix = nn.Sequential(nn.Conv2d(dim, dim, 1, bias=False), nn.BatchNorm2d(dim))
-        self.encode = BevEncode(dim, width)
+        self.encode = BevEncode(dim, width, outputs, factor)
 
     def forward(self, masks: Tensor) -> Prediction:
         """B 4 Y X in 0..1, channel 0 background -> Prediction on Y X."""
@@ -57,7 +58,8 @@ class HdPrior(nn.Module):
         tokens = patches.flatten(2).transpose(1, 2)                                     # B T D
         tokens = self.norm(self.blocks(tokens + self.position[:, : tokens.shape[1]]))
         features = self.grow(tokens.transpose(1, 2).unflatten(2, patches.shape[-2:]))   # B D Y/2 X/2
-        features = functional.interpolate(features, size=masks.shape[-2:], mode="bilinear", align_corners=False)
+        size = (masks.shape[-2] // self.factor, masks.shape[-1] // self.factor)
+        features = functional.interpolate(features, size=size, mode="bilinear", align_corners=False)
         return self.encode(self.mix(features))
 
 

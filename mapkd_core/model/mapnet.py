@@ -36,6 +36,8 @@ class MapNetConfig:
     sd_prior: bool = False
     hd_prior: bool = False
     encoder: str = "efficientnet-b0"
+    lift_encoder: str = ""
+    """Image encoder of the simulated LiDAR's branch; empty for one like `encoder`."""
     view: str = "mlp"
     """`mlp` (the papers': one MLP a camera, bound to a rig) or `pillars` (ours: calibration is an input)."""
     camera_channels: int = 64
@@ -43,6 +45,8 @@ class MapNetConfig:
     pillar_width: int = 64
     view_hidden: int = 3200
     bev_width: int = 64
+    bev_factor: int = 1
+    """BEV features live on cells this many times larger than the output grid's; more than 1 is for small machines."""
     sd_skip: bool = False
     """A way round the SD prior's 8-fold bottleneck; not in the paper."""
     mae_patch: int = 8
@@ -65,14 +69,16 @@ class CameraBranch(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = image_encoder(config.encoder, config.camera_channels)
-        stride = 16
+        stride: int = self.encoder.stride  # type: ignore[assignment]
         self.feature_size = (config.image_size[0] // stride, config.image_size[1] // stride)
         if config.view == "mlp":
             ground = (grid.rows // 5, grid.cols // 5)
             self.mlps = ViewMlps(len(CAMERAS), self.feature_size[::-1], ground, config.view_hidden)
             self.warp = GroundWarp(grid, ground)
         elif config.view == "pillars":
-            self.pillars = PillarSampling(grid.scaled(2), (0.0, 0.7, 1.5))
+            # Half resolution is enough on the papers' cells, a quarter of the work; larger cells are sampled as such.
+            self.sample_factor = 2 if config.bev_factor == 1 else 1
+            self.pillars = PillarSampling(grid.scaled(self.sample_factor), (0.0, 0.7, 1.5))
             self.mix = nn.Conv2d(3 * config.camera_channels, config.camera_channels, 1)
         else:
             raise ValueError(f"view {config.view!r} is not one of mlp, pillars")
@@ -88,7 +94,7 @@ class CameraBranch(nn.Module):
         size = self.config.image_size
         lookup = self.pillars.lookup(batch.intrinsics, batch.base_from_camera, size, self.feature_size)
         bev = self.mix(self.pillars(features, lookup)[0])
-        return functional.interpolate(bev, scale_factor=2, mode="bilinear", align_corners=False)
+        return functional.interpolate(bev, scale_factor=self.sample_factor, mode="bilinear", align_corners=False)
 
 
 class MapNet(nn.Module):
@@ -97,21 +103,24 @@ class MapNet(nn.Module):
     def __init__(self, grid: BevGrid, config: MapNetConfig) -> None:
         super().__init__()
         self.grid, self.config = grid, config
+        coarse = grid.scaled(config.bev_factor)
         channels = 0
         if config.camera:
-            self.cameras = CameraBranch(grid, config)
+            self.cameras = CameraBranch(coarse, config)
             channels += config.camera_channels
         if config.lidar:
-            self.lidar: nn.Module = PointPillars(grid, config.lidar_channels, config.pillar_width)
+            self.lidar: nn.Module = PointPillars(
+                grid, config.lidar_channels, config.pillar_width, stride=config.bev_factor
+            )
         if config.simulated_lidar:
-            self.lidar = simulated_lidar(grid, config)
+            self.lidar = simulated_lidar(coarse, config)
         if config.lidar or config.simulated_lidar:
             channels += config.lidar_channels
         if config.sd_prior:
             self.sd_prior = SdPrior(channels, skip=config.sd_skip)
         # With an HD prior the coarse map only feeds the prior, so its other two heads would be computed in vain.
         outputs = ("semantic",) if config.hd_prior else config.outputs
-        self.encode = BevEncode(channels, config.bev_width, outputs)
+        self.encode = BevEncode(channels, config.bev_width, outputs, config.bev_factor)
         if config.hd_prior:
             self.hd_prior = hd_prior(grid, config)
         self.channels = channels
@@ -137,7 +146,8 @@ class MapNet(nn.Module):
         if config.sd_prior:
             if batch.sd_map is None:
                 raise ValueError("this network reads an SD map, the batch has none; set data.sd_map: true")
-            bev, inner = self.sd_prior(bev, batch.sd_map)
+            # Roads are +1 and thin: by maximum they survive on larger cells.
+            bev, inner = self.sd_prior(bev, functional.max_pool2d(batch.sd_map, config.bev_factor))
             taps.update(inner)
         coarse = self.encode(bev)
         taps.update(coarse.taps)
@@ -156,11 +166,11 @@ class MapKdStudent(nn.Module):
 
     def __init__(self, grid: BevGrid, config: MapNetConfig) -> None:
         super().__init__()
-        self.cameras = CameraBranch(grid, config)
+        self.cameras = CameraBranch(grid.scaled(config.bev_factor), config)
         wide = config.camera_channels + config.lidar_channels
         self.expand = nn.Sequential(conv_bn_relu(config.camera_channels, wide // 2), conv_bn_relu(wide // 2, wide))
         self.shrink = shrink8((wide, wide, wide, wide))
-        self.encode = BevEncode(wide, config.bev_width, config.outputs)
+        self.encode = BevEncode(wide, config.bev_width, config.outputs, config.bev_factor)
 
     def forward(self, batch: Batch) -> Prediction:
         """Prediction with taps image, cam_bev, full_bev, bev_small, enc1, enc3, up1."""
@@ -176,7 +186,8 @@ class MapKdStudent(nn.Module):
 def hd_prior(grid: BevGrid, config: MapNetConfig) -> HdPrior:
     """The masked autoencoder at the config's size."""
     return HdPrior(
-        grid.shape, config.mae_patch, config.mae_dim, config.mae_layers, config.mae_heads, config.bev_width
+        grid.shape, config.mae_patch, config.mae_dim, config.mae_layers, config.mae_heads, config.bev_width,
+        config.bev_factor, config.outputs,
     )
 
 
@@ -184,5 +195,6 @@ def simulated_lidar(grid: BevGrid, config: MapNetConfig) -> LiftSplat:
     """The coach's branch: an image encoder of its own, 512 channels before the depth head as in lift-splat."""
     wide = 8 * config.camera_channels
     return LiftSplat(
-        grid, image_encoder(config.encoder, wide), wide, config.camera_channels, config.lidar_channels
+        grid, image_encoder(config.lift_encoder or config.encoder, wide), wide,
+        config.camera_channels, config.lidar_channels,
     )

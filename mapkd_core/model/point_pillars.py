@@ -19,8 +19,10 @@ class PointPillars(nn.Module):
     """Every point is described by itself and its cell, cells take the mean, and three scales of convolutions follow."""
 
     def __init__(
-        self, grid: BevGrid, channels_out: int = 128, width: int = 64, layers: tuple[int, ...] = (2, 3, 3)
+        self, grid: BevGrid, channels_out: int = 128, width: int = 64, layers: tuple[int, ...] = (2, 3, 3),
+        stride: int = 1,
     ) -> None:
+        """`stride` makes the features that many times coarser than the grid of the pillars (ours; 1 in the papers)."""
         super().__init__()
         self.grid = grid
         self.point_net = nn.Sequential(nn.Linear(15, width, bias=False), nn.BatchNorm1d(width), nn.ReLU(inplace=True))
@@ -28,7 +30,7 @@ class PointPillars(nn.Module):
         channels = width
         for level, count in enumerate(layers):
             wide = width * 2**level
-            stage = [conv_bn_relu(channels, wide, 3, 1 if level == 0 else 2)]
+            stage = [conv_bn_relu(channels, wide, 3, stride if level == 0 else 2)]
             stage += [conv_bn_relu(wide, wide) for _ in range(count - 1)]
             self.blocks.append(nn.Sequential(*stage))
             self.branches.append(conv_bn_relu(wide, wide))
@@ -40,14 +42,14 @@ class PointPillars(nn.Module):
         )
 
     def forward(self, points: Tensor, mask: Tensor) -> Tensor:
-        """B P 5 (x, y, z, intensity, age) with B P mask -> B C Y X."""
-        bev = self._pillars(points, mask)
-        x, levels = bev, []
+        """B P 5 (x, y, z, intensity, age) with B P mask -> B C Y/stride X/stride."""
+        x = self._pillars(points, mask)
+        levels: list[Tensor] = []
         for at, (block, branch) in enumerate(zip(self.blocks, self.branches, strict=True)):
             x = block(x)
             grown = x
             if at:
-                grown = functional.interpolate(x, size=bev.shape[-2:], mode="bilinear", align_corners=True)
+                grown = functional.interpolate(x, size=levels[0].shape[-2:], mode="bilinear", align_corners=True)
             levels.append(branch(grown))
         return self.out(torch.cat(levels, 1))
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mapkd_core.grid import BevGrid
 from mapkd_core.model.bev_unet import BevUNet, SubPixelHead
+from mapkd_core.model.depth_splatting import DepthSplatting, SplatLookup
 from mapkd_core.model.image_trunk import ImageTrunk
 from mapkd_core.model.pillar_sampling import PillarLookup, PillarSampling
 from mapkd_core.types import Batch, Prediction
@@ -27,6 +28,9 @@ class StudentConfig:
     """Channels of the BEV network's finest scale."""
     heights_m: tuple[float, ...] = (0.0, 0.7, 1.5)
     """Heights above the ground at which every cell looks into the pictures."""
+    view: str = "pillars"
+    """`pillars` (every cell samples the pictures) or `lift_splat` (every pixel spreads over its ray); only the first
+    exports and is what ships."""
     bev_factor: int = 2
     """BEV features live on cells this many times larger than the output grid's."""
     embedding_channels: int = 0
@@ -48,8 +52,15 @@ class Student(nn.Module):
         super().__init__()
         self.grid, self.config = grid, config
         self.trunk = ImageTrunk(config.image_width, config.view_channels)
-        self.view = PillarSampling(grid.scaled(config.bev_factor), config.heights_m)
-        heights = len(config.heights_m)
+        coarse = grid.scaled(config.bev_factor)
+        heights = len(config.heights_m) if config.view == "pillars" else 1
+        self.view: PillarSampling | DepthSplatting
+        if config.view == "pillars":
+            self.view = PillarSampling(coarse, config.heights_m)
+        elif config.view == "lift_splat":
+            self.view = DepthSplatting(coarse, config.view_channels)
+        else:
+            raise ValueError(f"view {config.view!r} is not one of pillars, lift_splat")
         self.bev = BevUNet(config.view_channels * heights + heights, config.bev_width)
         heads = {"semantic": 4}
         if config.embedding_channels:
@@ -66,15 +77,15 @@ class Student(nn.Module):
         width, height = self.config.image_size
         return width // ImageTrunk.stride, height // ImageTrunk.stride
 
-    def lookup(self, intrinsics: Tensor, base_from_camera: Tensor) -> PillarLookup:
+    def lookup(self, intrinsics: Tensor, base_from_camera: Tensor) -> PillarLookup | SplatLookup:
         """The view transform's table for calibrations B N 3 3 (at `image_size`) and B N 4 4; compute it once each."""
         return self.view.lookup(intrinsics, base_from_camera, self.config.image_size, self.feature_size)
 
-    def infer(self, images: Tensor, lookup: PillarLookup) -> Prediction:
+    def infer(self, images: Tensor, lookup: PillarLookup | SplatLookup) -> Prediction:
         """B N 3 H W normalised images -> Prediction with the inner features that distillation may tap."""
         batch, cameras = images.shape[:2]
         features = self.trunk(images.flatten(0, 1)).unflatten(0, (batch, cameras))      # B N C h w
-        bev, seen = self.view(features, lookup)                                         # B ZC Y X
+        bev, seen = self.view(features, lookup)  # type: ignore[arg-type]               # B ZC Y X, B Z Y X
         scales = self.bev(torch.cat([bev, seen], 1))
         outputs = {name: head(scales["fine"]) for name, head in self.heads.items()}
         return Prediction(

@@ -12,6 +12,7 @@ from mapkd_core.artifact import load_model
 from mapkd_core.cli import main
 from mapkd_core.config import AugmentConfig, DataConfig, LossConfig, TrainConfig
 from mapkd_core.grid import BevGrid
+from mapkd_core.stages import start_from
 
 OPTIONS = {"variant": "nano", "image_size": list(SIZE), "image_width": 8, "bev_width": 8, "view_channels": 8}
 
@@ -145,12 +146,12 @@ def test_stages_follow_each_other(tmp_path, capsys):
     training.train(config(tmp_path, name="hd_prior_60x30", model="hd_prior", **common))
     training.train(config(tmp_path, name="sensors", model="hdmapnet", **common))
     network = training.build_model(joint.model, joint.grid, joint.model_options)
-    taken = [training.start_from(network, stage) for stage in joint.init]
+    taken = [start_from(network, stage) for stage in joint.init]
     assert all(name.startswith("hd_prior.") for name in taken[0]) and "hd_prior.position" in taken[0]
     assert any(name.startswith("cameras.encoder") for name in taken[1]) and "encode.stem.0.weight" in taken[1]
     assert set(network.state_dict()) == {*taken[0], *taken[1]}
     with pytest.raises(ValueError, match="no parameter in common"):
-        training.start_from(training.build_model("student", joint.grid, OPTIONS), joint.init[0])
+        start_from(training.build_model("student", joint.grid, OPTIONS), joint.init[0])
     training.train(joint)
 
 

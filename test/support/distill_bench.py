@@ -8,9 +8,9 @@ from toy import SIZE, ToySamples
 from mapkd_core.config import DataConfig, LossConfig
 from mapkd_core.data.dataset import Collate
 from mapkd_core.distill.config import DistillConfig
+from mapkd_core.distill.frozen import freeze
 from mapkd_core.distill.interface import DistillStep, Networks
 from mapkd_core.distill.methods import build_method
-from mapkd_core.distill.objective import freeze
 from mapkd_core.distill.probe import probe_step
 from mapkd_core.distill.regions import Regions
 from mapkd_core.grid import BevGrid

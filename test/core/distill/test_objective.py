@@ -9,9 +9,11 @@ from toy import ToySamples
 from mapkd_core import loading
 from mapkd_core import train as training
 from mapkd_core.distill.calibration import Calibration
+from mapkd_core.distill.frozen import FrozenNetworks
 from mapkd_core.distill.objective import DistillObjective
 from mapkd_core.export import export_onnx
 from mapkd_core.losses import task_terms, weigh
+from mapkd_core.stages import trained_network
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +50,7 @@ def test_training_leaves_the_frozen_bit_identical_and_resumes(tmp_path, monkeypa
     teacher, coach = network(TEACHER, 2).train(), network(COACH, 3).train()
     before = [{k: v.clone() for k, v in n.state_dict().items()} for n in (teacher, coach)]
     whole = plan(tmp_path, name="whole", steps=2, calibrate_steps=1)
-    folder = training.train(whole, DistillObjective(whole, teacher, coach))
+    folder = training.train(whole, DistillObjective(whole, FrozenNetworks(teacher, coach)))
     for frozen, old in zip((teacher, coach), before, strict=True):
         assert all(torch.equal(v, old[k]) for k, v in frozen.state_dict().items())
         assert all(p.grad is None and not p.requires_grad for p in frozen.parameters())
@@ -56,14 +58,14 @@ def test_training_leaves_the_frozen_bit_identical_and_resumes(tmp_path, monkeypa
     parts = replace(whole, name="parts")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(training.Run, "rate", killed_at(1))
-        training.train(parts, DistillObjective(parts, teacher, coach))
-    training.train(parts, DistillObjective(parts, teacher, coach))
+        training.train(parts, DistillObjective(parts, FrozenNetworks(teacher, coach)))
+    training.train(parts, DistillObjective(parts, FrozenNetworks(teacher, coach)))
     ends = [torch.load(tmp_path / n / "last.pt", weights_only=True) for n in ("whole", "parts")]
     for part in ("network", "train_only"):
         assert ends[0][part] and all(torch.equal(v, ends[1][part][k]) for k, v in ends[0][part].items())
     assert any(key.startswith("method.stats") for key in ends[0]["train_only"])
     assert not any("lidar" in key for key in ends[0]["train_only"]), "the teacher is not saved with the student"
-    network_again, its_config, _ = training.trained_network(folder, "last")
+    network_again, its_config, _ = trained_network(folder, "last")
     assert its_config == whole
     assert set(network_again.state_dict()) == set(network("student").state_dict())
 
@@ -74,7 +76,7 @@ def test_every_method_starts_from_the_same_student(tmp_path):
         c = plan(tmp_path, method=method)
         torch.manual_seed(7)
         student = training.build_model("student", c.grid, STUDENT)
-        DistillObjective(c, network(TEACHER, 2), network(COACH, 3)).prepare(student)
+        DistillObjective(c, FrozenNetworks(network(TEACHER, 2), network(COACH, 3))).prepare(student)
         torch.manual_seed(7)
         training.build_model("student", c.grid, STUDENT)
         starts.append((student.state_dict(), student.training))
@@ -84,7 +86,7 @@ def test_every_method_starts_from_the_same_student(tmp_path):
 
 def test_without_a_method_it_is_the_task_alone(tmp_path):
     c = plan(tmp_path, method="none")
-    objective, batch, student = DistillObjective(c, None), batch_of(), network("student")
+    objective, batch, student = DistillObjective(c, FrozenNetworks(None)), batch_of(), network("student")
     objective.prepare(student)
     prediction = student(batch)
     terms, weights = objective.terms(prediction, batch, 0)
@@ -97,8 +99,8 @@ def plain_and_distilled(tmp_path):
     students = []
     for method in ("none", "mapdistill"):
         c = plan(tmp_path, name=method, method=method, steps=1)
-        objective = DistillObjective(c, None if method == "none" else network(TEACHER, 2))
-        students.append(training.trained_network(training.train(c, objective), "last")[0])
+        objective = DistillObjective(c, FrozenNetworks(None if method == "none" else network(TEACHER, 2)))
+        students.append(trained_network(training.train(c, objective), "last")[0])
     return students
 
 
@@ -118,7 +120,7 @@ def test_exported_operators_are_the_same_with_and_without_distillation(tmp_path)
 
 def test_processes_all_hold_a_gradient_for_every_train_only_parameter(tmp_path):
     c = plan(tmp_path, method="bevdistill")
-    objective, student = DistillObjective(c, network(TEACHER, 2)), network("student")
+    objective, student = DistillObjective(c, FrozenNetworks(network(TEACHER, 2))), network("student")
     objective.prepare(student)
     batch = batch_of(with_lines=False)  # no instance: the contrast has nothing to say
     weigh(*objective.terms(student(batch), batch, 0)).backward()
@@ -130,7 +132,7 @@ def test_a_coach_that_no_term_reads_is_not_run(tmp_path):
     batch, student, coach, asked = batch_of(), network("student"), network(COACH, 3), []
     coach.register_forward_hook(lambda *_: asked.append(1))
     for method, calls in (("kd_logit", 0), ("mapkd", 1), ("predictable", 1)):
-        objective = DistillObjective(plan(tmp_path, method=method), network(TEACHER, 2), coach)
+        objective = DistillObjective(plan(tmp_path, method=method), FrozenNetworks(network(TEACHER, 2), coach))
         objective.prepare(student)
         asked.clear()
         objective.terms(student(batch), batch, 0)
@@ -139,14 +141,14 @@ def test_a_coach_that_no_term_reads_is_not_run(tmp_path):
 
 def test_a_dualdistill_student_inherits_the_head(tmp_path):
     teacher, student = network(TEACHER, 2), network("mapkd_student", 1)
-    DistillObjective(plan(tmp_path, method="dualdistill"), teacher).prepare(student)
+    DistillObjective(plan(tmp_path, method="dualdistill"), FrozenNetworks(teacher)).prepare(student)
     theirs = teacher.encode.state_dict()
     assert all(torch.equal(v, theirs[k]) for k, v in student.encode.state_dict().items())
 
 
 def test_weights_are_calibrated_by_the_ratio_of_gradients(tmp_path):
     c = plan(tmp_path, method="kd_mse", calibrate_steps=4, method_options={"feature_weight": 1e4})
-    objective, batch, student = DistillObjective(c, network(TEACHER, 2)), batch_of(), network("student")
+    objective, batch, student = DistillObjective(c, FrozenNetworks(network(TEACHER, 2))), batch_of(), network("student")
     objective.prepare(student)
     prediction = student(batch)
     terms, weights = objective.terms(prediction, batch, 0)
@@ -177,7 +179,7 @@ def test_calibration_rests_inside_its_band_and_remembers():
 def test_networks_on_another_grid_are_refused(tmp_path):
     small = replace(config().grid, x_range_m=(-6.0, 6.0))
     with pytest.raises(ValueError, match="must share one grid"):
-        DistillObjective(plan(tmp_path, grid=small), network(TEACHER, 2)).prepare(network("student"))
+        DistillObjective(plan(tmp_path, grid=small), FrozenNetworks(network(TEACHER, 2))).prepare(network("student"))
 
 
 def test_a_method_without_a_teacher_is_refused(tmp_path):

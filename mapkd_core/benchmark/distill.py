@@ -1,0 +1,147 @@
+"""Compare distillation methods: train teacher, coach, peers and a student for every method, score all, write the table.
+
+examples:
+  mapkd benchmark distill --plan config/train/small/benchmark.yaml
+  mapkd benchmark distill --plan config/train/small/benchmark.yaml --rows none mapkd ours --threads 2
+  mapkd benchmark distill --plan config/train/small/benchmark.yaml --table-only
+
+The plan names the networks that are trained first, in order, and the rows of the table. Students of one seed train
+side by side on the same batches. Whatever is interrupted goes on when the same command is run again: finished runs are
+skipped, others resume at their last checkpoint. The table, its JSON and every run lie below the plan's folder.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mapkd_core.config import TrainConfig
+    from mapkd_core.distill.config import DistillConfig
+
+COST = "cost.json"
+
+
+@dataclass(frozen=True)
+class BenchmarkPlan:
+    """What is trained and compared; `mapkd benchmark distill --plan FILE`."""
+
+    name: str
+    """Folder below the configs' `out` where the table goes."""
+    distill: str
+    """Config of a distillation run: student, teacher, coach, budget, data."""
+    networks: tuple[str, ...] = ()
+    """Configs of the networks that are trained first, in this order: teacher, coach and peers."""
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Row -> overrides of the distillation config; a row that names no `method` is called like its method."""
+    repeat: tuple[str, ...] = ()
+    """Rows that are trained again under every further seed."""
+    seeds: tuple[int, ...] = (0,)
+    """The first seed trains all rows."""
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.repeat) - set(self.rows))
+        if unknown or "none" not in self.rows:
+            raise ValueError(f"rows are {sorted(self.rows)}; expected `none` and those of repeat ({unknown} missing)")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
+    parser.add_argument("--plan", required=True, metavar="YAML", help="such as config/train/small/benchmark.yaml")
+    parser.add_argument("--rows", nargs="+", metavar="ROW", help="only these rows; all by default")
+    parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="only these seeds of the plan")
+    parser.add_argument("--threads", type=int, default=1, help="students that step at the same time, a core each")
+    parser.add_argument("--processes", type=int, default=1, help="processes for scoring")
+    parser.add_argument("--table-only", action="store_true", help="train nothing; score what is there")
+    parser.add_argument("--out", type=Path, metavar="FILE.md", help="also write the table here")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains what is missing, scores it, prints the table."""
+    from mapkd_core.benchmark.distill_table import Entry, write_table
+    from mapkd_core.config import load_config
+
+    plan = load_config(BenchmarkPlan, args.plan)
+    base, networks = _configs(plan)
+    if not args.table_only:
+        for config in networks:
+            _train_network(config)
+        for seed in args.seeds or plan.seeds:
+            _train_rows(plan, base, seed, args.rows, args.threads)
+    entries = [Entry(Path(config.name).name, config, _scored(config, args.processes)) for config in networks]
+    students = [
+        Entry(row, config, _scored(config, args.processes))
+        for seed in plan.seeds for row, config in row_configs(plan, base, seed).items()
+    ]
+    folder = Path(base.out) / plan.name
+    print(write_table(folder, entries, students, args.plan))
+    if args.out:
+        args.out.write_text((folder / "table.md").read_text())
+    return 0
+
+
+def row_configs(plan: BenchmarkPlan, base: DistillConfig, seed: int) -> dict[str, DistillConfig]:
+    """Row -> the config of its run under one seed, `PLAN/ROW` or `PLAN/ROW-seedN`."""
+    configs = {}
+    for row, changes in plan.rows.items():
+        if seed == plan.seeds[0] or row in plan.repeat:
+            name = f"{plan.name}/{row}" + (f"-seed{seed}" if seed != plan.seeds[0] else "")
+            configs[row] = replace(base, **{"method": row, **changes}, name=name, seed=seed)
+    return configs
+
+
+def _configs(plan: BenchmarkPlan) -> tuple[DistillConfig, list[TrainConfig]]:
+    from mapkd_core.config import TrainConfig, load_config
+    from mapkd_core.distill.config import DistillConfig
+
+    return load_config(DistillConfig, plan.distill), [load_config(TrainConfig, path) for path in plan.networks]
+
+
+def _train_network(config: TrainConfig) -> None:
+    from mapkd_core.train import train
+
+    if not _finished(config):
+        train(config)
+
+
+def _train_rows(plan: BenchmarkPlan, base: DistillConfig, seed: int, only: list[str] | None, threads: int) -> None:
+    from mapkd_core.distill_command import frozen_networks
+    from mapkd_core.lockstep import train_together
+
+    configs = row_configs(plan, base, seed)
+    unknown = sorted(set(only or ()) - set(plan.rows))
+    if unknown:
+        raise ValueError(f"rows {unknown} are not in the plan, which has {sorted(plan.rows)}")
+    missing = [config for row, config in configs.items() if row in (only or configs) and not _finished(config)]
+    if missing:
+        costs = train_together(missing, frozen_networks(base), threads)
+        for config in missing:
+            if config.name in costs:
+                (Path(config.out) / config.name / COST).write_text(json.dumps(costs[config.name]))
+
+
+def _finished(config: TrainConfig) -> bool:
+    from mapkd_core.checkpoint import load_checkpoint
+
+    path = Path(config.out) / config.name / "last.pt"
+    return path.exists() and load_checkpoint(path)["step"] >= config.steps
+
+
+def _scored(config: TrainConfig, processes: int) -> dict[str, Any] | None:
+    """The evaluation of a finished run on its validation data, kept in its folder; None if there is no such run."""
+    from mapkd_core.evaluate_cache import evaluate_cache
+
+    folder = Path(config.out) / config.name
+    written = folder / "evaluation" / "result.json"
+    if not _finished(config):
+        return None
+    if not written.exists() or written.stat().st_mtime < (folder / "best.pt").stat().st_mtime:
+        cache = config.data.val.removeprefix("cache:")
+        if cache == config.data.val:
+            raise ValueError(f"{config.name}: data.val is {config.data.val!r}; expected cache:DIR to score on")
+        evaluation = evaluate_cache(folder, cache, folder / "evaluation", processes, overwrite=True)
+        written.write_text(json.dumps(evaluation.result, indent=1) + "\n")
+    result: dict[str, Any] = json.loads(written.read_text())
+    return result

@@ -1,0 +1,48 @@
+"""The networks that teach: frozen, and asked once a batch however many students listen."""
+from __future__ import annotations
+
+from threading import Lock
+
+import torch
+from torch import Tensor, nn
+
+from mapkd_core.types import Batch, Prediction
+
+
+def freeze(network: nn.Module) -> nn.Module:
+    """In eval mode and without gradients; nothing of it changes any more."""
+    return network.eval().requires_grad_(False)
+
+
+class FrozenNetworks:
+    """Teacher and coach. Not a module: what a module holds would be optimised, set to training mode and saved."""
+
+    def __init__(self, teacher: nn.Module | None, coach: nn.Module | None = None) -> None:
+        self.teacher = freeze(teacher) if teacher is not None else None
+        self.coach = freeze(coach) if coach is not None else None
+        self._lock = Lock()
+        self._asked: Tensor | None = None
+        self._answers: dict[str, Prediction] = {}
+
+    def answers(self, batch: Batch, ask_coach: bool) -> tuple[Prediction, Prediction | None]:
+        """The teacher's and, if asked for and there, the coach's predictions, without gradients.
+
+        Students that train on the same batch in turn, or in threads, share them. There must be a teacher.
+        """
+        with self._lock:
+            if self._asked is not batch.images:
+                self._asked, self._answers = batch.images, {}
+            teacher = self._answer("teacher", self.teacher, batch)
+            coach = self._answer("coach", self.coach, batch) if ask_coach and self.coach is not None else None
+        assert teacher is not None, "a method that distils has a teacher"
+        return teacher, coach
+
+    @torch.no_grad()
+    def _answer(self, role: str, network: nn.Module | None, batch: Batch) -> Prediction | None:
+        if network is None:
+            return None
+        if role not in self._answers:
+            if next(network.parameters()).device != batch.images.device:
+                network.to(batch.images.device)
+            self._answers[role] = network(batch)
+        return self._answers[role]
