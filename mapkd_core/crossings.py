@@ -1,6 +1,8 @@
 """Pedestrian crossings as closed rings, from their two drawn edges or from filled areas (docs/vectorizer.md)."""
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -17,38 +19,35 @@ def pair_edges(edges: list[Points], min_width: float, max_width: float) -> list[
     count = len(edges)
     if count < 2:
         return []
-    first = np.stack([e[0] for e in edges])
-    last = np.stack([e[-1] for e in edges])
-    span = last - first
-    length = np.maximum(np.linalg.norm(span, axis=1), 1e-6)
-    along = span / length[:, None]
-    middle = (first + last) / 2
-    i, j = np.triu_indices(count, 1)
-    cosine = (along[i] * along[j]).sum(1)
-    axis = along[i] + np.where(cosine < 0, -1, 1)[:, None] * along[j]
-    axis /= np.maximum(np.linalg.norm(axis, axis=1, keepdims=True), 1e-6)
-    offset = middle[j] - middle[i]
-    width = np.abs(axis[:, 0] * offset[:, 1] - axis[:, 1] * offset[:, 0])
-    slide = np.abs((axis * offset).sum(1))
-    overlap = (length[i] + length[j]) / 2 - slide
-    share = overlap / np.minimum(length[i], length[j])
-    fits = (np.abs(cosine) > np.cos(np.deg2rad(25))) & (width > min_width) & (width < max_width) & (share > 0.5)
+    corners = np.array([(e[0], e[-1]) for e in edges], np.float64)
+    first, last = (corners[:, k, 0] + 1j * corners[:, k, 1] for k in (0, 1))
+    span, middle = last - first, (first + last) / 2
+    length = np.maximum(np.abs(span), 1e-6)
+    along = span / length
+    i, j = np.nonzero(np.less.outer(np.arange(count), np.arange(count)))
+    cosine = (along[i] * along[j].conj()).real
+    axis = along[i] + np.where(cosine < 0, -1, 1) * along[j]
+    offset = (middle[j] - middle[i]) * axis.conj() / np.maximum(np.abs(axis), 1e-6)
+    width, slide = np.abs(offset.imag), np.abs(offset.real)
+    shorter = np.minimum(length[i], length[j])
+    fits = (np.abs(cosine) > np.cos(np.deg2rad(25))) & (width > min_width) & (width < max_width)
+    fits &= (length[i] + length[j]) / 2 - slide > 0.5 * shorter
     # The corners of a true pair lie opposite each other: what sticks out counts like width.
-    cost = width + 2 * slide + np.abs(length[i] - length[j])
+    cost = (width + 2 * slide + np.abs(length[i] - length[j]))[fits]
+    order = np.argsort(cost, kind="stable")
     pairs: list[tuple[int, int]] = []
-    free = np.ones(count, bool)
-    for k in np.argsort(cost, kind="stable"):
-        a, b = int(i[k]), int(j[k])
-        if fits[k] and free[a] and free[b]:
-            free[[a, b]] = False
+    free = set(range(count))
+    for a, b in zip(i[fits][order].tolist(), j[fits][order].tolist(), strict=True):
+        if a in free and b in free:
+            free -= {a, b}
             pairs.append((a, b))
     return pairs
 
 
 def ring_of(edge: Points, other: Points) -> Points:
     """The closed ring round two edges: along the first, across, back along the second, and home."""
-    crossed = np.linalg.norm(edge[-1] - other[0]) + np.linalg.norm(edge[0] - other[-1])
-    straight = np.linalg.norm(edge[-1] - other[-1]) + np.linalg.norm(edge[0] - other[0])
+    (a, b), (c, d) = edge[[0, -1]].tolist(), other[[0, -1]].tolist()
+    crossed, straight = math.dist(b, c) + math.dist(a, d), math.dist(b, d) + math.dist(a, c)
     back = other if crossed < straight else other[::-1]
     return np.concatenate([edge, back, edge[:1]])
 

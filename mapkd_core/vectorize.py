@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core import centreline, crossings, linking, skeleton
+from mapkd_core import bitplane, centreline, crossings, linking, skeleton
 from mapkd_core.centreline import Evidence, Lines
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, MapElement
@@ -25,6 +25,12 @@ _SHORT_M = 4.0
 """Only lines that were seen over less than this may turn out to be blots in the bed of another line."""
 _MIN_PIECE_CELLS = 6
 """A shorter piece has no direction; the gap it leaves is bridged."""
+_SPUR_CELLS = 7
+"""Side branches up to the width of a drawn line say nothing."""
+_CROWD_CELLS = 40
+"""More branch cells than this for each chain that may be kept: most of them are crumbs, as noise leaves them."""
+_ONE_BITS = int(np.float32(1.001).view(np.uint32))
+"""The largest probability, with some room for rounding, as its bits."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ def vectorize(
     if config.crossings == "filled":
         elements += _filled_crossings(scores, label, grid, config)
         label[label == _CROSSING] = 0
-    evidence = Evidence(scores, label, linking.covered_by_others(label))
+    evidence = Evidence.of(scores, label)
     pieces = _pieces(evidence, config)
     if pieces is not None:
         elements += _elements(*_joined(pieces, evidence, grid, config), evidence, grid, config)
@@ -95,46 +101,53 @@ def _as_bytes(semantic: Array, grid: BevGrid) -> Array:
     if semantic.dtype == np.uint8:
         return np.ascontiguousarray(semantic)
     values = np.ascontiguousarray(semantic, np.float32)
+    # From 0 up floats sort as their bits do, and negative ones, infinity and NaN come after: one look finds them all.
+    if values.view(np.uint32).max() > _ONE_BITS:
+        _check_range(values)
+    return cv2.convertScaleAbs(values.reshape(-1, grid.cols), alpha=255).reshape(values.shape)
+
+
+def _check_range(values: Array) -> None:
     low, high = float(values.min()), float(values.max())
     if not np.isfinite(low + high):
         raise ValueError("semantic has values that are not finite; check the network's weights and input")
     if low < -1e-3 or high > 1 + 1e-3:
         raise ValueError(f"semantic lies in {low:g}..{high:g}; expected probabilities 0..1: apply softmax to logits")
-    return cv2.convertScaleAbs(values.reshape(-1, grid.cols), alpha=255).reshape(values.shape)
 
 
 def _winner(scores: Array) -> Array:
     """The class (0 background, 1..3) of every cell, with touching classes one cell apart."""
-    best, label = scores[0], np.zeros(scores.shape[1:], np.uint8)
+    best, label = scores[0], None
     for index in range(1, len(scores)):
-        cv2.copyTo(np.full_like(label, index), cv2.compare(scores[index], best, cv2.CMP_GT), label)
+        # A later winner has the larger index, so the maximum keeps it.
+        won = cv2.compare(scores[index], best, cv2.CMP_GT) & np.uint8(index)
+        label = won if label is None else cv2.max(label, won)
         best = cv2.max(best, scores[index])
     # All classes are thinned in one picture, so they must not touch; the later one keeps the cell, as in the labels.
-    crowded = cv2.compare(cv2.dilate(label, np.ones((3, 3), np.uint8)), label, cv2.CMP_GT)
-    return cv2.bitwise_and(label, cv2.bitwise_not(crowded))
+    alone = cv2.compare(cv2.dilate(label, np.ones((3, 3), np.uint8)), label, cv2.CMP_EQ)
+    return cv2.bitwise_and(label, alone)
 
 
 def _pieces(evidence: Evidence, config: VectorizeConfig) -> Lines | None:
     """The centre lines of all branches between junctions, or None if there is nothing."""
-    mask = cv2.min(evidence.label, np.ones_like(evidence.label))
-    branches, junctions = skeleton.split_at_junctions(skeleton.thin(mask, max(config.max_line_cells // 2, 1)))
-    near_junction = cv2.dilate(junctions, np.ones((3, 3), np.uint8))
-    chains = skeleton.chains(branches, _MIN_PIECE_CELLS, config.max_chains)
-    chains = [chain for chain in chains if not _is_spur(chain, near_junction)]
+    label, stride = evidence.label, bitplane.stride_of(evidence.label.shape)
+    thin = skeleton.thin(bitplane.pack(label), stride, max(config.max_line_cells // 2, 1))
+    branches, junctions = skeleton.split_at_junctions(thin, stride)
+    if branches.bit_count() > _CROWD_CELLS * config.max_chains:
+        branches = skeleton.without_crumbs(branches, stride, (_MIN_PIECE_CELLS - 1) // 2)
+    chains = skeleton.chains(bitplane.unpack(branches, label.shape), _MIN_PIECE_CELLS, config.max_chains)
+    if chains and len(chains[-1]) <= _SPUR_CELLS:
+        near_junction = bitplane.unpack(bitplane.grow(junctions, stride), label.shape)
+        chains = [chain for chain in chains if not _is_spur(chain, near_junction)]
     if not chains:
         return None
     starts = centreline.starts_of([len(chain) for chain in chains])
     col, row = np.concatenate(chains).T
-    classes = evidence.label[row[starts[:-1]], col[starts[:-1]]].astype(np.intp)
-    # A cell's distance to the nearest cell outside counts half of its own width in.
-    widths = 2 * cv2.distanceTransform(mask, cv2.DIST_L2, 3)[row, col] - 1
-
-    traced = centreline.smooth(np.stack([col, row, widths], 1).astype(np.float32), starts, 3)
-    traced, starts = centreline.resample(traced, starts)
-    traced[:, :2] = centreline.centre(traced[:, :2], starts, np.repeat(classes, np.diff(starts)), evidence.scores)
-    traced = centreline.smooth(traced, starts, 2)
-    lines = Lines(centreline.straighten_ends(traced[:, :2], starts), starts, classes, traced[:, 2])
-    return centreline.split_at_corners(lines, _CROSSING)
+    classes = label[row[starts[:-1]], col[starts[:-1]]].astype(np.intp)
+    points, starts = centreline.resample((col + 1j * row).astype(np.complex64), starts, 3)
+    points, widths = centreline.centre(points, starts, np.repeat(classes, np.diff(starts)), evidence.scores)
+    points = centreline.straighten_ends(centreline.smooth(points, starts, 2), starts)
+    return centreline.split_at_corners(Lines(points, starts, classes, centreline.smooth(widths, starts, 2)), _CROSSING)
 
 
 def _joined(
@@ -145,15 +158,15 @@ def _joined(
     lines, closed = linking.link(pieces, evidence, max_gap, config.max_unseen_gap_m / grid.cell_m)
     seen_lengths = lines.lengths
     ends = centreline.end_points(lines, evidence, config.border_inset_m / grid.cell_m, max_gap)
-    lines.points[lines.tips] = np.where(np.tile(closed, 2)[:, None], lines.points[lines.tips], ends)
+    lines.points[lines.tips] = np.where(np.concatenate([closed, closed]), lines.points[lines.tips], ends)
     kept = lines.lengths >= config.min_length_m / grid.cell_m
     kept &= ~linking.overrun(lines, seen_lengths, short=_SHORT_M / grid.cell_m)
     return lines.chosen(kept), closed[kept]
 
 
-def _is_spur(chain: NDArray[np.int32], near_junction: Array) -> bool:
+def _is_spur(chain: skeleton.Cells, near_junction: Array) -> bool:
     """A short side branch of a wide line: one end at a junction, the other loose, no longer than a line is wide."""
-    if len(chain) > 7:
+    if len(chain) > _SPUR_CELLS:
         return False
     (x0, y0), (x1, y1) = chain[0], chain[-1]
     return bool(near_junction[y0, x0]) != bool(near_junction[y1, x1])
@@ -166,9 +179,9 @@ def _elements(
     if len(lines.classes) == 0:
         return []
     points, starts, classes = lines.points, lines.starts, lines.classes
-    probability = centreline.sample(evidence.scores, points[:, :1], points[:, 1:], lines.point_classes[:, None])
-    confidence = np.add.reduceat(probability[:, 0].astype(np.float32), starts[:-1]) / np.diff(starts) / 255
-    points_m = grid.metres_from_cells(points + 0.5).astype(np.float32)
+    probability = centreline.sample(evidence.scores, points.real[None], points.imag[None], lines.point_classes)[0]
+    confidence = np.add.reduceat(probability.astype(np.float32), starts[:-1]) / np.diff(starts) / 255
+    points_m = grid.metres_from_cells(points.view(np.float32).reshape(-1, 2) + 0.5).astype(np.float32)
     tolerance_m = config.simplify_cells * grid.cell_m
     simple = {
         k: _simplified(points_m[starts[k] : starts[k + 1]], bool(closed[k]), tolerance_m) for k in range(len(classes))

@@ -155,6 +155,32 @@ def test_a_branch_keeps_the_main_line_whole() -> None:
     assert min(distance(e, branch) for e in found) < 0.5
 
 
+CORNERS = {
+    "bay": [[-20, 0], [-5, 0], [-5, 4], [5, 4], [5, 0], [20, 0]],
+    "saw": [[-20, -2], [-2, 0], [-3.5, 3], [4, 1], [2, 5], [20, 4]],
+    "sharp": [[-20, 6], [8, 2], [-2, -10]],
+}
+
+
+@pytest.mark.parametrize("smoothness", [0.0, 2.0])
+@pytest.mark.parametrize("name", CORNERS)
+def test_a_curb_goes_round_sharp_corners_in_one_piece(name: str, smoothness: float) -> None:
+    truth = element("boundary", CORNERS[name])
+    semantic = drawn([truth])
+    if smoothness:
+        semantic = np.stack([cv2.GaussianBlur(channel, (0, 0), smoothness) for channel in semantic])
+    (found,) = vectorize(semantic, GRID_60X30)
+    assert distance(found, truth) < 1.5 * GRID_60X30.cell_m
+
+
+def test_two_dividers_that_meet_in_a_point_stay_two() -> None:
+    truth = [element("divider", [[-15, 0], [5, 0]]), element("divider", [[-13, 7], [5, 0]])]
+    found = vectorize(drawn(truth), GRID_60X30)
+    assert len(found) == 2
+    for line in truth:
+        assert min(distance(e, line) for e in found) < 0.5
+
+
 def test_close_parallel_lines_stay_apart() -> None:
     truth = [element("boundary", [[-25, 0], [25, 1]]), element("boundary", [[-25, 1.35], [25, 2.35]])]
     found = vectorize(drawn(truth), GRID_60X30)
