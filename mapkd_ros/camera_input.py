@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mapkd_ros.calibration import CalibrationError, CameraModel, camera_model
 from mapkd_ros.conversions import PictureError, compressed_size, image_size, rgb_from_image, stamp_ns
 from mapkd_ros.diagnostics import Rate
+from mapkd_ros.qos_events import subscription_events
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -72,7 +73,11 @@ class CameraInput:
         self._images = self._subscribe("best_effort" if reliability == "best_effort" else "reliable")
         # Best effort takes what any publisher offers; the messages are small and come again with every picture.
         self._infos = node.create_subscription(
-            CameraInfo, f"{self._base_topic}/camera_info", self._on_info, _qos("best_effort")
+            CameraInfo,
+            f"{self._base_topic}/camera_info",
+            self._on_info,
+            _qos("best_effort"),
+            event_callbacks=subscription_events(),
         )
 
     @property
@@ -134,17 +139,12 @@ class CameraInput:
     def _subscribe(self, reliability: str) -> Any:
         from sensor_msgs.msg import CompressedImage, Image
 
-        try:
-            from rclpy.event_handler import SubscriptionEventCallbacks
-        except ImportError:  # Humble
-            from rclpy.qos_event import SubscriptionEventCallbacks
-
         return self._node.create_subscription(
             CompressedImage if self._transport == "compressed" else Image,
             f"{self._base_topic}/{SUFFIX[self._transport]}",
             self._on_image,
             _qos(reliability, DEPTH[self._transport]),
-            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible_qos),
+            event_callbacks=subscription_events(self._on_incompatible_qos),
         )
 
     def _on_incompatible_qos(self, event: Any) -> None:

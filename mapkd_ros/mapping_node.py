@@ -30,6 +30,12 @@ from mapkd_ros.markers import MarkerBook
 from mapkd_ros.msg import VectorMap
 from mapkd_ros.node_report import InputReport, diagnostic_statuses, raw_transport_hint
 from mapkd_ros.parameters import declare
+from mapkd_ros.qos_events import (
+    publisher_events,
+    subscription_events,
+    warning_of_unfit_publisher,
+    warning_of_unfit_subscriber,
+)
 from mapkd_ros.student_parameters import PARAMETERS
 from mapkd_ros.synchronizer import CameraSet, Synchronizer
 from mapkd_ros.worker import LatestWorker, RateLimit
@@ -68,10 +74,10 @@ class MappingNode(Node):
         self._last_stamp_ns: int | None = None
         self._blocked: CameraSet[Picture] | None = None
         self._blocked_by = ""
-        self._markers = self.create_publisher(MarkerArray, "~/markers", 5)
-        self._vector_map = self.create_publisher(VectorMap, "~/vector_map", 5)
-        self._semantic = self.create_publisher(Image, "~/semantic_bev", 1)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._markers = self._output(MarkerArray, "~/markers", 5)
+        self._vector_map = self._output(VectorMap, "~/vector_map", 5)
+        self._semantic = self._output(Image, "~/semantic_bev", 1)
+        self._diagnostics = self._output(DiagnosticArray, "/diagnostics", 10)
         self._inputs = {
             camera: CameraInput(
                 self,
@@ -85,8 +91,11 @@ class MappingNode(Node):
             for camera in cameras
         }
         latched = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self.create_subscription(TFMessage, "/tf_static", self._on_transforms, latched)
-        self.create_subscription(TFMessage, "/tf", self._on_transforms, 100)
+        for topic, qos in (("/tf_static", latched), ("/tf", QoSProfile(depth=100))):
+            unfit = warning_of_unfit_publisher(self.get_logger(), topic)
+            self.create_subscription(
+                TFMessage, topic, self._on_transforms, qos, event_callbacks=subscription_events(unfit)
+            )
         self._report = InputReport(self._inputs, self._transforms, values["base_frame"], self.get_logger())
         self._worker: LatestWorker[MappingJob] = LatestWorker(self._map, self._on_worker_error)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # reports go on when simulated time stands still
@@ -98,6 +107,10 @@ class MappingNode(Node):
     def close(self) -> bool:
         """Lets the map in hand finish and ends the worker; True if the node may now be destroyed."""
         return self._worker.stop()
+
+    def _output(self, msg_type: type, topic: str, depth: int) -> Any:
+        unfit = warning_of_unfit_subscriber(self.get_logger(), topic)
+        return self.create_publisher(msg_type, topic, depth, event_callbacks=publisher_events(unfit))
 
     def _announce(self) -> None:
         card, grid = self._predictor.card, self._predictor.card.grid
