@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-from scipy.spatial.distance import cdist
 
 from mapkd_core.types import MapElement
 
@@ -50,8 +49,10 @@ class ElementIds:
         for label in {element.label for element in elements}:
             new = [i for i, element in enumerate(elements) if element.label == label]
             old = [key for key, known in self._known.items() if known.label == label]
-            cost = np.array([[_distance(sampled[i], self._known[key].points) for key in old] for i in new])
-            for row, column in zip(*linear_sum_assignment(cost), strict=True) if old else ():
+            if not old:
+                continue
+            cost = _distances([sampled[i] for i in new], [self._known[key].points for key in old])
+            for row, column in zip(*linear_sum_assignment(cost), strict=True):
                 if cost[row, column] <= MAX_DISTANCE_M[label]:
                     ids[new[row]] = old[column]
         for i, element in enumerate(elements):
@@ -75,6 +76,10 @@ def _resampled(points_m: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.stack([np.interp(at, along, points[:, 0]), np.interp(at, along, points[:, 1])], 1)
 
 
-def _distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    between = cdist(a, b)
-    return float(min(between.min(0).mean(), between.min(1).mean()))
+def _distances(new: Sequence[NDArray[np.float64]], old: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """(N, O) distances of lines of SAMPLES points: all pairs at once, as single ones would cost more than the map's
+    messages."""
+    x_new, y_new = np.stack(new).transpose(2, 0, 1)[:, :, None, :, None]
+    x_old, y_old = np.stack(old).transpose(2, 0, 1)[:, None, :, None, :]
+    squared = (x_new - x_old) ** 2 + (y_new - y_old) ** 2  # N O SAMPLES SAMPLES
+    return np.asarray(np.minimum(*(np.sqrt(squared.min(axis)).mean(2) for axis in (2, 3))))
