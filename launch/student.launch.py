@@ -27,6 +27,8 @@ from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+from mapkd_ros import large_data
+
 SHARE = Path(get_package_share_directory("mapkd_ros"))
 
 ARGUMENTS = (
@@ -70,13 +72,7 @@ def actions(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     given = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS}
     found: list[LaunchDescriptionEntity] = []
     if given["large_data"] == "true":
-        profile = str(SHARE / "config" / "fastdds_large_data.xml")
-        # The first name is read by Humble, the second by later releases.
-        for name in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
-            found.append(SetEnvironmentVariable(name, profile))
-        # Without these, each raw picture is mapped in and out of memory anew.
-        found.append(SetEnvironmentVariable("MALLOC_MMAP_THRESHOLD_", str(64 << 20)))
-        found.append(SetEnvironmentVariable("MALLOC_TRIM_THRESHOLD_", str(256 << 20)))
+        found += [SetEnvironmentVariable(*pair) for pair in large_data.environment(SHARE).items()]
     chosen = {name: given[name] for name in ("weights", "device") if given[name]}
     student = Node(
         package="mapkd_ros",
