@@ -106,7 +106,7 @@ def load_model(path: str | Path) -> tuple[nn.Module, ModelCard]:
             "the file is damaged or belongs to another card: fetch both again"
         )
     try:
-        model = build_model(card.model, card.grid, card.options)
+        model = build_model(card.model, card.grid, card.options, for_weights=True)
     except ValueError as error:
         raise ArtifactError(f"{weights_path.with_suffix('.json')}: {error}") from error
     state = {k: v.float() if v.dtype == torch.float16 else v for k, v in load(data).items()}

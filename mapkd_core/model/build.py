@@ -56,11 +56,19 @@ MODELS: dict[str, Callable[[BevGrid, Mapping[str, Any]], nn.Module]] = {
 """name -> function (grid, options) -> module whose forward takes a Batch and returns a Prediction."""
 
 
-def build_model(name: str, grid: BevGrid, options: Mapping[str, Any] | None = None) -> nn.Module:
-    """A network with fresh weights. Raises ValueError for an unknown name or option, with the nearest known one."""
+def build_model(
+    name: str, grid: BevGrid, options: Mapping[str, Any] | None = None, for_weights: bool = False
+) -> nn.Module:
+    """A network with fresh weights. Raises ValueError for an unknown name or option, with the nearest known one.
+
+    `for_weights` says that the caller loads weights of its own next, so that pretrained ones are not looked for.
+    """
     if name not in MODELS:
         raise ValueError(f"no model {name!r}{_nearest(name, MODELS)}; there are {sorted(MODELS)}")
-    return MODELS[name](grid, options or {})
+    options = dict(options or {})
+    if for_weights and "pretrained" in options:
+        options["pretrained"] = False
+    return MODELS[name](grid, options)
 
 
 def _configured(model: str, config: type, options: Mapping[str, Any]) -> Any:

@@ -5,14 +5,24 @@ here they are left out, which changes no output.
 """
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mapkd_core.model.backbones import BackboneEncoder, load_backbone
+from mapkd_core.model.image_trunk import ImageTrunk
 from mapkd_core.model.layers import ResidualBlock, conv_bn_relu
 
 UNUSED_PARAMETERS = 320 * 1280 + 2 * 1280 + 1280 * 1000 + 1000
 """Top convolution, its norm and the classifier of the original trunk: counted in the papers' sizes, never used."""
+
+TRUNK_WIDTH = 16
+"""Channels of the finest stage of the encoder `trunk`: our student `nano` has the same."""
+
+OWN = ("small", "trunk")
+"""Encoders of ours, which have no pretrained weights."""
 
 
 class EfficientNetEncoder(nn.Module):
@@ -20,11 +30,15 @@ class EfficientNetEncoder(nn.Module):
 
     stride = 16
 
-    def __init__(self, channels_out: int = 64) -> None:
+    def __init__(self, channels_out: int = 64, pretrained: bool = False) -> None:
         super().__init__()
         from transformers import EfficientNetConfig, EfficientNetModel
 
-        whole = EfficientNetModel(EfficientNetConfig(image_size=224, width_coefficient=1.0, depth_coefficient=1.0))
+        whole: Any = (
+            load_backbone("efficientnet-b0", pretrained)
+            if pretrained
+            else EfficientNetModel(EfficientNetConfig(image_size=224, width_coefficient=1.0, depth_coefficient=1.0))
+        )
         self.stem = whole.embeddings
         self.blocks = whole.encoder.blocks
         self.fine_tap, fine, coarse = 10, 112, 320  # the last block of stage 5, and of the trunk
@@ -66,10 +80,16 @@ class SmallEncoder(nn.Module):
         return self.layers(images)
 
 
-def image_encoder(name: str, channels_out: int) -> nn.Module:
-    """`efficientnet-b0` (the papers') or `small` (ours, for a CPU)."""
+def image_encoder(name: str, channels_out: int, pretrained: bool = False) -> nn.Module:
+    """The encoder of a name: `efficientnet-b0` (the papers'), `small` or `trunk`, or a backbone of `transformers`.
+
+    `small` and `trunk` are ours, for a CPU; `trunk` has features four times finer. For backbones (`resnet-18`,
+    `hf:PLACE`, ...) see `backbones.py`. Raises ValueError for an unknown name, or pretrained weights of ours.
+    """
+    if name in OWN:
+        if pretrained:
+            raise ValueError(f"image encoder {name!r} has no pretrained weights; leave out pretrained")
+        return SmallEncoder(channels_out) if name == "small" else ImageTrunk(TRUNK_WIDTH, channels_out)
     if name == "efficientnet-b0":
-        return EfficientNetEncoder(channels_out)
-    if name == "small":
-        return SmallEncoder(channels_out)
-    raise ValueError(f"image encoder {name!r} is not one of efficientnet-b0, small")
+        return EfficientNetEncoder(channels_out, pretrained)
+    return BackboneEncoder(name, channels_out, pretrained)

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from mapkd_core.grid import BevGrid
 from mapkd_core.model.bev_encode import OUTPUTS, BevEncode
-from mapkd_core.model.efficientnet import image_encoder
+from mapkd_core.model.efficientnet import OWN, image_encoder
 from mapkd_core.model.hd_prior import HdPrior
 from mapkd_core.model.layers import conv_bn_relu
 from mapkd_core.model.lift_splat import LiftSplat
@@ -36,6 +36,9 @@ class MapNetConfig:
     sd_prior: bool = False
     hd_prior: bool = False
     encoder: str = "efficientnet-b0"
+    """Of the pictures: `efficientnet-b0` (the papers'), `small` or `trunk` (ours), or a backbone (`backbones.py`)."""
+    pretrained: bool = False
+    """Start the encoder from ImageNet weights; random, with a warning, where they cannot be had."""
     lift_encoder: str = ""
     """Image encoder of the simulated LiDAR's branch; empty for one like `encoder`."""
     view: str = "mlp"
@@ -68,7 +71,7 @@ class CameraBranch(nn.Module):
     def __init__(self, grid: BevGrid, config: MapNetConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = image_encoder(config.encoder, config.camera_channels)
+        self.encoder = image_encoder(config.encoder, config.camera_channels, config.pretrained)
         stride: int = self.encoder.stride  # type: ignore[assignment]
         self.feature_size = (config.image_size[0] // stride, config.image_size[1] // stride)
         if config.view == "mlp":
@@ -194,7 +197,6 @@ def hd_prior(grid: BevGrid, config: MapNetConfig) -> HdPrior:
 def simulated_lidar(grid: BevGrid, config: MapNetConfig) -> LiftSplat:
     """The coach's branch: an image encoder of its own, 512 channels before the depth head as in lift-splat."""
     wide = 8 * config.camera_channels
-    return LiftSplat(
-        grid, image_encoder(config.lift_encoder or config.encoder, wide), wide,
-        config.camera_channels, config.lidar_channels,
-    )
+    name = config.lift_encoder or config.encoder
+    encoder = image_encoder(name, wide, config.pretrained and name not in OWN)
+    return LiftSplat(grid, encoder, wide, config.camera_channels, config.lidar_channels)
