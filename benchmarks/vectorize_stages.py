@@ -10,10 +10,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from vectorize_inputs import KINDS, softmax, town_maps, truths_on
 
-from mapkd_core import linking, skeleton
+from mapkd_core import bitplane, skeleton
 from mapkd_core import vectorize as stages
+from mapkd_core.benchmark.vectorize_inputs import KINDS, softmax, town_maps, truths_on
 from mapkd_core.centreline import Evidence, Lines
 from mapkd_core.draw import CLASS_COLORS, draw_bev, put_text, write_png
 from mapkd_core.grid import GRID_60X30
@@ -38,8 +38,8 @@ def lines_on(background: NDArray[np.uint8], lines: Lines) -> NDArray[np.uint8]:
     picture = (background * 0.45).astype(np.uint8)
     height, width = picture.shape[:2]
     for k, (a, b) in enumerate(zip(lines.starts[:-1], lines.starts[1:], strict=True)):
-        points = lines.points[a:b] + 0.5
-        pixels = np.stack([width - points[:, 1] * SCALE, height - points[:, 0] * SCALE], 1)
+        points = lines.points[a:b]
+        pixels = np.stack([width - (points.imag + 0.5) * SCALE, height - (points.real + 0.5) * SCALE], 1)
         color = tuple(int(v) for v in PALETTE[k % len(PALETTE)])
         cv2.polylines(picture, [np.rint(pixels * 16).astype(np.int32)], False, color, 3, cv2.LINE_AA, 4)
         for end in (pixels[0], pixels[-1]):
@@ -53,8 +53,10 @@ def panels(seed: int) -> list[tuple[str, NDArray[np.uint8]]]:
     probabilities = softmax(KINDS["broken"](truth, grid, seed))
     scores = stages._as_bytes(probabilities, grid)
     label = stages._winner(scores)
-    evidence = Evidence(scores, label, linking.covered_by_others(label))
-    branches, zone = skeleton.split_at_junctions(skeleton.thin(np.minimum(label, 1), config.max_line_cells // 2))
+    evidence = Evidence.of(scores, label)
+    stride = bitplane.stride_of(label.shape)
+    skeletons = skeleton.thin(bitplane.pack(label), stride, config.max_line_cells // 2)
+    branches, zone = (bitplane.unpack(p, label.shape) for p in skeleton.split_at_junctions(skeletons, stride))
     pieces = stages._pieces(evidence, config)
     assert pieces is not None
     joined, _ = stages._joined(pieces, evidence, grid, config)

@@ -1,27 +1,28 @@
-"""Maps and network-like outputs for benchmarks/vectorize.py: what a network would say about a known map, well or badly.
+"""Maps and network-like outputs for `mapkd benchmark vectorize`: what a network says of a known map, well or badly.
 
-Legend: Y X grid rows and columns, E embedding size.
+Legend: Y X grid rows and columns.
 """
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.data.labels import map_elements
-from mapkd_core.data.raster import DIRECTION_BINS, LabelRasters, rasterize
+from mapkd_core.data.raster import rasterize
 from mapkd_core.geometry import transform_from_yaw
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, MapElement
 from mapkd_core.vector_map import VectorMap
 
 Array = NDArray[np.float32]
-EMBEDDING = 16
 
 
 def town_maps() -> Iterator[VectorMap]:
@@ -46,8 +47,8 @@ def truths_on(maps: Iterator[VectorMap], grid: BevGrid, count: int) -> list[list
     truths: list[list[MapElement]] = []
     loaded = list(maps)
     for vector_map in loaded:
-        squares = [s for key, members in (vector_map.extras.get("coverage") or {}).items() if key != "ped_crossing"
-                   for s in members]
+        coverage: Any = vector_map.extras.get("coverage") or {}
+        squares = [s for key, members in coverage.items() if key != "ped_crossing" for s in members]
         taken: list[list[MapElement]] = []
         while len(taken) < -(-count // len(loaded)):
             centre = vector_map.lane_centres_m[rng.integers(len(vector_map.lane_centres_m))]
@@ -60,6 +61,33 @@ def truths_on(maps: Iterator[VectorMap], grid: BevGrid, count: int) -> list[list
             taken.append(map_elements(vector_map, pose, grid, "edges"))
         truths += taken
     return truths[:count]
+
+
+def branching(grid: BevGrid, count: int) -> list[list[MapElement]]:
+    """Invented frames with two dividers that cross, one that leaves another along an arc, and a curb in a T."""
+    frames = []
+    for seed in range(count):
+        rng = np.random.default_rng(700 + seed)
+        angle, radius, side = rng.uniform(25, 90), rng.uniform(8, 20), rng.uniform(60, 120)
+        ahead = np.array([[-8.0, 0.0], [8.0, 0.0]])
+        arc = np.linspace(0, min(8 / radius, 1.2), 20)
+        leaving = np.stack([radius * np.sin(arc) - 1, radius * (1 - np.cos(arc))], 1)
+        figures = (
+            [("divider", ahead), ("divider", _turned(ahead, angle))],
+            [("divider", ahead), ("divider", leaving)],
+            [("boundary", ahead), ("boundary", _turned(np.array([[0.0, 0.0], [7.0, 0.0]]), side))],
+        )
+        frames.append([
+            MapElement(label, (_turned(points, turn) + [x, 0]).astype(np.float32))
+            for x, turn, figure in zip(rng.permutation([-19, 0, 19]), rng.uniform(0, 180, 3), figures, strict=True)
+            for label, points in figure
+        ])
+    return frames
+
+
+def _turned(points: NDArray[np.float64], degrees: float) -> NDArray[np.float64]:
+    c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    return points @ np.array([[c, s], [-s, c]])
 
 
 def saturated(elements: list[MapElement], grid: BevGrid, seed: int) -> Array:
@@ -98,21 +126,6 @@ KINDS: dict[str, Callable[[list[MapElement], BevGrid, int], Array]] = {
 }
 
 
-def embedding_and_direction(labels: LabelRasters, seed: int) -> tuple[Array, Array]:
-    """What good embedding and direction heads would add: (E, Y, X) and logits (37, Y, X)."""
-    rng = np.random.default_rng(seed)
-    centres = rng.normal(0, 1.5, (int(labels.instance.max()) + 1, EMBEDDING))
-    centres[0] = 0
-    embedding = centres[labels.instance].transpose(2, 0, 1) + rng.normal(0, 0.1, (EMBEDDING, *labels.instance.shape))
-    direction = rng.normal(0, 0.1, (DIRECTION_BINS + 1, *labels.instance.shape))
-    assert labels.direction is not None
-    for bins, strength in zip(labels.direction, (8.0, 7.5), strict=True):
-        row, col = np.nonzero(bins)
-        direction[bins[row, col], row, col] += strength
-    direction[0][labels.instance == 0] += 8
-    return embedding.astype(np.float32), direction.astype(np.float32)
-
-
 def softmax(logits: Array) -> Array:
     """Over the first axis."""
     weights = np.exp(logits - logits.max(0))
@@ -145,14 +158,12 @@ def _smooth_noise(grid: BevGrid, seed: int, cells: float) -> Array:
     return noise / noise.std()
 
 
-def reference_frames(
-    folder: Path, name: str, mode: str, count: int
-) -> Iterator[tuple[list[MapElement], Array, Array, Array]]:
-    """Truth, semantic logits, embedding and direction of a reference folder's `frames.py` (grids "60x30", "120x60")."""
+def reference_frames(folder: Path, name: str, mode: str, count: int) -> Iterator[tuple[list[MapElement], Array]]:
+    """Truth and semantic logits of a reference folder's `frames.py` (grids "60x30", "120x60")."""
     frames = _module(folder / "frames.py")
     for frame in frames.make_frames(count, name):
         truth = [MapElement(CLASSES[c], points.astype(np.float32)) for c, points in frame.lines]
-        yield truth, *frames.network_outputs(frame, mode)
+        yield truth, frames.network_outputs(frame, mode)[0]
 
 
 def _module(path: Path) -> ModuleType:
@@ -160,8 +171,6 @@ def _module(path: Path) -> ModuleType:
     if spec is None or spec.loader is None or not path.is_file():
         raise FileNotFoundError(f"no {path}")
     module = importlib.util.module_from_spec(spec)
-    import sys
-
     sys.modules[path.stem] = module  # its dataclasses look themselves up there
     spec.loader.exec_module(module)
     return module

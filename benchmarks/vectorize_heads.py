@@ -1,0 +1,118 @@
+"""What perfect embedding and direction heads would add to the vectorizer, which has the semantic map alone.
+
+    python benchmarks/vectorize_heads.py
+    python benchmarks/vectorize_heads.py --dataroot /data/nuscenes --frames 40
+
+Prints ap_chamfer (0.2/0.5/1 m and 0.5/1/1.5 m, corrected) on the 60x30 grid: pieces cut and joined as a perfect
+embedding allows, and joined along the headings of a perfect direction head.
+"""
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from mapkd_core import centreline, linking
+from mapkd_core.benchmark.vectorize_inputs import KINDS, real_maps, softmax, town_maps, truths_on
+from mapkd_core.data.raster import rasterize
+from mapkd_core.grid import GRID_60X30
+from mapkd_core.metrics.ap_chamfer import ap_chamfer
+from mapkd_core.types import MapElement
+from mapkd_core.vectorize import VectorizeConfig, vectorize
+
+EDGES = VectorizeConfig(crossings="edges")
+
+
+def at_points(raster: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Values (..., P) of a raster (..., Y, X) at complex points (P,)."""
+    height, width = raster.shape[-2:]
+    row, col = (np.rint(p).astype(int) for p in (points.imag, points.real))
+    return raster[..., row.clip(0, height - 1), col.clip(0, width - 1)]
+
+
+def with_true_instances(work: Callable[[], list[MapElement]], instance: np.ndarray) -> list[MapElement]:
+    """Runs the vectorizer with what a perfect embedding allows: cut where the instance changes, join only one."""
+    candidates, corners = linking._candidates, centreline.split_at_corners
+
+    def filtered(lines, evidence, max_gap, max_unseen):  # type: ignore[no-untyped-def]
+        first, second, closable = candidates(lines, evidence, max_gap, max_unseen)
+        known = at_points(instance, lines.points[lines.tips])
+        same = (known[first] == known[second]) | (known[first] == 0) | (known[second] == 0)
+        return first[same], second[same], closable[same]
+
+    def cut(lines, class_index):  # type: ignore[no-untyped-def]
+        lines = corners(lines, class_index)
+        known = at_points(instance, lines.points)
+        change = np.flatnonzero((known[1:] != known[:-1]) & (known[1:] > 0) & (known[:-1] > 0)) + 1
+        starts = np.union1d(lines.starts, change)
+        classes = lines.classes[np.searchsorted(lines.starts, starts[:-1], "right") - 1]
+        long = np.diff(starts) > 1
+        keep = np.repeat(long, np.diff(starts))
+        return centreline.Lines(
+            lines.points[keep], centreline.starts_of(np.diff(starts)[long]), classes[long], lines.widths[keep]
+        )
+
+    linking._candidates, centreline.split_at_corners = filtered, cut
+    try:
+        return work()
+    finally:
+        linking._candidates, centreline.split_at_corners = candidates, corners
+
+
+def with_true_headings(work: Callable[[], list[MapElement]], direction: np.ndarray) -> list[MapElement]:
+    """Runs the vectorizer with the headings that a perfect direction head would give for linking."""
+    original = linking.headings
+
+    def informed(lines):  # type: ignore[no-untyped-def]
+        own = original(lines)
+        bins = at_points(direction[0], lines.points[lines.tips]).astype(float)
+        told = np.exp(1j * np.deg2rad(10) * (bins - 1))
+        told = np.where((told * own.conj()).real < 0, -told, told)
+        return np.where(bins > 0, told, own).astype(np.complex64)
+
+    linking.headings = informed
+    try:
+        return work()
+    finally:
+        linking.headings = original
+
+
+def rows(name: str, truths: list[list[MapElement]]) -> Iterator[str]:
+    """A row of the table for every kind of prediction."""
+    for kind in KINDS:
+        found: dict[str, list[list[MapElement]]] = {"semantic": [], "instances": [], "directions": []}
+        for seed, truth in enumerate(truths):
+            labels, p = rasterize(truth, GRID_60X30), softmax(KINDS[kind](truth, GRID_60X30, seed))
+
+            def work(p: np.ndarray = p) -> list[MapElement]:
+                return vectorize(p, GRID_60X30, EDGES)
+
+            found["semantic"].append(work())
+            found["instances"].append(with_true_instances(work, labels.instance))
+            assert labels.direction is not None
+            found["directions"].append(with_true_headings(work, labels.direction))
+        cells = " | ".join(
+            " / ".join(f"{ap_chamfer(f, truths, t, corrected=True).mean:.3f}" for t in ((0.2, 0.5, 1), (0.5, 1, 1.5)))
+            for f in found.values()
+        )
+        yield f"| {name}, {kind} | {cells} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=24, help="frames of each input (%(default)s)")
+    parser.add_argument("--dataroot", type=Path, help="a nuScenes folder: adds its real maps")
+    args = parser.parse_args()
+    print("| input | semantic alone | + true instances (embedding) | + true directions |\n|---|---|---|---|")
+    sources = {"towns": town_maps()}
+    if args.dataroot:
+        sources["nuScenes"] = real_maps(args.dataroot)
+    for name, maps in sources.items():
+        for row in rows(name, truths_on(maps, GRID_60X30, args.frames)):
+            print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()
