@@ -28,6 +28,7 @@ from mapkd_core.metrics.iou import IouMeter
 from mapkd_core.model.build import build_model
 from mapkd_core.stages import start_from
 from mapkd_core.types import Batch, Prediction
+from mapkd_core.validation_pictures import ValidationPictures
 
 
 class Objective(Protocol):
@@ -222,15 +223,18 @@ class Run:
     def _validate(self) -> None:
         network = self.average if self.average is not None else self.network
         network.eval()
-        meter = IouMeter()
+        meter, pictures = IouMeter(), ValidationPictures(self.config.grid)
         for batch in validation_batches(self.config, self.fabric.global_rank, self.fabric.world_size):
             moved = batch.to(self.fabric.device)
             assert moved.semantic is not None, "validation frames carry labels"
-            meter.update(network(moved).semantic, moved.semantic)
+            logits = network(moved).semantic
+            meter.update(logits, moved.semantic)
+            pictures.see(moved, logits)
         meter.reduce(self.fabric)
         scores = meter.result()
         self.fabric.log_dict({f"val/{name}": value for name, value in scores.items()}, self.step)
         if self.fabric.global_rank == 0:
+            pictures.write(self.fabric.logger, self.step)
             tqdm.write(f"step {self.step}: " + ", ".join(f"{k} {100 * v:.2f}" for k, v in scores.items()))
         if scores["miou"] > self.best:
             self.best = scores["miou"]
