@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import nn
 
-    from mapkd_core.config import TrainConfig
     from mapkd_core.distill.config import DistillConfig
     from mapkd_core.distill.frozen import FrozenNetworks
 
@@ -65,12 +64,15 @@ def frozen_networks(config: DistillConfig) -> FrozenNetworks:
     return FrozenNetworks(*(frozen_network(place, config) if place else None for place in places))
 
 
-def frozen_network(place: str, config: TrainConfig) -> nn.Module:
+def frozen_network(place: str, config: DistillConfig) -> nn.Module:
     """The network of a run's folder or an artifact, fit to stand beside the run `config`.
 
-    Raises FileNotFoundError if there is none, ValueError if it sees other pictures or another grid than the student.
+    One trained on larger cells and smaller pictures is heard at the student's size by methods that only compare maps.
+    Raises FileNotFoundError if there is none, ValueError if its sizes do not fit.
     """
     from mapkd_core.artifact import load_model
+    from mapkd_core.distill.coarser import CoarserTeacher
+    from mapkd_core.distill.methods import method_class
     from mapkd_core.stages import trained_network
 
     if place.endswith(".json"):
@@ -81,14 +83,21 @@ def frozen_network(place: str, config: TrainConfig) -> nn.Module:
         grid, size = theirs.grid, tuple(theirs.data.image_size)
     else:
         raise FileNotFoundError(f"{place} holds no best.pt; expected the folder of a training run, or a card (.json)")
-    if grid != config.grid:
-        raise ValueError(f"{place} was trained on {grid}, this run has {config.grid}; all networks must share one grid")
-    if size != tuple(config.data.image_size):
+    own_size = tuple(config.data.image_size)
+    if (grid, size) == (config.grid, own_size):
+        return network
+    if not method_class(config.method).outputs_only:
         raise ValueError(
-            f"{place} sees pictures of {size}, this run has data.image_size {tuple(config.data.image_size)}; "
-            "all networks must see the same pictures"
+            f"{place} was trained on {grid} with pictures of {size}, this run has {config.grid} and {own_size}; the "
+            f"method {config.method!r} needs networks of one size (methods that do not: {_outputs_only()})"
         )
-    return network
+    return CoarserTeacher(network, grid, (size[0], size[1]), config.grid, (own_size[0], own_size[1]))
+
+
+def _outputs_only() -> str:
+    from mapkd_core.distill.methods import METHODS
+
+    return ", ".join(name for name, kind in METHODS.items() if kind.outputs_only)
 
 
 def _list() -> int:

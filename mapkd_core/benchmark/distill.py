@@ -3,7 +3,7 @@
 examples:
   mapkd benchmark distill --plan config/train/small/benchmark.yaml
   mapkd benchmark distill --plan config/train/small/benchmark.yaml --rows none mapkd ours --threads 2
-  mapkd benchmark distill --plan config/train/small/benchmark.yaml --table-only
+  mapkd benchmark distill --plan config/train/small/benchmark.yaml --train nothing
 
 The plan names the networks that are trained first, in order, and the rows of the table. Students of one seed train
 side by side on the same batches. Whatever is interrupted goes on when the same command is run again: finished runs are
@@ -54,7 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="only these seeds of the plan")
     parser.add_argument("--threads", type=int, default=1, help="students that step at the same time, a core each")
     parser.add_argument("--processes", type=int, default=1, help="processes for scoring")
-    parser.add_argument("--table-only", action="store_true", help="train nothing; score what is there")
+    parser.add_argument("--train", choices=("all", "networks", "rows", "nothing"), default="all", help="what to train")
     parser.add_argument("--out", type=Path, metavar="FILE.md", help="also write the table here")
 
 
@@ -65,9 +65,10 @@ def run(args: argparse.Namespace) -> int:
 
     plan = load_config(BenchmarkPlan, args.plan)
     base, networks = _configs(plan)
-    if not args.table_only:
+    if args.train in ("all", "networks"):
         for config in networks:
             _train_network(config)
+    if args.train in ("all", "rows"):
         for seed in args.seeds or plan.seeds:
             _train_rows(plan, base, seed, args.rows, args.threads)
     entries = [Entry(Path(config.name).name, config, _scored(config, args.processes)) for config in networks]

@@ -36,7 +36,7 @@ def young(teacher: Tensor, assistant: Tensor, student: Tensor, eps: float, warm:
 class Assistant(nn.Module):
     """Joins the teacher's and the student's BEV feature, and decodes a map of its own from it."""
 
-    def __init__(self, student: int, teacher: int, decoder: nn.Module, channels: int, width: int = 128) -> None:
+    def __init__(self, student: int, teacher: int, decoder: BevEncode, channels: int, width: int = 128) -> None:
         super().__init__()
         self.from_teacher, self.from_student = nn.Conv2d(teacher, width, 1), nn.Conv2d(student, width, 1)
         self.join = nn.Sequential(
@@ -46,9 +46,10 @@ class Assistant(nn.Module):
         self.decoder = decoder
 
     def forward(self, teacher: Tensor, student: Tensor, size: tuple[int, int]) -> tuple[Tensor, Prediction]:
-        """B C h w each -> the joint feature and a Prediction on the grid."""
+        """B C h w each -> the joint feature and a Prediction on a grid of `size`."""
         joint = self.join(torch.cat([self.from_teacher(teacher), self.from_student(student.detach())], 1))
-        grown = functional.interpolate(self.widen(joint), size=size, mode="bilinear", align_corners=False)
+        coarse = (size[0] // self.decoder.finer, size[1] // self.decoder.finer)
+        grown = functional.interpolate(self.widen(joint), size=coarse, mode="bilinear", align_corners=False)
         return joint, self.decoder(grown)
 
 

@@ -19,6 +19,7 @@ class NoDistillation(Method):
     """The student alone, by the same command and data order."""
 
     Config = NoneConfig
+    outputs_only = True
 
     def terms(self, step: DistillStep) -> dict[str, Tensor]:
         """None."""

@@ -62,6 +62,9 @@ class Method(nn.Module):
     calibration_tap: ClassVar[str] = "semantic"
     """The deepest feature of the student that the method distils; `semantic` for the logits."""
 
+    outputs_only: ClassVar[bool] = False
+    """Whether a teacher without features, on other cells, will do (`coarser.CoarserTeacher`)."""
+
     def __init__(self, networks: Networks, config: Any) -> None:
         super().__init__()
         self.config = config

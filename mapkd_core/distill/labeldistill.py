@@ -52,14 +52,15 @@ class LabelEncoder(nn.Module):
 
 
 class FrozenDecoder:
-    """The teacher's coarse decoder as a plain function of features at an eighth of the grid."""
+    """The teacher's coarse decoder as a plain function of features at an eighth of the grid that it works on."""
 
     def __init__(self, teacher: nn.Module, grid_shape: tuple[int, int]) -> None:
         """Raises ValueError for a teacher without HDMapNet's BEV encoder."""
         encode, prior = getattr(teacher, "encode", None), getattr(teacher, "sd_prior", None)
         if not isinstance(encode, BevEncode):
             raise ValueError(f"labeldistill needs a teacher with a BevEncode, {type(teacher).__name__} has none")
-        self._encode, self._grow, self._shape = encode, prior.grow if prior is not None else None, grid_shape
+        self._encode, self._grow, self.finer = encode, prior.grow if prior is not None else None, encode.finer
+        self._shape = (grid_shape[0] // encode.finer, grid_shape[1] // encode.finer)
         first = prior.norm if prior is not None else encode.stem[0]
         self.channels = int(first.weight.shape[0 if prior is not None else 1])  # type: ignore[union-attr,index]
 
@@ -99,7 +100,7 @@ class LabelDistill(Method):
         self._decoder = FrozenDecoder(networks.teacher, networks.grid.shape)
         self.encoder = LabelEncoder(self._decoder.channels)
         with torch.no_grad():
-            rows, cols = (max(side // 8, 1) for side in networks.grid.shape)
+            rows, cols = (max(side // (8 * self._decoder.finer), 1) for side in networks.grid.shape)
             decoded = self._decoder(torch.zeros(1, self._decoder.channels, rows, cols))
         self.pos_weight = networks.loss.pos_weight
         targets = {"bev_small": self._decoder.channels, "up1": decoded.taps["up1"].shape[1]}
@@ -115,17 +116,20 @@ class LabelDistill(Method):
     def terms(self, step: DistillStep) -> dict[str, Tensor]:
         """`label`, `teacher`, `response`, and the label encoder's own `encoder`."""
         code = self.encoder(label_planes(step.batch, step.regions.distance_m))
+        code = functional.avg_pool2d(code, self._decoder.finer)  # a decoder on larger cells reads a smaller map
         decoded = self._decoder(code)
         assert step.batch.semantic is not None, "a training batch carries labels"
         labels = {"bev_small": code.detach(), "up1": decoded.taps["up1"].detach()}
         started = float(step.step >= self.config.encoder_steps)
         label, teacher = [], []
         for name, third in self.thirds.items():
-            mine = tap(step.student, name)
-            parts = mine[:, :third], mine[:, third : 2 * third]
-            label.append(started * self._term(self.from_label[name](parts[0]), labels[name], step, soft=False))
             theirs = tap(step.teacher, name).detach()
-            teacher.append(self._term(self.from_teacher[name](parts[1]), theirs, step, soft=True))
+            size = (labels[name].shape[-2:], theirs.shape[-2:])
+            mine = tap(step.student, name)
+            to_label = self.from_label[name](shrunk(mine[:, :third], size[0]))
+            to_teacher = self.from_teacher[name](shrunk(mine[:, third : 2 * third], size[1]))
+            label.append(started * self._term(to_label, labels[name], step, soft=False))
+            teacher.append(self._term(to_teacher, theirs, step, soft=True))
         return {
             "label": torch.stack(label).sum(),
             "teacher": torch.stack(teacher).sum(),

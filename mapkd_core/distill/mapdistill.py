@@ -38,6 +38,9 @@ def batch_gram(one: Tensor, other: Tensor) -> Tensor:
     """B x B products of globally averaged features B C h w: the released code's relation."""
     return one.mean((2, 3)) @ other.mean((2, 3)).T
 
+LIFT_STRIDE = 16
+"""Features are lifted at a sixteenth of the pictures, as in the papers; finer ones are averaged down to that."""
+
 
 @dataclass(frozen=True)
 class MapDistillConfig:
@@ -88,7 +91,9 @@ class MapDistill(Method):
         """`relation`, `low`, `high`, `response`, and `direction` where both have that head."""
         batch, native = step.batch, tap(step.student, "cam_bev")
         picture = (batch.images.shape[-1], batch.images.shape[-2])
-        image = tap(step.student, "image")
+        image = tap(step.student, "image")                                               # B N C h w
+        coarse = (picture[1] // LIFT_STRIDE, picture[0] // LIFT_STRIDE)
+        image = shrunk(image.flatten(0, 1), coarse).unflatten(0, image.shape[:2])
         lifted = self.lift.lift(image, picture, batch.intrinsics, batch.base_from_camera)
         fused = self.fuse(torch.cat([shrunk(native, lifted.shape[-2:]), lifted], 1))
         terms = {

@@ -14,7 +14,7 @@ from mapkd_core.distill.interface import Method, Networks, method_config
 from mapkd_core.distill.labeldistill import LabelDistill
 from mapkd_core.distill.mapdistill import MapDistill
 from mapkd_core.distill.mapkd import MapKd, MapKdCoach, MapKdCode, MapKdFinal
-from mapkd_core.distill.ours import LineSpace, Ours, Predictable
+from mapkd_core.distill.ours import Balanced, LineSpace, Ours, Predictable
 from mapkd_core.distill.tigbev import TigBev
 from mapkd_core.distill.unidistill import UniDistill
 from mapkd_core.distill.x3kd import X3kd
@@ -30,6 +30,7 @@ METHODS: dict[str, type[Method]] = {
     "predictable": Predictable,
     "line_space": LineSpace,
     "ours": Ours,
+    "balanced": Balanced,
     "bridgeta": BridgeTa,
     "dualdistill": DualDistill,
     "distillbev": DistillBev,

@@ -2,7 +2,9 @@
 
 `predictable` weighs the teacher's signal at every pixel by how well a camera-only coach foresees it: LiDAR's evidence
 beyond sight only makes a camera-only student guess. `line_space` adds to the masked response, which is blind on
-background, a term on pixels where the student sees a line and the teacher is sure that there is none.
+background, a term on pixels where the student sees a line and the teacher is sure that there is none. `balanced` goes
+further: it compares whole class distributions, what a map is read from, everywhere, and lets the few cells of lines
+count as much as all the rest.
 """
 from __future__ import annotations
 
@@ -116,3 +118,64 @@ class Ours(Predictable):
     """Predictability weights and the term on hallucinations together."""
 
     Config = OursConfig
+
+
+def balanced_kl(student: Tensor, target: Tensor, lines: Tensor) -> tuple[Tensor, Tensor]:
+    """KL(target || softmax of student), averaged over the cells of lines and over all other cells; 0 for no cells.
+
+    Logits B 4 Y X, probabilities B 4 Y X that sum to 1, `lines` B 1 Y X (0 or 1).
+    """
+    divergence = (target * (target.clamp(min=1e-6).log() - student.float().log_softmax(1))).sum(1, keepdim=True)
+    rest = 1 - lines
+    on_lines = (divergence * lines).sum() / lines.sum().clamp(min=1)
+    return on_lines, (divergence * rest).sum() / rest.sum().clamp(min=1)
+
+
+@dataclass(frozen=True)
+class BalancedConfig:
+    """Both parts alike; the teacher alone."""
+
+    lines_weight: float = 1.0
+    background_weight: float = 1.0
+    coach_share: float = 0.0
+    """Share of the coach in the distribution that is imitated, 0..1."""
+    claimed: float = 0.3
+    """A cell whose background probability is this much below 1 for the target or the student belongs to the lines."""
+    feature_weight: float = 0.0
+    """Mean square of standardised `bev_small` features."""
+
+
+class Balanced(Method):
+    """The teacher's class distribution everywhere, lines (labelled, claimed by either) and background apart."""
+
+    Config = BalancedConfig
+    outputs_only = True
+
+    def __init__(self, networks: Networks, config: BalancedConfig) -> None:
+        super().__init__(networks, config)
+        if not 0 <= config.coach_share <= 1:
+            raise ValueError(f"coach_share is {config.coach_share}; expected 0..1")
+        if config.coach_share:
+            networks.probe.of("coach")
+        if config.feature_weight:
+            self.pair = TapPair(networks, "bev_small")
+            self.stats = ChannelStats(self.pair.channels)
+
+    def asks_coach(self) -> bool:
+        """Where it has a share."""
+        return self.config.coach_share > 0
+
+    def terms(self, step: DistillStep) -> dict[str, Tensor]:
+        """`lines`, `background`, and `feature` where it has a weight."""
+        config, student = self.config, step.student.semantic
+        target = step.teacher.semantic.float().softmax(1)
+        if config.coach_share:
+            target = target.lerp(step.of("coach").semantic.float().softmax(1), config.coach_share)
+        claimed = (target[:, :1] < 1 - config.claimed) | (student.detach().softmax(1)[:, :1] < 1 - config.claimed)
+        lines = torch.maximum(step.regions.foreground(), claimed.float())
+        terms = dict(zip(("lines", "background"), balanced_kl(student, target, lines), strict=True))
+        if config.feature_weight:
+            mine, theirs = self.pair(step)
+            self.stats.follow(theirs)
+            terms["feature"] = functional.mse_loss(self.stats(mine), self.stats(theirs))
+        return terms

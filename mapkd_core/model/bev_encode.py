@@ -40,6 +40,7 @@ class BevEncode(nn.Module):
         self, channels_in: int, width: int = 64, outputs: tuple[str, ...] = tuple(OUTPUTS), finer: int = 1
     ) -> None:
         super().__init__()
+        self.finer = finer
         self.stem = nn.Sequential(
             nn.Conv2d(channels_in, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
         )

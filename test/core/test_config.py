@@ -5,8 +5,8 @@ import pytest
 
 from mapkd_core.config import TrainConfig, config_dict, difference, load_config, load_config_dict
 
-SHIPPED = sorted((Path(__file__).parents[2] / "config" / "train").glob("*.yaml"))
-SHIPPED = [path for path in SHIPPED if not path.stem.startswith("distill_")]  # tested with their command
+SHIPPED = sorted((Path(__file__).parents[2] / "config" / "train").rglob("*.yaml"))
+SHIPPED = [path for path in SHIPPED if not path.stem.startswith(("distill", "benchmark"))]  # tested with their command
 
 
 def test_yaml_overrides_defaults_and_the_command_line_overrides_yaml(tmp_path):

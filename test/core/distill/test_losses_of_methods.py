@@ -11,7 +11,7 @@ from mapkd_core.distill.dualdistill import Aoa
 from mapkd_core.distill.labeldistill import masked_mean_square
 from mapkd_core.distill.mapdistill import batch_gram, cross_attention
 from mapkd_core.distill.mfd import channel_attention, masked_square, per_pixel, spatial_attention
-from mapkd_core.distill.ours import hallucination, predictability
+from mapkd_core.distill.ours import balanced_kl, hallucination, predictability
 from mapkd_core.distill.tigbev import gram, gram_distance
 from mapkd_core.distill.unidistill import near_lines, relation_matrix
 from mapkd_core.distill.x3kd import reversed_gradient
@@ -149,3 +149,20 @@ def test_hallucination_punishes_only_what_the_teacher_excludes():
     felt = student.grad[0].abs().sum(0)[0] > 0
     assert felt.tolist() == [True, False, False, True] and (student.grad[0, 1, 0, [0, 3]] > 0).all()
     assert hallucination(teacher, teacher, foreground) == 0
+
+
+def test_balanced_kl_lets_one_line_cell_count_as_much_as_all_the_rest():
+    target = torch.zeros(1, 4, 1, 5)
+    target[0, 0, 0, :4], target[0, 1, 0, 4] = 1.0, 1.0
+    lines = torch.zeros(1, 1, 1, 5)
+    lines[..., 4] = 1
+    doubtful = torch.zeros(1, 4, 1, 5, requires_grad=True)   # a quarter for every class in every cell
+    on_lines, elsewhere = balanced_kl(doubtful, target, lines)
+    assert on_lines.item() == pytest.approx(math.log(4), rel=1e-3)
+    assert elsewhere.item() == pytest.approx(math.log(4), rel=1e-3)
+    (on_lines + elsewhere).backward()
+    felt = doubtful.grad[0].abs().sum(0)[0]
+    assert felt[4].item() == pytest.approx(4 * felt[0].item(), rel=1e-3)
+    soft = random(1, 4, 1, 5).softmax(1)
+    assert all(abs(term.item()) < 1e-6 for term in balanced_kl(soft.log(), soft, lines))
+    assert balanced_kl(doubtful, target, 0 * lines)[0] == 0

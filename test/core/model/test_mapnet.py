@@ -79,6 +79,16 @@ def test_shapes_and_gradients(name, view):
     assert idle == []
 
 
+@pytest.mark.parametrize("name", ["teacher", "coach", "pmapnet_c_sd", "mapkd_student"])
+def test_features_may_live_on_larger_cells_than_the_map(name):
+    options = {**NARROW, "encoder": "trunk", "lift_encoder": "small", "view": "pillars", "bev_factor": 2}
+    model = build_model(name, GRID, {**options, "outputs": ["semantic"]})
+    prediction = model(batch_of())
+    assert prediction.semantic.shape == (2, 4, *GRID.shape) and prediction.embedding is None
+    assert prediction.taps["full_bev"].shape[-2:] == (GRID.rows // 2, GRID.cols // 2)
+    assert prediction.taps["cam_bev"].shape[-2:] == (GRID.rows // 2, GRID.cols // 2)
+
+
 def test_full_size_output_of_hdmapnet():
     model = build_model("hdmapnet", GRID_60X30).eval()
     intrinsics, poses = ring()

@@ -64,3 +64,14 @@ def test_unknown_names_get_a_suggestion():
         build_model("student", GRID_60X30, {"bev_widht": 3})
     with pytest.raises(ValueError, match="variant"):
         build_model("student", GRID_60X30, {"variant": "huge"})
+
+
+def test_the_view_transform_is_a_choice():
+    options = {"variant": "nano", "image_size": [176, 64]}
+    model = build_model("student", SMALL_GRID, {**options, "view": "lift_splat"})
+    prediction = model(batch_of())
+    assert prediction.semantic.shape == (2, 4, *SMALL_GRID.shape)
+    prediction.semantic.mean().backward()
+    assert model.view.depth.weight.grad.abs().sum() > 0
+    with pytest.raises(ValueError, match="view 'mlp' is not one of pillars, lift_splat"):
+        build_model("student", SMALL_GRID, {**options, "view": "mlp"})

@@ -1,0 +1,82 @@
+"""The comparison of methods: its plan, its runs, its table."""
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mapkd_core.benchmark.distill import BenchmarkPlan, row_configs
+from mapkd_core.benchmark.distill_table import Entry, gap_closed, write_table
+from mapkd_core.config import TrainConfig, load_config
+from mapkd_core.distill.config import DistillConfig
+from mapkd_core.distill.interface import method_config
+from mapkd_core.distill.methods import METHODS, method_class
+
+ROOT = Path(__file__).parents[3]
+PLANS = sorted((ROOT / "config" / "train").rglob("benchmark*.yaml"))
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda p: p.parent.name)
+def test_every_shipped_plan_loads_with_all_it_names(path):
+    plan = load_config(BenchmarkPlan, path)
+    base = load_config(DistillConfig, ROOT / plan.distill)
+    networks = [load_config(TrainConfig, ROOT / name) for name in plan.networks]
+    places = {f"{c.out}/{c.name}" for c in networks}
+    assert {base.teacher, base.coach} <= places, "the plan trains the teachers that its students are given"
+    configs = row_configs(plan, base, plan.seeds[0])
+    for config in configs.values():
+        method_config(method_class(config.method).Config, config.method_options, config.method)
+    missing = set(METHODS) - {c.method for c in configs.values()} - {"mapkd_coach"}  # the coach learns by that one
+    assert missing == set()
+
+
+def test_rows_are_runs_of_their_own():
+    plan = BenchmarkPlan("p", "x.yaml", rows={"none": {}, "fast": {"method": "kd_logit", "learning_rate": 1.0}},
+                         repeat=("fast",), seeds=(3, 4))  # fmt: skip
+    base = DistillConfig(teacher="t")
+    first, second = row_configs(plan, base, 3), row_configs(plan, base, 4)
+    assert [(c.name, c.method, c.seed) for c in first.values()] == [("p/none", "none", 3), ("p/fast", "kd_logit", 3)]
+    assert [(c.name, c.seed) for c in second.values()] == [("p/fast-seed4", 4)]
+    assert first["fast"].learning_rate == 1.0 and first["none"].learning_rate == base.learning_rate
+    with pytest.raises(ValueError, match="expected `none`"):
+        BenchmarkPlan("p", "x.yaml", rows={"none": {}}, repeat=("other",))
+
+
+def test_gap_closed():
+    assert gap_closed(15, 10, 20) == 50
+    assert gap_closed(5, 10, 20) == -50
+    assert gap_closed(15, 10, 10) != gap_closed(15, 10, 10)  # no gap, no share of it
+
+
+def result(miou, ap):
+    iou = {"miou": miou, "divider": miou, "ped_crossing": miou, "boundary": miou}
+    aps = {name: {"0.5/1/1.5": {"mAP": ap}} for name in ("ap_chamfer", "ap_pmapnet", "ap_hdmapnet")}
+    return {"frames": 7, "iou": iou, "iou_exact_lines": iou, "ap": aps}
+
+
+def test_the_table_holds_each_row_against_the_student_alone_of_its_seeds(tmp_path):
+    import torch
+
+    config = DistillConfig(out=str(tmp_path), teacher="t", model_options={"variant": "nano"}, method="none")
+
+    def entry(row, seed, miou, ap):
+        mine = replace(config, name=f"{row}{seed}", seed=seed)
+        (tmp_path / mine.name).mkdir()
+        state = {"step": 1, "network": {"a": torch.zeros(2)}, "train_only": {"method.x": torch.zeros(10**6)}}
+        for name in ("best", "last"):
+            torch.save(state, tmp_path / mine.name / f"{name}.pt")
+        return Entry(row, mine, result(miou, ap))
+
+    teacher = Entry("teacher", replace(config, name="teacher", model="student"), result(0.5, 0.4))
+    students = [entry("none", 0, 0.1, 0.1), entry("none", 1, 0.3, 0.2), entry("good", 0, 0.3, 0.25),
+                Entry("left", replace(config, name="left"), None)]  # fmt: skip
+    (tmp_path / "good0" / "cost.json").write_text(json.dumps({"step_ms": 12.4, "kept_mb": 3.0}))
+    text = write_table(tmp_path, [teacher], students, "plan.yaml")
+    rows = {line.split("|")[1].strip(): [c.strip() for c in line.split("|")[2:-1]] for line in text.splitlines()
+            if line.startswith("|")}  # fmt: skip
+    assert rows["`none`"][:2] == ["2", "20.0 ± 10.0"]
+    # good: seed 0 only, so against none of seed 0: (30 - 10) / (50 - 10) and (25 - 10) / (40 - 10)
+    assert rows["`good`"] == ["1", *["30.0"] * 4, *["25.0"] * 3, "50", "50", "12", "3", "1.00"]
+    assert "Not run: left." in text and "the same network, parameter by parameter" in text
+    assert (tmp_path / "table.md").read_text() == text
+    assert [e["row"] for e in json.loads((tmp_path / "table.json").read_text())] == ["teacher", "none", "none", "good"]

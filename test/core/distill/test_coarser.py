@@ -1,0 +1,94 @@
+"""A teacher on larger cells sees what it was trained on, and its lines come out where they were, as thin as labels."""
+import pytest
+import torch
+from distill_bench import GRID, SIZE, batch_of, config, network
+
+from mapkd_core.distill.coarser import CoarserTeacher, thinned
+from mapkd_core.distill.frozen import FrozenNetworks
+from mapkd_core.distill.objective import DistillObjective
+from mapkd_core.grid import BevGrid
+from mapkd_core.types import Prediction
+
+
+class Seen(torch.nn.Module):
+    """Keeps its batch, answers with one sharp line along x, five cells wide."""
+
+    def __init__(self):
+        super().__init__()
+        self.anything = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, batch):
+        self.batch = batch
+        rows, cols = batch.sd_map.shape[-2:]
+        semantic = torch.full((len(batch.images), 4, rows, cols), -20.0)
+        semantic[:, 0] = 20
+        semantic[:, 0, 8:13], semantic[:, 2, 8:13] = -20.0, 20.0
+        return Prediction(semantic)
+
+
+def fine_teacher():
+    seen = Seen()
+    half = (SIZE[0] // 2, SIZE[1] // 2)
+    return seen, CoarserTeacher(seen, GRID.scaled(2), half, GRID, SIZE)
+
+
+def test_pictures_calibration_and_roads_shrink_together():
+    seen, teacher = fine_teacher()
+    batch = batch_of()
+    batch.sd_map = torch.full_like(batch.sd_map, -1)
+    batch.sd_map[..., 18:23, :] = 1                     # a road drawn five cells wide
+    teacher(batch)
+    given = seen.batch
+    assert given.images.shape[-2:] == (SIZE[1] // 2, SIZE[0] // 2)
+    torch.testing.assert_close(given.images[..., 0, 0], batch.images[..., :2, :2].mean((-2, -1)))
+    point = torch.tensor([0.3, -0.2, 1.0])
+    u, v, _ = (batch.intrinsics[0, 0] @ point).tolist()
+    small_u, small_v, _ = (given.intrinsics[0, 0] @ point).tolist()
+    # Fine pixels 0 and 1 become coarse pixel 0: their common centre 0.5 becomes 0.
+    assert small_u == pytest.approx((u - 0.5) / 2, abs=1e-4) and small_v == pytest.approx((v - 0.5) / 2, abs=1e-4)
+    assert given.sd_map.shape[-2:] == (GRID.rows // 2, GRID.cols // 2)
+    assert 4 <= int((given.sd_map[0, 0, :, 5] > 0).sum()) <= 6
+
+
+def test_lines_come_out_where_they_were_and_thin():
+    _, teacher = fine_teacher()
+    probability = teacher(batch_of()).semantic.softmax(1)
+    assert probability.shape == (2, 4, *GRID.shape)
+    on_line = (probability[0, 2, :, 30] > 0.5).nonzero().flatten()
+    assert on_line.float().mean().item() == pytest.approx(2 * 10.5 - 0.5)   # the middle of rows 8..12, twice as fine
+    assert 5 <= len(on_line) <= 7
+    torch.testing.assert_close(probability.sum(1), torch.ones_like(probability[:, 0]))
+
+
+def test_thinning_keeps_probabilities():
+    soft = torch.randn(1, 4, 6, 8).softmax(1)
+    for factor in (1, 2, 3):
+        fine = thinned(soft, factor)
+        assert fine.shape == (1, 4, 6 * factor, 8 * factor) and (fine >= 0).all()
+        torch.testing.assert_close(fine.sum(1), torch.ones(1, 6 * factor, 8 * factor))
+    torch.testing.assert_close(thinned(soft, 1), soft)
+
+
+def test_a_student_learns_from_it():
+    student = network("student", 1)
+    wide = CoarserTeacher(Seen(), GRID.scaled(2), (SIZE[0] // 2, SIZE[1] // 2), GRID, SIZE)
+    objective = DistillObjective(config(method="balanced"), FrozenNetworks(wide))
+    objective.prepare(student)
+    batch = batch_of()
+    terms, weights = objective.terms(student(batch), batch, 0)
+    assert terms["kd_lines"] > 0 and weights["kd_lines"] == 1
+    terms["kd_lines"].backward()
+    assert any(p.grad.abs().sum() > 0 for p in student.parameters())
+
+
+@pytest.mark.parametrize(
+    ("theirs", "size"),
+    [
+        (GRID.scaled(2), (90, 48)),
+        (BevGrid((-12.0, 12.0), (-3.0, 3.0), 0.6), SIZE),
+        (BevGrid((-12.0, 12.0), (-6.0, 6.0), 0.4), SIZE),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(theirs, size):
+    with pytest.raises(ValueError, match="whole multiple"):
+        CoarserTeacher(Seen(), theirs, size, GRID, SIZE)
