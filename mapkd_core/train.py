@@ -26,7 +26,7 @@ from mapkd_core.loading import training_batches, validation_batches
 from mapkd_core.losses import task_terms, weigh
 from mapkd_core.metrics.iou import IouMeter
 from mapkd_core.model.build import build_model
-from mapkd_core.stages import start_from
+from mapkd_core.stages import check_stages, start_from
 from mapkd_core.types import Batch, Prediction
 from mapkd_core.validation_pictures import ValidationPictures
 
@@ -70,6 +70,7 @@ def train(config: TrainConfig, objective: Objective | None = None, restart: bool
 
 def open_run(config: TrainConfig, objective: Objective, restart: bool = False) -> tuple[Run, bool]:
     """A run on its folder with a fresh network, and whether the folder holds a checkpoint to resume from."""
+    check_stages(config.init)
     folder = Path(config.out) / config.name
     fabric = Fabric(
         accelerator=config.accelerator,

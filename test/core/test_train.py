@@ -141,7 +141,7 @@ def test_stages_follow_each_other(tmp_path, capsys):
     joint = config(tmp_path, name="joint", **common)
     joint = replace(joint, model="pmapnet_c_sd_hd", model_options={**narrow, "sd_prior": False})
     joint = replace(joint, init=(str(tmp_path / "hd_prior_60x30"), str(tmp_path / "sensors")))
-    with pytest.raises(FileNotFoundError, match=r"has not been trained.*--config config/train/hd_prior_60x30\.yaml"):
+    with pytest.raises(FileNotFoundError, match=r"(?s)not been trained.*--config config/train/hd_prior_60x30\.yaml"):
         training.train(joint)
     training.train(config(tmp_path, name="hd_prior_60x30", model="hd_prior", **common))
     training.train(config(tmp_path, name="sensors", model="hdmapnet", **common))
