@@ -23,6 +23,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mapkd_core.runtime import BACKENDS, PRECISIONS, wait_without_spinning
+
 if TYPE_CHECKING:
     from mapkd_core.evaluate import Evaluation
     from mapkd_core.frame_sources import Frames
@@ -38,6 +40,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", help="split of a nuScenes folder: val, mini_val, ...; all scenes by default")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N frames")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--backend", default="auto", choices=BACKENDS, help="what runs a student (%(default)s)")
+    parser.add_argument("--precision", default="fp32", choices=PRECISIONS, help="of a student (%(default)s)")
     parser.add_argument("--predictions", type=Path, help="predictions.jsonl, or a submission .json, to score as it is")
     parser.add_argument("--truth", type=Path, help="truth.jsonl, or a submission .json made from labels")
     parser.add_argument("--range", metavar="XxY", help="metres of a submission's grid, such as 60x30")
@@ -99,13 +103,20 @@ def _predict(args: argparse.Namespace) -> tuple[Path, Frames]:
 
 def _predictor(args: argparse.Namespace, batches: bool) -> tuple[Any, bool]:
     """What runs the network, and whether it needs LiDAR: as on the vehicle where that is possible and wanted."""
+    wait_without_spinning()
     from mapkd_core.artifact import load_card
     from mapkd_core.batch_predictor import BatchPredictor
     from mapkd_core.predictor import DEFAULT_WEIGHTS, MapPredictor
 
     weights = Path(args.weights) if args.weights else DEFAULT_WEIGHTS
     if not batches and not weights.is_dir() and load_card(weights).model == "student":
-        return MapPredictor.from_artifact(weights, args.device), False
+        chosen = {"backend": args.backend, "precision": args.precision}
+        return MapPredictor.from_artifact(weights, args.device, **chosen), False
+    if (args.backend, args.precision) != ("auto", "fp32"):
+        raise ValueError(
+            f"--backend {args.backend} --precision {args.precision} are for an exported student and frames; "
+            "leave them out here"
+        )
     predictor = BatchPredictor(weights, args.device)
     return predictor, predictor.options.lidar
 

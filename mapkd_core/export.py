@@ -1,7 +1,7 @@
 """Export of a student as ONNX: plain operators, the calibration look-up as an input, checked before it is called done.
 
 The graph maps `images` (N, 3, H, W) and the tables of `Student.lookup` to `probabilities` (4, Y, X). The tables depend
-on the calibration alone; whoever runs the graph computes them once per calibration (see runtime.OnnxRuntime).
+on the calibration alone; whoever runs the graph computes them once per calibration (see runtime/onnx_backend.py).
 """
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mapkd_core.model.pillar_sampling import PillarLookup, PillarSampling
 from mapkd_core.model.student import Student
 from mapkd_core.runtime import fold_batch_norms
 
 OPSET = 18
 TOLERANCE = 1e-4
 """Largest difference of a probability between PyTorch and ONNX Runtime that still counts as the same network."""
+
+
+class ExportError(ValueError):
+    """An exported file that does not give what the network gives."""
 
 
 class StudentGraph(nn.Module):
@@ -33,6 +38,7 @@ class StudentGraph(nn.Module):
     def forward(self, images: Tensor, pixel: Tensor, weight: Tensor) -> Tensor:
         """N 3 H W, K 4 and K 4 -> 4 Y X probabilities."""
         student = self.student
+        assert isinstance(student.view, PillarSampling)
         features = student.trunk(images)                                                # N C h w
         pixels = features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])            # Nhw C
         # One gather per neighbour keeps the largest intermediate a quarter as large as gathering all four at once.
@@ -61,7 +67,7 @@ def example_calibration(student: Student, cameras: int) -> tuple[Tensor, Tensor]
 def export_onnx(student: Student, path: Path, cameras: int = 6) -> tuple[float, Counter[str]]:
     """Writes `path` and proves it: returns the largest difference of a probability, and how often each operator occurs.
 
-    Raises RuntimeError, leaving no file behind, if ONNX Runtime and PyTorch differ by more than TOLERANCE.
+    Raises ExportError, leaving no file behind, if ONNX Runtime and PyTorch differ by more than TOLERANCE.
     """
     import onnx
     import onnxruntime
@@ -69,6 +75,8 @@ def export_onnx(student: Student, path: Path, cameras: int = 6) -> tuple[float, 
     student = student.eval()
     fold_batch_norms(student)
     lookup = student.lookup(*example_calibration(student, cameras))
+    if not isinstance(lookup, PillarLookup):
+        raise ValueError(f"view {student.config.view!r} does not export as ONNX; expected a student's view 'pillars'")
     width, height = student.config.image_size
     images = torch.randn(cameras, 3, height, width, generator=torch.Generator().manual_seed(0))
     inputs = (images, lookup.pixel[0], lookup.weight[0])
@@ -91,6 +99,6 @@ def export_onnx(student: Student, path: Path, cameras: int = 6) -> tuple[float, 
     operators = Counter(node.op_type for node in onnx.load(str(partial)).graph.node)
     if not difference < TOLERANCE:
         partial.unlink()
-        raise RuntimeError(f"the exported graph differs by {difference:g} from PyTorch, more than {TOLERANCE:g}")
+        raise ExportError(f"the exported graph differs by {difference:g} from PyTorch, more than {TOLERANCE:g}")
     partial.replace(path)
     return difference, operators

@@ -1,15 +1,22 @@
 """Turn a training run into the artifact that the predictor, the node and `mapkd evaluate` load.
 
-example:
+examples:
   mapkd export runs/student --out student.json --name student-small --version 1.0.0
+  mapkd export runs/student --out student.json --data /data/nuscenes --frames 20
 
-Writes student.json (the card: grid, classes, input size, how it was trained) and student.safetensors (float16), with
---onnx also student.onnx, whose output is compared with PyTorch's first.
+Writes student.json (the card: grid, classes, input size, how it was trained), student.safetensors (float16) and, of a
+student, student.onnx. Before it says done it runs both on frames, those of --data or simulated ones: the largest
+difference of a probability must stay below 1e-4 and the map elements must be identical to the millimetre, or the graph
+is thrown away and the exit code is 2. It prints the opset and the operators; there are no custom ones.
 """
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mapkd_core.artifact import ModelCard
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -18,16 +25,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="card to write; the weights go beside it")
     parser.add_argument("--name", default="", help="name of the model; by default the run's")
     parser.add_argument("--version", default="0.1.0", help="version of these weights")
-    parser.add_argument("--onnx", action="store_true", help="also write NAME.onnx and prove that it gives the same")
     parser.add_argument("--which", choices=("best", "last"), default="best", help="checkpoint to take")
+    parser.add_argument(
+        "--onnx", action=argparse.BooleanOptionalAction, default=None,
+        help="write NAME.onnx, or not; by default it is written of a student",
+    )
+    parser.add_argument("--data", metavar="NAME", help="frames of the proof, named as for mapkd evaluate")
+    parser.add_argument("--frames", type=int, default=4, metavar="N", help="frames of the proof (%(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the artifact and loads it again before saying done."""
+    """Writes the artifact, and proves each file before saying done."""
     from mapkd_core.artifact import load_model, save_artifact
     from mapkd_core.trained import load_run
 
+    if not (args.run / f"{args.which}.pt").exists():
+        raise FileNotFoundError(f"{args.run} holds no {args.which}.pt; expected the folder of a `mapkd train` run")
     network, card = load_run(args.run, args.which, args.name, args.version)
+    pillars = card.model == "student" and card.options.get("view", "pillars") == "pillars"
+    graph_wanted = args.onnx if args.onnx is not None else pillars
+    if graph_wanted:
+        _check_graph_possible(card, pillars, args)
     save_artifact(args.out, card, network.state_dict())
     again, card = load_model(args.out)
     worst = max(
@@ -36,14 +54,53 @@ def run(args: argparse.Namespace) -> int:
     )
     size = args.out.with_suffix(".safetensors").stat().st_size / 1e6
     print(f"{args.out}: {card.name} {card.version}, {size:.1f} MB, largest rounding of a weight {worst:.1e}")
-    if args.onnx:
-        from mapkd_core.export import OPSET, export_onnx
-        from mapkd_core.model.student import Student
-
-        if not isinstance(again, Student):
-            raise ValueError(f"only the model 'student' exports as ONNX, this run trained {card.model!r}")
-        graph = args.out.with_suffix(".onnx")
-        difference, operators = export_onnx(again, graph, len(card.cameras))
-        listed = ", ".join(f"{name} {count}" for name, count in sorted(operators.items()))
-        print(f"{graph}: opset {OPSET}, largest difference of a probability {difference:.1e}; operators: {listed}")
+    if graph_wanted:
+        write_graph(args.out, card, args.data, args.frames)
     return 0
+
+
+def _check_graph_possible(card: ModelCard, pillars: bool, args: argparse.Namespace) -> None:
+    """What would fail fails before anything is written."""
+    if not pillars:
+        raise ValueError(
+            f"only a student with the view 'pillars' exports as ONNX, this run trained {card.model!r} with "
+            f"{card.options}; leave out --onnx"
+        )
+    if args.frames < 1:
+        raise ValueError(f"--frames {args.frames}; expected at least 1, for the proof")
+    import onnxruntime  # noqa: F401
+    import onnxscript  # noqa: F401
+
+
+def write_graph(path: Path, card: ModelCard, data: str | None, frames: int) -> None:
+    """Writes NAME.onnx beside the card `path` and proves it; raises ExportError, leaving no graph behind."""
+    from mapkd_core.artifact import load_model
+    from mapkd_core.export import OPSET, TOLERANCE, ExportError, export_onnx
+    from mapkd_core.export_parity import compare, proof_frames
+    from mapkd_core.model.student import Student
+    from mapkd_core.predictor import MapPredictor
+
+    graph = path.with_suffix(".onnx")
+    student, _ = load_model(path)
+    assert isinstance(student, Student)
+    _, operators = export_onnx(student, graph, len(card.cameras))
+    eager = MapPredictor.from_artifact(path, "cpu", backend="torch")
+    try:
+        exported = MapPredictor.from_artifact(path, "cpu", backend="onnx")
+        parity = compare(eager, exported, proof_frames(data, card.input_size, frames))
+        if not parity.probability_error < TOLERANCE:
+            raise ExportError(
+                f"a probability of {graph} differs by {parity.probability_error:.1e} from PyTorch's; "
+                f"expected less than {TOLERANCE:g}"
+            )
+        if parity.differences:
+            raise ExportError(f"{graph} gives other map elements than PyTorch: {'; '.join(parity.differences)}")
+    except BaseException:
+        graph.unlink(missing_ok=True)
+        raise
+    listed = ", ".join(f"{name} {count}" for name, count in sorted(operators.items()))
+    print(f"{graph}: opset {OPSET}, no custom operators: {listed}")
+    print(
+        f"{graph}: on {parity.frames} frames ({data or 'simulated'}) the largest difference of a probability is "
+        f"{parity.probability_error:.1e}, all {parity.elements} map elements are identical"
+    )

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from mapkd_core.data.images import decode
 from mapkd_core.draw import overview, write_png
+from mapkd_core.runtime import BACKENDS, PRECISIONS, wait_without_spinning
 from mapkd_core.types import MapElement
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, help="at most this many keyframes")
     parser.add_argument("--weights", type=Path, help="the model's card (NAME.json); default: the shipped student")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (%(default)s)")
+    parser.add_argument("--backend", default="auto", choices=BACKENDS, help="what runs a student (%(default)s)")
+    parser.add_argument("--precision", default="fp32", choices=PRECISIONS, help="of a student (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("predictions"), help="output folder (%(default)s)")
 
 
@@ -67,11 +70,14 @@ def run(args: argparse.Namespace) -> int:
     """Predicts, writes NAME.png and NAME.json a keyframe, and prints what was found."""
     if args.images and not args.calibration:
         raise ValueError("--images needs --calibration: without it nobody knows where the cameras look")
+    wait_without_spinning()
     from tqdm import tqdm
 
     from mapkd_core.predictor import DEFAULT_WEIGHTS, MapPredictor
 
-    predictor = MapPredictor.from_artifact(args.weights or DEFAULT_WEIGHTS, args.device)
+    predictor = MapPredictor.from_artifact(
+        args.weights or DEFAULT_WEIGHTS, args.device, backend=args.backend, precision=args.precision
+    )
     shots = _from_files(args.images, args.calibration) if args.images else _from_dataroot(args, predictor)
     for shot in tqdm(shots, desc="predict", unit="frame", disable=bool(args.images)):
         result = predictor.predict(shot.pictures, shot.intrinsics, shot.base_from_camera)

@@ -6,18 +6,22 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.artifact import ArtifactError, ModelCard
-from mapkd_core.data.images import decode, jpeg_size, normalise, resize
-from mapkd_core.runtime import OnnxRuntime, Runtime, TorchRuntime
+from mapkd_core.data.images import decode, jpeg_size, resize_into
+from mapkd_core.geometry import scale_intrinsics
+from mapkd_core.runtime import Runtime, open_runtime
 from mapkd_core.types import Frame, MapElement
 from mapkd_core.vectorize import VectorizeConfig, vectorize
 
-__all__ = ["DEFAULT_WEIGHTS", "ArtifactError", "MapPredictor", "PredictedMap"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["DEFAULT_WEIGHTS", "ArtifactError", "MapPredictor", "PredictedMap", "PreparedPictures"]
 
 DEFAULT_WEIGHTS = Path(__file__).parent / "weights" / "student.json"
 """The student that ships with the package."""
@@ -33,12 +37,28 @@ class PredictedMap:
     probabilities: NDArray[np.float32]
     """(4, Y, X) class probabilities on the card's grid, channel 0 background."""
     stage_ms: dict[str, float] = field(default_factory=dict)
-    """Milliseconds spent in `decode`, `prepare`, `network`, `vectorize`."""
+    """Milliseconds spent in `decode` (with resize), `prepare` (normalise, to the device), `network`, `vectorize`."""
 
     @property
     def semantic(self) -> NDArray[np.uint8]:
         """(Y, X) most likely class: 0 background, c + 1 for class c."""
         return self.probabilities.argmax(0).astype(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedPictures:
+    """A set of pictures in the network's input, with its calibration: what `prepare` hands to `complete`."""
+
+    loaded: Tensor
+    """(N, 3, H, W) on the network's device."""
+    pixels: NDArray[np.uint8]
+    """(N, H, W, 3): what `loaded` was made from; held because a copy to a GPU may still be under way."""
+    intrinsics: NDArray[np.float64]
+    """(N, 3, 3), of the pictures as the network sees them."""
+    base_from_camera: NDArray[np.float64]
+    """(N, 4, 4)."""
+    stage_ms: dict[str, float]
+    """Milliseconds spent in `decode` and `prepare`."""
 
 
 class MapPredictor:
@@ -63,12 +83,16 @@ class MapPredictor:
         path: str | Path = DEFAULT_WEIGHTS,
         device: str = "auto",
         threads: int | None = None,
-        backend: Literal["torch", "onnx"] = "torch",
+        backend: str = "auto",
+        precision: str = "fp32",
     ) -> MapPredictor:
-        """Loads NAME.json + NAME.safetensors; raises ArtifactError (a ValueError) if unfit."""
-        if backend not in ("torch", "onnx"):
-            raise ValueError(f"backend {backend!r} is not one of torch, onnx")
-        return cls((TorchRuntime if backend == "torch" else OnnxRuntime)(path, device, threads))
+        """Loads NAME.json + NAME.safetensors; raises ArtifactError (a ValueError) if unfit.
+
+        `backend` is one of runtime.BACKENDS (torch, torchscript, compile, cudagraph, onnx, tensorrt; auto takes the
+        fastest that is sure to be there), `precision` one of fp32, fp16, bf16; what this machine does not serve
+        is a ValueError that says what to use instead. `threads` are the network's CPU threads, by default all cores.
+        """
+        return cls(open_runtime(path, device, backend, precision, threads))
 
     @property
     def card(self) -> ModelCard:
@@ -93,6 +117,19 @@ class MapPredictor:
         `base_from_camera` (N, 4, 4) places the optical frames in `base_link`. Raises ValueError, naming the camera,
         for an undecodable picture, a picture whose size contradicts `image_sizes`, or calibration that is not finite.
         """
+        return self.complete(self.prepare(images, intrinsics, base_from_camera, image_sizes))
+
+    def prepare(
+        self,
+        images: Sequence[Picture],
+        intrinsics: NDArray[np.float64],
+        base_from_camera: NDArray[np.float64],
+        image_sizes: Sequence[tuple[int, int]] | None = None,
+    ) -> PreparedPictures:
+        """The first half of `predict`: pictures decoded, resized and in the network's input.
+
+        It may run in one thread while `complete` works on the set before in another. Arguments and errors as there.
+        """
         count = len(images)
         if np.shape(intrinsics) != (count, 3, 3) or np.shape(base_from_camera) != (count, 4, 4) or count == 0:
             raise ValueError(
@@ -103,29 +140,30 @@ class MapPredictor:
             bad = [i for i in range(count) if not np.isfinite(matrices[i]).all()]
             if bad:
                 raise ValueError(f"{name} of camera {bad} is not finite; check the calibration")
-        size = self.card.input_size
         expected = list(image_sizes) if image_sizes is not None else [None] * count
         start = time.perf_counter()
-        decoded = list(self._pool.map(_decoded, range(count), images, expected, [size] * count))
-        after_decode = time.perf_counter()
-        prepared = [
-            resize(pixels, np.asarray(k, np.float64), size, full)
-            for (pixels, full), k in zip(decoded, intrinsics, strict=True)
+        buffer = self.runtime.new_buffer(count)
+        full_sizes = list(self._pool.map(_decode_into, range(count), images, expected, buffer))
+        decoded = time.perf_counter()
+        loaded = self.runtime.load(buffer)
+        width, height = self.card.input_size
+        scaled = [
+            scale_intrinsics(np.asarray(k, np.float64), width / full[0], height / full[1])
+            for k, full in zip(intrinsics, full_sizes, strict=True)
         ]
-        batch = normalise([pixels for pixels, _ in prepared], self.card.mean, self.card.std)
-        scaled = np.stack([k for _, k in prepared])
-        after_prepare = time.perf_counter()
-        probabilities = self.runtime.probabilities(batch, scaled, np.asarray(base_from_camera, np.float64))
-        after_network = time.perf_counter()
+        end = time.perf_counter()
+        stages = {"decode": 1e3 * (decoded - start), "prepare": 1e3 * (end - decoded)}
+        return PreparedPictures(loaded, buffer, np.stack(scaled), np.asarray(base_from_camera, np.float64), stages)
+
+    def complete(self, prepared: PreparedPictures) -> PredictedMap:
+        """The second half of `predict`: the network and the vectorizer."""
+        start = time.perf_counter()
+        probabilities = self.runtime.infer(prepared.loaded, prepared.intrinsics, prepared.base_from_camera)
+        inferred = time.perf_counter()
         elements = vectorize(probabilities, self.card.grid, config=self.vectorize_config)
         end = time.perf_counter()
-        stages = {
-            "decode": after_decode - start,
-            "prepare": after_prepare - after_decode,
-            "network": after_network - after_prepare,
-            "vectorize": end - after_network,
-        }
-        return PredictedMap(elements, probabilities, {name: 1e3 * seconds for name, seconds in stages.items()})
+        stages = {"network": 1e3 * (inferred - start), "vectorize": 1e3 * (end - inferred)}
+        return PredictedMap(elements, probabilities, {**prepared.stage_ms, **stages})
 
     def predict_frame(self, frame: Frame) -> PredictedMap:
         """The map of a dataset's or simulator's Frame."""
@@ -138,10 +176,11 @@ class MapPredictor:
         )
 
 
-def _decoded(
-    camera: int, picture: Picture, expected: tuple[int, int] | None, min_size: tuple[int, int]
-) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """Pixels, possibly already reduced by the decoder, and the full size (width, height)."""
+def _decode_into(
+    camera: int, picture: Picture, expected: tuple[int, int] | None, out: NDArray[np.uint8]
+) -> tuple[int, int]:
+    """Writes the picture at the size of `out` (H, W, 3) into it; returns its full size (width, height)."""
+    height, width = out.shape[:2]
     try:
         if isinstance(picture, np.ndarray) and picture.ndim == 3:
             if picture.dtype != np.uint8 or picture.shape[2] != 3:
@@ -149,9 +188,10 @@ def _decoded(
             pixels, full = picture, (picture.shape[1], picture.shape[0])
         else:
             full = jpeg_size(picture)
-            pixels = decode(picture, min_size)
+            pixels = decode(picture, (width, height))
         if expected is not None and full != tuple(expected):
             raise ValueError(f"picture is {full[0]}x{full[1]}, its calibration holds for {expected[0]}x{expected[1]}")
     except ValueError as error:
         raise ValueError(f"camera {camera}: {error}") from error
-    return pixels, full
+    resize_into(pixels, out)
+    return full

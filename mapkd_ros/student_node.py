@@ -12,6 +12,8 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mapkd_core.runtime import wait_without_spinning
+from mapkd_ros.heap import keep_large_buffers
 from mapkd_ros.parameters import help_text
 from mapkd_ros.stop_signals import StopSignals
 from mapkd_ros.student_parameters import PARAMETERS
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from mapkd_core.predictor import MapPredictor
 
 REMEDIES = {
+    "onnxruntime": "backend onnx needs it: pip install onnxruntime (or onnxruntime-gpu); or use backend:=auto",
     "torch": "PyTorch is not installed for this Python; see the installation in README.md, or: pip install torch",
     "tf2_msgs": "install the package tf2_msgs (apt install ros-$ROS_DISTRO-tf2-msgs), or run `make setup`",
     "visualization_msgs": "install it (apt install ros-$ROS_DISTRO-visualization-msgs)",
@@ -34,13 +37,18 @@ def load_predictor(values: Mapping[str, Any]) -> MapPredictor:
     from mapkd_core.predictor import DEFAULT_WEIGHTS, MapPredictor
 
     return MapPredictor.from_artifact(
-        values["weights"] or DEFAULT_WEIGHTS, device=values["device"], threads=values["threads"] or None
+        values["weights"] or DEFAULT_WEIGHTS,
+        device=values["device"],
+        threads=values["threads"] or None,
+        backend=values["backend"],
+        precision=values["precision"],
     )
 
 
 def main() -> int:
     """Runs the node until a signal comes; returns the exit code."""
     signals = StopSignals()
+    wait_without_spinning()  # the cores belong to the drivers and the player too
     try:
         return _run(signals)
     except ModuleNotFoundError as error:
@@ -79,6 +87,7 @@ def _run(signals: StopSignals) -> int:
     if others:
         raise ValueError(f"unknown argument {others[0]!r}; give parameters as: --ros-args -p name:=value (see --help)")
 
+    keep_large_buffers()
     from mapkd_ros.mapping_node import MappingNode
 
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)

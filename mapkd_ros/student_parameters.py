@@ -1,6 +1,7 @@
 """The table of student_node's parameters; config/student_node.yaml explains them to users."""
 from __future__ import annotations
 
+from mapkd_core.runtime import BACKENDS, PRECISIONS
 from mapkd_core.types import CAMERAS
 from mapkd_ros.parameters import Parameter
 from mapkd_ros.synchronizer import WINDOW_NS
@@ -9,6 +10,10 @@ PARAMETERS = (
     Parameter("weights", "", "path of the weights or their card (NAME.json); empty for those of the package"),
     Parameter("device", "auto", "where the network runs; auto takes a GPU if there is one",
               choices=("auto", "cpu", "cuda")),
+    Parameter("backend", "auto", "what runs the network; auto takes the fastest that is sure to be there",
+              choices=tuple(BACKENDS)),
+    Parameter("precision", "fp32", "numbers the network computes in; not every backend and device has all",
+              choices=tuple(PRECISIONS)),
     Parameter("threads", 0, "CPU threads of the network; 0 leaves the choice to PyTorch", range=(0, 256)),
     Parameter("cameras", list(CAMERAS), "cameras used; NAME is read from camera/name/... in lower case"),
     Parameter("anchor", "CAM_FRONT", "camera whose stamp the map gets"),

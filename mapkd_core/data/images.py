@@ -128,6 +128,16 @@ def resize(
     return pixels, scale_intrinsics(intrinsics, size[0] / full_width, size[1] / full_height)
 
 
+def resize_into(pixels: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+    """Writes (H, W, 3) `pixels` at the size of `out` into `out` (contiguous), as `resize` would; no other copy."""
+    height, width = out.shape[:2]
+    if pixels.shape[:2] == (height, width):
+        np.copyto(out, pixels)
+        return
+    shrinking = width <= pixels.shape[1] and height <= pixels.shape[0]
+    cv2.resize(pixels, (width, height), dst=out, interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+
+
 def normalise(
     pictures: Sequence[NDArray[np.uint8]],
     mean: Sequence[float] = IMAGENET_MEAN,

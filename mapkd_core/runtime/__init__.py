@@ -1,0 +1,57 @@
+"""Runs a trained student fast: several backends behind one face, calibration look-ups computed once per calibration."""
+from __future__ import annotations
+
+from pathlib import Path
+
+from mapkd_core.runtime.face import Runtime, pick_device
+from mapkd_core.runtime.folding import fold_batch_norms
+from mapkd_core.runtime.onnx_backend import OnnxRuntime
+from mapkd_core.runtime.threads import wait_without_spinning
+from mapkd_core.runtime.torch_backend import TorchRuntime
+
+__all__ = [
+    "BACKENDS", "PRECISIONS", "OnnxRuntime", "Runtime", "TorchRuntime", "fold_batch_norms", "open_runtime",
+    "pick_device", "wait_without_spinning",
+]  # fmt: skip
+
+BACKENDS = {
+    "auto": "torchscript on a CPU, torch on a GPU",
+    "torch": "PyTorch, one operator after the other",
+    "torchscript": "PyTorch, traced and frozen: no Python between the operators",
+    "compile": "torch.compile; needs a C++ compiler (CPU) or Triton (GPU), and a minute at the first picture",
+    "cudagraph": "PyTorch, replayed as one CUDA graph; device cuda only",
+    "onnx": "ONNX Runtime on NAME.onnx; device cpu or cuda",
+    "tensorrt": "TensorRT through ONNX Runtime; device cuda only",
+}
+"""name -> what it is."""
+PRECISIONS = {
+    "fp32": "every backend",
+    "fp16": "PyTorch on cuda, tensorrt",
+    "bf16": "PyTorch on cuda, or on a CPU with bf16 instructions",
+}
+"""name -> where it runs."""
+
+
+def open_runtime(
+    path: str | Path,
+    device: str = "auto",
+    backend: str = "auto",
+    precision: str = "fp32",
+    threads: int | None = None,
+) -> Runtime:
+    """The artifact `path` on a backend of BACKENDS in a precision of PRECISIONS.
+
+    `threads` are CPU threads of the network, by default all cores. Raises ArtifactError for a missing or damaged
+    artifact, ValueError, with the remedy, for a combination that this machine does not have, and
+    ModuleNotFoundError where a backend's package is not installed.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(f"backend {backend!r} is not one of {', '.join(BACKENDS)}")
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
+    if backend in ("onnx", "tensorrt"):
+        return OnnxRuntime(path, device, threads, precision, tensorrt=backend == "tensorrt")
+    if backend == "auto":
+        # CUDA graphs are not the default before they have been measured on a GPU.
+        backend = "torchscript" if pick_device(device) == "cpu" else "torch"
+    return TorchRuntime(path, device, threads, backend, precision)

@@ -1,0 +1,121 @@
+"""The student as an exported graph in ONNX Runtime: on the CPU, on CUDA, or through TensorRT."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapkd_core.artifact import ArtifactError, load_model
+from mapkd_core.runtime.face import LookupCache, PictureLoader
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+REMEDIES = {
+    "cuda": "pip install onnxruntime-gpu in place of onnxruntime, or use device cpu",
+    "tensorrt": "pip install onnxruntime-gpu tensorrt in place of onnxruntime, or use backend onnx or torch",
+}
+ENGINE_CACHE = Path("~/.cache/mapkd/tensorrt")
+"""TensorRT builds an engine for minutes; the next start finds it here."""
+
+
+class OnnxRuntime:
+    """NAME.onnx beside NAME.json, as written by `mapkd export`."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        device: str = "auto",
+        threads: int | None = None,
+        precision: str = "fp32",
+        tensorrt: bool = False,
+    ) -> None:
+        import onnxruntime
+
+        self.backend, self.precision = "tensorrt" if tensorrt else "onnx", precision
+        available = onnxruntime.get_available_providers()
+        self.device = _device(device, tensorrt, available)
+        _check_precision(self.backend, precision)
+        graph = Path(path).expanduser().with_suffix(".onnx")
+        if not graph.is_file():
+            raise ArtifactError(f"no graph {graph}; write it with: mapkd export --onnx")
+        # The weights come along for the look-up's geometry alone; they also prove that card and files belong together.
+        model, self.card = load_model(path)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        # Threads that spin while they wait take the core from whoever would let them go on; see threads.py.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self.session = onnxruntime.InferenceSession(str(graph), options, providers=self._providers())
+        served = self.session.get_providers()[0]
+        wanted = PROVIDERS["tensorrt" if tensorrt else self.device]
+        if served != wanted:
+            key = "tensorrt" if tensorrt else self.device
+            raise ValueError(f"{wanted} could not be loaded, {served} would serve instead; {REMEDIES[key]}")
+        self.lookups = LookupCache(model, "cpu")
+        self._loader = PictureLoader(self.card, "cpu", planar=True)
+
+    def new_buffer(self, cameras: int) -> NDArray[np.uint8]:
+        """(N, H, W, 3): where N pictures of the card's input size are to be written."""
+        return self._loader.new_buffer(cameras)
+
+    def load(self, pictures: NDArray[np.uint8]) -> Tensor:
+        """(N, H, W, 3) RGB -> (N, 3, H, W), normalised."""
+        return self._loader.load(pictures)
+
+    def infer(
+        self, loaded: Tensor, intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """What `load` returned, and calibrations (N, 3, 3), (N, 4, 4) -> (4, Y, X) class probabilities."""
+        feed = self.feed(loaded, intrinsics, base_from_camera)
+        return np.asarray(self.session.run(["probabilities"], feed)[0])
+
+    def feed(
+        self, loaded: Tensor, intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]
+    ) -> dict[str, NDArray]:
+        """The graph's inputs by name."""
+        lookup = self.lookups.lookup(intrinsics, base_from_camera)
+        return {"images": loaded.numpy(), "pixel": lookup.pixel[0].numpy(), "weight": lookup.weight[0].numpy()}
+
+    def probabilities(
+        self, pictures: NDArray[np.uint8], intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """(N, H, W, 3) RGB and calibrations (N, 3, 3), (N, 4, 4) -> (4, Y, X) class probabilities."""
+        return self.infer(self.load(pictures), intrinsics, base_from_camera)
+
+    def _providers(self) -> list[Any]:
+        if self.backend == "onnx":
+            return [PROVIDERS[self.device]]
+        # Engines hold the weights, and ONNX Runtime tells them apart by the graph alone.
+        cache = ENGINE_CACHE.expanduser() / self.card.weights_sha256[:16]
+        cache.mkdir(parents=True, exist_ok=True)
+        options = {
+            "trt_fp16_enable": self.precision == "fp16",
+            "trt_engine_cache_enable": True,
+            "trt_engine_cache_path": str(cache),
+        }
+        return [(PROVIDERS["tensorrt"], options), PROVIDERS["cuda"]]
+
+
+def _device(device: str, tensorrt: bool, available: list[str]) -> str:
+    """`cpu` or `cuda`; raises ValueError, with the remedy, for what this ONNX Runtime does not serve."""
+    if tensorrt:
+        if device == "cpu":
+            raise ValueError("backend tensorrt needs device cuda, not cpu; use backend onnx")
+        device = "cuda"
+    elif device == "auto":
+        device = "cuda" if PROVIDERS["cuda"] in available else "cpu"
+    key = "tensorrt" if tensorrt else device
+    if PROVIDERS.get(key) not in available:
+        what = "backend tensorrt" if tensorrt else f"device {device!r}"
+        remedy = REMEDIES.get(key, "use auto, cpu or cuda")
+        raise ValueError(f"{what} is not served by this ONNX Runtime, which offers {available}; {remedy}")
+    return device
+
+
+def _check_precision(backend: str, precision: str) -> None:
+    served = {"onnx": ("fp32",), "tensorrt": ("fp32", "fp16")}[backend]
+    if precision not in served:
+        raise ValueError(f"precision {precision} is not served by backend {backend}, which has {', '.join(served)}")

@@ -1,0 +1,108 @@
+"""The student in PyTorch: eager, frozen, compiled or as a CUDA graph, in fp32, fp16 or bf16."""
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapkd_core.artifact import load_model
+from mapkd_core.runtime.face import LookupCache, PictureLoader, pick_device
+from mapkd_core.runtime.folding import fold_batch_norms
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MODES = ("torch", "torchscript", "compile", "cudagraph")
+BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+"""Processor flags (x86, ARM) that mean bf16 arithmetic in hardware."""
+
+
+class TorchRuntime:
+    """Batch norms folded into the convolutions, channels last; `backend` is one of MODES."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        device: str = "auto",
+        threads: int | None = None,
+        backend: str = "torch",
+        precision: str = "fp32",
+    ) -> None:
+        import torch
+
+        from mapkd_core.runtime.forward import Eager, make_forward
+
+        self.device = pick_device(device)
+        self.backend, self.precision = backend, precision
+        check_combination(backend, precision, self.device)
+        if threads:
+            torch.set_num_threads(threads)
+        model, self.card = load_model(path)
+        fold_batch_norms(model)
+        dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
+        geometry = (model if precision == "fp32" else copy.deepcopy(model)).to(self.device)
+        self.model = model.to(self.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.lookups = LookupCache(geometry, self.device)
+        self._loader = PictureLoader(self.card, self.device, dtype)
+        self._eager = Eager(self.model).eval()
+        self._forward = make_forward(backend, self._eager)
+        self._warm_up()
+
+    def new_buffer(self, cameras: int) -> NDArray[np.uint8]:
+        """(N, H, W, 3): where N pictures of the card's input size are to be written; page-locked for a GPU."""
+        return self._loader.new_buffer(cameras)
+
+    def load(self, pictures: NDArray[np.uint8]) -> Tensor:
+        """(N, H, W, 3) RGB -> (N, 3, H, W), normalised, on the device; may return before it is there."""
+        return self._loader.load(pictures)
+
+    def infer(
+        self, loaded: Tensor, intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """What `load` returned, and calibrations (N, 3, 3), (N, 4, 4) -> (4, Y, X) class probabilities."""
+        import torch
+
+        with torch.inference_mode():
+            lookup = self.lookups.lookup(intrinsics, base_from_camera)
+            self._eager.lookup_type = type(lookup)
+            return self._forward(loaded, *lookup).cpu().numpy()
+
+    def probabilities(
+        self, pictures: NDArray[np.uint8], intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """(N, H, W, 3) RGB and calibrations (N, 3, 3), (N, 4, 4) -> (4, Y, X) class probabilities."""
+        return self.infer(self.load(pictures), intrinsics, base_from_camera)
+
+    def _warm_up(self) -> None:
+        """Tracing, compiling and recording happen now, not at the first set of pictures."""
+        count = len(self.card.cameras)
+        pictures = self.new_buffer(count)
+        pictures[:] = 0
+        self.probabilities(pictures, np.tile(np.eye(3), (count, 1, 1)), np.tile(np.eye(4), (count, 1, 1)))
+        self.lookups.computed = 0
+
+
+def check_combination(backend: str, precision: str, device: str) -> None:
+    """Raises ValueError, with the remedy, for what PyTorch cannot do, or only slower than fp32, on this machine."""
+    if backend not in MODES:
+        raise ValueError(f"backend {backend!r} is not one of PyTorch's {', '.join(MODES)}")
+    if backend == "cudagraph" and device != "cuda":
+        raise ValueError(f"backend cudagraph needs device cuda, not {device}; use torchscript")
+    if precision == "fp16" and device != "cuda":
+        raise ValueError(f"precision fp16 needs device cuda, not {device}; use fp32")
+    if precision == "bf16" and device == "cpu" and not cpu_has_bf16():
+        raise ValueError(
+            "precision bf16: this CPU has no bf16 instructions (none of the flags "
+            f"{', '.join(sorted(BF16_FLAGS))}), so that it would be ten times slower than fp32; use fp32"
+        )
+
+
+def cpu_has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """True if the processor computes in bf16; False where the system does not tell."""
+    if not cpuinfo.exists():
+        return False
+    lines = (line for line in cpuinfo.read_text().splitlines() if line.lower().startswith(("flags", "features")))
+    return bool(BF16_FLAGS & set(next(lines, "").split()))

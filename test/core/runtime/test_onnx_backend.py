@@ -1,0 +1,39 @@
+"""ONNX Runtime's backends: what is refused, and with which remedy."""
+import pytest
+from tiny_student import save_tiny_student
+
+from mapkd_core.artifact import ArtifactError
+from mapkd_core.runtime import open_runtime
+from mapkd_core.runtime.onnx_backend import _check_precision
+
+onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime needs: pip install 'mapkd_ros[deploy]'")
+PROVIDERS = onnxruntime.get_available_providers()
+
+
+@pytest.fixture(scope="module")
+def card_path(tmp_path_factory):
+    return save_tiny_student(tmp_path_factory.mktemp("artifact"))
+
+
+def test_missing_graphs(card_path):
+    with pytest.raises(ArtifactError, match=r"tiny\.onnx; write it with: mapkd export --onnx"):
+        open_runtime(card_path, "cpu", "onnx")
+
+
+def test_devices_and_engines_that_are_not_there(card_path):
+    with pytest.raises(ValueError, match=r"not served by this ONNX Runtime.*use auto, cpu or cuda"):
+        open_runtime(card_path, "tpu", "onnx")
+    with pytest.raises(ValueError, match="backend tensorrt needs device cuda, not cpu; use backend onnx"):
+        open_runtime(card_path, "cpu", "tensorrt")
+    if "CUDAExecutionProvider" not in PROVIDERS:
+        with pytest.raises(ValueError, match="pip install onnxruntime-gpu in place of onnxruntime"):
+            open_runtime(card_path, "cuda", "onnx")
+    if "TensorrtExecutionProvider" not in PROVIDERS:
+        with pytest.raises(ValueError, match="pip install onnxruntime-gpu tensorrt"):
+            open_runtime(card_path, "auto", "tensorrt")
+
+
+@pytest.mark.parametrize(("backend", "precision"), [("onnx", "fp16"), ("onnx", "bf16"), ("tensorrt", "bf16")])
+def test_precisions_that_are_not_served(backend, precision):
+    with pytest.raises(ValueError, match=f"precision {precision} is not served by backend {backend}, which has fp32"):
+        _check_precision(backend, precision)

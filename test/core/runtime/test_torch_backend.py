@@ -1,0 +1,107 @@
+"""The torch runtimes: same numbers as the plain network, look-ups once per calibration, refusals with a remedy."""
+import numpy as np
+import pytest
+import torch
+from tiny_student import GRID, save_tiny_student, tiny_pictures, tiny_rig
+
+from mapkd_core.artifact import load_model
+from mapkd_core.data.images import normalise
+from mapkd_core.runtime import TorchRuntime
+from mapkd_core.runtime.torch_backend import check_combination, cpu_has_bf16
+from mapkd_core.types import Batch
+
+
+@pytest.fixture(scope="module")
+def card_path(tmp_path_factory):
+    return save_tiny_student(tmp_path_factory.mktemp("artifact"))
+
+
+@pytest.fixture(scope="module")
+def expected(card_path):
+    model, card = load_model(card_path)
+    images = normalise(list(tiny_pictures()), card.mean, card.std)
+    batch = Batch(*(torch.from_numpy(array).float()[None] for array in (images, *tiny_rig())))
+    with torch.inference_mode():
+        return model(batch).semantic.softmax(1)[0].numpy()
+
+
+@pytest.mark.parametrize("backend", ["torch", "torchscript"])
+def test_same_probabilities_as_the_plain_network(card_path, expected, backend):
+    runtime = TorchRuntime(card_path, "cpu", backend=backend)
+    for _ in range(4):  # TorchScript specialises in its first calls
+        got = runtime.probabilities(tiny_pictures(), *tiny_rig())
+        assert got.shape == (4, *GRID.shape)
+        assert np.abs(got - expected).max() < 1e-5
+    assert np.allclose(got.sum(0), 1, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_compiled_network_gives_the_same_probabilities(card_path, expected):
+    runtime = TorchRuntime(card_path, "cpu", backend="compile")
+    assert np.abs(runtime.probabilities(tiny_pictures(), *tiny_rig()) - expected).max() < 1e-5
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(("backend", "precision", "tolerance"), [
+    ("torch", "fp32", 1e-3), ("torchscript", "fp32", 1e-3), ("cudagraph", "fp32", 1e-3), ("compile", "fp32", 1e-3),
+    ("torch", "fp16", 2e-2), ("cudagraph", "fp16", 2e-2), ("cudagraph", "bf16", 1e-1),
+])  # fmt: skip
+def test_same_probabilities_on_a_gpu(card_path, expected, backend, precision, tolerance):
+    runtime = TorchRuntime(card_path, "cuda", backend=backend, precision=precision)
+    for _ in range(3):
+        got = runtime.probabilities(tiny_pictures(), *tiny_rig())
+        assert np.abs(got - expected).max() < tolerance
+
+
+@pytest.mark.parametrize("backend", ["torch", "torchscript"])
+def test_another_number_of_cameras(card_path, backend):
+    runtime = TorchRuntime(card_path, "cpu", backend=backend)
+    six = runtime.probabilities(tiny_pictures(), *tiny_rig())
+    four = runtime.probabilities(tiny_pictures(4), *tiny_rig(4))
+    assert four.shape == six.shape and np.abs(four - six).max() > 1e-4
+    assert np.array_equal(runtime.probabilities(tiny_pictures(), *tiny_rig()), six)
+
+
+def test_lookup_is_computed_once_per_calibration(card_path):
+    runtime = TorchRuntime(card_path, "cpu")
+    intrinsics, poses = tiny_rig()
+    for _ in range(3):
+        runtime.probabilities(tiny_pictures(), intrinsics, poses)
+    assert runtime.lookups.computed == 1
+    moved = poses.copy()
+    moved[2, 2, 3] += 0.01
+    runtime.probabilities(tiny_pictures(), intrinsics, moved)
+    assert runtime.lookups.computed == 2
+    runtime.probabilities(tiny_pictures(), intrinsics * 1.01, moved)
+    assert runtime.lookups.computed == 3
+
+
+@pytest.mark.parametrize(("backend", "precision", "device", "reason"), [
+    ("cudagraph", "fp32", "cpu", "needs device cuda, not cpu; use torchscript"),
+    ("torch", "fp16", "cpu", "precision fp16 needs device cuda"),
+    ("onnx", "fp32", "cpu", "not one of PyTorch's"),
+])  # fmt: skip
+def test_refused_combinations_name_the_remedy(backend, precision, device, reason):
+    with pytest.raises(ValueError, match=reason):
+        check_combination(backend, precision, device)
+
+
+def test_bf16_needs_instructions(tmp_path, monkeypatch):
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor\t: 0\nflags\t\t: fpu avx2 avx512f avx512_bf16 sha_ni\n")
+    assert cpu_has_bf16(cpuinfo)
+    cpuinfo.write_text("processor\t: 0\nflags\t\t: fpu avx2\n")
+    assert not cpu_has_bf16(cpuinfo) and not cpu_has_bf16(tmp_path / "none")
+    monkeypatch.setattr("mapkd_core.runtime.torch_backend.cpu_has_bf16", lambda: False)
+    with pytest.raises(ValueError, match="no bf16 instructions"):
+        check_combination("torch", "bf16", "cpu")
+    check_combination("torch", "bf16", "cuda")
+
+
+def test_bf16_keeps_its_geometry_exact(card_path, expected, monkeypatch):
+    monkeypatch.setattr("mapkd_core.runtime.torch_backend.cpu_has_bf16", lambda: True)
+    runtime = TorchRuntime(card_path, "cpu", precision="bf16")
+    got = runtime.probabilities(tiny_pictures(), *tiny_rig())
+    assert got.dtype == np.float32 and np.abs(got - expected).max() < 0.1
+    assert runtime.lookups.model.view.points_m.dtype == torch.float32
