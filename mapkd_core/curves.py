@@ -1,9 +1,10 @@
-"""Training curves: scalars from TensorBoard logs, drawn as inline SVG."""
+"""Training curves: scalars from TensorBoard logs, drawn as inline SVG; and the logs' pictures."""
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,15 +22,8 @@ def read_curves(folder: Path) -> dict[str, Curve]:
 
     Raises FileNotFoundError if there is no log.
     """
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    folders = sorted({path.parent for path in folder.rglob("events.out.tfevents.*")})
-    if not folders:
-        raise FileNotFoundError(f"no TensorBoard log below {folder}; expected the folder of a training run")
     values: dict[str, dict[int, tuple[float, float]]] = {}
-    for place in folders:
-        log = EventAccumulator(str(place), size_guidance={"scalars": 0})
-        log.Reload()
+    for log in _logs(folder, "scalars"):
         for tag in log.Tags()["scalars"]:
             known = values.setdefault(tag, {})
             for event in log.Scalars(tag):
@@ -38,6 +32,28 @@ def read_curves(folder: Path) -> dict[str, Curve]:
     return {
         tag: (sorted(points), [points[step][1] for step in sorted(points)]) for tag, points in sorted(values.items())
     }
+
+
+def read_pictures(folder: Path, tag: str) -> dict[int, bytes]:
+    """The encoded pictures of a tag by step, the newest of a step. Raises FileNotFoundError if there is no log."""
+    found: dict[int, tuple[float, bytes]] = {}
+    for log in _logs(folder, "images"):
+        for event in log.Images(tag) if tag in log.Tags()["images"] else ():
+            if event.step not in found or event.wall_time >= found[event.step][0]:
+                found[event.step] = (event.wall_time, event.encoded_image_string)
+    return {step: found[step][1] for step in sorted(found)}
+
+
+def _logs(folder: Path, kind: str) -> Iterator[Any]:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folders = sorted({path.parent for path in folder.rglob("events.out.tfevents.*")})
+    if not folders:
+        raise FileNotFoundError(f"no TensorBoard log below {folder}; expected the folder of a training run")
+    for place in folders:
+        log = EventAccumulator(str(place), size_guidance={kind: 0})  # 0: keep all
+        log.Reload()
+        yield log
 
 
 def grouped(curves: Mapping[str, Curve]) -> dict[str, dict[str, Curve]]:

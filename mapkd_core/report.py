@@ -2,14 +2,17 @@
 
 examples:
   mapkd report --weights student.json --run runs/student --evaluation runs/evaluate/student-val --out report.html
+  mapkd report --run runs/student
   mapkd report --evaluation runs/evaluate/student-val --evaluation runs/evaluate/coach-val
 
-Every part is optional: `--weights` gives the card, `--run` (a folder of `mapkd train`) the curves, `--evaluation` (a
-folder of `mapkd evaluate`, may be given several times to compare) the scores, latency and pictures.
+Every part is optional: `--weights` gives the card, `--run` (a folder of `mapkd train` or `distill`) the curves and the
+validation pictures, and without card what its config says; `--evaluation` (a folder of `mapkd evaluate`, may be given
+several times to compare) the scores, latency and pictures.
 """
 from __future__ import annotations
 
 import argparse
+import base64
 import html
 import json
 from collections.abc import Mapping, Sequence
@@ -53,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 def build_report(weights: Path | None, run_folder: Path | None, evaluations: Sequence[Path]) -> str:
     """The page as one string. Raises FileNotFoundError for a part that is not there, ValueError for one unfit."""
-    results = {folder.name: (folder, _read_result(folder)) for folder in evaluations}
+    results = {name: (folder, _read_result(folder)) for name, folder in _named(evaluations).items()}
     sections, title = [], "Evaluation"
     if weights is not None:
         from mapkd_core.artifact import load_card
@@ -61,6 +64,9 @@ def build_report(weights: Path | None, run_folder: Path | None, evaluations: Seq
         card = load_card(weights)
         title = f"{card.name} {card.version}"
         sections.append(_section("Model", _card(card)))
+    elif run_folder is not None:
+        title = run_folder.resolve().name
+        sections.append(_section("Model", _configured(run_folder)))
     if results:
         scores = {name: result for name, (_, result) in results.items()}
         sections.append(_section("Scores", _scores(scores)))
@@ -68,10 +74,12 @@ def build_report(weights: Path | None, run_folder: Path | None, evaluations: Seq
         sections.append(_section("By condition", _conditions(scores)))
         sections.append(_section("Latency", _latencies(scores)))
     if run_folder is not None:
-        from mapkd_core.curves import chart, grouped, read_curves
+        from mapkd_core.curves import chart, grouped, read_curves, read_pictures
+        from mapkd_core.validation_pictures import TAG
 
         charts = [chart(name, curves) for name, curves in grouped(read_curves(run_folder)).items()]
         sections.append(_section("Training", f'<div class="charts">{"".join(charts)}</div>'))
+        sections.append(_section("Validation frames", _validation(read_pictures(run_folder, TAG))))
     for name, (folder, result) in results.items():
         sections.append(_section(f"Frames of {name}" if len(results) > 1 else "Frames", _pictures(folder, result)))
     page = "".join(part for part in sections if part)
@@ -79,6 +87,17 @@ def build_report(weights: Path | None, run_folder: Path | None, evaluations: Seq
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f"<style>{_STYLE}</style><h1>{html.escape(title)}</h1>{page}</html>\n"
     )
+
+
+def _named(folders: Sequence[Path]) -> dict[str, Path]:
+    """Folders by name, with as many parents as tell them apart. Raises ValueError if one is given twice."""
+    whole = [folder.resolve() for folder in folders]
+    if len(set(whole)) < len(whole):
+        raise ValueError(f"an evaluation is given twice: {', '.join(map(str, folders))}")
+    depth = 1
+    while len({folder.parts[-depth:] for folder in whole}) < len(whole):
+        depth += 1
+    return {"/".join(folder.parts[-depth:]): folder for folder in whole}
 
 
 def _read_result(folder: Path) -> dict[str, Any]:
@@ -110,6 +129,26 @@ def _card(card: Any) -> str:
           for key, value in card.training.items()),
     ]
     return _table(None, [[html.escape(str(k)), f"<code>{html.escape(str(v))}</code>"] for k, v in rows])
+
+
+def _configured(run_folder: Path) -> str:
+    """The config that a run was started with, one row a key."""
+    path = run_folder / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; expected the folder of a `mapkd train` run")
+    rows = [[html.escape(key), f"<code>{html.escape(value if isinstance(value, str) else json.dumps(value))}</code>"]
+            for key, value in json.loads(path.read_text()).items()]
+    return _table(None, rows)
+
+
+def _validation(pictures: Mapping[int, bytes]) -> str:
+    """The first and the last of a run's validation pictures."""
+    steps = list(dict.fromkeys([*list(pictures)[:1], *list(pictures)[-1:]]))
+    return "".join(
+        f'<figure><img src="data:image/png;base64,{base64.b64encode(pictures[step]).decode()}" alt="">'
+        f"<figcaption>step {step}; of each pair, prediction left and truth right</figcaption></figure>"
+        for step in steps
+    )
 
 
 def _scores(results: Mapping[str, Mapping[str, Any]]) -> str:
@@ -188,8 +227,6 @@ def _latencies(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _pictures(folder: Path, result: Mapping[str, Any]) -> str:
-    import base64
-
     figures = []
     for group, tokens in result.get("examples", {}).items():
         for place, token in enumerate(tokens, 1):

@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 
 from mapkd_core.cli import main
@@ -51,3 +52,40 @@ def test_parts_that_are_not_there(tmp_path, capsys):
     (tmp_path / "result.json").write_text("{}")
     assert main(["report", "--evaluation", str(tmp_path)]) == 2
     assert "not a result of mapkd evaluate" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    """A finished run with curves and two validation pictures."""
+    tensorboard = pytest.importorskip("torch.utils.tensorboard")
+    folder = tmp_path_factory.mktemp("runs") / "fast"
+    writer = tensorboard.SummaryWriter(str(folder / "log"))
+    for step in (5, 10, 15):
+        writer.add_scalar("train/total", 1 / step, step)
+        writer.add_scalar("val/miou", step / 100, step)
+        writer.add_image("val/pictures", np.full((4, 6, 3), step, np.uint8), step, dataformats="HWC")
+    writer.close()
+    (folder / "config.json").write_text(json.dumps({"name": "fast", "model": "student", "steps": 15, "init": ["a<b"]}))
+    return folder
+
+
+def test_a_run_alone_tells_its_config_curves_and_pictures(run_folder, tmp_path):
+    out = tmp_path / "report.html"
+    assert main(["report", "--run", str(run_folder), "--out", str(out)]) == 0
+    text = out.read_text()
+    assert "<title>fast</title>" in text and "<td>steps</td><td><code>15</code>" in text and "a&lt;b" in text
+    assert "<h2>Training</h2>" in text and text.count("<svg") == 2
+    assert text.count("data:image/png;base64,") == 2 and "step 5;" in text and "step 15;" in text
+    with pytest.raises(FileNotFoundError, match="does not exist; expected the folder"):
+        build_report(None, tmp_path, [])
+
+
+def test_evaluations_of_one_name_are_told_apart(evaluation, tmp_path):
+    places = [tmp_path / name / "evaluation" for name in ("one", "two")]
+    for place in places:
+        place.mkdir(parents=True)
+        (place / "result.json").write_text((evaluation / "result.json").read_text())
+    text = build_report(None, None, places)
+    assert "one/evaluation" in text and "two/evaluation" in text
+    with pytest.raises(ValueError, match="given twice"):
+        build_report(None, None, places[:1] * 2)
