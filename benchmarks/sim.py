@@ -15,7 +15,6 @@ import platform
 import resource
 import statistics
 import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from datetime import date
 from multiprocessing import get_context
@@ -23,24 +22,13 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
+from mapkd_core.sim.benchmark import Times, batch_times, part_times
 from mapkd_core.sim.drive import SimDrive
 
 SMALL, NETWORK, FULL = (176, 64), (352, 128), (1600, 900)
-
-
-def seconds(work: Callable[[int], object], count: int) -> tuple[list[float], list[float]]:
-    """Wall and processor seconds of each call `work(0)`, `work(1)`, ..."""
-    wall, processor = [], []
-    for index in tqdm(range(count), leave=False):
-        began, began_cpu = time.perf_counter(), time.process_time()
-        work(index)
-        wall.append(time.perf_counter() - began)
-        processor.append(time.process_time() - began_cpu)
-    return wall, processor
 
 
 def shown(values: list[float]) -> str:
@@ -48,26 +36,17 @@ def shown(values: list[float]) -> str:
 
 
 def one_process_rows(size: tuple[int, int], seeds: list[int], frames: int) -> list[str]:
-    """Rows for building worlds, for pictures and for LiDAR, on one thread."""
+    """Rows for building maps and worlds, for pictures and for LiDAR, on one thread."""
     torch.set_num_threads(1)
-    build, pictures, sweeps = ([], []), ([], []), ([], [])
-    for seed in seeds:
+    parts: dict[str, Times] = {}
+    for seed in tqdm(seeds, leave=False):
         drive = SimDrive(seed=seed, size=size, frames=frames)
-        drive.road_map  # noqa: B018  # the map is not the world
-        for row, work, count in (
-            (build, lambda _: drive.world, 1),  # noqa: B023
-            (pictures, lambda i: drive.render(i), frames),  # noqa: B023
-            (sweeps, lambda i: drive.points(i), frames),  # noqa: B023
-        ):
-            for column, values in zip(row, seconds(work, count), strict=True):
-                column += values
+        for name, times in part_times(drive, frames).items():
+            parts[name] = parts.get(name, Times()) + times
         drive.release()
-    name = f"{size[0]}x{size[1]}"
     return [
-        f"| {what} | {shown(wall)} | {shown(processor)} |"
-        for what, (wall, processor) in (
-            (f"a world for {name}", build), (f"six pictures {name}", pictures), ("one LiDAR sweep", sweeps),
-        )
+        f"| {name}, {size[0]}x{size[1]} | {shown(times.wall)} | {shown(times.processor)} |"
+        for name, times in parts.items()
     ]
 
 
@@ -95,18 +74,7 @@ def workers_row(size: tuple[int, int], workers: int, drives: int, frames: int) -
 def device_row(device: str, size: tuple[int, int], batch: int, rounds: int) -> str:
     """Frames per second of six pictures each, many frames of one world at once."""
     drive = SimDrive(seed=2, size=size, frames=batch, keyframe_s=0.1, device=device)
-    assert drive.rig is not None
-    times = np.concatenate([drive.camera_times_s(index) for index in range(batch)])
-    poses = np.stack([drive.motion.pose(t) for t in times]) @ np.tile(drive.rig.base_from_cameras, (batch, 1, 1))
-    intrinsics = np.tile(drive.rig.intrinsics(size), (batch, 1, 1))
-
-    def work(_: int) -> None:
-        drive.renderer.images_tensor(intrinsics, size, poses, times)
-        if device.startswith("cuda"):
-            torch.cuda.synchronize()
-
-    work(0)
-    wall, _ = seconds(work, rounds)
+    wall = batch_times(drive, batch, rounds, device).wall
     memory = torch.cuda.max_memory_allocated() / 2**30 if device.startswith("cuda") else 0.0
     return f"| {size[0]}x{size[1]} | {batch} | {batch / statistics.median(wall):.1f} | {memory:.1f} |"
 
