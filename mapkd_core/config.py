@@ -49,6 +49,10 @@ class AugmentConfig:
     """Standard deviation of a rotation error given to every camera, labels unmoved."""
     extrinsic_m: float = 0.0
     """Standard deviation of a translation error given to every camera, labels unmoved."""
+    lidar_dropout: float = 0.0
+    """Chance that a sample has no LiDAR points: a teacher whose pictures alone are strong is easier to imitate."""
+    picture_dropout: float = 0.0
+    """Chance that a sample with LiDAR has no pictures (all become grey)."""
 
 
 @dataclass(frozen=True)

@@ -58,10 +58,12 @@ def run(args: argparse.Namespace) -> int:
 
 def frozen_networks(config: DistillConfig) -> FrozenNetworks:
     """The teacher and the coach that the config names; raises what `frozen_network` raises."""
-    from mapkd_core.distill.frozen import FrozenNetworks
+    from mapkd_core.distill.frozen import FrozenNetworks, Teachers
 
-    places = (config.teacher, config.coach)
-    return FrozenNetworks(*(frozen_network(place, config) if place else None for place in places))
+    teacher, coach = (frozen_network(place, config) if place else None for place in (config.teacher, config.coach))
+    if teacher is not None and config.more_teachers:
+        teacher = Teachers([teacher, *(frozen_network(place, config) for place in config.more_teachers)])
+    return FrozenNetworks(teacher, coach)
 
 
 def frozen_network(place: str, config: DistillConfig) -> nn.Module:

@@ -22,6 +22,8 @@ MIRRORED = tuple(
     CAMERAS.index(name.replace("LEFT", "<").replace("RIGHT", "LEFT").replace("<", "RIGHT")) for name in CAMERAS
 )
 """Which camera's place each camera takes when left and right are swapped."""
+GREY = 124
+"""About ImageNet's mean: zero after normalising."""
 
 
 def augment(sample: Sample, config: AugmentConfig, rng: np.random.Generator) -> Sample:
@@ -38,8 +40,20 @@ def augment(sample: Sample, config: AugmentConfig, rng: np.random.Generator) -> 
         sample = replace(sample, images=photometric(sample.images, config.photometric, rng))
     if config.camera_dropout and rng.random() < config.camera_dropout:
         images = sample.images.copy()
-        images[rng.integers(len(images))] = 124  # about ImageNet's mean: zero after normalising
+        images[rng.integers(len(images))] = GREY
         sample = replace(sample, images=images)
+    return _without_a_modality(sample, config, rng)
+
+
+def _without_a_modality(sample: Sample, config: AugmentConfig, rng: np.random.Generator) -> Sample:
+    """LiDAR or pictures lost, never both."""
+    if sample.lidar is None or not (config.lidar_dropout or config.picture_dropout):
+        return sample
+    draw = rng.random()
+    if draw < config.lidar_dropout:
+        return replace(sample, lidar=sample.lidar[:0])
+    if draw > 1 - config.picture_dropout:
+        return replace(sample, images=np.full_like(sample.images, GREY))
     return sample
 
 

@@ -13,6 +13,8 @@ class DistillConfig(TrainConfig):
 
     teacher: str = ""
     """Folder of a training run, or an artifact's card (.json)."""
+    more_teachers: tuple[str, ...] = ()
+    """Further teachers of any kind: the mean of all teachers' logits is taught; inner features are the first one's."""
     coach: str = ""
     """The same for the second, camera-only teacher of methods that have one; empty for none."""
     method: str = "none"

@@ -1,7 +1,10 @@
 """The networks that teach: frozen, and asked once a batch however many students listen."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from threading import Lock
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +15,27 @@ from mapkd_core.types import Batch, Prediction
 def freeze(network: nn.Module) -> nn.Module:
     """In eval mode and without gradients; nothing of it changes any more."""
     return network.eval().requires_grad_(False)
+
+
+class Teachers(nn.Module):
+    """Several teachers as one: the mean of their logits, the inner features of the first."""
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, batch: Batch) -> Prediction:
+        """Prediction with the first one's embedding, direction and taps."""
+        first, *others = (network(batch) for network in self.networks)
+        semantic = torch.stack([first.semantic, *(other.semantic for other in others)]).mean(0)
+        return replace(first, semantic=semantic)
+
+    def __getattr__(self, name: str) -> Any:
+        """A method that looks for a head or a decoder finds the first one's."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("networks")[0], name)
 
 
 class FrozenNetworks:

@@ -113,6 +113,20 @@ def test_dropout_blanks_one_camera():
     assert sum(bool((row == 124).all()) for row in blank) == 1
 
 
+def test_a_teacher_may_lose_one_modality_but_not_both():
+    sample = replace(painted(), images=np.full((6, 8, 8, 3), 9, np.uint8))
+    blind = augment.augment(sample, AugmentConfig(picture_dropout=1.0), np.random.default_rng(0))
+    assert (blind.images == 124).all() and blind.lidar is sample.lidar
+    deaf = augment.augment(sample, AugmentConfig(lidar_dropout=1.0), np.random.default_rng(0))
+    assert deaf.lidar.shape == (0, 5) and (deaf.images == 9).all()
+    config = AugmentConfig(lidar_dropout=0.5, picture_dropout=0.5)
+    drawn = [augment.augment(sample, config, np.random.default_rng(k)) for k in range(20)]
+    lost = {(len(d.lidar) == 0, bool((d.images == 124).all())) for d in drawn}
+    assert lost == {(True, False), (False, True)}
+    cameras_only = replace(sample, lidar=None)
+    assert augment.augment(cameras_only, config, np.random.default_rng(0)) is cameras_only
+
+
 def test_same_seed_same_sample_and_nothing_asked_nothing_changed():
     config = AugmentConfig(0.5, 0.2, True, 10, 0.5, 0.5, 0.02)
     first, second = (augment.augment(painted(), config, np.random.default_rng(7)) for _ in range(2))
