@@ -5,6 +5,7 @@
 """
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,10 @@ def predict_cache(
     grid = predictor.card.grid
     predictions, truth = resumed_files(folder, header, grid, overwrite)
     total = len(cached) if limit is None else min(limit, len(cached))
-    with tqdm(total=total, initial=min(truth.done, total), desc="predict", unit="frame") as bar:
+    quiet = 0.1 if sys.stderr.isatty() else 30.0  # a log file needs no animation
+    with tqdm(
+        total=total, initial=min(truth.done, total), desc="predict", unit="frame", mininterval=quiet
+    ) as bar:
         while truth.done < total:
             frames = [cached.frame(index) for index in range(truth.done, min(truth.done + BATCH, total))]
             for held, predicted in zip(frames, predictor.predict_cached(frames), strict=True):

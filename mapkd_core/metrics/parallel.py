@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
@@ -28,7 +29,10 @@ def map_frames(
     if len(predictions) != len(truths):
         raise ValueError(f"{len(predictions)} predictions for {len(truths)} truths; expected one of each per frame")
     pairs = list(zip(predictions, truths, strict=True))
-    with tqdm(total=len(pairs), desc=progress, disable=progress is None, unit="frame") as bar:
+    quiet = 0.1 if sys.stderr.isatty() else 30.0  # a log file needs no animation
+    with tqdm(
+        total=len(pairs), desc=progress, disable=progress is None, unit="frame", mininterval=quiet
+    ) as bar:
         results: list[Score] = []
         if processes <= 1 or len(pairs) <= _CHUNK:
             for pair in pairs:
