@@ -1,31 +1,29 @@
 """How fast maps are scored, by every definition, and beside HDMapNet's own evaluator on the same frames.
 
-    python benchmarks/evaluate.py --out benchmarks/results
-    python benchmarks/evaluate.py --hdmapnet /path/to/HDMapNet --peer-frames 20 --out benchmarks/results
+examples:
+  mapkd benchmark evaluate --out evaluate.md
+  mapkd benchmark evaluate --hdmapnet ../HDMapNet --peer-frames 20 --out evaluate.md
 
 Frames are invented: roads with three dividers, two boundaries and two crossings, predicted with noise, misses,
-duplicates and false alarms (about nine lines on each side). `--hdmapnet` names a checkout of HDMapNet, whose AP code
-is imported and timed on the CPU on masks drawn beforehand; ours includes the drawing. Both sides' numbers are compared.
+duplicates and false alarms (about nine lines on each side). --hdmapnet names a checkout of HDMapNet, whose AP code is
+imported and timed on the CPU on masks drawn beforehand; ours includes the drawing. Both sides' numbers are compared.
 All run on one thread, and CPU seconds stand beside wall seconds, because a busy machine stretches only the latter.
 """
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from datetime import date
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
+from mapkd_core.benchmark.machine import command_line, cores, describe, markdown_table
 from mapkd_core.grid import BevGrid
 from mapkd_core.metrics.ap_chamfer import ap_chamfer
 from mapkd_core.metrics.ap_hdmapnet import ap_hdmapnet
@@ -36,9 +34,11 @@ from mapkd_core.types import MapElement
 
 GRID = BevGrid()
 Elements = list[MapElement]
+PACKAGES = ("numpy", "scipy", "shapely", "opencv-python-headless", "torch")
 
 
 def invented_truth(rng: np.random.Generator) -> Elements:
+    """A bent road of two lanes each way, with two crossings."""
     yaw, bend, lane = np.deg2rad(rng.uniform(-6, 6)), rng.uniform(-1, 1) / 600, rng.uniform(3.2, 3.7)
     turn = np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]])
     x = np.arange(-29.0, 29.01, 1.0)
@@ -52,6 +52,7 @@ def invented_truth(rng: np.random.Generator) -> Elements:
 
 
 def invented_prediction(truth: Elements, rng: np.random.Generator) -> Elements:
+    """What a middling network would find of it."""
     found = []
     for element in truth:
         for _ in range(rng.choice([0, 1, 2], p=[0.12, 0.78, 0.10])):
@@ -83,10 +84,12 @@ def peer(checkout: Path, predictions: list[Elements], truths: list[Elements]) ->
     """Wall and CPU seconds a frame of HDMapNet's AP code on one thread, and its (classes, thresholds) AP."""
     import torch
 
+    if not (checkout / "evaluation" / "AP.py").is_file():
+        raise FileNotFoundError(f"{checkout} has no evaluation/AP.py; expected a checkout of HDMapNet")
     torch.set_num_threads(1)
     sys.path.insert(0, str(checkout))
-    torch.Tensor.cuda = lambda self, *a, **k: self  # its evaluator moves everything to a GPU; here there may be none
-    from evaluation.AP import instance_mask_AP
+    torch.Tensor.cuda = lambda self, *a, **k: self  # type: ignore[method-assign, assignment]  # its evaluator moves everything to a GPU; here there may be none
+    from evaluation.AP import instance_mask_AP  # type: ignore[import-not-found]
 
     drawn = [(draw(p, GRID), draw(t, GRID)) for p, t in zip(predictions, truths, strict=True)]
     sums, counts = torch.zeros(3, 3), torch.zeros(3, 3)
@@ -102,55 +105,36 @@ def peer(checkout: Path, predictions: list[Elements], truths: list[Elements]) ->
     return wall / len(drawn), cpu / len(drawn), (sums / counts).numpy()
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--hdmapnet", type=Path, help="checkout of HDMapNet to time beside ours")
+    parser.add_argument("--processes", type=int, default=cores(), help="of the parallel row (%(default)s)")
+    parser.add_argument("--hdmapnet", type=Path, metavar="DIR", help="checkout of HDMapNet to time beside ours")
     parser.add_argument("--peer-frames", type=int, default=20, help="frames given to HDMapNet's evaluator")
-    parser.add_argument("--out", type=Path, help="folder for the dated results file")
-    args = parser.parse_args()
+    parser.add_argument("--out", type=Path, metavar="FILE", help="results file to write")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Times every definition, HDMapNet's if it is given, and prints the table."""
+    if args.frames < 1 or args.rounds < 1:
+        raise ValueError(f"--frames {args.frames} --rounds {args.rounds}; expected at least 1 of each")
     cv2.setNumThreads(1)
     rng = np.random.default_rng(0)
     truths = [invented_truth(rng) for _ in range(args.frames)]
-    predictions = [invented_prediction(t, rng) for t in truths]
-    lines = (sum(map(len, truths)), sum(map(len, predictions)))
-
-    works: dict[str, Callable[[], object]] = {}
-    for corrected in (False, True):
-        end = "_corrected" if corrected else ""
-        works[f"ap_hdmapnet{end}"] = partial(ap_hdmapnet, predictions, truths, GRID, corrected=corrected)
-        works[f"ap_pmapnet{end}"] = partial(ap_pmapnet, predictions, truths, GRID, corrected=corrected)
-        works[f"ap_chamfer{end}"] = partial(ap_chamfer, predictions, truths, corrected=corrected)
-    works[f"ap_hdmapnet, {args.processes} processes"] = partial(
-        ap_hdmapnet, predictions, truths, GRID, processes=args.processes
-    )
-    masks = rng.integers(0, 4, (args.frames, *GRID.shape)).astype(np.uint8)
-    hot = [(m[None] == np.arange(4)[:, None, None]) for m in masks]
-
-    def iou() -> None:
-        meter = IouMeter()
-        for mask, truth in zip(masks, hot, strict=True):
-            meter.update_classes(mask, truth)
-
-    works["IoU"] = iou
+    predictions = [invented_prediction(truth, rng) for truth in truths]
     rows, ours = [], {}
-    for name, work in tqdm(works.items(), desc="ours", unit="definition"):
+    for name, work in tqdm(_works(predictions, truths, args.processes, rng).items(), desc="ours", unit="definition"):
         middle, least, cpu = timed(work, args.rounds)
         ours[name] = cpu
         own_cpu = "-" if "processes" in name else f"{cpu:.2f}"  # the children's time is not this process's
-        rows.append(f"| `{name}` | {middle:.2f} | {least:.2f} | {own_cpu} | {1e3 * least / args.frames:.2f} |")
-
+        rows.append([f"`{name}`", f"{middle:.2f}", f"{least:.2f}", own_cpu, f"{1e3 * least / args.frames:.2f}"])
+    lines = (sum(map(len, truths)), sum(map(len, predictions)))
     text = [
-        f"# Scoring speed, {date.today().isoformat()}", "",
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-        + ", ".join(f"{p} {version(p)}" for p in ("numpy", "scipy", "shapely", "opencv-python-headless", "torch")), "",
+        "# Scoring speed", "", describe(packages=PACKAGES), "",
         f"{args.frames} invented frames, {lines[0]} true and {lines[1]} predicted lines, 60x30 m at 0.15 m; "
-        f"three thresholds; {args.rounds} rounds. Load average when it ended: {os.getloadavg()[0]:.1f}.", "",
-        f"Command: `python benchmarks/evaluate.py {' '.join(sys.argv[1:])}`", "",
-        "| definition | wall s, median | wall s, least | CPU s, least | ms a frame (wall, least) |",
-        "| --- | --- | --- | --- | --- |", *rows,
+        f"three thresholds; {args.rounds} rounds.", "", f"`{command_line()}`", "",
+        markdown_table(("definition", "wall s, median", "wall s, least", "CPU s, least", "ms a frame (least)"), rows),
     ]
     if args.hdmapnet:
         count = min(args.peer_frames, args.frames)
@@ -163,13 +147,31 @@ def main() -> int:
             f"({1e3 * wall:.0f} ms wall) a frame. By CPU time `ap_hdmapnet` is {fast:.0f} times as fast. "
             f"Largest difference of the AP values: {gap:.1g}.",
         ]
-    report = "\n".join(text) + "\n"
+    report = "\n".join(text)
     print(report)
     if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
-        (args.out / f"evaluate-{date.today().isoformat()}.md").write_text(report)
+        args.out.write_text(report + "\n")
     return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _works(
+    predictions: list[Elements], truths: list[Elements], processes: int, rng: np.random.Generator
+) -> dict[str, Callable[[], object]]:
+    """What is timed, by name."""
+    works: dict[str, Callable[[], object]] = {}
+    for corrected in (False, True):
+        end = "_corrected" if corrected else ""
+        works[f"ap_hdmapnet{end}"] = partial(ap_hdmapnet, predictions, truths, GRID, corrected=corrected)
+        works[f"ap_pmapnet{end}"] = partial(ap_pmapnet, predictions, truths, GRID, corrected=corrected)
+        works[f"ap_chamfer{end}"] = partial(ap_chamfer, predictions, truths, corrected=corrected)
+    works[f"ap_hdmapnet, {processes} processes"] = partial(ap_hdmapnet, predictions, truths, GRID, processes=processes)
+    masks = rng.integers(0, 4, (len(truths), *GRID.shape)).astype(np.uint8)
+    hot = [(m[None] == np.arange(4)[:, None, None]) for m in masks]
+
+    def iou() -> None:
+        meter = IouMeter()
+        for mask, truth in zip(masks, hot, strict=True):
+            meter.update_classes(mask, truth)
+
+    works["IoU"] = iou
+    return works

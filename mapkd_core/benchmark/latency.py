@@ -1,0 +1,180 @@
+"""Time from pictures to lines by stage, of our students beside the papers' networks, in one interleaved run.
+
+examples:
+  mapkd benchmark latency --out latency.md
+  mapkd benchmark latency --weights student.json --backends torch torchscript onnx --networks --threads 1
+  mapkd benchmark latency --networks student:nano hdmapnet --peer ../HDMapNet
+  mapkd benchmark latency --networks student:nano --backends torch torchscript --busy 0.5
+
+Students (random weights, or the artifact of --weights) are timed from six JPEGs on: decode (with resize), prepare
+(normalise, copy to the device), network, and for an artifact vectorize; the other networks in their forward alone, as
+they take their inputs ready-made. Rounds are interleaved, so that a slow moment of the machine meets all of them. The
+floors are what no software on this machine can be faster than: FLOPs of convolutions and matrix products at the rate of
+a large float32 matrix product, and weights, pictures and output once through the memory. --busy lets another process
+keep one core busy for that share of the time, as a player or a driver would. OMP_WAIT_POLICY=ACTIVE in front shows
+what threads that spin while they wait cost then; by default they sleep.
+
+--peer names a checkout of HDMapNet's public code to run beside ours, in the same process on the same inputs; it needs
+`pip install --no-deps efficientnet_pytorch`.
+"""
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mapkd_core.benchmark.machine import (
+    command_line,
+    cores,
+    describe,
+    markdown_table,
+    matmul_gflops,
+    memory_gbs,
+    peak_memory_mb,
+    summary,
+)
+from mapkd_core.runtime import BACKENDS, PRECISIONS, wait_without_spinning
+
+if TYPE_CHECKING:
+    from mapkd_core.benchmark.latency_contenders import Contender, Pictures
+
+NETWORKS = ("student:nano", "student:small", "student:base", "hdmapnet")
+STAGES = ("decode", "prepare", "network", "vectorize")
+_BUSY = """
+import sys, time
+share = float(sys.argv[1])
+while True:
+    end = time.perf_counter() + 0.02 * share
+    while time.perf_counter() < end:
+        pass
+    time.sleep(0.02 * (1 - share))
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
+    parser.add_argument(
+        "--networks", nargs="*", default=list(NETWORKS), metavar="NAME",
+        help="student:VARIANT, or a model of docs/training.md with random weights (default: %(default)s)",
+    )
+    parser.add_argument("--weights", type=Path, action="append", default=[], metavar="CARD", help="artifact to time")
+    parser.add_argument("--backends", nargs="+", default=["auto"], choices=BACKENDS, help="of the students (auto)")
+    parser.add_argument("--precisions", nargs="+", default=["fp32"], choices=PRECISIONS, help="of the students (fp32)")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--threads", type=int, default=cores(), help="CPU threads of the networks (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--data", metavar="NAME", help="data whose first frame is taken; simulated else")
+    parser.add_argument("--busy", type=float, default=0.0, metavar="SHARE", help="0..1 of a core taken by a neighbour")
+    parser.add_argument("--peer", type=Path, metavar="DIR", help="checkout of HDMapNet to run beside ours")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="results file to write")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Builds, warms up, times in rounds, prints the tables."""
+    if args.rounds < 1 or not 0 <= args.busy < 1:
+        raise ValueError(f"--rounds {args.rounds} --busy {args.busy}; expected at least 1, and a share of 0 to below 1")
+    wait_without_spinning()
+    import torch
+
+    from mapkd_core.benchmark.latency_contenders import entropy_decoding_ms, pictures
+
+    torch.set_num_threads(args.threads)
+    given = pictures(args.data)
+    with tempfile.TemporaryDirectory() as folder:
+        contenders = _contenders(args, given, Path(folder))
+        if not contenders:
+            raise ValueError("nothing to time; name --networks, --weights or --peer")
+        times: list[list[dict[str, float]]] = [[] for _ in contenders]
+        for contender in contenders:
+            for _ in range(2):
+                contender.run()
+        with _neighbour(args.busy):
+            for _ in range(args.rounds):
+                for contender, own in zip(contenders, times, strict=True):
+                    own.append(contender.run())
+        peak, bandwidth = matmul_gflops(args.threads, args.device), memory_gbs(args.device)
+    text = _report(args, given, contenders, times, (peak, bandwidth, entropy_decoding_ms(given)))
+    print(text)
+    if args.out:
+        args.out.write_text(text + "\n")
+    return 0
+
+
+def _contenders(args: argparse.Namespace, given: Pictures, folder: Path) -> list[Contender]:
+    from mapkd_core.benchmark import latency_contenders as build
+
+    found = []
+    students = [(path, path.stem, True) for path in args.weights]
+    for name in args.networks:
+        kind, _, variant = name.partition(":")
+        if kind == "student":
+            students.append((build.random_student(variant or "small", folder), name, False))
+    for path, shown, lines in students:
+        for backend in args.backends:
+            for precision in args.precisions:
+                found.append(
+                    build.student(path, shown, backend, precision, args.device, args.threads, given, lines)
+                )
+    found += [build.network(name, args.device) for name in args.networks if not name.startswith("student")]
+    if args.peer:
+        found.append(build.peer(args.peer, args.device))
+    return found
+
+
+@contextmanager
+def _neighbour(share: float) -> Iterator[None]:
+    """A process that keeps one core busy for `share` of the time."""
+    if share == 0:
+        yield
+        return
+    process = subprocess.Popen([sys.executable, "-c", _BUSY, str(share)])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _report(
+    args: argparse.Namespace,
+    given: Pictures,
+    contenders: list[Contender],
+    times: list[list[dict[str, float]]],
+    limits: tuple[float, float, float],
+) -> str:
+    peak, bandwidth, jpeg_ms = limits
+    slowest = {c.name: summary([t["network"] for t in own]).median for c, own in zip(contenders, times, strict=True)}
+    heads = ["network", "backend", "parameters M", "GFLOP", "floor ms", "median ms", "p95", "max"]
+    rivals = [name for name in ("hdmapnet", "HDMapNet (public code)") if name in slowest]
+    heads += [f"{name} / this" for name in rivals]
+    forwards, stages = [], []
+    for c, own in zip(contenders, times, strict=True):
+        line = summary([t["network"] for t in own])
+        floor = max(1e3 * c.gflop / peak, c.megabytes / bandwidth)
+        forwards.append(
+            [c.name, f"{c.backend} {c.precision}", f"{c.parameters_m:.2f}", c.gflop, floor, *line]
+            + [slowest[name] / line.median for name in rivals]
+        )
+        for stage in STAGES:
+            if "decode" in own[0] and stage in own[0]:
+                stages.append([c.name, f"{c.backend} {c.precision}", stage, *summary([t[stage] for t in own])])
+        if "decode" in own[0]:
+            totals = summary([sum(t.values()) for t in own])
+            stages.append([c.name, f"{c.backend} {c.precision}", "total", *totals])
+    busy = f", a neighbour on one core {100 * args.busy:.0f} % of the time" if args.busy else ""
+    text = [
+        "# Latency", "", describe(args.device, args.threads), "", f"`{command_line()}`", "",
+        f"Batch 1, six pictures 352x128 of {given.origin}; {args.rounds} interleaved rounds{busy}. Float32 matrix "
+        f"product {peak:.0f} GFLOP/s, memory {bandwidth:.1f} GB/s, entropy decoding of the six JPEGs {jpeg_ms:.1f} ms "
+        f"of one core (the floor of decode); peak memory of the process {peak_memory_mb():.0f} MB.",
+        "", "## Forward", "", markdown_table(heads, forwards),
+    ]
+    if stages:
+        columns = ("network", "backend", "stage", "median ms", "p95", "max")
+        text += ["", "## From JPEG", "", markdown_table(columns, stages)]
+    return "\n".join(text)

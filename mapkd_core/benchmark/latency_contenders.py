@@ -1,0 +1,177 @@
+"""What `mapkd benchmark latency` times: students from pictures to lines, other networks for their forward alone."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from mapkd_core.artifact import ModelCard, load_model, save_artifact
+from mapkd_core.benchmark.latency_peer import hdmapnet
+from mapkd_core.benchmark.machine import timed_ms
+from mapkd_core.export import example_calibration, export_onnx
+from mapkd_core.frame_sources import open_frames
+from mapkd_core.grid import GRID_60X30
+from mapkd_core.model.build import build_model
+from mapkd_core.model.student import Student
+from mapkd_core.predictor import MapPredictor
+from mapkd_core.runtime import fold_batch_norms
+from mapkd_core.types import Batch, Frame
+
+SIZE = (352, 128)
+CAMERA_SIZE = (1600, 900)
+"""nuScenes' pictures, in which simulated ones are encoded."""
+
+Calibration = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+@dataclass
+class Contender:
+    """One row of the table."""
+
+    name: str
+    backend: str
+    precision: str
+    parameters_m: float
+    gflop: float
+    megabytes: float
+    """Weights, pictures and output: what must cross the memory at least once."""
+    run: Callable[[], dict[str, float]]
+    """One set of pictures; milliseconds by stage."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Six JPEGs with their calibration."""
+
+    jpegs: list[bytes]
+    calibration: Calibration
+    origin: str
+
+
+def pictures(data: str | None) -> Pictures:
+    """The first frame of `data`, by default a simulated one enlarged to 1600x900 with a sensor's noise."""
+    frames, _ = open_frames(data or "simdrive-v1:val:full:1")
+    frame: Frame = frames[0]
+    jpegs = [view.image.jpeg() for view in frame.views]
+    matrices = np.stack([view.intrinsics for view in frame.views])
+    origin = data or "a simulated frame, enlarged to 1600x900 with noise"
+    rng = np.random.default_rng(0)
+    for place, view in enumerate(frame.views):
+        if jpegs[place] is not None:
+            continue
+        large = cv2.resize(view.image.rgb(), CAMERA_SIZE, interpolation=cv2.INTER_CUBIC)
+        noisy = np.clip(large + rng.normal(0, 4, large.shape), 0, 255).astype(np.uint8)
+        jpegs[place] = cv2.imencode(".jpg", noisy[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+        matrices[place, :2] *= np.array([[CAMERA_SIZE[0] / view.size[0]], [CAMERA_SIZE[1] / view.size[1]]])
+    whole = [jpeg for jpeg in jpegs if jpeg is not None]
+    average = sum(map(len, whole)) / len(whole) / 1e3
+    return Pictures(
+        whole, (matrices, np.stack([view.base_from_camera for view in frame.views])), f"{origin}, {average:.0f} kB each"
+    )
+
+
+def entropy_decoding_ms(given: Pictures) -> float:
+    """Milliseconds of one core for the six JPEGs at an eighth and in grey: what no scaled decoding can leave out."""
+    flags = cv2.IMREAD_REDUCED_GRAYSCALE_8
+    arrays = [np.frombuffer(jpeg, np.uint8) for jpeg in given.jpegs]
+    return min(timed_ms(lambda: [cv2.imdecode(data, flags) for data in arrays]) for _ in range(5))
+
+
+def random_student(variant: str, folder: Path) -> Path:
+    """An artifact of a student with random weights; returns its card's path."""
+    options = {"variant": variant, "image_size": list(SIZE)}
+    card = ModelCard(f"student:{variant}", "random", "student", options, GRID_60X30, SIZE)
+    path = folder / f"{variant}.json"
+    save_artifact(path, card, build_model("student", GRID_60X30, options).state_dict())
+    return path
+
+
+def student(
+    path: Path, shown: str, backend: str, precision: str, device: str, threads: int, given: Pictures, lines: bool
+) -> Contender:
+    """An artifact behind MapPredictor; `lines` also times the vectorizer, which on random weights means nothing."""
+    if backend in ("onnx", "tensorrt") and not path.with_suffix(".onnx").is_file():
+        fresh, card = load_model(path)
+        assert isinstance(fresh, Student)
+        export_onnx(fresh, path.with_suffix(".onnx"), len(card.cameras))
+    predictor = MapPredictor.from_artifact(path, device, threads, backend, precision)
+    plain, card = load_model(path)
+    parameters, gflop = _size(plain, _student_call(plain, card.input_size, "cpu"))
+
+    def run() -> dict[str, float]:
+        prepared = predictor.prepare(given.jpegs, *given.calibration)
+        if lines:
+            return predictor.complete(prepared).stage_ms
+        network = timed_ms(
+            lambda: predictor.runtime.infer(prepared.loaded, prepared.intrinsics, prepared.base_from_camera)
+        )
+        return {**prepared.stage_ms, "network": network}
+
+    width, height = card.input_size
+    bytes_moved = 4 * (1e6 * parameters + 6 * 3 * width * height + 4 * card.grid.rows * card.grid.cols)
+    runtime = predictor.runtime
+    return Contender(shown, runtime.backend, runtime.precision, parameters, gflop, bytes_moved / 1e6, run)
+
+
+def network(name: str, device: str) -> Contender:
+    """A network of model/build.py with random weights, its forward alone, in eager PyTorch."""
+    model = build_model(name, GRID_60X30, {}).eval()
+    fold_batch_norms(model)
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    images, intrinsics, poses = _inputs(device)
+    batch = Batch(images, intrinsics, poses)
+    config: Any = model.config
+    if config.lidar:
+        batch.lidar = (torch.rand(1, 81920, 5, device=device) - 0.5) * 30
+        batch.lidar_mask = torch.ones(1, 81920, device=device)
+    if config.sd_prior:
+        batch.sd_map = torch.ones(1, 1, *GRID_60X30.shape, device=device)
+    return _forward_only(name, model, lambda: model(batch), device)
+
+
+def peer(checkout: Path, device: str) -> Contender:
+    """HDMapNet's public code from a checkout, its forward alone."""
+    model, forward = hdmapnet(checkout, device)
+    inputs = _inputs(device)
+    return _forward_only("HDMapNet (public code)", model, lambda: forward(*inputs), device)
+
+
+def _forward_only(name: str, model: nn.Module, call: Callable[[], Any], device: str) -> Contender:
+    parameters, gflop = _size(model, call)
+
+    def run() -> dict[str, float]:
+        with torch.inference_mode():
+            return {"network": timed_ms(call, device)}
+
+    bytes_moved = 4 * (1e6 * parameters + 6 * 3 * SIZE[0] * SIZE[1] + 4 * GRID_60X30.rows * GRID_60X30.cols)
+    return Contender(name, "torch", "fp32", parameters, gflop, bytes_moved / 1e6, run)
+
+
+def _size(model: nn.Module, call: Callable[[], Any]) -> tuple[float, float]:
+    """Parameters in millions, and GFLOP of convolutions and matrix products."""
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        call()
+    return sum(p.numel() for p in model.parameters()) / 1e6, counter.get_total_flops() / 1e9
+
+
+def _student_call(model: nn.Module, size: Sequence[int], device: str) -> Callable[[], Any]:
+    assert isinstance(model, Student)
+    lookup = model.lookup(*(m.to(device) for m in example_calibration(model, 6)))
+    images = torch.zeros(1, 6, 3, size[1], size[0], device=device)
+    return lambda: model.infer(images, lookup)
+
+
+def _inputs(device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Images, intrinsics, mountings of six cameras."""
+    calibrated = build_model("student", GRID_60X30, {"variant": "nano"})
+    assert isinstance(calibrated, Student)
+    intrinsics, poses = (m.to(device) for m in example_calibration(calibrated, 6))
+    return torch.randn(1, 6, 3, SIZE[1], SIZE[0], device=device), intrinsics, poses

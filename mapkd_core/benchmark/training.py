@@ -1,0 +1,115 @@
+"""Time of a config's training step by part, samples a second, and peak memory.
+
+examples:
+  mapkd benchmark training --config config/train/student.yaml
+  mapkd benchmark training --config config/train/student.yaml --data.train simdrive-v1:train:full:1 --data.workers 1
+  mapkd benchmark training --config config/train/hdmapnet_60x30.yaml --steps 50 --accelerator cuda
+
+Runs --warmup and then --steps steps of the config with the map losses, without validation, logs or checkpoints, and
+writes nothing. Parts: loading (waiting for the next batch and its copy to the device), forward (with the losses),
+backward, optimizer (with clipping). Loader processes that keep up show a loading time near nothing.
+"""
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mapkd_core.benchmark.machine import (
+    command_line,
+    describe,
+    markdown_table,
+    peak_memory_mb,
+    summary,
+    timed_ms,
+)
+
+if TYPE_CHECKING:
+    from mapkd_core.config import TrainConfig
+
+TAKES_OVERRIDES = True
+"""`--key value` and `--group.key value` override the config."""
+PARTS = ("loading", "forward", "backward", "optimizer")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the options; what is left over overrides the config."""
+    parser.add_argument("--config", metavar="YAML", help="training config (config/train/*.yaml); defaults without")
+    parser.add_argument("--steps", dest="timed_steps", type=int, default=20, help="steps to time (%(default)s)")
+    parser.add_argument("--warmup", type=int, default=3, help="steps before them (%(default)s)")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="results file to write")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains the steps and prints the table."""
+    from mapkd_core.config import TrainConfig, load_config
+
+    if args.timed_steps < 1 or args.warmup < 0:
+        raise ValueError(f"--steps {args.timed_steps} --warmup {args.warmup}; expected at least 1 and at least 0")
+    config = load_config(TrainConfig, args.config, args.overrides)
+    times, device, memory = time_steps(config, args.warmup, args.timed_steps)
+    step_ms = [sum(step.values()) for step in times]
+    seconds = sum(step_ms) / 1e3
+    rows = [[part, *summary([step[part] for step in times])] for part in PARTS]
+    text = "\n".join(
+        [
+            f"# Training step of {config.name}", "", describe(device), "", f"`{command_line()}`", "",
+            f"Model {config.model} {config.model_options or ''}, batch {config.batch_size}, {config.precision}, data "
+            f"{config.data.train} with {config.data.workers} loader processes, {len(times)} steps.", "",
+            f"{len(times) / seconds:.2f} steps/s, {len(times) * config.batch_size / seconds:.1f} samples/s; "
+            f"peak memory {memory}.", "",
+            markdown_table(("part", "median ms", "p95", "max"), [*rows, ["step", *summary(step_ms)]]),
+        ]
+    )
+    print(text)
+    if args.report:
+        args.report.write_text(text + "\n")
+    return 0
+
+
+def time_steps(config: TrainConfig, warmup: int, steps: int) -> tuple[list[dict[str, float]], str, str]:
+    """Milliseconds by part of each step, the device, and the peak memory in words."""
+    import torch
+    from lightning_fabric import Fabric
+
+    from mapkd_core.loading import training_batches
+    from mapkd_core.losses import weigh
+    from mapkd_core.model.build import build_model
+    from mapkd_core.train import TaskObjective
+
+    fabric = Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)  # type: ignore[arg-type]
+    fabric.launch()
+    fabric.seed_everything(config.seed, verbose=False)
+    device = fabric.device.type
+    objective = TaskObjective(config)
+    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    plain = build_model(config.model, config.grid, config.model_options).train()
+    network, optimizer = fabric.setup(plain, kind(plain.parameters(), lr=config.learning_rate))
+    batches = training_batches(config)
+    times = []
+    for step in range(warmup + steps):
+        kept: dict = {}
+
+        def load(kept: dict = kept) -> None:
+            kept["batch"] = next(batches).to(fabric.device)
+
+        def forward(kept: dict = kept, step: int = step) -> None:
+            kept["loss"] = weigh(*objective.terms(network(kept["batch"]), kept["batch"], step))
+
+        def backward(kept: dict = kept) -> None:
+            fabric.backward(kept["loss"])
+
+        def optimize() -> None:
+            if config.clip_norm:
+                fabric.clip_gradients(network, optimizer, max_norm=config.clip_norm)
+            optimizer.step()
+            optimizer.zero_grad()
+
+        works = zip(PARTS, (load, forward, backward, optimize), strict=True)
+        measured = {part: timed_ms(work, device) for part, work in works}
+        if step >= warmup:
+            times.append(measured)
+    memory = f"{peak_memory_mb():.0f} MB (this process, without loader processes)"
+    if device == "cuda":
+        memory = f"{torch.cuda.max_memory_allocated() / 1e6:.0f} MB on the GPU"
+    return times, device, memory

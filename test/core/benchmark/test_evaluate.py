@@ -1,0 +1,16 @@
+"""The scoring benchmark runs on few frames and names every definition."""
+from mapkd_core.cli import main
+
+
+def test_report(tmp_path, capsys):
+    out = tmp_path / "evaluate.md"
+    assert main(["benchmark", "evaluate", "--frames", "2", "--rounds", "1", "--processes", "1", "--out", str(out)]) == 0
+    text = out.read_text()
+    assert text.strip() in capsys.readouterr().out
+    for name in ("ap_hdmapnet", "ap_pmapnet_corrected", "ap_chamfer", "IoU"):
+        assert f"| `{name}` |" in text
+
+
+def test_refusals(tmp_path, capsys):
+    assert main(["benchmark", "evaluate", "--frames", "0"]) == 2
+    assert "expected at least 1 of each" in capsys.readouterr().err

@@ -1,0 +1,26 @@
+"""The training benchmark times each part of a step and leaves nothing behind."""
+import pytest
+
+from mapkd_core.cli import main
+
+pytest.importorskip("lightning_fabric", reason="training needs: pip install 'mapkd_ros[train]'")
+TINY = [
+    "--data.train", "simdrive-v1:train:small:1", "--data.image_size", "[96, 48]", "--batch_size", "1",
+    "--model_options", "{variant: nano, image_size: [96, 48], image_width: 8, bev_width: 8, view_channels: 8}",
+    "--accelerator", "cpu",
+]  # fmt: skip
+
+
+def test_report(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["benchmark", "training", "--steps", "2", "--warmup", "0", "--report", "t.md", *TINY]) == 0
+    text = (tmp_path / "t.md").read_text()
+    assert text.strip() in capsys.readouterr().out
+    assert "samples/s" in text
+    assert all(f"| {part} |" in text for part in ("loading", "forward", "backward", "optimizer", "step"))
+    assert [path.name for path in tmp_path.iterdir()] == ["t.md"]
+
+
+def test_refusals(capsys):
+    assert main(["benchmark", "training", "--steps", "0"]) == 2
+    assert "expected at least 1" in capsys.readouterr().err
