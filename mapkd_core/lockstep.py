@@ -86,7 +86,7 @@ def train_together(
         if resuming:
             run.resume()
         students.append(Timed(run))
-    torch.set_num_threads(1 if threads > 1 else torch.get_num_threads())
+    torch.set_num_threads(threads)  # of this thread, which asks the teachers while the students wait
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         # Runs that an interruption left at different steps cannot share batches; each step's group goes on by itself.
         for step in sorted({student.run.step for student in students}):

@@ -71,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
     if args.train in ("all", "rows"):
         for seed in args.seeds or plan.seeds:
             _train_rows(plan, base, seed, args.rows, args.threads)
-    entries = [Entry(Path(config.name).name, config, _scored(config, args.processes)) for config in networks]
+    seeing = [config for config in networks if config.model != "hd_prior"]  # that one completes true maps
+    entries = [Entry(Path(config.name).name, config, _scored(config, args.processes)) for config in seeing]
     students = [
         Entry(row, config, _scored(config, args.processes))
         for seed in plan.seeds for row, config in row_configs(plan, base, seed).items()

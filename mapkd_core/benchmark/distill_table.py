@@ -97,7 +97,7 @@ def _networks(entries: Sequence[Entry]) -> list[str]:
     for e in entries:
         if e.result is None:
             lines.append(f"| {e.row} | not run " + "| " * (6 + len(AP)) + "|")
-        elif e.row != "hd_prior":  # it completes true maps; its score says nothing about seeing
+        else:
             c = e.config
             cells = [e.row, f"{_parameters(e):.2f}", f"{c.steps} x {c.batch_size}", str(c.seed), *_scores([e.result])]
             lines.append("| " + " | ".join(cells) + " |")

@@ -18,7 +18,11 @@ EVERY = 4
 
 
 class Calibration(nn.Module):
-    """Measures gradient ratios over the first steps, then fixes the factor; saved with the run."""
+    """Measures gradient ratios over the first steps, then fixes the factor; saved with the run.
+
+    The factor of what has been measured so far holds from the first step on: weights a hundred times too large, kept
+    until the measuring is over, would spoil a short run for good.
+    """
 
     def __init__(self, steps: int, low: float = 0.1, high: float = 1.0, aim: float = 0.3) -> None:
         super().__init__()
@@ -45,13 +49,20 @@ class Calibration(nn.Module):
     def take(self, step: int, ratio: Tensor) -> None:
         """Keeps a ratio."""
         self.ratios[min(step // EVERY, len(self.ratios) - 1)] = ratio.detach()
+        self._follow()
 
     def settle(self, step: int) -> None:
         """Fixes the factor once the measured steps are over."""
         if bool(self.done) or step < self.steps:
             return
+        self._follow()
+        self.done.fill_(True)
+        LOG.info(
+            "gradient ratio of distillation to task %.3g: weights times %.4g",
+            float(self.ratios.nanmedian()), float(self.factor),
+        )
+
+    def _follow(self) -> None:
         median = float(self.ratios.nanmedian())
         outside = median > 0 and not self.low <= median <= self.high
         self.factor.fill_(self.aim / median if outside else 1.0)
-        self.done.fill_(True)
-        LOG.info("gradient ratio of distillation to task %.3g: weights times %.4g", median, float(self.factor))

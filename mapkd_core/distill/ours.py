@@ -140,13 +140,17 @@ class BalancedConfig:
     coach_share: float = 0.0
     """Share of the coach in the distribution that is imitated, 0..1."""
     claimed: float = 0.3
-    """A cell whose background probability is this much below 1 for the target or the student belongs to the lines."""
+    """A cell whose background probability is this much below 1 for the target belongs to the lines."""
     feature_weight: float = 0.0
     """Mean square of standardised `bev_small` features."""
 
 
 class Balanced(Method):
-    """The teacher's class distribution everywhere, lines (labelled, claimed by either) and background apart."""
+    """The teacher's class distribution everywhere, lines (labelled, or claimed by the teacher) and background apart.
+
+    The student's own claims must not count as lines: their greater weight, which it escapes by claiming a little less than
+    `claimed`, held all its probabilities there, and nothing was ever drawn (measured).
+    """
 
     Config = BalancedConfig
     outputs_only = True
@@ -171,8 +175,7 @@ class Balanced(Method):
         target = step.teacher.semantic.float().softmax(1)
         if config.coach_share:
             target = target.lerp(step.of("coach").semantic.float().softmax(1), config.coach_share)
-        claimed = (target[:, :1] < 1 - config.claimed) | (student.detach().softmax(1)[:, :1] < 1 - config.claimed)
-        lines = torch.maximum(step.regions.foreground(), claimed.float())
+        lines = torch.maximum(step.regions.foreground(), (target[:, :1] < 1 - config.claimed).float())
         terms = dict(zip(("lines", "background"), balanced_kl(student, target, lines), strict=True))
         if config.feature_weight:
             mine, theirs = self.pair(step)

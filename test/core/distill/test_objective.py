@@ -153,12 +153,14 @@ def test_weights_are_calibrated_by_the_ratio_of_gradients(tmp_path):
     prediction = student(batch)
     terms, weights = objective.terms(prediction, batch, 0)
     deep = prediction.taps["deep"]
-    kd = torch.autograd.grad(terms["kd_feature"] * weights["kd_feature"], deep, retain_graph=True)[0].norm()
+    kd = torch.autograd.grad(terms["kd_feature"] * 1e4, deep, retain_graph=True)[0].norm()
     task = torch.autograd.grad(weigh(task_terms(prediction, batch, c.loss), c.loss), deep, retain_graph=True)[0].norm()
-    assert weights["kd_feature"] == 1e4 and kd > task
+    assert kd > task
+    # From the very first step: a run of a few hundred steps does not recover from weights that are far too large.
+    settled = pytest.approx(1e4 * 0.3 * (task / kd).item(), rel=1e-4)
+    assert weights["kd_feature"] == settled and weights["calibration_factor"] == 0
     _, weights = objective.terms(student(batch), batch, 4)
-    assert weights["kd_feature"] == pytest.approx(1e4 * 0.3 * (task / kd).item(), rel=1e-4)
-    assert weights["calibration_factor"] == 0
+    assert weights["kd_feature"] == settled
 
 
 def test_calibration_rests_inside_its_band_and_remembers():
