@@ -52,8 +52,8 @@ class Evidence:
     @staticmethod
     def of(scores: NDArray[np.uint8], label: NDArray[np.uint8]) -> Evidence:
         """Works out `look`."""
-        covered = cv2.compare(cv2.dilate(label, np.ones((5, 5), np.uint8)), 0, cv2.CMP_GT)
-        look = label | covered & COVERED
+        _, covered = cv2.threshold(cv2.dilate(label, np.ones((5, 5), np.uint8)), 0, COVERED, cv2.THRESH_BINARY)
+        look = cv2.bitwise_or(label, covered)
         return Evidence(scores, label, cv2.copyMakeBorder(look, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=OUTSIDE))
 
     def look_at(self, points: Points) -> NDArray[np.uint8]:
@@ -128,10 +128,12 @@ def _first_and_last(starts: Indices) -> tuple[Indices, Indices]:
     return np.repeat(starts[:-1], lengths), np.repeat(starts[1:] - 1, lengths)
 
 
-def smooth(values: NDArray[Any], starts: Indices, radius: int) -> NDArray[Any]:
-    """Centred moving average of (P,) along each line; the window narrows toward the ends, which stay."""
+def smooth(points: Points, widths: Floats, starts: Indices, radius: int) -> tuple[Points, Floats]:
+    """Centred moving averages along each line; the window narrows toward the ends, which stay."""
     first, last = _first_and_last(starts)
-    return _averaged(values, np.arange(len(values)), first, last, radius)
+    index = np.arange(len(points))
+    reach = np.minimum(np.minimum(index - first, last - index), radius)
+    return _averaged(points, index, reach), _averaged(widths, index, reach)
 
 
 def resample(cells: Points, starts: Indices, radius: int) -> tuple[Points, Indices]:
@@ -152,12 +154,11 @@ def resample(cells: Points, starts: Indices, radius: int) -> tuple[Points, Indic
     index = np.searchsorted(along, target.astype(np.float32))
     index[new_starts[:-1]], index[new_starts[1:] - 1] = starts[:-1], starts[1:] - 1
     first, last = np.repeat(starts[:-1], counts), np.repeat(starts[1:] - 1, counts)
-    return _averaged(cells, index, first, last, radius), new_starts
+    return _averaged(cells, index, np.minimum(np.minimum(index - first, last - index), radius)), new_starts
 
 
-def _averaged(values: NDArray[Any], index: Indices, first: Indices, last: Indices, radius: int) -> NDArray[Any]:
-    """Means of `values` (P,) round `index`, over as many neighbours on either side as the line has on both."""
-    reach = np.minimum(np.minimum(index - first, last - index), radius)
+def _averaged(values: NDArray[Any], index: Indices, reach: Indices) -> NDArray[Any]:
+    """Means of `values` (P,) over `reach` neighbours on either side of `index`."""
     total = np.zeros(len(values) + 1, np.result_type(values, np.float64))
     np.cumsum(values, out=total[1:])
     return ((total[index + reach + 1] - total[index - reach]) / (2 * reach + 1)).astype(values.dtype)

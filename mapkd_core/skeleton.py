@@ -40,8 +40,7 @@ def _without(plane: int, other: int) -> int:
 
 def _thinned(plane: int, stride: int, first: int) -> int:
     """One sub-iteration: takes cells off the sides that lie east of the way (`first` 0) or west of it (`first` 4)."""
-    around = neighbours(plane, stride)
-    p2, p3, p4, p5, p6, p7, p8, p9 = around
+    p2, p3, p4, p5, p6, p7, p8, p9 = neighbours(plane, stride)
     # Cyclic pairs of neighbours, from p9 | p2 and from p2 | p3 on.
     a, b, c, d = p9 | p2, p3 | p4, p5 | p6, p7 | p8
     e, f, g, h = p2 | p3, p4 | p5, p6 | p7, p8 | p9
@@ -52,7 +51,7 @@ def _thinned(plane: int, stride: int, first: int) -> int:
     ab, cd, ef, gh = a & b, c & d, e & f, g & h
     two = (ab | cd | (a | b) & (c | d)) & (ef | gh | (e | f) & (g | h))
     removable = _without(plane & one & two, ab & cd & ef & gh)
-    side, corner, beyond = around[(first + 2) % 8], around[(first + 3) % 8], around[first] | around[(first + 1) % 8]
+    side, corner, beyond = (p4, p5, e) if first == 0 else (p8, p9, g)
     kept = _without(side, _without(corner, beyond))
     return plane ^ _without(removable, kept)
 

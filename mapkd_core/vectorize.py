@@ -146,8 +146,9 @@ def _pieces(evidence: Evidence, config: VectorizeConfig) -> Lines | None:
     classes = label[row[starts[:-1]], col[starts[:-1]]].astype(np.intp)
     points, starts = centreline.resample((col + 1j * row).astype(np.complex64), starts, 3)
     points, widths = centreline.centre(points, starts, np.repeat(classes, np.diff(starts)), evidence.scores)
-    points = centreline.straighten_ends(centreline.smooth(points, starts, 2), starts)
-    return centreline.split_at_corners(Lines(points, starts, classes, centreline.smooth(widths, starts, 2)), _CROSSING)
+    points, widths = centreline.smooth(points, widths, starts, 2)
+    points = centreline.straighten_ends(points, starts)
+    return centreline.split_at_corners(Lines(points, starts, classes, widths), _CROSSING)
 
 
 def _joined(
