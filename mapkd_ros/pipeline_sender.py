@@ -8,6 +8,7 @@ that the sender leaves the processor to the node. Started by mapkd_ros.pipeline_
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import struct
 import sys
@@ -30,6 +31,8 @@ SUBSCRIBERS_S = 30.0
 SHARE_OF_PERIOD = 0.9
 """Cameras fire one after the other as in the drive, at a high rate within this share of the period."""
 DEPTH = 5
+MOST_TRIES, PUT_OFF_S = 1000, 0.001
+"""Flat out, DDS now and then takes no further message for some milliseconds."""
 _HEADER_AT = {sensor_fields.TF_MESSAGE: 8}
 """Where the first stamp lies in the serialized message: after four bytes of encapsulation, and a sequence's length."""
 
@@ -111,6 +114,7 @@ class Log:
         self.rounds: list[list[list[int]]] = []
         self.measured_from = 0
         self.behind_ns = 0
+        self.put_off = 0
 
     def write(self, path: Path) -> None:
         """As JSON; per round and camera [stamp, monotonic time before sending, after sending], in ns."""
@@ -121,11 +125,14 @@ def send_rounds(
     frames: Sequence[Sequence[Shot]],
     rate_hz: float,
     seconds: float,
-    publish: Callable[[str, bytes], None],
+    publish: Callable[[str, bytes], int],
     go_on: Callable[[], bool],
     log: Log,
 ) -> None:
-    """Sends frame after frame, again and again, `rate_hz` times a second; as fast as possible at a rate of 0."""
+    """Sends frame after frame, again and again, `rate_hz` times a second; as fast as possible at a rate of 0.
+
+    `publish(topic, message)` returns how often it had to try again.
+    """
     begin_ns = due_ns = time.monotonic_ns()
     wall_from_monotonic_ns = time.time_ns() - begin_ns
     place = 0
@@ -137,10 +144,10 @@ def send_rounds(
             _sleep_until(due_ns + offset)
             stamp_ns = (due_ns + offset if rate_hz else time.monotonic_ns()) + wall_from_monotonic_ns
             for message in shot.messages[:-1]:
-                publish(message.topic, message.at(stamp_ns))
+                log.put_off += publish(message.topic, message.at(stamp_ns))
             data = shot.messages[-1].at(stamp_ns)
             before_ns = time.monotonic_ns()
-            publish(shot.messages[-1].topic, data)
+            log.put_off += publish(shot.messages[-1].topic, data)
             entry[shot.camera] = [stamp_ns, before_ns, time.monotonic_ns()]
         log.rounds.append(entry)
         due_ns = due_ns + round(1e9 / rate_hz) if rate_hz else time.monotonic_ns()
@@ -171,9 +178,14 @@ class Cameras:
             self.senders[topic.name] = node.create_publisher(message_class(topic.msg_type), topic.name, profile)
         self.awaited = [topic.name for topic in [*stream.pictures.values(), *stream.infos.values(), stream.static]]
 
-    def publish(self, topic: str, data: bytes) -> None:
-        """Sends a serialized message."""
-        self.senders[topic].publish(data)
+    def publish(self, topic: str, data: bytes) -> int:
+        """Sends a serialized message; returns how often DDS put it off."""
+        for tries in range(MOST_TRIES):
+            with contextlib.suppress(RuntimeError):  # rclpy's RCLError
+                self.senders[topic].publish(data)
+                return tries
+            time.sleep(PUT_OFF_S)
+        raise RuntimeError(f"DDS did not take a message on {topic} in {MOST_TRIES} tries; does the node still run?")
 
     def lonely(self) -> list[str]:
         """Topics that the node does not listen to yet."""

@@ -35,6 +35,8 @@ class RunFigures:
     """Reason -> rounds for which no map came."""
     behind_s: float = 0.0
     """By how much the sender could not keep its rate."""
+    put_off: int = 0
+    """How often DDS did not take a message at once, because subscribers had not yet taken the ones before."""
 
 
 def run_figures(sent: Mapping[str, Any], heard: Mapping[str, Any]) -> RunFigures:
@@ -70,6 +72,7 @@ def run_figures(sent: Mapping[str, Any], heard: Mapping[str, Any]) -> RunFigures
         elsewhere_ms=summary(rest).median if rest else None,
         drops=drops(heard["diagnostics"], begin_ns, len(rounds), len(maps)),
         behind_s=sent["behind_ns"] / 1e9,
+        put_off=sent["put_off"],
     )
 
 

@@ -16,6 +16,8 @@ from the moment before a picture is handed to DDS, so its own transport counts, 
 VectorMap: `front` from the front camera's picture, whose stamp the map carries; `complete` from the last picture of the
 set. CPU is the share of one core."""
 
+MOST_REASONS = 4
+
 
 @dataclass(frozen=True)
 class Line:
@@ -28,6 +30,8 @@ class Line:
     """Process -> what it used."""
     span_ns: tuple[int, int]
     """Monotonic begin and end of the measured part."""
+    machine: Sequence[Usage] = ()
+    """What all processes together used."""
 
 
 def markdown(lines: Sequence[Line], command: str, parameters: Sequence[str] = ()) -> str:
@@ -74,11 +78,16 @@ def latency_table(line: Line) -> dict[str, object]:
 def drop_table(line: Line) -> dict[str, object]:
     """What became of the sets that gave no map, as the node counts it."""
     figures = line.figures
-    reasons = [f"{count} {reason}" for reason, count in sorted(figures.drops.items(), key=lambda item: -item[1])]
+    ordered = sorted(figures.drops.items(), key=lambda item: -item[1])
+    reasons = [f"{count} {reason}" for reason, count in ordered[:MOST_REASONS]]
+    if len(ordered) > MOST_REASONS:
+        others = sum(count for _, count in ordered[MOST_REASONS:])
+        reasons.append(f"{others} for {len(ordered) - MOST_REASONS} other reasons")
     return {
         "without a map": figures.sent - figures.mapped,
         "reasons": "; ".join(reasons) or "-",
         "sender behind [s]": figures.behind_s,
+        "sendings put off by DDS": figures.put_off,
     }
 
 
@@ -90,8 +99,11 @@ def stage_table(line: Line) -> dict[str, object]:
 
 
 def cpu_table(line: Line) -> dict[str, object]:
-    """Each process's share of a core."""
+    """Each process's share of a core, and what programs that have nothing to do with this one took."""
     found = {name: cpu_percent(samples, *line.span_ns) for name, samples in line.samples.items()}
+    everything = cpu_percent(line.machine, *line.span_ns)
+    known = [percent for percent in found.values() if percent is not None]
+    found["other programs"] = None if everything is None else max(0.0, everything - sum(known))
     return {name: "-" if percent is None else f"{percent:.0f}" for name, percent in found.items()}
 
 

@@ -1,6 +1,7 @@
 """What processes use of the machine, read from Linux's /proc while they run: processor time, memory, Fast DDS files."""
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -44,6 +45,12 @@ def read_usage(pid: int) -> Usage:
     )
 
 
+def read_machine_cpu_s(path: Path = PROC / "stat") -> float:
+    """Seconds that all processors together have worked so far, for whatever process."""
+    user, nice, system, _idle, _waiting, irq, softirq, steal = map(int, path.read_text().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
 def shared_files(pid: int) -> set[Path]:
     """Fast DDS's shared-memory files that a process has mapped; empty if it has ended."""
     try:
@@ -71,6 +78,8 @@ class UsageSampler:
 
     def __init__(self, pids: Mapping[str, int], period_s: float = PERIOD_S) -> None:
         self.samples: dict[str, list[Usage]] = {name: [] for name in pids}
+        self.machine: list[Usage] = []
+        """The whole machine's processor time, whoever used it."""
         self.files: set[Path] = set()
         self._pids, self._period_s = dict(pids), period_s
         self._stopping = threading.Event()
@@ -87,6 +96,8 @@ class UsageSampler:
     def _run(self) -> None:
         turn = 0
         while not self._stopping.wait(self._period_s):
+            with contextlib.suppress(OSError):
+                self.machine.append(Usage(time.monotonic_ns(), read_machine_cpu_s(), 0.0, 0.0, 0))
             for name, pid in self._pids.items():
                 try:
                     self.samples[name].append(read_usage(pid))

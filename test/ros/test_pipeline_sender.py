@@ -9,7 +9,7 @@ import pytest
 import tiny_nuscenes
 
 from mapkd_ros import pipeline_sender
-from mapkd_ros.pipeline_sender import Encoded, Log, Shot, offsets_ns, send_rounds
+from mapkd_ros.pipeline_sender import Cameras, Encoded, Log, Shot, offsets_ns, send_rounds
 
 MS = 10**6
 
@@ -42,7 +42,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
 def test_rounds_go_out_at_their_rate_and_are_logged(clock: dict[str, int]) -> None:
     log, sent = Log(["A", "B"], 10.0), []
-    send_rounds([shots(0, 30)], 10.0, 0.5, lambda topic, data: sent.append(data), lambda: True, log)
+    send_rounds([shots(0, 30)], 10.0, 0.5, lambda topic, data: sent.append(data) or 0, lambda: True, log)
     assert len(log.rounds) == 5 and len(sent) == 10 and log.behind_ns == 0
     assert [entry[0][1] for entry in log.rounds] == [(5_000 + 100 * i) * MS for i in range(5)]
     assert [entry[1][1] - entry[0][1] for entry in log.rounds] == [30 * MS] * 5
@@ -52,23 +52,44 @@ def test_rounds_go_out_at_their_rate_and_are_logged(clock: dict[str, int]) -> No
 def test_a_sender_that_is_late_never_sends_a_burst(clock: dict[str, int]) -> None:
     log = Log(["A"], 10.0)
 
-    def slow(topic: str, data: bytes) -> None:
+    def slow(topic: str, data: bytes) -> int:
         clock["ns"] += 350 * MS
+        return 2
 
     send_rounds([shots(0)], 10.0, 1.0, slow, lambda: True, log)
     begins = [entry[0][1] for entry in log.rounds]
     assert min(b - a for a, b in pairwise(begins)) >= 100 * MS
-    assert log.behind_ns > 0
+    assert log.behind_ns > 0 and log.put_off == 2 * len(log.rounds)
 
 
 def test_flat_out_waits_for_nothing_and_stops_when_told(clock: dict[str, int]) -> None:
     log = Log(["A", "B"], 0.0)
 
-    def quick(topic: str, data: bytes) -> None:
+    def quick(topic: str, data: bytes) -> int:
         clock["ns"] += MS
+        return 0
 
     send_rounds([shots(0, 40)], 0.0, 0.1, quick, lambda: len(log.rounds) < 7, log)
     assert len(log.rounds) == 7 and clock["ns"] == (5_000 + 14) * MS
+
+
+def test_a_message_that_dds_puts_off_is_sent_again() -> None:
+    class Sender:
+        def __init__(self, refusals: float) -> None:
+            self.left, self.sent = refusals, 0
+
+        def publish(self, data: bytes) -> None:
+            self.left -= 1
+            if self.left >= 0:
+                raise RuntimeError("cannot publish data")
+            self.sent += 1
+
+    cameras = object.__new__(Cameras)
+    cameras.senders = {"quick": Sender(0), "slow": Sender(3), "dead": Sender(float("inf"))}
+    assert (cameras.publish("quick", b""), cameras.publish("slow", b"")) == (0, 3)
+    assert cameras.senders["slow"].sent == 1
+    with pytest.raises(RuntimeError, match="does the node still run"):
+        cameras.publish("dead", b"")
 
 
 @pytest.mark.ros

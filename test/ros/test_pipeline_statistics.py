@@ -19,7 +19,9 @@ def sent_log(rounds: int = 5, warm_up: int = 1) -> dict[str, Any]:
          for c in range(len(CAMERAS))]
         for i in range(rounds)
     ]  # fmt: skip
-    return {"cameras": CAMERAS, "rate_hz": 10.0, "rounds": entries, "measured_from": warm_up, "behind_ns": 0}
+    return {
+        "cameras": CAMERAS, "rate_hz": 10.0, "rounds": entries, "measured_from": warm_up, "behind_ns": 0, "put_off": 0,
+    }  # fmt: skip
 
 
 def heard_map(sent: dict[str, Any], place: int, latency_ms: int) -> dict[str, Any]:

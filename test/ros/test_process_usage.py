@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from mapkd_ros import process_usage
-from mapkd_ros.process_usage import Usage, UsageSampler, cpu_percent, mb_per_minute, read_usage, remove_left_over
+from mapkd_ros.process_usage import (
+    Usage,
+    UsageSampler,
+    cpu_percent,
+    mb_per_minute,
+    read_machine_cpu_s,
+    read_usage,
+    remove_left_over,
+)
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="needs Linux's /proc")
 
@@ -42,6 +50,11 @@ def test_this_process_uses_something() -> None:
     assert after.rss_mb > after.private_mb > 1 and after.threads >= 1
 
 
+def test_the_machine_works_unless_it_idles_or_waits(tmp_path: Path) -> None:
+    (tmp_path / "stat").write_text("cpu  100 20 30 99999 8888 4 5 6 7 7\ncpu0 1 2 3\n")
+    assert read_machine_cpu_s(tmp_path / "stat") == pytest.approx(165 / os.sysconf("SC_CLK_TCK"))
+
+
 @needs_proc
 def test_the_sampler_outlives_its_processes() -> None:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
@@ -54,6 +67,7 @@ def test_the_sampler_outlives_its_processes() -> None:
     finally:
         child.kill()
     assert sampler.samples["never there"] == []
+    assert sampler.machine[-1].cpu_s >= sampler.machine[0].cpu_s > 0
 
 
 @needs_proc
