@@ -15,7 +15,7 @@ from mapkd_core.data.raster import DIRECTION_BINS
 from mapkd_core.grid import GRID_60X30
 from mapkd_core.vectorize import vectorize
 
-SMALL = ["benchmark", "vectorize", "--grids", "60x30", "--frames", "2", "--rounds", "1"]
+SMALL = ["benchmark", "vectorize", "--grids", "60x30", "--frames", "1", "--rounds", "1"]
 
 
 @pytest.fixture
