@@ -35,7 +35,8 @@ class Teachers(nn.Module):
         try:
             return super().__getattr__(name)
         except AttributeError:
-            return getattr(super().__getattr__("networks")[0], name)
+            first: nn.Module = super().__getattr__("networks")[0]  # type: ignore[index,assignment]
+            return getattr(first, name)
 
 
 class FrozenNetworks:

@@ -148,8 +148,8 @@ class BalancedConfig:
 class Balanced(Method):
     """The teacher's class distribution everywhere, lines (labelled, or claimed by the teacher) and background apart.
 
-    The student's own claims must not count as lines: their greater weight, which it escapes by claiming a little less than
-    `claimed`, held all its probabilities there, and nothing was ever drawn (measured).
+    The student's own claims must not count as lines: their greater weight, which it escapes by claiming a little less
+    than `claimed`, held all its probabilities there, and nothing was ever drawn (measured).
     """
 
     Config = BalancedConfig

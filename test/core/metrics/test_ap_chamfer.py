@@ -4,7 +4,14 @@ import pytest
 from mapkd_core.metrics.ap_chamfer import ap_chamfer, pair_distances_m
 from mapkd_core.types import CLASSES, MapElement
 
-from .reference_frames import random_lines, reference, reference_frames, shipped
+from .reference_frames import random_lines, reference, reference_frames, shipped, tie_tolerance
+
+
+def records(frames):
+    return [
+        [{"pts": e.points_m, "type": CLASSES.index(e.label), "confidence_level": e.score} for e in elements]
+        for elements in frames
+    ]
 
 
 def line(points, score=1.0, label="divider", closed=False):
@@ -13,7 +20,8 @@ def line(points, score=1.0, label="divider", closed=False):
 
 def test_compatible_form_equals_the_published_evaluator_on_the_shipped_frames():
     predictions, truths, thresholds, expected = shipped()
-    np.testing.assert_allclose(ap_chamfer(predictions, truths, thresholds).ap, expected["ap_chamfer"], atol=1.01e-7)
+    found = ap_chamfer(predictions, truths, thresholds).ap
+    np.testing.assert_allclose(found, expected["ap_chamfer"], rtol=0, atol=tie_tolerance())
 
 
 @pytest.mark.parametrize("thresholds", ["0.5/1.0/1.5", "0.2/0.5/1.0"])
@@ -21,7 +29,14 @@ def test_compatible_form_equals_the_printed_values_of_the_reference(thresholds):
     predictions, truths, golden = reference_frames(200)
     table = golden["ap_chamfer_maptr [threshold][class]"][thresholds]
     result = ap_chamfer(predictions, truths, [float(t) for t in thresholds.split("/")])
-    np.testing.assert_allclose(result.ap.T, table, atol=1.01e-7)
+    np.testing.assert_allclose(result.ap.T, table, rtol=0, atol=tie_tolerance())
+
+
+def test_compatible_form_equals_the_executable_definition_on_frames_with_equal_scores():
+    predictions, truths, _ = reference_frames(40)
+    thresholds = (0.5, 1.0, 1.5)
+    expected = reference("protocols").maptr_ap(records(predictions), records(truths), thresholds)
+    np.testing.assert_array_equal(ap_chamfer(predictions, truths, thresholds).ap.T, expected)
 
 
 def test_compatible_form_equals_the_executable_definition_on_wild_lines():
@@ -34,12 +49,6 @@ def test_compatible_form_equals_the_executable_definition_on_wild_lines():
         + [MapElement(e.label, e.points_m[-1] + 0.3 + np.array([[0, 0], [0.4, 0.1]]), 0.5) for e in truth]
         for truth in truths
     ]
-
-    def records(frames):
-        return [
-            [{"pts": e.points_m, "type": CLASSES.index(e.label), "confidence_level": e.score} for e in elements]
-            for elements in frames
-        ]
 
     expected = protocols.maptr_ap(records(predictions), records(truths), (0.5, 1.5, 4.0))
     np.testing.assert_array_equal(ap_chamfer(predictions, truths, (0.5, 1.5, 4.0)).ap.T, expected)
