@@ -26,6 +26,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains; a loss that is not finite ends with exit code 3 and the batch saved."""
+    from mapkd_core.runtime import wait_without_spinning
+
+    wait_without_spinning()  # before torch is imported: loaders want the cores too
     from mapkd_core.config import TrainConfig, load_config
     from mapkd_core.train import train
 

@@ -60,6 +60,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains what is missing, scores it, prints the table."""
+    from mapkd_core.runtime import wait_without_spinning
+
+    wait_without_spinning()  # before torch is imported: loaders want the cores too
     from mapkd_core.benchmark.distill_table import Entry, write_table
     from mapkd_core.config import load_config
 
