@@ -20,7 +20,7 @@ from mapkd_ros.child_process import ChildProcess, node_executable, private_domai
 from mapkd_ros.pipeline_statistics import RunFigures, run_figures, span_ns
 from mapkd_ros.process_usage import UsageSampler, remove_left_over
 
-START_S = 90.0
+START_S = 180.0
 END_S = 60.0
 
 
