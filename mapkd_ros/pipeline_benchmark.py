@@ -18,7 +18,7 @@ from mapkd_core.benchmark.pipeline import configure
 from mapkd_ros import large_data, pipeline_tables
 from mapkd_ros.child_process import ChildProcess, node_executable, private_domain
 from mapkd_ros.pipeline_statistics import RunFigures, run_figures, span_ns
-from mapkd_ros.process_usage import UsageSampler, remove_left_over
+from mapkd_ros.process_usage import UsageSampler, remove_left_over, shared_files
 
 START_S = 180.0
 END_S = 60.0
@@ -62,38 +62,51 @@ def measure(case: Case, args: argparse.Namespace, domain: int) -> pipeline_table
     environment = private_domain(domain)
     if case.transport == "raw-large":
         environment |= large_data.environment(_share())
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mapkd_pipeline_")))
-        sent_log, heard_log = folder / "sent.json", folder / "heard.json"
+    files: set[Path] = set()
+    try:
+        with contextlib.ExitStack() as stack:
+            return _measure(case, args, environment, files, stack)
+    finally:
+        remove_left_over(files)
 
-        def start(name: str, *words: object) -> ChildProcess:
-            return stack.enter_context(ChildProcess(name, [str(word) for word in words], environment))
 
-        transport = "compressed" if case.transport == "jpeg" else "raw"
-        parameters = [f"image_transport:={transport}", *args.parameters]
-        chosen = [word for parameter in parameters for word in ("-p", parameter)]
-        node = start("student_node", node_executable("student_node"), "--ros-args", *chosen)
-        node.wait_for("waiting for", START_S)
-        listener = start("listener", sys.executable, "-m", "mapkd_ros.pipeline_listener", "--log", heard_log)
-        listener.wait_for("listening", START_S)
-        sender = start(
-            "sender", sys.executable, "-m", "mapkd_ros.pipeline_sender", "--dataroot", args.dataroot.resolve(),
-            "--version", args.version, "--transport", "jpeg" if case.transport == "jpeg" else "raw",
-            "--rate", case.rate_hz, "--warm-up", case.warm_up_s, "--seconds", case.seconds, "--log", sent_log,
-        )  # fmt: skip
-        pids = {"sender": sender.pid, "node": node.pid, "listener": listener.pid}
-        sampler = stack.enter_context(UsageSampler(pids))
-        sender.wait_for("sending", START_S)
-        code = sender.wait(case.warm_up_s + case.seconds + 2 / (case.rate_hz or 2) + END_S)
-        for process, ended in ((sender, code), (listener, listener.stop())):
-            if ended:
-                raise RuntimeError(f"{process.name} ended with exit code {ended}. Its last words:\n{process.tail()}")
-        if node.returncode is not None:
-            raise RuntimeError(f"student_node ended early, with code {node.returncode}. Its words:\n{node.tail()}")
-        if node.stop():  # what was measured stands
-            print("  student_node did not end in time on this busy machine and was killed", file=sys.stderr)
-        sent, heard = json.loads(sent_log.read_text()), json.loads(heard_log.read_text())
-    remove_left_over(sampler.files)
+def _measure(
+    case: Case, args: argparse.Namespace, environment: dict[str, str], files: set[Path], stack: contextlib.ExitStack
+) -> pipeline_tables.Line:
+    """`files` gets the shared memory that the processes hold when they are ended, in case they have to be killed."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mapkd_pipeline_")))
+    sent_log, heard_log = folder / "sent.json", folder / "heard.json"
+
+    def start(name: str, *words: object) -> ChildProcess:
+        process = stack.enter_context(ChildProcess(name, [str(word) for word in words], environment))
+        stack.callback(lambda: files.update(shared_files(process.pid) if process.returncode is None else ()))
+        return process
+
+    transport = "compressed" if case.transport == "jpeg" else "raw"
+    parameters = [f"image_transport:={transport}", *args.parameters]
+    chosen = [word for parameter in parameters for word in ("-p", parameter)]
+    node = start("student_node", node_executable("student_node"), "--ros-args", *chosen)
+    node.wait_for("waiting for", START_S)
+    listener = start("listener", sys.executable, "-m", "mapkd_ros.pipeline_listener", "--log", heard_log)
+    listener.wait_for("listening", START_S)
+    sender = start(
+        "sender", sys.executable, "-m", "mapkd_ros.pipeline_sender", "--dataroot", args.dataroot.resolve(),
+        "--version", args.version, "--transport", "jpeg" if case.transport == "jpeg" else "raw",
+        "--rate", case.rate_hz, "--warm-up", case.warm_up_s, "--seconds", case.seconds, "--log", sent_log,
+    )  # fmt: skip
+    pids = {"sender": sender.pid, "node": node.pid, "listener": listener.pid}
+    sampler = stack.enter_context(UsageSampler(pids))
+    sender.wait_for("sending", START_S)
+    code = sender.wait(case.warm_up_s + case.seconds + 2 / (case.rate_hz or 2) + END_S)
+    for process, ended in ((sender, code), (listener, listener.stop())):
+        if ended:
+            raise RuntimeError(f"{process.name} ended with exit code {ended}. Its last words:\n{process.tail()}")
+    if node.returncode is not None:
+        raise RuntimeError(f"student_node ended early, with code {node.returncode}. Its words:\n{node.tail()}")
+    files.update(shared_files(node.pid))
+    if node.stop():  # what was measured stands
+        print("  student_node did not end in time on this busy machine and was killed", file=sys.stderr)
+    sent, heard = json.loads(sent_log.read_text()), json.loads(heard_log.read_text())
     figures = run_figures(sent, heard)
     return pipeline_tables.Line(case.transport, case.rate, figures, sampler.samples, span_ns(sent), sampler.machine)
 

@@ -16,7 +16,7 @@ from the moment before a picture is handed to DDS, so its own transport counts, 
 VectorMap: `front` from the front camera's picture, whose stamp the map carries; `complete` from the last picture of the
 set. CPU is the share of one core."""
 
-MOST_REASONS = 4
+MOST_REASONS, MOST_SAMPLES = 4, 11
 
 
 @dataclass(frozen=True)
@@ -119,11 +119,17 @@ def memory_table(line: Line) -> dict[str, object]:
         "resident at start": samples[0].rss_mb,
         "after warm-up": inside[0].rss_mb,
         "at the end": inside[-1].rss_mb,
-        "private after warm-up": inside[0].private_mb,
-        "private at the end": inside[-1].private_mb,
+        "private, first to last": " ".join(f"{usage.private_mb:.0f}" for usage in evenly(inside, MOST_SAMPLES)),
         "slope of private [MB/min]": "-" if slope is None else f"{slope:+.2f}",
         "threads": inside[-1].threads,
     }
+
+
+def evenly(samples: Sequence[Usage], most: int) -> list[Usage]:
+    """At most so many of the samples, at even distances, the first and the last among them."""
+    if len(samples) <= most:
+        return list(samples)
+    return [samples[round(place * (len(samples) - 1) / (most - 1))] for place in range(most)]
 
 
 def _three(times: Summary | None) -> str:

@@ -80,7 +80,6 @@ class UsageSampler:
         self.samples: dict[str, list[Usage]] = {name: [] for name in pids}
         self.machine: list[Usage] = []
         """The whole machine's processor time, whoever used it."""
-        self.files: set[Path] = set()
         self._pids, self._period_s = dict(pids), period_s
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -94,7 +93,6 @@ class UsageSampler:
         self._thread.join()
 
     def _run(self) -> None:
-        turn = 0
         while not self._stopping.wait(self._period_s):
             with contextlib.suppress(OSError):
                 self.machine.append(Usage(time.monotonic_ns(), read_machine_cpu_s(), 0.0, 0.0, 0))
@@ -103,9 +101,6 @@ class UsageSampler:
                     self.samples[name].append(read_usage(pid))
                 except (OSError, IndexError, ValueError):  # it has ended
                     continue
-                if turn % 20 == 2:  # a list of mappings is long, and hardly changes
-                    self.files |= shared_files(pid)
-            turn += 1
 
 
 def cpu_percent(samples: Sequence[Usage], begin_ns: int, end_ns: int) -> float | None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from mapkd_core.benchmark.machine import Summary
 from mapkd_ros.pipeline_statistics import RunFigures
-from mapkd_ros.pipeline_tables import Line, markdown
+from mapkd_ros.pipeline_tables import Line, evenly, markdown
 from mapkd_ros.process_usage import Usage
 
 
@@ -40,6 +40,12 @@ def test_every_case_has_a_row_in_every_table() -> None:
     memory = dict(zip(*(rows(text, "Memory")[i] for i in (0, 2)), strict=True))
     assert memory["resident at start"] == "398.0" and memory["after warm-up"] == "400.0"
     assert memory["at the end"] == "520.0" and memory["slope of private [MB/min]"] == "+1.00"
+    assert memory["private, first to last"] == "250 250 250 251 251 251 251 251 252 252 252"
+
+
+def test_samples_are_thinned_evenly() -> None:
+    assert evenly(samples(0.5), 3) == [samples(0.5)[place] for place in (0, 61, 122)]
+    assert evenly(samples(0.5)[:2], 3) == samples(0.5)[:2]
 
 
 def test_many_reasons_are_summed_up() -> None:
