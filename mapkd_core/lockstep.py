@@ -31,6 +31,7 @@ class Timed:
     """A run with what its own steps cost, teachers and loading left out."""
 
     run: Run
+    objective: DistillObjective
     seconds: float = 0.0
     steps: int = 0
     kept_bytes: int = 0
@@ -82,28 +83,28 @@ def train_together(
             raise ValueError(f"{config.name}: students train together on one device without accumulation")
     students = []
     for config in configs:
-        run, resuming = open_run(config, DistillObjective(config, frozen))
+        objective = DistillObjective(config, frozen)
+        run, resuming = open_run(config, objective)
         if resuming:
             run.resume()
-        students.append(Timed(run))
+        students.append(Timed(run, objective))
     torch.set_num_threads(threads)  # of this thread, which asks the teachers while the students wait
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         # Runs that an interruption left at different steps cannot share batches; each step's group goes on by itself.
         for step in sorted({student.run.step for student in students}):
-            _advance([student for student in students if student.run.step == step], frozen, pool)
+            _advance([student for student in students if student.run.step == step], pool)
     return {s.run.config.name: s.cost() for s in students if s.steps}
 
 
-def _advance(students: list[Timed], frozen: FrozenNetworks, pool: ThreadPoolExecutor) -> None:
+def _advance(students: list[Timed], pool: ThreadPoolExecutor) -> None:
     config, device = students[0].run.config, students[0].run.fabric.device
     first = students[0].run.step
     if first >= config.steps:
         return
-    asked = [s for s in students if s.run.config.method != "none"]  # type: ignore[attr-defined]
     with progress_bar(replace(config, name=f"{len(students)} students"), first) as shown:
         for batch in _moved(config, first, device):
-            if asked:
-                frozen.answers(batch, ask_coach=True)
+            for student in students:
+                student.objective.ask(batch)  # each network runs once, on all cores
             losses = list(pool.map(lambda student: student.advance(batch), students))  # noqa: B023 (used at once)
             shown.update()
             shown.set_postfix(loss=f"{sum(losses) / len(losses):.4f}", refresh=False)

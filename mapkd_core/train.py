@@ -9,7 +9,7 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -92,6 +92,12 @@ def open_run(config: TrainConfig, objective: Objective, restart: bool = False) -
     return Run(config, folder, fabric, network, objective), resuming
 
 
+def make_optimizer(config: TrainConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimizer that the config names."""
+    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    return kind(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+
+
 def progress_bar(config: TrainConfig, done: int, shown: bool = True) -> tqdm:
     """A bar over the run's steps; in a log file it speaks every half minute."""
     return tqdm(
@@ -111,9 +117,7 @@ class Run:
         # Both in one module, so that the optimizer, DDP and checkpoints never forget the train-only part.
         self.trained = nn.ModuleDict({"network": network, "train_only": objective.modules})
         parameters = [p for p in self.trained.parameters() if p.requires_grad]
-        kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-        optimizer = kind(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
-        self.network, self.optimizer = fabric.setup(network, optimizer)
+        self.network, self.optimizer = fabric.setup(network, make_optimizer(config, parameters))
         objective.modules.to(fabric.device)
         if self.average is not None:
             self.average.to(fabric.device)

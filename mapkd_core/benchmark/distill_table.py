@@ -8,13 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mapkd_core.benchmark.machine import describe
+from mapkd_core.benchmark.machine import describe, markdown_table
 from mapkd_core.checkpoint import load_checkpoint
 from mapkd_core.config import TrainConfig
 from mapkd_core.types import CLASSES
 
 THRESHOLDS = "0.5/1/1.5"
 AP = ("ap_chamfer", "ap_pmapnet", "ap_hdmapnet")
+SCORES = ("mIoU", "divider", "crossing", "boundary", *(f"`{name}`" for name in AP))
+STUDENT_HEADS = (
+    "method", "seeds", *SCORES, "gap closed, mIoU %", f"gap closed, `{AP[0]}` %",
+    "step ms", "kept for the step back MB", "train-only M",
+)  # fmt: skip
 
 PAPERS = (
     ("HDMapNet (no distillation)", "31.16", "23.13"),
@@ -62,17 +67,17 @@ def write_table(folder: Path, networks: Sequence[Entry], students: Sequence[Entr
     teacher = next((e.result for e in networks if e.row == "teacher"), None)
     rows = list(dict.fromkeys(e.row for e in students))
     lines = ["# Distillation methods side by side", "", describe(), "", f"`mapkd benchmark distill --plan {plan}`", ""]
-    lines += _networks(networks)
-    lines += ["", "## Students", "", _budget(students), "", _heading()]
+    lines += ["## Networks", "", _networks(networks), "", "## Students", "", _budget(students), ""]
     values = {row: [e for e in students if e.row == row and e.result is not None] for row in rows}
     alone = values.get("none", [])
-    lines += [_student_row(row, entries, alone, teacher) for row, entries in values.items() if entries]
+    done = [_student_row(row, entries, alone, teacher) for row, entries in values.items() if entries]
+    lines.append(markdown_table(STUDENT_HEADS, done))
     left = [row for row, entries in values.items() if not entries]
     if left:
         lines += ["", f"Not run: {', '.join(left)}."]
     lines += ["", *_equal_inference(students), ""]
     lines += ["## The papers' figures (nuScenes; another data set, other networks)", ""]
-    lines += ["| network | mIoU | mAP |", "|---|---|---|", *(f"| {a} | {b} | {c} |" for a, b, c in PAPERS)]
+    lines.append(markdown_table(("network", "mIoU", "mAP"), PAPERS))
     text = "\n".join(lines) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "table.md").write_text(text)
@@ -87,32 +92,22 @@ def _short(result: dict[str, Any] | None) -> dict[str, Any]:
     return {key: result[key] for key in ("frames", "iou", "iou_exact_lines", "ap")}
 
 
-def _networks(entries: Sequence[Entry]) -> list[str]:
-    lines = [
-        "## Networks", "",
-        "| network | parameters M | steps x batch | seed | mIoU | divider | crossing | boundary "
-        + "".join(f"| `{name}` " for name in AP) + "|",
-        "|" + "---|" * (8 + len(AP)),
-    ]
+def _networks(entries: Sequence[Entry]) -> str:
+    heads = ["network", "parameters M", "steps x batch", "seed", *SCORES]
+    rows = []
     for e in entries:
+        c = e.config
         if e.result is None:
-            lines.append(f"| {e.row} | not run " + "| " * (6 + len(AP)) + "|")
+            rows.append([e.row, "not run", *[""] * (len(heads) - 2)])
         else:
-            c = e.config
-            cells = [e.row, f"{_parameters(e):.2f}", f"{c.steps} x {c.batch_size}", str(c.seed), *_scores([e.result])]
-            lines.append("| " + " | ".join(cells) + " |")
-    return lines
+            about = [e.row, f"{_parameters(e):.2f}", f"{c.steps} x {c.batch_size}", str(c.seed)]
+            rows.append([*about, *_scores([e.result])])
+    return markdown_table(heads, rows)
 
 
-def _heading() -> str:
-    names = [
-        "method", "seeds", "mIoU", "divider", "crossing", "boundary", *(f"`{name}`" for name in AP),
-        "gap closed, mIoU %", f"gap closed, `{AP[0]}` %", "step ms", "kept for the step back MB", "train-only M",
-    ]
-    return "| " + " | ".join(names) + " |\n|" + "---|" * len(names)
-
-
-def _student_row(row: str, entries: Sequence[Entry], alone: Sequence[Entry], teacher: dict[str, Any] | None) -> str:
+def _student_row(
+    row: str, entries: Sequence[Entry], alone: Sequence[Entry], teacher: dict[str, Any] | None
+) -> list[str]:
     results = [e.result for e in entries if e.result is not None]
     cells = [f"`{row}`", str(len(results)), *_scores(results)]
     for score in (miou, lambda r: mean_ap(r, AP[0])):
@@ -124,7 +119,7 @@ def _student_row(row: str, entries: Sequence[Entry], alone: Sequence[Entry], tea
         cells.append(f"{gap_closed(mean, statistics.mean(none), score(teacher)):.0f}" if known else "-")  # type: ignore
     cost = _cost(entries[0])
     cells += [f"{cost['step_ms']:.0f}", f"{cost['kept_mb']:.0f}"] if cost else ["-", "-"]
-    return "| " + " | ".join([*cells, f"{_train_only(entries[0]):.2f}"]) + " |"
+    return [*cells, f"{_train_only(entries[0]):.2f}"]
 
 
 def _scores(results: Sequence[dict[str, Any]]) -> list[str]:

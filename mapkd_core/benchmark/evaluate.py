@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -24,6 +23,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mapkd_core.benchmark.machine import command_line, cores, describe, markdown_table
+from mapkd_core.benchmark.peer_checkout import cuda_calls, importable
 from mapkd_core.grid import BevGrid
 from mapkd_core.metrics.ap_chamfer import ap_chamfer
 from mapkd_core.metrics.ap_hdmapnet import ap_hdmapnet
@@ -84,23 +84,22 @@ def peer(checkout: Path, predictions: list[Elements], truths: list[Elements]) ->
     """Wall and CPU seconds a frame of HDMapNet's AP code on one thread, and its (classes, thresholds) AP."""
     import torch
 
-    if not (checkout / "evaluation" / "AP.py").is_file():
-        raise FileNotFoundError(f"{checkout} has no evaluation/AP.py; expected a checkout of HDMapNet")
     torch.set_num_threads(1)
-    sys.path.insert(0, str(checkout))
-    torch.Tensor.cuda = lambda self, *a, **k: self  # type: ignore[method-assign, assignment]  # its evaluator moves everything to a GPU; here there may be none
-    from evaluation.AP import instance_mask_AP  # type: ignore[import-not-found]
+    with importable(checkout, "evaluation/AP.py"):
+        from evaluation.AP import instance_mask_AP  # type: ignore[import-not-found]
 
     drawn = [(draw(p, GRID), draw(t, GRID)) for p, t in zip(predictions, truths, strict=True)]
     sums, counts = torch.zeros(3, 3), torch.zeros(3, 3)
     start, start_cpu = time.perf_counter(), time.process_time()
-    for found, true in tqdm(drawn, desc="HDMapNet", unit="frame"):
-        confidence = torch.from_numpy(np.pad(found.confidence, (0, 300 - len(found.confidence)), constant_values=-1))
-        masks = [torch.from_numpy(side.ids)[None] for side in (found, true)]
-        instance_mask_AP(
-            sums, counts, *masks, 0.15, 0.15, confidence[None], [0.2, 0.5, 1.0],
-            sampled_recalls=torch.linspace(0.1, 1, 10),
-        )
+    with cuda_calls("cpu"):
+        for found, true in tqdm(drawn, desc="HDMapNet", unit="frame"):
+            padding = (0, 300 - len(found.confidence))
+            confidence = torch.from_numpy(np.pad(found.confidence, padding, constant_values=-1))
+            masks = [torch.from_numpy(side.ids)[None] for side in (found, true)]
+            instance_mask_AP(
+                sums, counts, *masks, 0.15, 0.15, confidence[None], [0.2, 0.5, 1.0],
+                sampled_recalls=torch.linspace(0.1, 1, 10),
+            )
     wall, cpu = time.perf_counter() - start, time.process_time() - start_cpu
     return wall / len(drawn), cpu / len(drawn), (sums / counts).numpy()
 

@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mapkd_core.benchmark.peer_checkout import cuda_calls, importable
+
 CONFIG = {
     "num_channels": 4, "image_size": (128, 352), "xbound": [-30.0, 30.0, 0.15], "ybound": [-15.0, 15.0, 0.15],
     "zbound": [-10.0, 10.0, 20.0], "dbound": [4.0, 45.0, 1.0],
@@ -27,27 +29,16 @@ def hdmapnet(checkout: Path, device: str) -> tuple[nn.Module, Callable[[Tensor, 
 
     Raises FileNotFoundError if `checkout` is none, ModuleNotFoundError with the remedy for what it misses.
     """
-    if not (checkout / "model" / "hdmapnet.py").is_file():
-        raise FileNotFoundError(f"{checkout} has no model/hdmapnet.py; expected a checkout of HDMapNet")
-    if importlib.util.find_spec("efficientnet_pytorch") is None:
-        raise ValueError("HDMapNet's code needs efficientnet_pytorch; pip install --no-deps efficientnet_pytorch")
-    from efficientnet_pytorch import EfficientNet
-
-    EfficientNet.from_pretrained = EfficientNet.from_name  # random weights take as long, and need no download
-    sys.path.insert(0, str(checkout))
-    try:
-        with _stand_ins():
-            from model.hdmapnet import HDMapNet  # type: ignore[import-not-found]
-    finally:
-        sys.path.remove(str(checkout))
-    with _cuda_calls(device):
-        network = HDMapNet(CONFIG, instance_seg=True, embedded_dim=16, direction_pred=True, direction_dim=36)
+    with importable(checkout, "model/hdmapnet.py"):
+        network_class = _network_class()
+    with cuda_calls(device):
+        network = network_class(CONFIG, instance_seg=True, embedded_dim=16, direction_pred=True, direction_dim=36)
     network = network.to(device).eval()
 
     def forward(images: Tensor, intrinsics: Tensor, poses: Tensor) -> Any:
         eye, still = torch.eye(3, device=device).expand_as(intrinsics), torch.zeros_like(poses[..., :3, 3])
         car, angles = torch.zeros(1, 3, device=device), torch.zeros(1, 3, device=device)
-        with _cuda_calls(device):
+        with cuda_calls(device):
             return network(
                 images, poses[..., :3, 3], poses[..., :3, :3], intrinsics, still, eye, None, None, car, angles
             )
@@ -55,16 +46,15 @@ def hdmapnet(checkout: Path, device: str) -> tuple[nn.Module, Callable[[Tensor, 
     return network, forward
 
 
-@contextmanager
-def _cuda_calls(device: str) -> Iterator[None]:
-    """Its code moves everything to a GPU by name; on a CPU that call does nothing for the time being."""
-    original = Tensor.cuda
-    if device == "cpu":
-        Tensor.cuda = lambda self, *a, **k: self  # type: ignore[method-assign, assignment]
-    try:
-        yield
-    finally:
-        Tensor.cuda = original  # type: ignore[method-assign]
+def _network_class() -> Any:
+    if importlib.util.find_spec("efficientnet_pytorch") is None:
+        raise ValueError("HDMapNet's code needs efficientnet_pytorch; pip install --no-deps efficientnet_pytorch")
+    from efficientnet_pytorch import EfficientNet
+
+    EfficientNet.from_pretrained = EfficientNet.from_name  # random weights take as long, and need no download
+    with _stand_ins():
+        from model.hdmapnet import HDMapNet  # type: ignore[import-not-found]
+    return HDMapNet
 
 
 @contextmanager

@@ -75,16 +75,15 @@ def time_steps(config: TrainConfig, warmup: int, steps: int) -> tuple[list[dict[
     from mapkd_core.loading import training_batches
     from mapkd_core.losses import weigh
     from mapkd_core.model.build import build_model
-    from mapkd_core.train import TaskObjective
+    from mapkd_core.train import TaskObjective, make_optimizer
 
     fabric = Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)  # type: ignore[arg-type]
     fabric.launch()
     fabric.seed_everything(config.seed, verbose=False)
     device = fabric.device.type
     objective = TaskObjective(config)
-    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
     plain = build_model(config.model, config.grid, config.model_options).train()
-    network, optimizer = fabric.setup(plain, kind(plain.parameters(), lr=config.learning_rate))
+    network, optimizer = fabric.setup(plain, make_optimizer(config, plain.parameters()))
     batches = training_batches(config)
     times = []
     for step in range(warmup + steps):

@@ -6,7 +6,6 @@ so the other two are made here: from the labels, as perfect heads would give the
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.benchmark.peer_checkout import importable
 from mapkd_core.benchmark.vectorize_inputs import Array
 from mapkd_core.data.raster import DIRECTION_BINS, rasterize
 from mapkd_core.grid import BevGrid
@@ -29,15 +29,10 @@ _EMBEDDING = 16
 
 def hdmapnet(checkout: Path) -> Vectorizer:
     """The peer in a folder; raises FileNotFoundError if it is no checkout of HDMapNet. Runs on one thread."""
-    if not (checkout / "postprocess" / "vectorize.py").is_file():
-        raise FileNotFoundError(f"{checkout} has no postprocess/vectorize.py; expected a checkout of HDMapNet")
-    sys.path.insert(0, str(checkout))
     import torch
 
-    try:
+    with importable(checkout, "postprocess/vectorize.py"):
         from postprocess.vectorize import vectorize as theirs  # type: ignore[import-not-found]
-    finally:
-        sys.path.remove(str(checkout))
     # Names that their code uses; numpy dropped the first in 1.24.
     np.int, np.bool = int, bool  # type: ignore
     torch.set_num_threads(1)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mapkd_core.geometry import scale_intrinsics
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import Batch, Prediction
 
@@ -58,9 +60,7 @@ class CoarserTeacher(nn.Module):
 
     def _as_trained(self, batch: Batch) -> Batch:
         images = functional.avg_pool2d(batch.images.flatten(0, 1), self.shrink).unflatten(0, batch.images.shape[:2])
-        scale = torch.eye(3, device=images.device) / self.shrink
-        scale[:2, 2] = 0.5 / self.shrink - 0.5                                          # pixel centres are integers
-        scale[2, 2] = 1
+        scale = torch.from_numpy(scale_intrinsics(np.eye(3), 1 / self.shrink, 1 / self.shrink)).to(batch.intrinsics)
         sd_map = batch.sd_map
         if sd_map is not None:  # wide lines again: as many cells of the larger kind
             sd_map = functional.max_pool2d(sd_map, 3 * self.factor, self.factor, self.factor)

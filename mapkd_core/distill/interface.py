@@ -4,6 +4,7 @@ Legend: B batch, C channels, Y X grid, h w a feature map.
 """
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
@@ -50,7 +51,7 @@ class Networks:
     student_network: nn.Module | None = None
 
 
-class Method(nn.Module):
+class Method(nn.Module, ABC):
     """Base of all methods. Its parameters are trained and checkpointed with the student and never shipped.
 
     A subclass names its config dataclass, makes its train-only modules in the constructor and returns unweighted
@@ -69,9 +70,9 @@ class Method(nn.Module):
         super().__init__()
         self.config = config
 
+    @abstractmethod
     def terms(self, step: DistillStep) -> dict[str, Tensor]:
         """Named unweighted losses of this step."""
-        raise NotImplementedError
 
     def weights(self) -> dict[str, float]:
         """Weight of every term."""

@@ -45,15 +45,23 @@ class DistillObjective:
                 modules["method"] = method
             self.modules = nn.ModuleDict(modules)
 
+    def ask(self, batch: Batch) -> tuple[Prediction, Prediction | None] | None:
+        """What teacher and coach, as far as the method listens to them, say to a batch; None without a teacher."""
+        if not self._distils:
+            return None
+        method: Method = self.modules["method"]  # type: ignore[index,assignment]
+        return self._frozen.answers(batch, method.asks_coach())
+
     def terms(self, prediction: Prediction, batch: Batch, step: int) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Task terms by their names, the method's as `kd_NAME`, and the calibration's factor with weight 0."""
         terms = task_terms(prediction, batch, self.config.loss)
         weights: dict[str, float] = asdict(self.config.loss)
-        if not self._distils:
+        answers = self.ask(batch)
+        if answers is None:
             return terms, weights
         method: Method = self.modules["method"]  # type: ignore[index,assignment]
         calibration: Calibration = self.modules["calibration"]  # type: ignore[index,assignment]
-        teacher, coach = self._frozen.answers(batch, method.asks_coach())
+        teacher, coach = answers
         regions = Regions(batch, self.config.grid)
         given = method.terms(DistillStep(prediction, teacher, coach, batch, regions, step))
         published = method.weights()

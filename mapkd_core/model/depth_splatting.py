@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mapkd_core.grid import BevGrid
+from mapkd_core.model.ray_points import ray_points
 
 
 class SplatLookup(NamedTuple):
@@ -44,21 +45,14 @@ class DepthSplatting(nn.Module):
         self, intrinsics: Tensor, base_from_camera: Tensor, image_size: tuple[int, int], feature_size: tuple[int, int]
     ) -> SplatLookup:
         """Where each pixel falls: intrinsics B N 3 3 of pictures of `image_size` (w, h), feature maps (w, h)."""
-        (width, height), (w, h) = image_size, feature_size
-        grid, device = self.grid, intrinsics.device
-        u = (torch.arange(w, device=device) + 0.5) * (width / w) - 0.5
-        v = (torch.arange(h, device=device) + 0.5) * (height / h) - 0.5
-        pixel = torch.stack([u.expand(h, w), v[:, None].expand(h, w), torch.ones(h, w, device=device)], -1)
-        ray = torch.einsum("bnij,hwj->bnhwi", torch.linalg.inv(intrinsics), pixel)      # z of a ray is 1
-        at = ray[:, :, None] * self.depths_m.reshape(1, 1, -1, 1, 1, 1)                 # B N D h w 3
-        offset = base_from_camera[..., None, None, None, :3, 3]
-        points = torch.einsum("bnij,bndhwj->bndhwi", base_from_camera[..., :3, :3], at) + offset
+        grid = self.grid
+        points = ray_points(intrinsics, base_from_camera, image_size, feature_size, self.depths_m)  # B N D h w 3
         col = ((points[..., 0] - grid.x_range_m[0]) / grid.cell_m).floor().long()
         row = ((points[..., 1] - grid.y_range_m[0]) / grid.cell_m).floor().long()
         inside = (col >= 0) & (col < grid.cols) & (row >= 0) & (row < grid.rows)
         inside &= (points[..., 2] > self.height_m[0]) & (points[..., 2] < self.height_m[1])
         cell = torch.where(inside, row * grid.cols + col, grid.rows * grid.cols)        # B N D h w
-        seen = torch.zeros(len(cell), grid.rows * grid.cols + 1, device=device)
+        seen = torch.zeros(len(cell), grid.rows * grid.cols + 1, device=cell.device)
         seen.scatter_(1, cell.flatten(1), 1.0)
         return SplatLookup(cell, seen[:, :-1].reshape(-1, 1, *grid.shape))
 

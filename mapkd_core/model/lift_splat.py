@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mapkd_core.grid import BevGrid
+from mapkd_core.model.ray_points import ray_points
 
 
 class LiftSplat(nn.Module):
@@ -41,7 +42,9 @@ class LiftSplat(nn.Module):
         depths = len(self.depths_m)
         depth, context = x[:, :depths].softmax(1), x[:, depths:]
         lifted = depth[:, None] * context[:, :, None]                                   # BN C D h w
-        points = self._points(intrinsics, base_from_camera, image_size, (x.shape[-1], x.shape[-2]))
+        points = ray_points(
+            intrinsics, base_from_camera, image_size, (x.shape[-1], x.shape[-2]), self.depths_m
+        )
         grid = self.grid
         col = ((points[..., 0] - grid.x_range_m[0]) / grid.cell_m).floor().long()       # B N D h w
         row = ((points[..., 1] - grid.y_range_m[0]) / grid.cell_m).floor().long()
@@ -51,18 +54,3 @@ class LiftSplat(nn.Module):
         values = lifted.unflatten(0, (batch, cameras)).permute(0, 1, 3, 4, 5, 2)[inside]  # V C
         bev = values.new_zeros(batch * grid.rows * grid.cols, self.channels).index_add(0, cell, values)
         return self.expand(bev.reshape(batch, grid.rows, grid.cols, -1).permute(0, 3, 1, 2))
-
-    def _points(
-        self, intrinsics: Tensor, base_from_camera: Tensor, image_size: tuple[int, int], feature_size: tuple[int, int]
-    ) -> Tensor:
-        """Where each feature at each depth lies, B N D h w 3 in base_link."""
-        (width, height), (w, h) = image_size, feature_size
-        u = (torch.arange(w, device=intrinsics.device) + 0.5) * (width / w) - 0.5
-        v = (torch.arange(h, device=intrinsics.device) + 0.5) * (height / h) - 0.5
-        pixel = torch.stack([u.expand(h, w), v[:, None].expand(h, w), torch.ones(h, w, device=u.device)], -1)
-        ray = torch.einsum("bnij,hwj->bnhwi", torch.linalg.inv(intrinsics), pixel)      # z of a ray is 1
-        at = ray[:, :, None] * self.depths_m.reshape(1, 1, -1, 1, 1, 1)                 # B N D h w 3
-        rotation, offset = base_from_camera[..., :3, :3], base_from_camera[..., :3, 3]
-        return torch.einsum("bnij,bndhwj->bndhwi", rotation, at) + offset[:, :, None, None, None]
-
-

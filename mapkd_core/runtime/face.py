@@ -1,6 +1,7 @@
 """What every backend offers, and what they share: the input buffer, normalisation, look-ups once per calibration."""
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -90,6 +91,32 @@ class PictureLoader:
         order = torch.contiguous_format if self.planar else torch.channels_last
         normalised = images.to(torch.float32, memory_format=order).mul_(self.scale).add_(self.shift)
         return normalised.to(self.dtype)
+
+
+class LoadsPictures(ABC):
+    """The part of a `Runtime` that is the same for all: from the buffer into the network's input."""
+
+    _loader: PictureLoader
+
+    def new_buffer(self, cameras: int) -> NDArray[np.uint8]:
+        """(N, H, W, 3): where N pictures of the card's input size are to be written; page-locked for a GPU."""
+        return self._loader.new_buffer(cameras)
+
+    def load(self, pictures: NDArray[np.uint8]) -> Tensor:
+        """(N, H, W, 3) RGB -> (N, 3, H, W), normalised, where the network reads it; may return before it is there."""
+        return self._loader.load(pictures)
+
+    @abstractmethod
+    def infer(
+        self, loaded: Tensor, intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """What `load` returned, and calibrations (N, 3, 3), (N, 4, 4) -> (4, Y, X) class probabilities."""
+
+    def probabilities(
+        self, pictures: NDArray[np.uint8], intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """`load` and `infer` in one."""
+        return self.infer(self.load(pictures), intrinsics, base_from_camera)
 
 
 class LookupCache:

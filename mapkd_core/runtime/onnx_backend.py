@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.artifact import ArtifactError, load_model
-from mapkd_core.runtime.face import LookupCache, PictureLoader
+from mapkd_core.runtime.face import LoadsPictures, LookupCache, PictureLoader
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +22,7 @@ ENGINE_CACHE = Path("~/.cache/mapkd/tensorrt")
 """TensorRT builds an engine for minutes; the next start finds it here."""
 
 
-class OnnxRuntime:
+class OnnxRuntime(LoadsPictures):
     """NAME.onnx beside NAME.json, as written by `mapkd export`."""
 
     def __init__(
@@ -57,14 +57,6 @@ class OnnxRuntime:
         self.lookups = LookupCache(model, "cpu")
         self._loader = PictureLoader(self.card, "cpu", planar=True)
 
-    def new_buffer(self, cameras: int) -> NDArray[np.uint8]:
-        """(N, H, W, 3): where N pictures of the card's input size are to be written."""
-        return self._loader.new_buffer(cameras)
-
-    def load(self, pictures: NDArray[np.uint8]) -> Tensor:
-        """(N, H, W, 3) RGB -> (N, 3, H, W), normalised."""
-        return self._loader.load(pictures)
-
     def infer(
         self, loaded: Tensor, intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]
     ) -> NDArray[np.float32]:
@@ -78,12 +70,6 @@ class OnnxRuntime:
         """The graph's inputs by name."""
         lookup = self.lookups.lookup(intrinsics, base_from_camera)
         return {"images": loaded.numpy(), "pixel": lookup.pixel[0].numpy(), "weight": lookup.weight[0].numpy()}
-
-    def probabilities(
-        self, pictures: NDArray[np.uint8], intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]
-    ) -> NDArray[np.float32]:
-        """(N, H, W, 3) RGB and calibrations (N, 3, 3), (N, 4, 4) -> (4, Y, X) class probabilities."""
-        return self.infer(self.load(pictures), intrinsics, base_from_camera)
 
     def _providers(self) -> list[Any]:
         if self.backend == "onnx":

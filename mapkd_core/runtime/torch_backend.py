@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.artifact import load_model
-from mapkd_core.runtime.face import LookupCache, PictureLoader, pick_device
+from mapkd_core.runtime.face import LoadsPictures, LookupCache, PictureLoader, pick_device
 from mapkd_core.runtime.folding import fold_batch_norms
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 """Processor flags (x86, ARM) that mean bf16 arithmetic in hardware."""
 
 
-class TorchRuntime:
+class TorchRuntime(LoadsPictures):
     """Batch norms folded into the convolutions, channels last; `backend` is one of MODES."""
 
     def __init__(
@@ -51,14 +51,6 @@ class TorchRuntime:
         self._forward = make_forward(backend, self._eager)
         self._warm_up()
 
-    def new_buffer(self, cameras: int) -> NDArray[np.uint8]:
-        """(N, H, W, 3): where N pictures of the card's input size are to be written; page-locked for a GPU."""
-        return self._loader.new_buffer(cameras)
-
-    def load(self, pictures: NDArray[np.uint8]) -> Tensor:
-        """(N, H, W, 3) RGB -> (N, 3, H, W), normalised, on the device; may return before it is there."""
-        return self._loader.load(pictures)
-
     def infer(
         self, loaded: Tensor, intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]
     ) -> NDArray[np.float32]:
@@ -69,12 +61,6 @@ class TorchRuntime:
             lookup = self.lookups.lookup(intrinsics, base_from_camera)
             self._eager.lookup_type = type(lookup)
             return self._forward(loaded, *lookup).cpu().numpy()
-
-    def probabilities(
-        self, pictures: NDArray[np.uint8], intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]
-    ) -> NDArray[np.float32]:
-        """(N, H, W, 3) RGB and calibrations (N, 3, 3), (N, 4, 4) -> (4, Y, X) class probabilities."""
-        return self.infer(self.load(pictures), intrinsics, base_from_camera)
 
     def _warm_up(self) -> None:
         """Tracing, compiling and recording happen now, not at the first set of pictures."""

@@ -5,7 +5,7 @@ import pytest
 import torch
 from tiny_student import save_tiny_student
 
-from mapkd_core.benchmark import latency, latency_contenders, latency_peer
+from mapkd_core.benchmark import latency, latency_contenders, latency_peer, peer_checkout
 from mapkd_core.cli import main
 
 
@@ -37,7 +37,7 @@ def test_refusals(arguments, reason, capsys, monkeypatch):
 def test_stand_ins_leave_no_trace():
     before = set(sys.modules)
     original = torch.Tensor.cuda
-    with latency_peer._stand_ins(), latency_peer._cuda_calls("cpu"):
+    with latency_peer._stand_ins(), peer_checkout.cuda_calls("cpu"):
         import torch_scatter  # noqa: F401
         from torchvision.models.resnet import resnet18  # type: ignore[import-not-found]
 

@@ -10,6 +10,7 @@ from mapkd_core.model.hd_prior import wipe_blocks
 from mapkd_core.model.lift_splat import LiftSplat
 from mapkd_core.model.neural_ipm import GroundWarp
 from mapkd_core.model.point_pillars import PointPillars
+from mapkd_core.model.ray_points import ray_points
 from mapkd_core.model.sd_prior import SdPrior, sine_position
 
 GRID = BevGrid((-12.0, 12.0), (-6.0, 6.0), 0.3)
@@ -35,11 +36,10 @@ def test_pillars_put_a_point_where_it_is():
     assert set(cols) == {expected[0]} and set(rows) == {expected[1]}
 
 
-def test_lift_splat_points_project_back_to_their_pixels():
+def test_ray_points_project_back_to_their_pixels():
     intrinsics, poses = ring(6, (176, 64), 90.0)
-    net = LiftSplat(GRID, torch.nn.Conv2d(3, 8, 16, 16), 8, 4, 6)
     tensors = (torch.from_numpy(m)[None].float() for m in (intrinsics, poses))
-    points = net._points(*tensors, (176, 64), (11, 4))[0].double().numpy()               # N D h w 3
+    points = ray_points(*tensors, (176, 64), (11, 4), torch.arange(4.0, 45.0))[0].double().numpy()  # N D h w 3
     for camera in range(6):
         pixels, depth = project(apply(inverse(poses[camera]), points[camera]), intrinsics[camera])
         assert np.allclose(depth, np.arange(4, 45)[:, None, None], atol=1e-3)
@@ -56,7 +56,8 @@ def test_lift_splat_keeps_the_mass_that_lands_on_the_grid():
     torch.nn.init.eye_(net.expand.weight.data[:, :, 0, 0])
     torch.nn.init.zeros_(net.expand.bias)
     bev = net(torch.zeros(1, 1, 3, 64, 176), *(torch.from_numpy(m)[None].float() for m in (intrinsics, poses)))
-    heights = net._points(*(torch.from_numpy(m)[None].float() for m in (intrinsics, poses)), (176, 64), (11, 4))[..., 2]
+    tensors = (torch.from_numpy(m)[None].float() for m in (intrinsics, poses))
+    heights = ray_points(*tensors, (176, 64), (11, 4), net.depths_m)[..., 2]
     landed = (heights.abs() < 10).float().mean().item()
     assert bev[0, 0].sum().item() == pytest.approx(11 * 4 * landed, rel=1e-3)
 
