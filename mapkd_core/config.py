@@ -66,6 +66,9 @@ class LossConfig:
     dice: float = 0.0
     """Soft Dice over the three classes (ours); helps thin classes."""
     pos_weight: float = 2.13
+    class_weight: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Factors on `pos_weight` for dividers, crossings and boundaries (ours); more than 1 for a class too rare to be
+    drawn at all in a short training."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Legend: B batch, C classes with background, E embedding channels, Y X grid.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -15,9 +15,16 @@ from mapkd_core.config import LossConfig
 from mapkd_core.types import Batch, Prediction
 
 
-def semantic_bce(logits: Tensor, onehot: Tensor, pos_weight: float) -> Tensor:
-    """Binary cross entropy over all C channels and pixels, positives weighted alike, background too."""
-    weight = torch.tensor(pos_weight, device=logits.device, dtype=logits.dtype)
+def semantic_bce(
+    logits: Tensor, onehot: Tensor, pos_weight: float, class_weight: Sequence[float] = ()
+) -> Tensor:
+    """Binary cross entropy over all C channels and pixels; positives count `pos_weight` times, background too.
+
+    `class_weight` multiplies that for the C - 1 map classes.
+    """
+    weight = torch.full((logits.shape[1], 1, 1), pos_weight, device=logits.device, dtype=logits.dtype)
+    if class_weight:
+        weight[1:, 0, 0] *= torch.tensor(class_weight, device=logits.device, dtype=logits.dtype)
     return functional.binary_cross_entropy_with_logits(logits, onehot.to(logits.dtype), pos_weight=weight)
 
 
@@ -75,7 +82,7 @@ def direction_bce(logits: Tensor, direction: Tensor) -> Tensor:
 def task_terms(prediction: Prediction, batch: Batch, config: LossConfig) -> dict[str, Tensor]:
     """All terms whose heads, targets and weights are there, unweighted, by the names of LossConfig."""
     assert batch.semantic is not None, "a training batch carries labels"
-    terms = {"semantic": semantic_bce(prediction.semantic, batch.semantic, config.pos_weight)}
+    terms = {"semantic": semantic_bce(prediction.semantic, batch.semantic, config.pos_weight, config.class_weight)}
     if config.dice:
         terms["dice"] = dice(prediction.semantic, batch.semantic)
     if prediction.embedding is not None and batch.instance is not None and (config.variance or config.distance):

@@ -14,8 +14,8 @@ a large float32 matrix product, and weights, pictures and output once through th
 keep one core busy for that share of the time, as a player or a driver would. OMP_WAIT_POLICY=ACTIVE in front shows
 what threads that spin while they wait cost then; by default they sleep.
 
---peer names a checkout of HDMapNet's public code to run beside ours, in the same process on the same inputs; it needs
-`pip install --no-deps efficientnet_pytorch`.
+--peer names a checkout of HDMapNet's or P-MapNet's public code to run beside ours, in the same process on the same
+inputs; it needs `pip install --no-deps efficientnet_pytorch`, P-MapNet's also `timm torchvision`.
 """
 from __future__ import annotations
 
@@ -70,7 +70,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--data", metavar="NAME", help="data whose first frame is taken; simulated else")
     parser.add_argument("--busy", type=float, default=0.0, metavar="SHARE", help="0..1 of a core taken by a neighbour")
-    parser.add_argument("--peer", type=Path, metavar="DIR", help="checkout of HDMapNet to run beside ours")
+    parser.add_argument(
+        "--peer", type=Path, action="append", default=[], metavar="DIR",
+        help="checkout of HDMapNet or P-MapNet to run beside ours; may be given again",
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="results file to write")
 
 
@@ -121,8 +124,8 @@ def _contenders(args: argparse.Namespace, given: Pictures, folder: Path) -> list
                     build.student(path, shown, backend, precision, args.device, args.threads, given, lines)
                 )
     found += [build.network(name, args.device) for name in args.networks if not name.startswith("student")]
-    if args.peer:
-        found.append(build.peer(args.peer, args.device))
+    for checkout in args.peer:
+        found += build.public_code(checkout, args.device)
     return found
 
 
@@ -150,7 +153,7 @@ def _report(
     peak, bandwidth, jpeg_ms = limits
     slowest = {c.name: summary([t["network"] for t in own]).median for c, own in zip(contenders, times, strict=True)}
     heads = ["network", "backend", "parameters M", "GFLOP", "floor ms", "median ms", "p95", "max"]
-    rivals = [name for name in ("hdmapnet", "HDMapNet (public code)") if name in slowest]
+    rivals = [name for name in slowest if name == "hdmapnet" or name.endswith("(public code)")]
     heads += [f"{name} / this" for name in rivals]
     forwards, stages = [], []
     for c, own in zip(contenders, times, strict=True):

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mapkd_core.artifact import ModelCard, load_model, save_artifact
-from mapkd_core.benchmark.latency_peer import hdmapnet
+from mapkd_core.benchmark.latency_peer import peers
 from mapkd_core.benchmark.machine import timed_ms
 from mapkd_core.export import example_calibration, export_onnx
 from mapkd_core.frame_sources import open_frames
@@ -137,11 +138,13 @@ def network(name: str, device: str) -> Contender:
     return _forward_only(name, model, lambda: model(batch), device)
 
 
-def peer(checkout: Path, device: str) -> Contender:
-    """HDMapNet's public code from a checkout, its forward alone."""
-    model, forward = hdmapnet(checkout, device)
+def public_code(checkout: Path, device: str) -> list[Contender]:
+    """HDMapNet's or P-MapNet's public code from a checkout, its forward alone."""
     inputs = _inputs(device)
-    return _forward_only("HDMapNet (public code)", model, lambda: forward(*inputs), device)
+    return [
+        _forward_only(name, model, partial(forward, *inputs), device)
+        for name, (model, forward) in peers(checkout, device).items()
+    ]
 
 
 def _forward_only(name: str, model: nn.Module, call: Callable[[], Any], device: str) -> Contender:

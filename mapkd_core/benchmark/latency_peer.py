@@ -1,7 +1,8 @@
-"""HDMapNet's own network from a checkout of its public code, with random weights, on the inputs of the others.
+"""HDMapNet's and P-MapNet's own networks from checkouts of their public code, with random weights, on our inputs.
 
-Its code is imported, never copied. It wants packages that need not be here: `efficientnet_pytorch` must be installed;
-torchvision's ResNet-18 and `torch_scatter`, which the camera network never calls, get a stand-in where they are absent.
+Their code is imported, never copied. It wants packages that need not be here: `efficientnet_pytorch` must be installed,
+for P-MapNet also `timm` and `torchvision`; torchvision's ResNet-18 for HDMapNet and `torch_scatter`, which the camera
+networks never call, get a stand-in where they are absent.
 """
 from __future__ import annotations
 
@@ -24,37 +25,64 @@ CONFIG = {
 }  # fmt: skip
 
 
-def hdmapnet(checkout: Path, device: str) -> tuple[nn.Module, Callable[[Tensor, Tensor, Tensor], Any]]:
-    """The network in eval mode, and its forward from images B N 3 H W, intrinsics B N 3 3 and mountings B N 4 4.
+Forward = Callable[[Tensor, Tensor, Tensor], Any]
+"""From images B N 3 H W, intrinsics B N 3 3 and mountings B N 4 4."""
 
-    Raises FileNotFoundError if `checkout` is none, ModuleNotFoundError with the remedy for what it misses.
+
+def peers(checkout: Path, device: str) -> dict[str, tuple[nn.Module, Forward]]:
+    """Name -> network in eval mode with its forward, of the peer whose checkout this is.
+
+    Raises FileNotFoundError for another folder, ValueError with the remedy for a package that the peer's code misses.
     """
-    with importable(checkout, "model/hdmapnet.py"):
-        network_class = _network_class()
-    with cuda_calls(device):
-        network = network_class(CONFIG, instance_seg=True, embedded_dim=16, direction_pred=True, direction_dim=36)
-    network = network.to(device).eval()
+    if (checkout / "model/pmapnet_sd.py").is_file():
+        return _pmapnet(checkout, device)
+    return {"HDMapNet (public code)": _hdmapnet(checkout, device)}
 
+
+def _hdmapnet(checkout: Path, device: str) -> tuple[nn.Module, Forward]:
+    with importable(checkout, "model/hdmapnet.py"), _stand_ins():
+        _require("HDMapNet", "efficientnet_pytorch")
+        from model.hdmapnet import HDMapNet  # type: ignore[import-not-found]
+    with cuda_calls(device):
+        network = HDMapNet(CONFIG, instance_seg=True, embedded_dim=16, direction_pred=True, direction_dim=36)
+    return network.to(device).eval(), _forward(network, device, ())
+
+
+def _pmapnet(checkout: Path, device: str) -> dict[str, tuple[nn.Module, Forward]]:
+    """With cameras and SD map, without and with the HD-map prior."""
+    _require("P-MapNet", "efficientnet_pytorch", "timm", "torchvision")
+    with importable(checkout, "model/pmapnet_sd.py"), _stand_ins():
+        from model.pmapnet_hd import PMapNet_HD  # type: ignore[import-not-found]
+        from model.pmapnet_sd import PMapNet_SD  # type: ignore[import-not-found]
+    sd_map = torch.ones(1, 1, 200, 400, device=device)
+    found = {}
+    for name, kind in (("C+SD", PMapNet_SD), ("C+SD+HD", PMapNet_HD)):
+        with cuda_calls(device):
+            network = kind(CONFIG, instance_seg=True, embedded_dim=16, direction_pred=True, direction_dim=36)
+        network = network.to(device).eval()
+        found[f"P-MapNet {name} (public code)"] = network, _forward(network, device, (sd_map,))
+    return found
+
+
+def _forward(network: nn.Module, device: str, more: tuple[Tensor, ...]) -> Forward:
     def forward(images: Tensor, intrinsics: Tensor, poses: Tensor) -> Any:
         eye, still = torch.eye(3, device=device).expand_as(intrinsics), torch.zeros_like(poses[..., :3, 3])
         car, angles = torch.zeros(1, 3, device=device), torch.zeros(1, 3, device=device)
         with cuda_calls(device):
             return network(
-                images, poses[..., :3, 3], poses[..., :3, :3], intrinsics, still, eye, None, None, car, angles
+                images, poses[..., :3, 3], poses[..., :3, :3], intrinsics, still, eye, None, None, car, angles, *more
             )
 
-    return network, forward
+    return forward
 
 
-def _network_class() -> Any:
-    if importlib.util.find_spec("efficientnet_pytorch") is None:
-        raise ValueError("HDMapNet's code needs efficientnet_pytorch; pip install --no-deps efficientnet_pytorch")
+def _require(peer: str, *packages: str) -> None:
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ValueError(f"{peer}'s code needs {', '.join(missing)}; pip install --no-deps {' '.join(missing)}")
     from efficientnet_pytorch import EfficientNet
 
     EfficientNet.from_pretrained = EfficientNet.from_name  # random weights take as long, and need no download
-    with _stand_ins():
-        from model.hdmapnet import HDMapNet  # type: ignore[import-not-found]
-    return HDMapNet
 
 
 @contextmanager

@@ -9,14 +9,21 @@ from pathlib import Path
 
 @contextmanager
 def importable(checkout: Path, file: str) -> Iterator[None]:
-    """HDMapNet's modules can be imported meanwhile; raises FileNotFoundError if the checkout lacks `file`."""
+    """A peer's modules can be imported meanwhile; raises FileNotFoundError if the checkout lacks `file`.
+
+    Afterwards they are forgotten, for the peers call their packages alike; what was taken from them lives on.
+    """
     if not (checkout / file).is_file():
-        raise FileNotFoundError(f"{checkout} has no {file}; expected a checkout of HDMapNet")
+        raise FileNotFoundError(f"{checkout} has no {file}; expected a checkout of the peer's public code")
+    before = set(sys.modules)
     sys.path.insert(0, str(checkout))
     try:
         yield
     finally:
         sys.path.remove(str(checkout))
+        for name in set(sys.modules) - before:
+            if checkout.resolve() in Path(getattr(sys.modules[name], "__file__", None) or "/").resolve().parents:
+                del sys.modules[name]
 
 
 @contextmanager

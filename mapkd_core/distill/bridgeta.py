@@ -79,7 +79,7 @@ class BridgeTa(Method):
         super().__init__(networks, config)
         self.pair, self.deep = TapPair(networks, "bev_small"), TapPair(networks, "up1")
         self.stats, self.deep_stats = ChannelStats(self.pair.channels), ChannelStats(self.deep.channels)
-        self.pos_weight = networks.loss.pos_weight
+        self.positives = (networks.loss.pos_weight, networks.loss.class_weight)
         known = decoder_of(networks.teacher)
         decoder = BevEncode(self.pair.channels, 32, ("semantic",))
         if isinstance(known, BevEncode):
@@ -109,7 +109,7 @@ class BridgeTa(Method):
         }
         if config.assistant_weight:
             assert step.batch.semantic is not None, "a training batch carries labels"
-            terms["assistant"] = semantic_bce(answer.semantic, step.batch.semantic, self.pos_weight)
+            terms["assistant"] = semantic_bce(answer.semantic, step.batch.semantic, *self.positives)
         return terms
 
     def _bound(self, stats: ChannelStats, teacher: Tensor, joint: Tensor, student: Tensor, warm: float) -> Tensor:

@@ -102,7 +102,7 @@ class LabelDistill(Method):
         with torch.no_grad():
             rows, cols = (max(side // (8 * self._decoder.finer), 1) for side in networks.grid.shape)
             decoded = self._decoder(torch.zeros(1, self._decoder.channels, rows, cols))
-        self.pos_weight = networks.loss.pos_weight
+        self.positives = (networks.loss.pos_weight, networks.loss.class_weight)
         targets = {"bev_small": self._decoder.channels, "up1": decoded.taps["up1"].shape[1]}
         self.from_label, self.from_teacher, self.thirds = nn.ModuleDict(), nn.ModuleDict(), {}
         for name, label_channels in targets.items():
@@ -134,7 +134,7 @@ class LabelDistill(Method):
             "label": torch.stack(label).sum(),
             "teacher": torch.stack(teacher).sum(),
             "response": self._response(step),
-            "encoder": semantic_bce(decoded.semantic, step.batch.semantic, self.pos_weight),
+            "encoder": semantic_bce(decoded.semantic, step.batch.semantic, *self.positives),
         }
 
     def _term(self, student: Tensor, target: Tensor, step: DistillStep, soft: bool) -> Tensor:

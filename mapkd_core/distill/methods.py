@@ -15,6 +15,7 @@ from mapkd_core.distill.labeldistill import LabelDistill
 from mapkd_core.distill.mapdistill import MapDistill
 from mapkd_core.distill.mapkd import MapKd, MapKdCoach, MapKdCode, MapKdFinal
 from mapkd_core.distill.ours import Balanced, LineSpace, Ours, Predictable
+from mapkd_core.distill.pyramid import Pyramid
 from mapkd_core.distill.tigbev import TigBev
 from mapkd_core.distill.unidistill import UniDistill
 from mapkd_core.distill.x3kd import X3kd
@@ -31,6 +32,7 @@ METHODS: dict[str, type[Method]] = {
     "line_space": LineSpace,
     "ours": Ours,
     "balanced": Balanced,
+    "pyramid": Pyramid,
     "bridgeta": BridgeTa,
     "dualdistill": DualDistill,
     "distillbev": DistillBev,

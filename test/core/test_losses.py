@@ -16,6 +16,13 @@ def test_semantic_bce_by_hand():
     assert losses.semantic_bce(logits, onehot, 2.13).item() == pytest.approx(expected, rel=1e-6)
 
 
+def test_class_weight_counts_the_positives_of_one_class_more():
+    logits, onehot = torch.zeros(1, 4, 1, 1), torch.tensor([0.0, 0.0, 1.0, 0.0]).reshape(1, 4, 1, 1)
+    plain, weighted = (losses.semantic_bce(logits, onehot, 2.0, w).item() for w in ((1, 1, 1), (5, 3, 5)))
+    assert plain == pytest.approx((3 + 2) * math.log(2) / 4)
+    assert weighted == pytest.approx((3 + 2 * 3) * math.log(2) / 4)
+
+
 def test_discriminative_by_hand():
     """Two instances at distance 2: means 0 and 2; a pixel 1 away from its mean costs (1 - 0.5)^2."""
     instance = torch.tensor([[[1, 1, 2, 2, 0]]])

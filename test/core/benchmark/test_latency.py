@@ -25,7 +25,7 @@ def test_report_of_a_small_run(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.parametrize(("arguments", "reason"), [
     (["--rounds", "0"], "expected at least 1"), (["--busy", "1"], "a share of 0 to below 1"),
-    (["--networks"], "nothing to time"), (["--networks", "--peer", "/nowhere"], "expected a checkout of HDMapNet"),
+    (["--networks"], "nothing to time"), (["--networks", "--peer", "/nowhere"], "expected a checkout of the peer"),
 ])  # fmt: skip
 def test_refusals(arguments, reason, capsys, monkeypatch):
     given = latency_contenders.Pictures([], (None, None), "none")

@@ -74,7 +74,7 @@ def test_the_peers_lines_become_elements(checkout: Path) -> None:
     ("arguments", "message"),
     [
         (["--inputs", "nuscenes"], "--inputs nuscenes needs --dataroot"),
-        (["--peer", "/nowhere"], "expected a checkout of HDMapNet"),
+        (["--peer", "/nowhere"], "expected a checkout of the peer"),
         (["--rounds", "0"], "at least 1"),
     ],
 )

@@ -22,6 +22,7 @@ SILENT = {
     "line_space": {"response", "hallucination"},
     "ours": {"attention", "feature", "response", "hallucination"},
     "balanced": {"lines", "background"},
+    "pyramid": {"overlap"},
     "unidistill": {"feature", "relation", "direction"},
     "bevdistill": {"dense"},
     "tigbev": {"points", "channels"},

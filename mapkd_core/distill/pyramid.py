@@ -1,0 +1,74 @@
+"""`pyramid`: the student's map must overlap the teacher's at several coarsenesses. Source: ours.
+
+A small student often knows that a line runs here, but not on which cell; terms that compare cell with cell tell it only
+that it is wrong. Averaged over 2, 4 and 8 cells its map can be right before it is sharp, and an overlap ratio gives a
+class that covers few cells as much say as one that covers many.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mapkd_core.distill.interface import DistillStep, Method, Networks
+from mapkd_core.distill.taps import TapPair
+
+
+def pyramid_overlap(student: Tensor, target: Tensor, scales: tuple[int, ...]) -> Tensor:
+    """1 - overlap of two maps, averaged over classes and scales; 0 where they are equal, at most 1.
+
+    Class probabilities B C Y X, background first and left out; `scales` are edges of the averaging windows, cells.
+    Overlap is 2 sum(p t) / (sum p^2 + sum t^2), which, unlike Dice, is greatest at p = t for soft targets too.
+    """
+    losses = []
+    for scale in scales:
+        p, t = (functional.avg_pool2d(maps[:, 1:], scale, ceil_mode=True) for maps in (student, target))
+        both, alone = (p * t).sum((0, 2, 3)), (p**2 + t**2).sum((0, 2, 3))              # C - 1
+        losses.append(1 - (2 * both + 1e-3) / (alone + 1e-3))
+    return torch.stack(losses).mean()
+
+
+@dataclass(frozen=True)
+class PyramidConfig:
+    """The response alone, at the cell and over 2, 4 and 8 cells."""
+
+    overlap_weight: float = 1.0
+    feature_weight: float = 0.0
+    """Mean square of `bev_small` features, as `kd_mse`."""
+    scales: tuple[int, ...] = (1, 2, 4, 8)
+    coach_share: float = 0.0
+    """Share of the coach in the map that is imitated, 0..1."""
+
+
+class Pyramid(Method):
+    """Overlap with the teacher's map at several scales, and optionally the BEV feature."""
+
+    Config = PyramidConfig
+    outputs_only = True
+
+    def __init__(self, networks: Networks, config: PyramidConfig) -> None:
+        super().__init__(networks, config)
+        if not 0 <= config.coach_share <= 1:
+            raise ValueError(f"coach_share is {config.coach_share}; expected 0..1")
+        if not config.scales or min(config.scales) < 1:
+            raise ValueError(f"scales are {config.scales}; expected whole numbers of cells such as (1, 2, 4, 8)")
+        if config.coach_share:
+            networks.probe.of("coach")
+        if config.feature_weight:
+            self.pair = TapPair(networks, "bev_small")
+
+    def asks_coach(self) -> bool:
+        """Where it has a share."""
+        return bool(self.config.coach_share)
+
+    def terms(self, step: DistillStep) -> dict[str, Tensor]:
+        """`overlap`, and `feature` where it has a weight."""
+        target = step.teacher.semantic.float().softmax(1)
+        if self.config.coach_share:
+            target = target.lerp(step.of("coach").semantic.float().softmax(1), self.config.coach_share)
+        overlap = pyramid_overlap(step.student.semantic.float().softmax(1), target.detach(), self.config.scales)
+        if not self.config.feature_weight:
+            return {"overlap": overlap}
+        return {"overlap": overlap, "feature": functional.mse_loss(*self.pair(step))}
