@@ -65,6 +65,8 @@ class LossConfig:
     direction: float = 0.1
     dice: float = 0.0
     """Soft Dice over the three classes (ours); helps thin classes."""
+    overlap: float = 0.0
+    """Overlap with the labels at the cell and averaged over 2, 4 and 8 cells (ours, `losses.pyramid_overlap`)."""
     pos_weight: float = 2.13
     class_weight: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """Factors on `pos_weight` for dividers, crossings and boundaries (ours); more than 1 for a class too rare to be

@@ -91,18 +91,18 @@ def frozen_network(place: str, config: DistillConfig) -> nn.Module:
     own_size = tuple(config.data.image_size)
     if (grid, size) == (config.grid, own_size):
         return network
-    if not method_class(config.method).outputs_only:
+    if not method_class(config.method).any_cells:
         raise ValueError(
             f"{place} was trained on {grid} with pictures of {size}, this run has {config.grid} and {own_size}; the "
-            f"method {config.method!r} needs networks of one size (methods that do not: {_outputs_only()})"
+            f"method {config.method!r} needs networks of one size (methods that do not: {_any_cells()})"
         )
     return CoarserTeacher(network, grid, (size[0], size[1]), config.grid, (own_size[0], own_size[1]))
 
 
-def _outputs_only() -> str:
+def _any_cells() -> str:
     from mapkd_core.distill.methods import METHODS
 
-    return ", ".join(name for name, kind in METHODS.items() if kind.outputs_only)
+    return ", ".join(name for name, kind in METHODS.items() if kind.any_cells)
 
 
 def _list() -> int:

@@ -1,6 +1,6 @@
 """Task losses as pure functions that return named terms; weights live in the config and the sum happens once.
 
-Source: HDMapNet (Li et al. 2022) and P-MapNet (Jiang et al. 2024) as published; `dice` is added by us.
+Source: HDMapNet (Li et al. 2022) and P-MapNet (Jiang et al. 2024) as published; `dice` and `overlap` are added by us.
 Legend: B batch, C classes with background, E embedding channels, Y X grid.
 """
 from __future__ import annotations
@@ -13,6 +13,9 @@ from torch.nn import functional
 
 from mapkd_core.config import LossConfig
 from mapkd_core.types import Batch, Prediction
+
+OVERLAP_SCALES = (1, 2, 4, 8)
+"""Edges of the windows, cells, over which maps are averaged before their overlap is taken."""
 
 
 def semantic_bce(
@@ -34,6 +37,20 @@ def dice(logits: Tensor, onehot: Tensor) -> Tensor:
     truth = onehot[:, 1:].to(probability.dtype)
     both = (probability * truth).sum((0, 2, 3))
     return (1 - (2 * both + 1) / (probability.sum((0, 2, 3)) + truth.sum((0, 2, 3)) + 1)).mean()
+
+
+def pyramid_overlap(student: Tensor, target: Tensor, scales: tuple[int, ...]) -> Tensor:
+    """1 - overlap of two maps, averaged over classes and scales; 0 where they are equal, at most 1 (ours).
+
+    Class probabilities B C Y X, background first and left out; `scales` are edges of the averaging windows, cells.
+    Overlap is 2 sum(p t) / (sum p^2 + sum t^2), which, unlike Dice, is greatest at p = t for soft targets too.
+    """
+    losses = []
+    for scale in scales:
+        p, t = (functional.avg_pool2d(maps[:, 1:], scale, ceil_mode=True) for maps in (student, target))
+        both, alone = (p * t).sum((0, 2, 3)), (p**2 + t**2).sum((0, 2, 3))              # C - 1
+        losses.append(1 - (2 * both + 1e-3) / (alone + 1e-3))
+    return torch.stack(losses).mean()
 
 
 def discriminative(
@@ -85,6 +102,9 @@ def task_terms(prediction: Prediction, batch: Batch, config: LossConfig) -> dict
     terms = {"semantic": semantic_bce(prediction.semantic, batch.semantic, config.pos_weight, config.class_weight)}
     if config.dice:
         terms["dice"] = dice(prediction.semantic, batch.semantic)
+    if config.overlap:
+        probability = prediction.semantic.float().softmax(1)
+        terms["overlap"] = pyramid_overlap(probability, batch.semantic.float(), OVERLAP_SCALES)
     if prediction.embedding is not None and batch.instance is not None and (config.variance or config.distance):
         terms["variance"], terms["distance"] = discriminative(prediction.embedding, batch.instance)
     if prediction.direction is not None and batch.direction is not None and config.direction:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,11 +89,15 @@ def run(args: argparse.Namespace) -> int:
 
 def row_configs(plan: BenchmarkPlan, base: DistillConfig, seed: int) -> dict[str, DistillConfig]:
     """Row -> the config of its run under one seed, `PLAN/ROW` or `PLAN/ROW-seedN`."""
+    from mapkd_core.config import config_dict, load_config_dict
+    from mapkd_core.distill.config import DistillConfig
+
     configs = {}
     for row, changes in plan.rows.items():
         if seed == plan.seeds[0] or row in plan.repeat:
             name = f"{plan.name}/{row}" + (f"-seed{seed}" if seed != plan.seeds[0] else "")
-            configs[row] = replace(base, **{"method": row, **changes}, name=name, seed=seed)
+            values = {**config_dict(base), "method": row, **changes, "name": name, "seed": seed}
+            configs[row] = load_config_dict(DistillConfig, values, where=f"row {row}")
     return configs
 
 

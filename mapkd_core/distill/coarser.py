@@ -34,7 +34,7 @@ def thinned(probability: Tensor, factor: int) -> Tensor:
 
 
 class CoarserTeacher(nn.Module):
-    """Feeds the network inside what it was trained on, and gives its map on the student's grid; it has no features.
+    """Feeds the network inside what it was trained on; gives its map on the student's grid, its features as they are.
 
     The semantic output is the logarithm of class probabilities: fit for methods that compare distributions.
     Raises ValueError if sizes are not whole multiples, or the ranges differ.
@@ -54,9 +54,10 @@ class CoarserTeacher(nn.Module):
             )
 
     def forward(self, batch: Batch) -> Prediction:
-        """Prediction on the student's grid, semantic B 4 Y X only."""
-        answer = self.network(self._as_trained(batch)).semantic                         # B 4 Y/f X/f
-        return Prediction(thinned(answer.float().softmax(1), self.factor).clamp(min=1e-6).log())
+        """Semantic B 4 Y X on the student's grid; features cover the same ground with fewer cells."""
+        answer = self.network(self._as_trained(batch))
+        fine = thinned(answer.semantic.float().softmax(1), self.factor)                 # B 4 Y X
+        return Prediction(fine.clamp(min=1e-6).log(), taps=answer.taps)
 
     def _as_trained(self, batch: Batch) -> Batch:
         images = functional.avg_pool2d(batch.images.flatten(0, 1), self.shrink).unflatten(0, batch.images.shape[:2])

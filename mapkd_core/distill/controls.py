@@ -19,7 +19,7 @@ class NoDistillation(Method):
     """The student alone, by the same command and data order."""
 
     Config = NoneConfig
-    outputs_only = True
+    any_cells = True
 
     def terms(self, step: DistillStep) -> dict[str, Tensor]:
         """None."""
@@ -55,6 +55,7 @@ class FeatureDistillation(Method):
     """The student's BEV feature follows the teacher's in the mean square (Romero et al. 2015)."""
 
     Config = FeatureConfig
+    any_cells = True
     calibration_tap = "bev_small"
 
     def __init__(self, networks: Networks, config: FeatureConfig) -> None:

@@ -63,8 +63,8 @@ class Method(nn.Module, ABC):
     calibration_tap: ClassVar[str] = "semantic"
     """The deepest feature of the student that the method distils; `semantic` for the logits."""
 
-    outputs_only: ClassVar[bool] = False
-    """Whether a teacher without features, on other cells, will do (`coarser.CoarserTeacher`)."""
+    any_cells: ClassVar[bool] = False
+    """Whether a teacher on larger cells, whose map is redrawn, will do (`coarser.CoarserTeacher`)."""
 
     def __init__(self, networks: Networks, config: Any) -> None:
         super().__init__()

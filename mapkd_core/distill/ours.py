@@ -153,7 +153,7 @@ class Balanced(Method):
     """
 
     Config = BalancedConfig
-    outputs_only = True
+    any_cells = True
 
     def __init__(self, networks: Networks, config: BalancedConfig) -> None:
         super().__init__(networks, config)

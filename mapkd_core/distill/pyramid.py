@@ -8,26 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
 from mapkd_core.distill.interface import DistillStep, Method, Networks
 from mapkd_core.distill.taps import TapPair
-
-
-def pyramid_overlap(student: Tensor, target: Tensor, scales: tuple[int, ...]) -> Tensor:
-    """1 - overlap of two maps, averaged over classes and scales; 0 where they are equal, at most 1.
-
-    Class probabilities B C Y X, background first and left out; `scales` are edges of the averaging windows, cells.
-    Overlap is 2 sum(p t) / (sum p^2 + sum t^2), which, unlike Dice, is greatest at p = t for soft targets too.
-    """
-    losses = []
-    for scale in scales:
-        p, t = (functional.avg_pool2d(maps[:, 1:], scale, ceil_mode=True) for maps in (student, target))
-        both, alone = (p * t).sum((0, 2, 3)), (p**2 + t**2).sum((0, 2, 3))              # C - 1
-        losses.append(1 - (2 * both + 1e-3) / (alone + 1e-3))
-    return torch.stack(losses).mean()
+from mapkd_core.losses import OVERLAP_SCALES, pyramid_overlap
 
 
 @dataclass(frozen=True)
@@ -37,7 +23,7 @@ class PyramidConfig:
     overlap_weight: float = 1.0
     feature_weight: float = 0.0
     """Mean square of `bev_small` features, as `kd_mse`."""
-    scales: tuple[int, ...] = (1, 2, 4, 8)
+    scales: tuple[int, ...] = OVERLAP_SCALES
     coach_share: float = 0.0
     """Share of the coach in the map that is imitated, 0..1."""
 
@@ -46,7 +32,7 @@ class Pyramid(Method):
     """Overlap with the teacher's map at several scales, and optionally the BEV feature."""
 
     Config = PyramidConfig
-    outputs_only = True
+    any_cells = True
 
     def __init__(self, networks: Networks, config: PyramidConfig) -> None:
         super().__init__(networks, config)

@@ -69,7 +69,7 @@ def test_it_distils_from_a_run_and_from_an_artifact(place, yaml_file, teacher, t
         (["--method_options", "{respons_weight: 1.0}"], "did you mean 'response_weight'"),
         (["--teacher", "nowhere"], "nowhere holds no best.pt"),
         (["--tacher", "x"], "did you mean 'teacher'"),
-        (["--data.image_size", "[64, 48]"], "one size (methods that do not: none, balanced, pyramid)"),
+        (["--data.image_size", "[64, 48]"], "one size (methods that do not: none, kd_mse, balanced,"),
         (["--grid.cell_m", "0.6"], "needs networks of one size"),
         (["--grid.cell_m", "0.6", "--method", "balanced"], "must be a whole multiple"),
         (["--calibrate_steps", "-1"], "expected 0"),

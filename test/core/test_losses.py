@@ -23,6 +23,28 @@ def test_class_weight_counts_the_positives_of_one_class_more():
     assert weighted == pytest.approx((3 + 2 * 3) * math.log(2) / 4)
 
 
+def test_pyramid_overlap_is_least_at_the_target_and_forgives_small_shifts():
+    torch.manual_seed(3)
+    target = torch.randn(2, 4, 16, 24).softmax(1)
+    assert losses.pyramid_overlap(target, target, (1, 2, 4, 8)).item() == pytest.approx(0, abs=1e-6)
+    assert losses.pyramid_overlap(target**0.5, target, (1,)) > 1e-3
+    line = torch.zeros(1, 4, 16, 24)
+    line[:, 1, 5] = 1
+    near, far = line.roll(1, 2), line.roll(8, 2)
+    overlap = losses.pyramid_overlap
+    cells, blocks = ([overlap(moved, line, (scale,)).item() for moved in (near, far)] for scale in (1, 8))
+    assert cells[0] == pytest.approx(cells[1]) and cells[0] > 0.3  # cell by cell, near is as wrong as far
+    assert blocks[0] == pytest.approx(0, abs=1e-6) and blocks[1] > 0.3
+
+
+def test_pyramid_overlap_gives_a_rare_class_the_say_of_a_common_one():
+    target = torch.zeros(1, 4, 8, 8)
+    target[:, 1, :4], target[:, 2, 7, 7], target[:, 3, 5] = 1, 1, 1
+    kept = (torch.tensor([1.0, *row])[None, :, None, None] for row in ([0, 1, 1], [1, 0, 1]))
+    without = [losses.pyramid_overlap(target * keep, target, (1,)).item() for keep in kept]
+    assert without == pytest.approx([1 / 3, 1 / 3], abs=1e-2)
+
+
 def test_discriminative_by_hand():
     """Two instances at distance 2: means 0 and 2; a pixel 1 away from its mean costs (1 - 0.5)^2."""
     instance = torch.tensor([[[1, 1, 2, 2, 0]]])

@@ -7,6 +7,7 @@ from mapkd_core.distill.coarser import CoarserTeacher, thinned
 from mapkd_core.distill.frozen import FrozenNetworks
 from mapkd_core.distill.objective import DistillObjective
 from mapkd_core.grid import BevGrid
+from mapkd_core.model.build import build_model
 from mapkd_core.types import Prediction
 
 
@@ -79,6 +80,23 @@ def test_a_student_learns_from_it():
     assert terms["kd_lines"] > 0 and weights["kd_lines"] == 1
     terms["kd_lines"].backward()
     assert any(p.grad.abs().sum() > 0 for p in student.parameters())
+
+
+def test_features_cover_the_same_ground_with_fewer_cells():
+    """A student of the fine grid can follow a whole network of the coarse one at `bev_small`."""
+    torch.manual_seed(0)
+    student = network("student", 1)
+    half = (SIZE[0] // 2, SIZE[1] // 2)
+    coarse = build_model("student", GRID.scaled(2), {"variant": "nano", "image_size": list(half)})
+    objective = DistillObjective(
+        config(method="pyramid", method_options={"feature_weight": 0.5}),
+        FrozenNetworks(CoarserTeacher(coarse, GRID.scaled(2), half, GRID, SIZE)),
+    )
+    objective.prepare(student)
+    batch = batch_of()
+    terms, _ = objective.terms(student(batch), batch, 0)
+    terms["kd_feature"].backward()
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in student.parameters())
 
 
 @pytest.mark.parametrize(

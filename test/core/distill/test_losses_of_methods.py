@@ -12,7 +12,6 @@ from mapkd_core.distill.labeldistill import masked_mean_square
 from mapkd_core.distill.mapdistill import batch_gram, cross_attention
 from mapkd_core.distill.mfd import channel_attention, masked_square, per_pixel, spatial_attention
 from mapkd_core.distill.ours import balanced_kl, hallucination, predictability
-from mapkd_core.distill.pyramid import pyramid_overlap
 from mapkd_core.distill.tigbev import gram, gram_distance
 from mapkd_core.distill.unidistill import near_lines, relation_matrix
 from mapkd_core.distill.x3kd import reversed_gradient
@@ -167,24 +166,3 @@ def test_balanced_kl_lets_one_line_cell_count_as_much_as_all_the_rest():
     soft = random(1, 4, 1, 5).softmax(1)
     assert all(abs(term.item()) < 1e-6 for term in balanced_kl(soft.log(), soft, lines))
     assert balanced_kl(doubtful, target, 0 * lines)[0] == 0
-
-
-def test_pyramid_overlap_is_least_at_the_target_and_forgives_small_shifts():
-    torch.manual_seed(3)
-    target = torch.randn(2, 4, 16, 24).softmax(1)
-    assert pyramid_overlap(target, target, (1, 2, 4, 8)).item() == pytest.approx(0, abs=1e-6)
-    assert pyramid_overlap(target**0.5, target, (1,)) > 1e-3
-    line = torch.zeros(1, 4, 16, 24)
-    line[:, 1, 5] = 1
-    near, far = line.roll(1, 2), line.roll(8, 2)
-    cells, blocks = ([pyramid_overlap(moved, line, (scale,)).item() for moved in (near, far)] for scale in (1, 8))
-    assert cells[0] == pytest.approx(cells[1]) and cells[0] > 0.3  # cell by cell, near is as wrong as far
-    assert blocks[0] == pytest.approx(0, abs=1e-6) and blocks[1] > 0.3
-
-
-def test_pyramid_overlap_gives_a_rare_class_the_say_of_a_common_one():
-    target = torch.zeros(1, 4, 8, 8)
-    target[:, 1, :4], target[:, 2, 7, 7], target[:, 3, 5] = 1, 1, 1
-    losses = [pyramid_overlap(target * keep, target, (1,)).item() for keep in
-              (torch.tensor([1.0, *row])[None, :, None, None] for row in ([0, 1, 1], [1, 0, 1]))]
-    assert losses == pytest.approx([1 / 3, 1 / 3], abs=1e-2)
