@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mapkd_core.artifact import ModelCard
 from mapkd_core.data.images import decode
 from mapkd_core.geometry import scale_intrinsics
-from mapkd_core.predictor import PredictedMap
+from mapkd_core.predictor import PredictedMap, PreparedPictures
 from mapkd_ros.calibration import CameraModel, undistorted
 from mapkd_ros.camera_input import Picture
 from mapkd_ros.conversions import PictureError
@@ -31,14 +31,17 @@ class Predictor(Protocol):
     def device(self) -> str:
         """Where it runs."""
 
-    def predict(
+    def prepare(
         self,
         images: Sequence[bytes | memoryview | NDArray[np.uint8]],
         intrinsics: NDArray[np.float64],
         base_from_camera: NDArray[np.float64],
         image_sizes: Sequence[tuple[int, int]] | None = None,
-    ) -> PredictedMap:
-        """The map of one set of pictures."""
+    ) -> PreparedPictures:
+        """One set of pictures, decoded and in the network's input."""
+
+    def complete(self, prepared: PreparedPictures) -> PredictedMap:
+        """Its map."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +57,21 @@ class MappingJob:
     """Monotonic time at which the last picture arrived."""
 
 
-def run_job(job: MappingJob, predictor: Predictor, tables: dict) -> PredictedMap:
-    """The map of one set, with the stages `wait` and `convert` before the predictor's own.
+@dataclass(frozen=True, eq=False)
+class PreparedJob:
+    """A set whose pictures are in the network's input."""
+
+    job: MappingJob
+    pictures: PreparedPictures
+    waited_ms: float
+    """For the worker to begin."""
+    convert_ms: float
+    ready_ns: int
+    """Monotonic time at which it could go into the network."""
+
+
+def prepare_job(job: MappingJob, predictor: Predictor, tables: dict) -> PreparedJob:
+    """The first half of the work on one set; may run while `complete_job` works on the set before.
 
     `tables` keeps undistortion look-up tables from call to call. Raises PictureError, naming the camera, for a
     picture that cannot be decoded, and ValueError for anything else the predictor refuses.
@@ -73,7 +89,7 @@ def run_job(job: MappingJob, predictor: Predictor, tables: dict) -> PredictedMap
         sizes.append(size)
     converted_ns = time.monotonic_ns()
     try:
-        result = predictor.predict(images, np.stack(intrinsics), job.base_from_camera, sizes)
+        pictures = predictor.prepare(images, np.stack(intrinsics), job.base_from_camera, sizes)
     except ValueError as error:
         # The predictor knows cameras by their place only.
         place = re.match(r"camera (\d+): ", str(error))
@@ -81,8 +97,16 @@ def run_job(job: MappingJob, predictor: Predictor, tables: dict) -> PredictedMap
             raise
         camera = job.cameras[int(place[1])]
         raise PictureError(f"undecodable {camera}", f"{camera}: {str(error)[place.end():]}") from error
-    before = {"wait": (start_ns - job.complete_ns) / 1e6, "convert": (converted_ns - start_ns) / 1e6}
-    return replace(result, stage_ms={**before, **result.stage_ms})
+    return PreparedJob(
+        job, pictures, (start_ns - job.complete_ns) / 1e6, (converted_ns - start_ns) / 1e6, time.monotonic_ns()
+    )
+
+
+def complete_job(prepared: PreparedJob, predictor: Predictor) -> PredictedMap:
+    """The map of one set, with the stages `wait` (for free workers) and `convert` before the predictor's own."""
+    waited_ms = prepared.waited_ms + (time.monotonic_ns() - prepared.ready_ns) / 1e6
+    result = predictor.complete(prepared.pictures)
+    return replace(result, stage_ms={"wait": waited_ms, "convert": prepared.convert_ms, **result.stage_ms})
 
 
 def _straight(

@@ -25,7 +25,7 @@ from mapkd_ros.camera_input import CameraInput, Picture
 from mapkd_ros.conversions import PictureError, check_size, seconds_and_ns
 from mapkd_ros.diagnostics import Statistics
 from mapkd_ros.element_ids import ElementIds
-from mapkd_ros.mapping_job import MappingJob, Predictor, run_job
+from mapkd_ros.mapping_job import MappingJob, Predictor, PreparedJob, complete_job, prepare_job
 from mapkd_ros.markers import MarkerBook
 from mapkd_ros.msg import VectorMap
 from mapkd_ros.node_report import InputReport, diagnostic_statuses, raw_transport_hint
@@ -97,7 +97,10 @@ class MappingNode(Node):
                 TFMessage, topic, self._on_transforms, qos, event_callbacks=subscription_events(unfit)
             )
         self._report = InputReport(self._inputs, self._transforms, values["base_frame"], self.get_logger())
-        self._worker: LatestWorker[MappingJob] = LatestWorker(self._map, self._on_worker_error)
+        self._worker: LatestWorker[MappingJob] = LatestWorker(self._prepare, self._on_worker_error)
+        self._network: LatestWorker[PreparedJob] | None = None
+        if values["overlap"]:
+            self._network = LatestWorker(self._complete, self._on_worker_error)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # reports go on when simulated time stands still
         self.create_timer(REPORT_PERIOD_S, self._report.tick, clock=steady)
         if values["diagnostics_period"] > 0:
@@ -105,8 +108,9 @@ class MappingNode(Node):
         self._announce()
 
     def close(self) -> bool:
-        """Lets the map in hand finish and ends the worker; True if the node may now be destroyed."""
-        return self._worker.stop()
+        """Lets the maps in hand finish and ends the workers; True if the node may now be destroyed."""
+        ended = self._worker.stop()
+        return ended if self._network is None else self._network.stop() and ended
 
     def _output(self, msg_type: type, topic: str, depth: int) -> Any:
         unfit = warning_of_unfit_subscriber(self.get_logger(), topic)
@@ -189,10 +193,18 @@ class MappingNode(Node):
             models.append(model)
         return MappingJob(camera_set, self._synchronizer.cameras, tuple(models), np.stack(mountings), now_ns)
 
-    def _map(self, job: MappingJob) -> None:
+    def _prepare(self, job: MappingJob) -> None:
         """Runs in the worker."""
-        result = run_job(job, self._predictor, self._undistortion_tables)
-        self._publish(job, result)
+        prepared = prepare_job(job, self._predictor, self._undistortion_tables)
+        if self._network is None:
+            self._complete(prepared)
+            return
+        self._network.submit(prepared)
+        self._network.wait_until_taken()  # decoding further ahead would only make maps older
+
+    def _complete(self, prepared: PreparedJob) -> None:
+        """Runs in the same worker or, overlapped, in the network's own."""
+        self._publish(prepared.job, complete_job(prepared, self._predictor))
 
     def _publish(self, job: MappingJob, result: PredictedMap) -> None:
         start_ns = time.monotonic_ns()

@@ -15,6 +15,7 @@ PARAMETERS = (
     Parameter("precision", "fp32", "numbers the network computes in; not every backend and device has all",
               choices=tuple(PRECISIONS)),
     Parameter("threads", 0, "CPU threads of the network; 0 leaves the choice to PyTorch", range=(0, 256)),
+    Parameter("overlap", False, "decode the next set while the network works on this one; gains where cores are left"),
     Parameter("cameras", list(CAMERAS), "cameras used; NAME is read from camera/name/... in lower case"),
     Parameter("anchor", "CAM_FRONT", "camera whose stamp the map gets"),
     Parameter("window_ms", WINDOW_NS / 1e6, "largest time between the oldest and newest picture of a set [ms]",

@@ -28,14 +28,19 @@ class LatestWorker(Generic[Job]):
         with self._changed:
             overtaken = self._waiting is not None
             self._waiting = job
-            self._changed.notify()
+            self._changed.notify_all()
         return overtaken
+
+    def wait_until_taken(self) -> None:
+        """Returns once no job waits, because the last one has begun or the worker was stopped."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting is None)
 
     def stop(self, timeout_s: float = 5.0) -> bool:
         """Drops what waits, lets the job in hand finish; True if the thread has ended within the time."""
         with self._changed:
             self._stopping, self._waiting = True, None
-            self._changed.notify()
+            self._changed.notify_all()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
@@ -46,6 +51,7 @@ class LatestWorker(Generic[Job]):
                 if self._stopping:
                     return
                 job, self._waiting = self._waiting, None
+                self._changed.notify_all()
             assert job is not None
             try:
                 self._work(job)

@@ -15,7 +15,7 @@ from mapkd_core.predictor import PredictedMap
 from mapkd_ros.calibration import CameraModel
 from mapkd_ros.camera_input import Picture
 from mapkd_ros.conversions import PictureError
-from mapkd_ros.mapping_job import MappingJob, run_job
+from mapkd_ros.mapping_job import MappingJob, complete_job, prepare_job
 from mapkd_ros.synchronizer import CameraSet
 
 K = np.array([[500.0, 0, 319.5], [0, 500.0, 239.5], [0, 0, 1]])
@@ -32,11 +32,17 @@ class Recorder:
         self.error = error
         self.given: tuple = ()
 
-    def predict(self, images, intrinsics, base_from_camera, image_sizes=None) -> PredictedMap:
+    def prepare(self, images, intrinsics, base_from_camera, image_sizes=None):
         self.given = (images, intrinsics, base_from_camera, image_sizes)
         if self.error:
             raise self.error
+
+    def complete(self, prepared) -> PredictedMap:
         return PredictedMap([], np.zeros((4, 2, 2), np.float32), {"network": 1.0})
+
+
+def run_job(job: MappingJob, predictor: Recorder, tables: dict) -> PredictedMap:
+    return complete_job(prepare_job(job, predictor, tables), predictor)
 
 
 def job(messages, models) -> MappingJob:

@@ -44,8 +44,10 @@ class Predictor:
         self.go_on = threading.Event()
         self.go_on.set()
 
-    def predict(self, images, intrinsics, base_from_camera, image_sizes=None) -> PredictedMap:
+    def prepare(self, images, intrinsics, base_from_camera, image_sizes=None):
         self.calls.append((images, intrinsics, base_from_camera, image_sizes))
+
+    def complete(self, prepared) -> PredictedMap:
         assert self.go_on.wait(20)
         if self.error is not None:
             raise self.error
@@ -188,6 +190,22 @@ def test_callbacks_go_on_while_the_network_works_and_the_newest_set_wins(setup):
     assert heard(bench, later[-1])
     assert bench.mapped(first) and not any(bench.mapped(stamp) for stamp in later[:-1])
     assert bench.wait(lambda: bench.value("dropped: overtaken by a newer set while the network was busy") == 3)
+
+
+def test_overlapped_the_next_set_is_decoded_meanwhile_and_no_further(setup):
+    one = setup(overlap=True)
+    bench = one.listened()
+    one.predictor.go_on.clear()
+    first = bench.send_set()
+    assert bench.wait(lambda: len(one.predictor.calls) == 1)
+    second = bench.send_set()
+    assert bench.wait(lambda: len(one.predictor.calls) == 2)  # while the network is still at the first
+    later = [bench.send_set() for _ in range(3)]
+    assert bench.wait(lambda: bench.value("dropped: overtaken by a newer set while the network was busy") == 2)
+    assert len(one.predictor.calls) == 2 and not bench.maps
+    one.predictor.go_on.set()
+    assert heard(bench, later[-1])
+    assert bench.mapped(first) and bench.mapped(second) and not any(bench.mapped(stamp) for stamp in later[:-1])
 
 
 def test_ids_are_stable_vanished_markers_are_deleted_and_weak_elements_left_out(setup):

@@ -32,6 +32,26 @@ def test_only_the_newest_waiting_job_is_done_and_submit_never_waits():
     assert done == [1, 4] and not errors
 
 
+def test_waiting_until_taken_ends_when_the_job_begins_or_the_worker_stops():
+    go_on = threading.Event()
+    worker: LatestWorker[int] = LatestWorker(lambda _: assert_set(go_on), lambda _: None)
+    worker.submit(1)
+    worker.wait_until_taken()
+    worker.submit(2)
+    taken = threading.Thread(target=worker.wait_until_taken)
+    taken.start()
+    taken.join(0.1)
+    assert taken.is_alive()  # the worker is still at 1
+    go_on.set()
+    taken.join(5)
+    assert not taken.is_alive() and worker.stop()
+    worker.wait_until_taken()
+
+
+def assert_set(event: threading.Event) -> None:
+    assert event.wait(5)
+
+
 def test_an_error_is_handed_over_and_the_next_job_goes_on():
     done, errors = threading.Event(), []
 
