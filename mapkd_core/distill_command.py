@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -75,19 +74,12 @@ def frozen_network(place: str, config: DistillConfig) -> nn.Module:
     One trained on larger cells and smaller pictures is heard at the student's size by methods that only compare maps.
     Raises FileNotFoundError if there is none, ValueError if its sizes do not fit.
     """
-    from mapkd_core.artifact import load_model
     from mapkd_core.distill.coarser import CoarserTeacher
     from mapkd_core.distill.methods import method_class
-    from mapkd_core.stages import trained_network
+    from mapkd_core.trained import load_trained
 
-    if place.endswith(".json"):
-        network, card = load_model(place)
-        grid, size = card.grid, tuple(card.input_size)
-    elif (Path(place) / "best.pt").exists():
-        network, theirs, _ = trained_network(Path(place))
-        grid, size = theirs.grid, tuple(theirs.data.image_size)
-    else:
-        raise FileNotFoundError(f"{place} holds no best.pt; expected the folder of a training run, or a card (.json)")
+    network, card = load_trained(place)
+    grid, size = card.grid, tuple(card.input_size)
     own_size = tuple(config.data.image_size)
     if (grid, size) == (config.grid, own_size):
         return network

@@ -15,7 +15,7 @@ def load_trained(place: str | Path) -> tuple[nn.Module, ModelCard]:
     Raises ArtifactError or ValueError for an unfit file, FileNotFoundError for a folder without best.pt.
     """
     folder = Path(place).expanduser()
-    return load_run(folder) if folder.is_dir() else load_model(place)
+    return load_model(folder) if folder.suffix == ".json" else load_run(folder)
 
 
 def load_run(folder: Path, which: str = "best", name: str = "", version: str = "") -> tuple[nn.Module, ModelCard]:
@@ -30,7 +30,9 @@ def load_run(folder: Path, which: str = "best", name: str = "", version: str = "
 
     checkpoint = folder / f"{which}.pt"
     if not checkpoint.exists():
-        raise FileNotFoundError(f"{folder} holds no {which}.pt; expected the folder of a `mapkd train` run")
+        raise FileNotFoundError(
+            f"{folder} holds no {which}.pt; expected the folder of a `mapkd train` run, or a card (.json)"
+        )
     network, config, facts = trained_network(folder, which)
     return network, ModelCard(
         name=name or config.name,
