@@ -1,8 +1,8 @@
 """`pyramid`: the student's map must overlap the teacher's at several coarsenesses. Source: ours.
 
-A small student often knows that a line runs here, but not on which cell; terms that compare cell with cell tell it only
-that it is wrong. Averaged over 2, 4 and 8 cells its map can be right before it is sharp, and an overlap ratio gives a
-class that covers few cells as much say as one that covers many.
+An overlap ratio gives a class that covers few cells as much say as one that covers many: students that otherwise draw
+no crossing at all draw them. Averaged over 2, 4 and 8 cells a map can be right before it is sharp; that was the idea of
+the coarser scales, which brought nothing where it was measured (benchmarks/results, `pyramid_cell`).
 """
 from __future__ import annotations
 
