@@ -72,12 +72,9 @@ def start_from(network: nn.Module, stage: str) -> list[str]:
     Raises FileNotFoundError if that stage has not been trained, ValueError if it shares nothing with the network.
     """
     check_stages([stage])
-    if stage.endswith(".json"):
-        from mapkd_core.artifact import load_model
+    from mapkd_core.trained import load_trained  # which needs `trained_network`
 
-        theirs = load_model(stage)[0].state_dict()
-    else:
-        theirs = trained_network(Path(stage))[0].state_dict()
+    theirs = load_trained(stage)[0].state_dict()
     own = network.state_dict()
     shared = {k: v for k, v in theirs.items() if k in own and own[k].shape == v.shape}
     if not shared:

@@ -18,6 +18,7 @@ from mapkd_core.distill.controls import soft_bce
 from mapkd_core.distill.interface import DistillStep, Method, Networks
 from mapkd_core.distill.mapkd import msrd, relation_kl
 from mapkd_core.distill.taps import ChannelStats, TapPair, shrunk
+from mapkd_core.distill.taught_map import TaughtMap
 
 
 def predictability(coach: Tensor, teacher: Tensor, sharpness: float = 2.0) -> Tensor:
@@ -145,7 +146,7 @@ class BalancedConfig:
     """Mean square of standardised `bev_small` features."""
 
 
-class Balanced(Method):
+class Balanced(TaughtMap):
     """The teacher's class distribution everywhere, lines (labelled, or claimed by the teacher) and background apart.
 
     The student's own claims must not count as lines: their greater weight, which it escapes by claiming a little less
@@ -157,24 +158,14 @@ class Balanced(Method):
 
     def __init__(self, networks: Networks, config: BalancedConfig) -> None:
         super().__init__(networks, config)
-        if not 0 <= config.coach_share <= 1:
-            raise ValueError(f"coach_share is {config.coach_share}; expected 0..1")
-        if config.coach_share:
-            networks.probe.of("coach")
         if config.feature_weight:
             self.pair = TapPair(networks, "bev_small")
             self.stats = ChannelStats(self.pair.channels)
 
-    def asks_coach(self) -> bool:
-        """Where it has a share."""
-        return self.config.coach_share > 0
-
     def terms(self, step: DistillStep) -> dict[str, Tensor]:
         """`lines`, `background`, and `feature` where it has a weight."""
         config, student = self.config, step.student.semantic
-        target = step.teacher.semantic.float().softmax(1)
-        if config.coach_share:
-            target = target.lerp(step.of("coach").semantic.float().softmax(1), config.coach_share)
+        target = self.taught(step)
         lines = torch.maximum(step.regions.foreground(), (target[:, :1] < 1 - config.claimed).float())
         terms = dict(zip(("lines", "background"), balanced_kl(student, target, lines), strict=True))
         if config.feature_weight:

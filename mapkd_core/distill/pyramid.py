@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional
 
-from mapkd_core.distill.interface import DistillStep, Method, Networks
+from mapkd_core.distill.interface import DistillStep, Networks
 from mapkd_core.distill.taps import TapPair
+from mapkd_core.distill.taught_map import TaughtMap
 from mapkd_core.losses import OVERLAP_SCALES, pyramid_overlap
 
 
@@ -28,7 +29,7 @@ class PyramidConfig:
     """Share of the coach in the map that is imitated, 0..1."""
 
 
-class Pyramid(Method):
+class Pyramid(TaughtMap):
     """Overlap with the teacher's map at several scales, and optionally the BEV feature."""
 
     Config = PyramidConfig
@@ -36,25 +37,16 @@ class Pyramid(Method):
 
     def __init__(self, networks: Networks, config: PyramidConfig) -> None:
         super().__init__(networks, config)
-        if not 0 <= config.coach_share <= 1:
-            raise ValueError(f"coach_share is {config.coach_share}; expected 0..1")
         if not config.scales or min(config.scales) < 1:
             raise ValueError(f"scales are {config.scales}; expected whole numbers of cells such as (1, 2, 4, 8)")
-        if config.coach_share:
-            networks.probe.of("coach")
         if config.feature_weight:
             self.pair = TapPair(networks, "bev_small")
 
-    def asks_coach(self) -> bool:
-        """Where it has a share."""
-        return bool(self.config.coach_share)
-
     def terms(self, step: DistillStep) -> dict[str, Tensor]:
         """`overlap`, and `feature` where it has a weight."""
-        target = step.teacher.semantic.float().softmax(1)
-        if self.config.coach_share:
-            target = target.lerp(step.of("coach").semantic.float().softmax(1), self.config.coach_share)
-        overlap = pyramid_overlap(step.student.semantic.float().softmax(1), target.detach(), self.config.scales)
+        overlap = pyramid_overlap(
+            step.student.semantic.float().softmax(1), self.taught(step).detach(), self.config.scales
+        )
         if not self.config.feature_weight:
             return {"overlap": overlap}
         return {"overlap": overlap, "feature": functional.mse_loss(*self.pair(step))}

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,32 +11,6 @@ from mapkd_core.artifact import ModelCard
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-class Runtime(Protocol):
-    """What every backend offers."""
-
-    card: ModelCard
-    device: str
-    """`cpu` or `cuda`."""
-    backend: str
-    precision: str
-
-    def new_buffer(self, cameras: int) -> NDArray[np.uint8]:
-        """(N, H, W, 3): where N pictures of the card's input size are to be written; page-locked for a GPU."""
-
-    def load(self, pictures: NDArray[np.uint8]) -> Tensor:
-        """(N, H, W, 3) RGB -> (N, 3, H, W), normalised, where the network reads it; may return before it is there."""
-
-    def infer(
-        self, loaded: Tensor, intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]
-    ) -> NDArray[np.float32]:
-        """What `load` returned, and calibrations (N, 3, 3), (N, 4, 4) -> (4, Y, X) class probabilities."""
-
-    def probabilities(
-        self, pictures: NDArray[np.uint8], intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]
-    ) -> NDArray[np.float32]:
-        """`load` and `infer` in one."""
 
 
 def pick_device(device: str) -> str:
@@ -93,9 +67,14 @@ class PictureLoader:
         return normalised.to(self.dtype)
 
 
-class LoadsPictures(ABC):
-    """The part of a `Runtime` that is the same for all: from the buffer into the network's input."""
+class Runtime(ABC):
+    """What every backend offers; a backend sets the attributes and says how to infer."""
 
+    card: ModelCard
+    device: str
+    """`cpu` or `cuda`."""
+    backend: str
+    precision: str
     _loader: PictureLoader
 
     def new_buffer(self, cameras: int) -> NDArray[np.uint8]:

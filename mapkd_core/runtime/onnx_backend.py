@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.artifact import ArtifactError, load_model
-from mapkd_core.runtime.face import LoadsPictures, LookupCache, PictureLoader
+from mapkd_core.runtime.face import LookupCache, PictureLoader, Runtime
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +22,7 @@ ENGINE_CACHE = Path("~/.cache/mapkd/tensorrt")
 """TensorRT builds an engine for minutes; the next start finds it here."""
 
 
-class OnnxRuntime(LoadsPictures):
+class OnnxRuntime(Runtime):
     """NAME.onnx beside NAME.json, as written by `mapkd export`."""
 
     def __init__(

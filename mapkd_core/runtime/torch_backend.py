@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.artifact import load_model
-from mapkd_core.runtime.face import LoadsPictures, LookupCache, PictureLoader, pick_device
+from mapkd_core.runtime.face import LookupCache, PictureLoader, Runtime, pick_device
 from mapkd_core.runtime.folding import fold_batch_norms
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 """Processor flags (x86, ARM) that mean bf16 arithmetic in hardware."""
 
 
-class TorchRuntime(LoadsPictures):
+class TorchRuntime(Runtime):
     """Batch norms folded into the convolutions, channels last; `backend` is one of MODES."""
 
     def __init__(
