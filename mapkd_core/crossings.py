@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 Points = NDArray[np.float32]
 
+_FILLED = 0.75
+"""A blot that covers less of its rectangle is of another shape."""
+
 
 def pair_edges(edges: list[Points], min_width: float, max_width: float) -> list[tuple[int, int]]:
     """Which edges belong to one crossing: pairs of indices, best first.
@@ -50,6 +53,37 @@ def ring_of(edge: Points, other: Points) -> Points:
     crossed, straight = math.dist(b, c) + math.dist(a, d), math.dist(b, d) + math.dist(a, c)
     back = other if crossed < straight else other[::-1]
     return np.concatenate([edge, back, edge[:1]])
+
+
+def blob_rings(
+    mask: NDArray[np.uint8], scores: NDArray[np.uint8], pen: float, widths: tuple[float, float]
+) -> tuple[NDArray[np.int32], dict[int, tuple[Points, float]]]:
+    """Rectangles in place of blots: where a network is unsure, the two edges of a crossing run together.
+
+    The area of a blot is that of its two edges drawn with a pen of `pen` cells, so its rectangle, which has the same
+    second moments, is that much smaller. All in cells; returns a number for every cell (0 outside `mask`), and by
+    number a closed ring (5, 2) in cell-centre coordinates with the blot's mean score 0..255. Blots whose rectangle's
+    shorter side is not within `widths`, or that do not fill theirs, get none. Ours.
+    """
+    _, blot, boxes, _ = cv2.connectedComponentsWithStats(mask)
+    rings: dict[int, tuple[Points, float]] = {}
+    large = boxes[:, cv2.CC_STAT_AREA] > _FILLED * (pen + widths[0]) ** 2
+    for k in np.flatnonzero(large)[1:].tolist():  # 0 is what is not in the mask, and large
+        left, top, width, height, area = boxes[k].tolist()
+        window = np.s_[top : top + height, left : left + width]
+        inside = (blot[window] == k).view(np.uint8)
+        moments = cv2.moments(inside, binaryImage=True)
+        off = moments["mu11"]
+        spread = np.array([[moments["mu20"], off], [off, moments["mu02"]]]) / area + np.eye(2) / 12
+        variances, axes = np.linalg.eigh(spread)
+        sides = np.sqrt(12 * variances)  # a rectangle's variance is side^2 / 12; the shorter side first
+        if not widths[0] <= sides[0] - pen <= widths[1] or area < _FILLED * sides.prod():
+            continue
+        half = axes * (sides - pen) / 2  # columns: half the short side, half the long one
+        corners = [i * half[:, 0] + j * half[:, 1] for i, j in ((-1, -1), (-1, 1), (1, 1), (1, -1), (-1, -1))]
+        middle = np.array([left + moments["m10"] / area, top + moments["m01"] / area])
+        rings[k] = ((corners + middle).astype(np.float32), cv2.mean(scores[window], inside)[0])
+    return blot, rings
 
 
 def filled_rings(mask: NDArray[np.uint8], min_cells: float, max_count: int) -> list[Points]:

@@ -38,9 +38,9 @@ class VectorizeConfig:
     """How predictions become elements; the defaults fit networks trained on lines drawn five cells wide."""
 
     crossings: Literal["ring", "edges", "filled"] = "ring"
-    """`ring`: crossings are predicted as their two long edges and paired into closed rings (an edge without partner
-    stays an open line); `edges`: the edges stay single lines, as the HDMapNet label code has them; `filled`:
-    crossings are predicted as filled areas."""
+    """`ring`: crossings are predicted as their two long edges and paired into closed rings (edges run together to a
+    blot become a rectangle, an edge without partner stays an open line); `edges`: the edges stay single lines, as the
+    HDMapNet label code has them; `filled`: crossings are predicted as filled areas."""
     crossing_width_m: tuple[float, float] = (1.5, 9.0)
     """Smallest and largest distance of the two edges of a crossing."""
     max_gap_m: float = 8.0
@@ -49,6 +49,8 @@ class VectorizeConfig:
     """Longest part of such a gap that may lie on plain background."""
     min_length_m: float = 1.0
     """Shorter lines are dropped."""
+    doubtful_m: float = 6.0
+    """A line's score is its mean probability times 1 - exp(-length / doubtful_m): short lines are more often wrong."""
     border_inset_m: float = 0.2
     """How far from the grid's border lines end that leave it: labels are cut to a slightly smaller rectangle."""
     simplify_cells: float = 0.25
@@ -75,8 +77,8 @@ def vectorize(
 
     `semantic` (4, Y, X) holds background, divider, crossing and boundary, as probabilities 0..1 (softmax, or one
     sigmoid a channel) or as uint8 0..255; in each cell the largest channel wins. A line's score is the mean
-    probability of its class along it. Raises ValueError for another shape, for values outside 0..1 (such as
-    logits), and for values that are not finite.
+    probability of its class along it, less for short lines (`doubtful_m`). Raises ValueError for another shape, for
+    values outside 0..1 (such as logits), and for values that are not finite.
     """
     scores = _as_bytes(semantic, grid)
     label = _winner(scores)
@@ -88,6 +90,8 @@ def vectorize(
     pieces = _pieces(evidence, config)
     if pieces is not None:
         elements += _elements(*_joined(pieces, evidence, grid, config), evidence, grid, config)
+    if config.crossings == "ring":
+        elements = _with_blots(elements, evidence, grid, config)
     return sorted(elements, key=lambda e: -e.score)
 
 
@@ -182,6 +186,7 @@ def _elements(
     points, starts, classes = lines.points, lines.starts, lines.classes
     probability = centreline.sample(evidence.scores, points.real[None], points.imag[None], lines.point_classes)[0]
     confidence = np.add.reduceat(probability.astype(np.float32), starts[:-1]) / np.diff(starts) / 255
+    confidence *= _trust(lines.lengths * grid.cell_m, config)
     points_m = grid.metres_from_cells(points.view(np.float32).reshape(-1, 2) + 0.5).astype(np.float32)
     tolerance_m = config.simplify_cells * grid.cell_m
     simple = {
@@ -198,6 +203,42 @@ def _elements(
     for k, line in simple.items():
         elements.append(MapElement(CLASSES[classes[k] - 1], line, float(confidence[k]), bool(closed[k])))
     return elements
+
+
+def _trust(length_m: NDArray[np.floating], config: VectorizeConfig) -> NDArray[np.floating]:
+    """How far lines of these lengths are believed, 0..1."""
+    return 1 - np.exp(-length_m / max(config.doubtful_m, 1e-6))
+
+
+def _with_blots(
+    elements: list[MapElement], evidence: Evidence, grid: BevGrid, config: VectorizeConfig
+) -> list[MapElement]:
+    """Elements with rectangles in place of the lines in blots of the crossing class that hold no ring."""
+    mask = cv2.compare(evidence.label, _CROSSING, cv2.CMP_EQ)
+    if not mask.any():
+        return elements
+    low, high = (width / grid.cell_m for width in config.crossing_width_m)
+    blot, rings = crossings.blob_rings(mask, evidence.scores[_CROSSING], centreline.PEN_CELLS, (low, high))
+    if not rings:
+        return elements
+    lines = [(e, _blots_under(e, blot, grid)) for e in elements if e.label == "ped_crossing"]
+    taken = set().union(*(under for e, under in lines if e.closed))
+    rings = {k: ring for k, ring in rings.items() if k not in taken}
+    dropped = [e for e, under in lines if not e.closed and under & rings.keys()]
+    kept = [e for e in elements if not any(e is other for other in dropped)]
+    for ring, score in rings.values():
+        points_m = grid.metres_from_cells(ring + 0.5).astype(np.float32)
+        believed = _trust(np.linalg.norm(np.diff(points_m, axis=0), axis=1).max(), config)
+        kept.append(MapElement("ped_crossing", points_m, float(score / 255 * believed), True))
+    return kept
+
+
+def _blots_under(element: MapElement, blot: Array, grid: BevGrid) -> set[int]:
+    """The numbers of the blots that lie under a line's vertices and the middles between them."""
+    vertices = element.points_m[:, :2]
+    cells = grid.cells_from_metres(np.concatenate([vertices, (vertices[1:] + vertices[:-1]) / 2])).astype(np.intp)
+    col, row = np.clip(cells, 0, [grid.cols - 1, grid.rows - 1]).T
+    return set(blot[row, col].tolist()) - {0}
 
 
 def _simplified(line: NDArray[np.float32], closed: bool, tolerance_m: float) -> NDArray[np.float32]:

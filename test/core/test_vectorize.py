@@ -12,7 +12,7 @@ from mapkd_core.grid import GRID_60X30, GRID_60X30_COARSE, GRID_120X60, BevGrid
 from mapkd_core.types import CLASSES, MapElement
 from mapkd_core.vectorize import VectorizeConfig, vectorize
 
-EDGES = VectorizeConfig(crossings="edges")
+EDGES = VectorizeConfig(crossings="edges", doubtful_m=0)
 
 
 def element(label: str, points: object, closed: bool = False) -> MapElement:
@@ -74,6 +74,32 @@ def test_recovers_a_ring_as_closed() -> None:
     (found,) = vectorize(drawn([truth]), GRID_60X30)
     assert found.closed and (found.points_m[0] == found.points_m[-1]).all()
     assert distance(found, truth) < 0.5 * GRID_60X30.cell_m
+
+
+def blot_round(corners: np.ndarray, grid: BevGrid) -> np.ndarray:
+    """What a network that is unsure makes of a crossing: all cells within half a pen of its outline, filled."""
+    semantic = np.zeros((4, *grid.shape), np.float32)
+    cells = [np.rint(grid.cells_from_metres(corners) - 0.5).astype(np.int32)]
+    cv2.fillPoly(semantic[2], cells, 1)
+    cv2.polylines(semantic[2], cells, True, 1, 5)
+    semantic[0] = 1 - semantic[2]
+    return semantic
+
+
+@pytest.mark.parametrize("grid", [GRID_60X30, GRID_60X30_COARSE], ids=["15cm", "30cm"])
+@pytest.mark.parametrize("turn", [0.0, 0.3, np.pi / 4, 1.3])
+def test_a_blot_becomes_the_crossing_it_was_drawn_from(turn: float, grid: BevGrid) -> None:
+    c, s = np.cos(turn), np.sin(turn)
+    corners = np.array([[-2, -5], [-2, 5], [2, 5], [2, -5]]) @ np.array([[c, s], [-s, c]]) + [6, 2]
+    (crossing,) = vectorize(blot_round(corners, grid), grid)
+    assert crossing.label == "ped_crossing" and crossing.closed
+    assert distance(crossing, element("ped_crossing", [*corners, corners[0]], closed=True)) < 1.5 * grid.cell_m
+
+
+def test_a_blot_that_is_no_rectangle_stays_lines() -> None:
+    corners = np.array([[-8, -8], [-8, 8], [-5, 8], [-5, -5], [8, -5], [8, -8]])
+    found = vectorize(blot_round(corners, GRID_60X30), GRID_60X30)
+    assert not any(e.closed for e in found)
 
 
 @pytest.mark.parametrize("axis", [1, 2])
@@ -194,9 +220,17 @@ def test_scores_are_the_class_probability_along_the_line_and_order_the_elements(
     semantic[1] += 0.55 * drawn([element("divider", LINES["straight"])])[1]
     semantic[3] += 0.75 * drawn([element("boundary", [[-20, -9], [20, -9]])])[3]
     semantic = np.clip(semantic, 0, 1)
-    found = vectorize(semantic, GRID_60X30)
+    found = vectorize(semantic, GRID_60X30, VectorizeConfig(doubtful_m=0))
     assert [e.label for e in found] == ["boundary", "divider"]
     assert found[0].score == pytest.approx(0.8, abs=0.02) and found[1].score == pytest.approx(0.6, abs=0.02)
+
+
+def test_short_lines_are_believed_less() -> None:
+    short, long = element("divider", [[-20, 5], [-17, 5]]), element("divider", [[-20, -5], [20, -5]])
+    found = vectorize(drawn([short, long]), GRID_60X30, VectorizeConfig(doubtful_m=6))
+    lengths = [np.linalg.norm(np.diff(e.points_m, axis=0), axis=1).sum() for e in found]
+    assert [e.score for e in found] == pytest.approx(1 - np.exp(-np.array(lengths) / 6), abs=0.02)
+    assert lengths[0] > lengths[1]
 
 
 def test_bytes_and_floats_give_the_same_lines() -> None:
