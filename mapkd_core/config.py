@@ -95,7 +95,7 @@ class TrainConfig:
     accumulate: int = 1
     """Batches whose gradients are summed into one step."""
     optimizer: str = "adamw"
-    """`adamw` (decoupled decay) or `adam` (the papers')."""
+    """`adamw` (decoupled decay), `muon` (muon.py; with about five times the rate) or `adam` (the papers')."""
     learning_rate: float = 5e-4
     weight_decay: float = 1e-7
     schedule: str = "step"
@@ -123,7 +123,7 @@ class TrainConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
         if self.schedule == "step" and self.decay_steps < 0:
             raise ValueError(f"decay_steps is {self.decay_steps}; expected 0 (never) or a number of steps")
-        for name, known in (("schedule", ("step", "cosine", "constant")), ("optimizer", ("adam", "adamw"))):
+        for name, known in (("schedule", ("step", "cosine", "constant")), ("optimizer", ("adam", "adamw", "muon"))):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; expected one of {known}")
 

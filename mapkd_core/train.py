@@ -26,6 +26,7 @@ from mapkd_core.loading import training_batches, validation_batches
 from mapkd_core.losses import task_terms, weigh
 from mapkd_core.metrics.iou import IouMeter
 from mapkd_core.model.build import build_model
+from mapkd_core.muon import Muon
 from mapkd_core.stages import check_stages, start_from
 from mapkd_core.types import Batch, Prediction
 from mapkd_core.validation_pictures import ValidationPictures
@@ -94,7 +95,7 @@ def open_run(config: TrainConfig, objective: Objective, restart: bool = False) -
 
 def make_optimizer(config: TrainConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """The optimizer that the config names."""
-    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "muon": Muon}[config.optimizer]
     return kind(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
 
 
