@@ -55,6 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=1, help="students that step at the same time, a core each")
     parser.add_argument("--processes", type=int, default=1, help="processes for scoring")
     parser.add_argument("--train", choices=("all", "networks", "rows", "nothing"), default="all", help="what to train")
+    parser.add_argument("--rescore", action="store_true", help="score finished runs again, as after a new vectorizer")
     parser.add_argument("--out", type=Path, metavar="FILE.md", help="also write the table here")
 
 
@@ -75,9 +76,9 @@ def run(args: argparse.Namespace) -> int:
         for seed in args.seeds or plan.seeds:
             _train_rows(plan, base, seed, args.rows, args.threads)
     seeing = [config for config in networks if config.model != "hd_prior"]  # that one completes true maps
-    entries = [Entry(Path(config.name).name, config, _scored(config, args.processes)) for config in seeing]
+    entries = [Entry(Path(config.name).name, config, _scored(config, args)) for config in seeing]
     students = [
-        Entry(row, config, _scored(config, args.processes))
+        Entry(row, config, _scored(config, args))
         for seed in plan.seeds for row, config in row_configs(plan, base, seed).items()
     ]
     folder = Path(base.out) / plan.name
@@ -138,7 +139,7 @@ def _finished(config: TrainConfig) -> bool:
     return path.exists() and load_checkpoint(path)["step"] >= config.steps
 
 
-def _scored(config: TrainConfig, processes: int) -> dict[str, Any] | None:
+def _scored(config: TrainConfig, args: argparse.Namespace) -> dict[str, Any] | None:
     """The evaluation of a finished run on its validation data, kept in its folder; None if there is no such run."""
     from mapkd_core.evaluate_cache import evaluate_cache
 
@@ -146,11 +147,11 @@ def _scored(config: TrainConfig, processes: int) -> dict[str, Any] | None:
     written = folder / "evaluation" / "result.json"
     if not _finished(config):
         return None
-    if not written.exists() or written.stat().st_mtime < (folder / "best.pt").stat().st_mtime:
+    if args.rescore or not written.exists() or written.stat().st_mtime < (folder / "best.pt").stat().st_mtime:
         cache = config.data.val.removeprefix("cache:")
         if cache == config.data.val:
             raise ValueError(f"{config.name}: data.val is {config.data.val!r}; expected cache:DIR to score on")
-        evaluation = evaluate_cache(folder, cache, folder / "evaluation", processes, overwrite=True)
+        evaluation = evaluate_cache(folder, cache, folder / "evaluation", args.processes, overwrite=True)
         written.write_text(json.dumps(evaluation.result, indent=1) + "\n")
     result: dict[str, Any] = json.loads(written.read_text())
     return result
