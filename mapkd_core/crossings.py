@@ -68,7 +68,8 @@ def blob_rings(
     _, blot, boxes, _ = cv2.connectedComponentsWithStats(mask)
     rings: dict[int, tuple[Points, float]] = {}
     large = boxes[:, cv2.CC_STAT_AREA] > _FILLED * (pen + widths[0]) ** 2
-    for k in np.flatnonzero(large)[1:].tolist():  # 0 is what is not in the mask, and large
+    large[0] = False  # what is not in the mask
+    for k in np.flatnonzero(large).tolist():
         left, top, width, height, area = boxes[k].tolist()
         window = np.s_[top : top + height, left : left + width]
         inside = (blot[window] == k).view(np.uint8)
@@ -82,7 +83,8 @@ def blob_rings(
         half = axes * (sides - pen) / 2  # columns: half the short side, half the long one
         corners = [i * half[:, 0] + j * half[:, 1] for i, j in ((-1, -1), (-1, 1), (1, 1), (1, -1), (-1, -1))]
         middle = np.array([left + moments["m10"] / area, top + moments["m01"] / area])
-        rings[k] = ((corners + middle).astype(np.float32), cv2.mean(scores[window], inside)[0])
+        on_grid = np.clip(corners + middle, 0, np.array(mask.shape[::-1]) - 1)
+        rings[k] = (on_grid.astype(np.float32), cv2.mean(scores[window], inside)[0])
     return blot, rings
 
 

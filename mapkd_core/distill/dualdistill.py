@@ -18,6 +18,7 @@ from torch.nn.utils.parametrizations import orthogonal
 from mapkd_core.distill.interface import DistillStep, Method, Networks
 from mapkd_core.distill.mfd import Mfd, total
 from mapkd_core.distill.taps import TapPair, decoder_of, same_size, semantic_head, shrunk, tap
+from mapkd_core.losses import semantic_bce
 from mapkd_core.model.layers import conv_bn_relu
 
 LOG = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ class DualDistill(Method):
         self.pair = TapPair(networks, "up1", always=True)
         self.head_adapt = TapPair(networks, "up1", always=True)
         self._head = semantic_head(networks.teacher, "dualdistill")
-        self.pos_weight = networks.loss.pos_weight
+        self.positives = (networks.loss.pos_weight, networks.loss.class_weight)
         pooled = tap(networks.probe.teacher, "enc3").shape[-2:]
         self.aoa, self.mfd = nn.ModuleDict(), nn.ModuleDict({"up1": Mfd(false_positives=True)})
         for name in ("enc1", "enc3"):
@@ -116,8 +117,7 @@ class DualDistill(Method):
         terms = total(levels)
         answer = self._head(self.head_adapt(step)[0])
         target = (logits / self.config.temperature).sigmoid()
-        weight = torch.tensor(self.pos_weight, device=logits.device)
-        terms["head"] = functional.binary_cross_entropy_with_logits(*same_size(answer, target), pos_weight=weight)
+        terms["head"] = semantic_bce(*same_size(answer, target), *self.positives)
         if step.student.direction is not None and step.teacher.direction is not None:
             terms["direction"] = self._direction(step.student.direction, step.teacher.direction, step)
         return terms

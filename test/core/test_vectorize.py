@@ -96,6 +96,12 @@ def test_a_blot_becomes_the_crossing_it_was_drawn_from(turn: float, grid: BevGri
     assert distance(crossing, element("ped_crossing", [*corners, corners[0]], closed=True)) < 1.5 * grid.cell_m
 
 
+def test_a_blot_that_leaves_the_grid_is_cut_there() -> None:
+    corners = np.array([[28, 10], [31, 13], [26, 18], [23, 15]])
+    found = vectorize(blot_round(corners, GRID_60X30), GRID_60X30)
+    assert found and all((np.abs(e.points_m) <= [30, 15]).all() for e in found)
+
+
 def test_a_blot_that_is_no_rectangle_stays_lines() -> None:
     corners = np.array([[-8, -8], [-8, 8], [-5, 8], [-5, -5], [8, -5], [8, -8]])
     found = vectorize(blot_round(corners, GRID_60X30), GRID_60X30)
