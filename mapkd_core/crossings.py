@@ -55,7 +55,7 @@ def ring_of(edge: Points, other: Points) -> Points:
     return np.concatenate([edge, back, edge[:1]])
 
 
-def blob_rings(
+def blot_rings(
     mask: NDArray[np.uint8], scores: NDArray[np.uint8], pen: float, widths: tuple[float, float]
 ) -> tuple[NDArray[np.int32], dict[int, tuple[Points, float]]]:
     """Rectangles in place of blots: where a network is unsure, the two edges of a crossing run together.

@@ -218,14 +218,14 @@ def _with_blots(
     if not mask.any():
         return elements
     low, high = (width / grid.cell_m for width in config.crossing_width_m)
-    blot, rings = crossings.blob_rings(mask, evidence.scores[_CROSSING], centreline.PEN_CELLS, (low, high))
+    blot, rings = crossings.blot_rings(mask, evidence.scores[_CROSSING], centreline.PEN_CELLS, (low, high))
     if not rings:
         return elements
     lines = [(e, _blots_under(e, blot, grid)) for e in elements if e.label == "ped_crossing"]
     taken = set().union(*(under for e, under in lines if e.closed))
     rings = {k: ring for k, ring in rings.items() if k not in taken}
-    dropped = [e for e, under in lines if not e.closed and under & rings.keys()]
-    kept = [e for e in elements if not any(e is other for other in dropped)]
+    dropped = {e for e, under in lines if not e.closed and under & rings.keys()}
+    kept = [e for e in elements if e not in dropped]
     for ring, score in rings.values():
         points_m = grid.metres_from_cells(ring + 0.5).astype(np.float32)
         believed = _trust(np.linalg.norm(np.diff(points_m, axis=0), axis=1).max(), config)
