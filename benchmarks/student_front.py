@@ -9,23 +9,18 @@ Each student is scored once (the evaluation lies beside its card) and timed in i
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from mapkd_core.artifact import load_card
-from mapkd_core.benchmark.latency_contenders import pictures, student
+from mapkd_core.benchmark.latency_contenders import interleaved, pictures, student, warm_up
 from mapkd_core.benchmark.machine import command_line, cores, describe, markdown_table, summary
-from mapkd_core.evaluate_cache import evaluate_cache
+from mapkd_core.evaluate_cache import scored_once
 from mapkd_core.runtime import wait_without_spinning
 
 
 def scores(card: Path, cache: Path, processes: int) -> tuple[float, float]:
     """Percent mIoU and `ap_chamfer` of an artifact on a cache, from the file beside it if it was scored before."""
-    written = card.with_suffix("") / "result.json"
-    if not written.exists() or written.stat().st_mtime < card.stat().st_mtime:
-        evaluation = evaluate_cache(card, cache, written.parent, processes, overwrite=True)
-        written.write_text(json.dumps(evaluation.result, indent=1) + "\n")
-    result = json.loads(written.read_text())
+    result = scored_once(card, cache, card.with_suffix(""), card, processes)
     return 100 * result["iou"]["miou"], 100 * result["ap"]["ap_chamfer"]["0.5/1/1.5"]["mAP"]
 
 
@@ -69,12 +64,8 @@ def main() -> None:
     contenders = [
         student(card, card.stem, "auto", "fp32", args.device, args.threads, given, lines=True) for card in args.weights
     ]
-    times: list[list[dict[str, float]]] = [[] for _ in contenders]
-    for round_number in range(args.rounds + 2):
-        for contender, own in zip(contenders, times, strict=True):
-            stages = contender.run()
-            if round_number >= 2:  # the first ones warm up
-                own.append(stages)
+    warm_up(contenders)
+    times = interleaved(contenders, args.rounds)
     network = [summary([stages["network"] for stages in own]).median for own in times]
     whole = [summary([sum(stages.values()) for stages in own]).median for own in times]
     cards = [load_card(card) for card in args.weights]

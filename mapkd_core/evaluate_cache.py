@@ -5,6 +5,7 @@
 """
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -66,6 +67,18 @@ def evaluate_cache(
     header = header_of(predictor, f"cache:{cache}")
     predict_cache(open_cache(cache, predictor), predictor, out, header, overwrite, limit)
     return score_frames(out / PREDICTIONS, out / TRUTH, threshold_sets=threshold_sets, processes=processes)
+
+
+def scored_once(
+    weights: Path, cache: str | Path, out: Path, newer_than: Path, processes: int = 1, again: bool = False
+) -> dict[str, Any]:
+    """`evaluate_cache`'s result, from `out`/result.json if that is newer than the file `newer_than` and not `again`."""
+    written = out / "result.json"
+    if again or not written.exists() or written.stat().st_mtime < newer_than.stat().st_mtime:
+        evaluation = evaluate_cache(weights, cache, out, processes, overwrite=True)
+        written.write_text(json.dumps(evaluation.result, indent=1) + "\n")
+    result: dict[str, Any] = json.loads(written.read_text())
+    return result
 
 
 def open_cache(cache: str | Path, predictor: BatchPredictor) -> CachedSamples:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ class BenchmarkPlan:
     """Folder below the configs' `out` where the table goes."""
     distill: str
     """Config of a distillation run: student, teacher, coach, budget, data."""
+    changes: dict[str, Any] = field(default_factory=dict)
+    """Overrides of that config for all rows."""
     networks: tuple[str, ...] = ()
     """Configs of the networks that are trained first, in this order: teacher, coach and peers."""
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -76,9 +79,10 @@ def run(args: argparse.Namespace) -> int:
         for seed in args.seeds or plan.seeds:
             _train_rows(plan, base, seed, args.rows, args.threads)
     seeing = [config for config in networks if config.model != "hd_prior"]  # that one completes true maps
-    entries = [Entry(Path(config.name).name, config, _scored(config, args)) for config in seeing]
+    scored = partial(_scored, processes=args.processes, again=args.rescore)
+    entries = [Entry(Path(config.name).name, config, scored(config)) for config in seeing]
     students = [
-        Entry(row, config, _scored(config, args))
+        Entry(row, config, scored(config))
         for seed in plan.seeds for row, config in row_configs(plan, base, seed).items()
     ]
     folder = Path(base.out) / plan.name
@@ -97,7 +101,7 @@ def row_configs(plan: BenchmarkPlan, base: DistillConfig, seed: int) -> dict[str
     for row, changes in plan.rows.items():
         if seed == plan.seeds[0] or row in plan.repeat:
             name = f"{plan.name}/{row}" + (f"-seed{seed}" if seed != plan.seeds[0] else "")
-            values = {**config_dict(base), "method": row, **changes, "name": name, "seed": seed}
+            values = {**config_dict(base), **plan.changes, "method": row, **changes, "name": name, "seed": seed}
             configs[row] = load_config_dict(DistillConfig, values, where=f"row {row}")
     return configs
 
@@ -139,19 +143,14 @@ def _finished(config: TrainConfig) -> bool:
     return path.exists() and load_checkpoint(path)["step"] >= config.steps
 
 
-def _scored(config: TrainConfig, args: argparse.Namespace) -> dict[str, Any] | None:
+def _scored(config: TrainConfig, processes: int, again: bool) -> dict[str, Any] | None:
     """The evaluation of a finished run on its validation data, kept in its folder; None if there is no such run."""
-    from mapkd_core.evaluate_cache import evaluate_cache
+    from mapkd_core.evaluate_cache import scored_once
 
     folder = Path(config.out) / config.name
-    written = folder / "evaluation" / "result.json"
     if not _finished(config):
         return None
-    if args.rescore or not written.exists() or written.stat().st_mtime < (folder / "best.pt").stat().st_mtime:
-        cache = config.data.val.removeprefix("cache:")
-        if cache == config.data.val:
-            raise ValueError(f"{config.name}: data.val is {config.data.val!r}; expected cache:DIR to score on")
-        evaluation = evaluate_cache(folder, cache, folder / "evaluation", args.processes, overwrite=True)
-        written.write_text(json.dumps(evaluation.result, indent=1) + "\n")
-    result: dict[str, Any] = json.loads(written.read_text())
-    return result
+    cache = config.data.val.removeprefix("cache:")
+    if cache == config.data.val:
+        raise ValueError(f"{config.name}: data.val is {config.data.val!r}; expected cache:DIR to score on")
+    return scored_once(folder, cache, folder / "evaluation", folder / "best.pt", processes, again)

@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     wait_without_spinning()
     import torch
 
-    from mapkd_core.benchmark.latency_contenders import entropy_decoding_ms, pictures
+    from mapkd_core.benchmark.latency_contenders import entropy_decoding_ms, interleaved, pictures, warm_up
 
     torch.set_num_threads(args.threads)
     given = pictures(args.data)
@@ -92,14 +92,9 @@ def run(args: argparse.Namespace) -> int:
         contenders = _contenders(args, given, Path(folder))
         if not contenders:
             raise ValueError("nothing to time; name --networks, --weights or --peer")
-        times: list[list[dict[str, float]]] = [[] for _ in contenders]
-        for contender in contenders:
-            for _ in range(2):
-                contender.run()
+        warm_up(contenders)
         with _neighbour(args.busy):
-            for _ in range(args.rounds):
-                for contender, own in zip(contenders, times, strict=True):
-                    own.append(contender.run())
+            times = interleaved(contenders, args.rounds)
         peak, bandwidth = matmul_gflops(args.threads, args.device), memory_gbs(args.device)
     text = _report(args, given, contenders, times, (peak, bandwidth, entropy_decoding_ms(given)))
     print(text)

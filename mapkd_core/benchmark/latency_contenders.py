@@ -48,6 +48,22 @@ class Contender:
     """One set of pictures; milliseconds by stage."""
 
 
+def warm_up(contenders: Sequence[Contender]) -> None:
+    """Two sets of pictures each, not counted."""
+    for contender in contenders:
+        for _ in range(2):
+            contender.run()
+
+
+def interleaved(contenders: Sequence[Contender], rounds: int) -> list[list[dict[str, float]]]:
+    """Milliseconds by stage, per contender and round; a slow moment of the machine meets all of them."""
+    times: list[list[dict[str, float]]] = [[] for _ in contenders]
+    for _ in range(rounds):
+        for contender, own in zip(contenders, times, strict=True):
+            own.append(contender.run())
+    return times
+
+
 @dataclass(frozen=True)
 class Pictures:
     """Six JPEGs with their calibration."""

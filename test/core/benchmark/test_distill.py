@@ -1,5 +1,4 @@
 """The comparison of methods: its plan, its runs, its table."""
-import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +40,8 @@ def test_rows_are_runs_of_their_own():
     assert [(c.name, c.method, c.seed) for c in first.values()] == [("p/none", "none", 3), ("p/fast", "kd_logit", 3)]
     assert [(c.name, c.seed) for c in second.values()] == [("p/fast-seed4", 4)]
     assert first["fast"].learning_rate == 1.0 and first["none"].learning_rate == base.learning_rate
+    changed = row_configs(replace(plan, changes={"learning_rate": 2.0, "optimizer": "muon"}), base, 3)
+    assert [(c.learning_rate, c.optimizer) for c in changed.values()] == [(2.0, "muon"), (1.0, "muon")]
     with pytest.raises(ValueError, match="expected `none`"):
         BenchmarkPlan("p", "x.yaml", rows={"none": {}}, repeat=("other",))
 
@@ -60,9 +61,9 @@ def test_a_finished_run_is_scored_once_and_again_when_asked(tmp_path, monkeypatc
         return SimpleNamespace(result={"frames": len(scored)})
 
     monkeypatch.setattr("mapkd_core.evaluate_cache.evaluate_cache", evaluate)
-    found = [_scored(config, argparse.Namespace(processes=1, rescore=again)) for again in (False, False, True)]
+    found = [_scored(config, 1, again) for again in (False, False, True)]
     assert [f["frames"] for f in found] == [1, 1, 2] and scored == ["there", "there"]
-    assert _scored(replace(config, steps=2), argparse.Namespace(processes=1, rescore=False)) is None  # not finished
+    assert _scored(replace(config, steps=2), 1, False) is None  # not finished
 
 
 def test_gap_closed():
