@@ -1,9 +1,9 @@
 import json
-import pickle
 import shutil
 
 import numpy as np
 import pytest
+from spawned import in_worker, token_and_map_name
 
 from mapkd_core.data.nuscenes import NuScenesSource, conditions_of
 from mapkd_core.data.nuscenes_map import covers, load_vector_map
@@ -99,9 +99,9 @@ def test_scenes_and_splits(source):
         source.only(split="val", scenes=["scene-0103"])
 
 
-def test_it_can_be_pickled_for_spawned_workers(source):
-    copy = pickle.loads(pickle.dumps(source.only(scenes=["scene-0061"])))
-    assert copy[0].token == source[1].token and copy[0].vector_map().name == "singapore-onenorth"
+def test_it_can_be_sent_to_spawned_workers(source):
+    token, map_name = in_worker(token_and_map_name, source.only(scenes=["scene-0061"]))
+    assert token == source[1].token and map_name == "singapore-onenorth"
 
 
 def test_errors_say_what_is_missing_and_what_is_there(tmp_path):
