@@ -23,12 +23,20 @@ class DataConfig:
     train: str = "simdrive-v1:train"
     """`cache:DIR` (written by `mapkd cache`), `simdrive-v1:SPLIT`, or `nuscenes:DATAROOT:VERSION:SPLIT`."""
     val: str = "simdrive-v1:val"
+    unlabelled: str = ""
+    """Further frames, named alike, whose map is not looked at: a student that distils learns from its teacher there."""
+    unlabelled_share: float = 0.5
+    """Chance that a training sample is one of those."""
     image_size: tuple[int, int] = (352, 128)
     """Width and height of the network's pictures."""
     lidar: bool = False
     sd_map: bool = False
     workers: int = 0
     """Loader processes; 0 loads in the training process."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.unlabelled_share < 1:
+            raise ValueError(f"data.unlabelled_share is {self.unlabelled_share}; expected a number between 0 and 1")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -61,11 +62,12 @@ def run(args: argparse.Namespace) -> int:
 def frozen_networks(config: DistillConfig) -> FrozenNetworks:
     """The teacher and the coach that the config names; raises what `frozen_network` raises."""
     from mapkd_core.distill.frozen import FrozenNetworks, Teachers
+    from mapkd_core.pseudo_labels import draw_unknown_labels
 
     teacher, coach = (frozen_network(place, config) if place else None for place in (config.teacher, config.coach))
     if teacher is not None and config.more_teachers:
         teacher = Teachers([teacher, *(frozen_network(place, config) for place in config.more_teachers)])
-    return FrozenNetworks(teacher, coach)
+    return FrozenNetworks(teacher, coach, partial(draw_unknown_labels, grid=config.grid))
 
 
 def frozen_network(place: str, config: DistillConfig) -> nn.Module:

@@ -43,37 +43,59 @@ class FrameSamples:
         return sample_from_frame(self.source[index], self.options)
 
 
-def open_samples(name: str, config: TrainConfig) -> SampleSource:
+def open_samples(name: str, config: TrainConfig, labels: bool = True) -> SampleSource:
     """Samples of `cache:DIR` (written by `mapkd cache`), or of any name that frame_sources.open_frames knows.
 
-    Frames without a road map are left out: there is nothing to learn from them.
+    Where labels (or an SD map) are asked for, frames without a road map are left out: nothing can be learnt from them.
     Raises ValueError for a name of another form, FileNotFoundError for a folder that is not there.
     """
-    data, options = config.data, _options(config)
+    data, options = config.data, _options(config, labels)
     if name.startswith("cache:"):
         return CachedSamples(name.removeprefix("cache:"), options)
     source, _ = open_frames(name, size="small" if data.image_size[0] <= 176 else "full", lidar=data.lidar)
-    return FrameSamples(with_maps(source), options)
+    return FrameSamples(with_maps(source) if labels or data.sd_map else source, options)
 
 
-def _options(config: TrainConfig) -> SampleOptions:
+def _options(config: TrainConfig, labels: bool = True) -> SampleOptions:
     data = config.data
-    return SampleOptions(config.grid, data.image_size, lidar=data.lidar, sd_map=data.sd_map)
+    return SampleOptions(config.grid, data.image_size, lidar=data.lidar, sd_map=data.sd_map, labels=labels)
 
 
-class _NumberedSamples(Dataset[Sample]):
-    """Sample n of a run: its frame from a shuffle of its epoch, its augmentation from its number."""
+def _filled(source: SampleSource, name: str) -> SampleSource:
+    if len(source) == 0:
+        raise ValueError(f"training data {name!r} holds no frame")
+    return source
 
-    def __init__(self, source: SampleSource, change: AugmentConfig, seed: int) -> None:
-        self.source, self.change, self.seed = source, change, seed
+
+class _Shuffled:
+    """Sample n of a run from one source: its frame from a shuffle of its epoch."""
+
+    def __init__(self, source: SampleSource, seed: int) -> None:
+        self.source, self.seed = source, seed
         self._epoch, self._order = -1, np.arange(0)
 
     def __getitem__(self, number: int) -> Sample:
         epoch, place = divmod(number, len(self.source))
         if epoch != self._epoch:
             self._epoch, self._order = epoch, np.random.default_rng((self.seed, 1, epoch)).permutation(len(self.source))
-        sample = self.source[int(self._order[place])]
-        return augment(sample, self.change, np.random.default_rng((self.seed, 2, number)))
+        return self.source[int(self._order[place])]
+
+
+class _NumberedSamples(Dataset[Sample]):
+    """Sample n of a run: which source, which frame and which augmentation follow from its number."""
+
+    def __init__(
+        self, labelled: SampleSource, unlabelled: SampleSource | None, share: float, change: AugmentConfig, seed: int
+    ) -> None:
+        self.labelled = _Shuffled(labelled, seed)
+        self.unlabelled = _Shuffled(unlabelled, seed) if unlabelled is not None else None
+        self.share, self.change, self.seed = share, change, seed
+
+    def __getitem__(self, number: int) -> Sample:
+        source = self.labelled
+        if self.unlabelled is not None and np.random.default_rng((self.seed, 3, number)).random() < self.share:
+            source = self.unlabelled
+        return augment(source[number], self.change, np.random.default_rng((self.seed, 2, number)))
 
 
 class _OwnShare:
@@ -95,16 +117,20 @@ def training_batches(config: TrainConfig, first_batch: int = 0, rank: int = 0, w
 
     A cache at a URL is streamed; its order then does depend on the number of processes and loader processes.
     """
-    place = config.data.train.partition("cache:")[2]
+    data = config.data
+    place = data.train.partition("cache:")[2]
     if place and is_remote(place):
+        if data.unlabelled:
+            raise ValueError(f"data.train {data.train!r} is streamed; beside data.unlabelled it must be a local folder")
         return _streamed_batches(place, config, first_batch, rank, world_size)
-    source = open_samples(config.data.train, config)
-    if len(source) == 0:
-        raise ValueError(f"training data {config.data.train!r} holds no frame")
+    labelled = _filled(open_samples(data.train, config), data.train)
+    unlabelled = None
+    if data.unlabelled:
+        unlabelled = _filled(open_samples(data.unlabelled, config, labels=False), data.unlabelled)
     workers = config.data.workers
     _before_fork(workers)
     loader = DataLoader(
-        _NumberedSamples(source, config.augment, config.seed),
+        _NumberedSamples(labelled, unlabelled, data.unlabelled_share, config.augment, config.seed),
         batch_sampler=_OwnShare(first_batch, config.batch_size, rank, world_size),  # type: ignore[arg-type]
         collate_fn=Collate(config.grid),
         num_workers=workers,

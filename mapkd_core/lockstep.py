@@ -22,7 +22,8 @@ from mapkd_core.loading import training_batches
 from mapkd_core.train import Run, open_run, progress_bar
 from mapkd_core.types import Batch
 
-OWN = ("name", "model", "model_options", "loss", "method", "method_options", "calibrate_steps", "learning_rate")
+OWN = ("name", "model", "model_options", "loss", "method", "method_options", "calibrate_steps", "pseudo_labels",
+       "learning_rate")
 """What may differ between students that share their batches."""
 
 

@@ -6,6 +6,7 @@ Legend: B batch, C classes with background, E embedding channels, Y X grid.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -97,7 +98,15 @@ def direction_bce(logits: Tensor, direction: Tensor) -> Tensor:
 
 
 def task_terms(prediction: Prediction, batch: Batch, config: LossConfig) -> dict[str, Tensor]:
-    """All terms whose heads, targets and weights are there, unweighted, by the names of LossConfig."""
+    """All terms whose heads, targets and weights are there, unweighted, by the names of LossConfig.
+
+    Samples without labels are left out; of a batch without any labels all terms are 0.
+    """
+    if batch.labelled is not None:
+        if not batch.labelled.any():
+            whole = task_terms(prediction, replace(batch, labelled=None), config)
+            return {name: term * 0 for name, term in whole.items()}
+        prediction, batch = _labelled_part(prediction, batch, batch.labelled)
     assert batch.semantic is not None, "a training batch carries labels"
     terms = {"semantic": semantic_bce(prediction.semantic, batch.semantic, config.pos_weight, config.class_weight)}
     if config.dice:
@@ -110,6 +119,19 @@ def task_terms(prediction: Prediction, batch: Batch, config: LossConfig) -> dict
     if prediction.direction is not None and batch.direction is not None and config.direction:
         terms["direction"] = direction_bce(prediction.direction, batch.direction)
     return terms
+
+
+def _labelled_part(prediction: Prediction, batch: Batch, labelled: Tensor) -> tuple[Prediction, Batch]:
+    """Outputs and drawn labels of the samples whose labels are known."""
+
+    def part(value: Tensor | None) -> Tensor | None:
+        return value[labelled] if value is not None else None
+
+    outputs = Prediction(prediction.semantic[labelled], part(prediction.embedding), part(prediction.direction))
+    return outputs, replace(
+        batch, labelled=None, semantic=part(batch.semantic), instance=part(batch.instance),
+        direction=part(batch.direction),
+    )
 
 
 def weigh(terms: Mapping[str, Tensor], weights: LossConfig | Mapping[str, float]) -> Tensor:

@@ -49,6 +49,9 @@ class TaskObjective:
     """The map losses alone."""
 
     def __init__(self, config: TrainConfig) -> None:
+        """Raises ValueError for a config with frames that nobody labels."""
+        if config.data.unlabelled:
+            raise ValueError("data.unlabelled needs a teacher: use `mapkd distill`, or leave those frames out")
         self.config = config
         self.modules: nn.Module = nn.Module()
 

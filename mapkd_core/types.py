@@ -123,6 +123,8 @@ class Batch:
     """B 2 Y X int, forward and backward bin 1..36, 0 is background (see data/raster.py)."""
     elements: list[tuple[MapElement, ...]] | None = None
     """The labels of each sample as vectors, cut to the grid."""
+    labelled: Tensor | None = None
+    """B bool, whether a sample's labels are known; None where all are. Unknown labels show an empty map."""
     tokens: list[str] = field(default_factory=list)
 
     def to(self, device: torch.device | str, non_blocking: bool = True) -> Batch:

@@ -35,10 +35,12 @@ class BenchmarkPlan:
     """Config of a distillation run: student, teacher, coach, budget, data."""
     changes: dict[str, Any] = field(default_factory=dict)
     """Overrides of that config for all rows."""
-    networks: tuple[str, ...] = ()
-    """Configs of the networks that are trained first, in this order: teacher, coach and peers."""
+    networks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Teacher, coach and peers, trained first and in this order: name -> `config`, the path of a training config, and
+    overrides of it. The run is called `PLAN/NAME`."""
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Row -> overrides of the distillation config; a row that names no `method` is called like its method."""
+    """Row -> overrides of the distillation config; a row that names no `method` is called like its method. A group
+    such as `data` is overridden key by key, as everywhere here."""
     repeat: tuple[str, ...] = ()
     """Rows that are trained again under every further seed."""
     seeds: tuple[int, ...] = (0,)
@@ -48,6 +50,9 @@ class BenchmarkPlan:
         unknown = sorted(set(self.repeat) - set(self.rows))
         if unknown or "none" not in self.rows:
             raise ValueError(f"rows are {sorted(self.rows)}; expected `none` and those of repeat ({unknown} missing)")
+        for name, network in self.networks.items():
+            if "config" not in network:
+                raise ValueError(f"network {name} is {network}; expected `config`, a path, and overrides of it")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -71,16 +76,18 @@ def run(args: argparse.Namespace) -> int:
     from mapkd_core.config import load_config
 
     plan = load_config(BenchmarkPlan, args.plan)
-    base, networks = _configs(plan)
+    base, networks = load_config(DistillConfig, plan.distill), network_configs(plan)
     if args.train in ("all", "networks"):
-        for config in networks:
+        for config in networks.values():
             _train_network(config)
     if args.train in ("all", "rows"):
         for seed in args.seeds or plan.seeds:
             _train_rows(plan, base, seed, args.rows, args.threads)
-    seeing = [config for config in networks if config.model != "hd_prior"]  # that one completes true maps
     scored = partial(_scored, processes=args.processes, again=args.rescore)
-    entries = [Entry(Path(config.name).name, config, scored(config)) for config in seeing]
+    entries = [
+        Entry(name, config, scored(config))
+        for name, config in networks.items() if config.model != "hd_prior"  # that one completes true maps
+    ]
     students = [
         Entry(row, config, scored(config))
         for seed in plan.seeds for row, config in row_configs(plan, base, seed).items()
@@ -101,16 +108,33 @@ def row_configs(plan: BenchmarkPlan, base: DistillConfig, seed: int) -> dict[str
     for row, changes in plan.rows.items():
         if seed == plan.seeds[0] or row in plan.repeat:
             name = f"{plan.name}/{row}" + (f"-seed{seed}" if seed != plan.seeds[0] else "")
-            values = {**config_dict(base), **plan.changes, "method": row, **changes, "name": name, "seed": seed}
+            values = _changed(config_dict(base), plan.changes, {"method": row}, changes, {"name": name, "seed": seed})
             configs[row] = load_config_dict(DistillConfig, values, where=f"row {row}")
     return configs
 
 
-def _configs(plan: BenchmarkPlan) -> tuple[DistillConfig, list[TrainConfig]]:
-    from mapkd_core.config import TrainConfig, load_config
-    from mapkd_core.distill.config import DistillConfig
+def network_configs(plan: BenchmarkPlan) -> dict[str, TrainConfig]:
+    """Name -> the config of the network's run."""
+    from mapkd_core.config import TrainConfig, config_dict, load_config, load_config_dict
 
-    return load_config(DistillConfig, plan.distill), [load_config(TrainConfig, path) for path in plan.networks]
+    configs = {}
+    for name, changes in plan.networks.items():
+        own = dict(changes)
+        values = config_dict(load_config(TrainConfig, own.pop("config")))
+        values = _changed(values, own, {"name": f"{plan.name}/{name}"})
+        configs[name] = load_config_dict(TrainConfig, values, where=f"network {name}")
+    return configs
+
+
+def _changed(values: dict[str, Any], *layers: dict[str, Any]) -> dict[str, Any]:
+    """Plain values with layers of overrides on top; only what they name of a group changes."""
+    for layer in layers:
+        merged = {
+            key: _changed(values[key], new) if isinstance(new, dict) and isinstance(values.get(key), dict) else new
+            for key, new in layer.items()
+        }
+        values = {**values, **merged}
+    return values
 
 
 def _train_network(config: TrainConfig) -> None:
@@ -130,7 +154,7 @@ def _train_rows(plan: BenchmarkPlan, base: DistillConfig, seed: int, only: list[
         raise ValueError(f"rows {unknown} are not in the plan, which has {sorted(plan.rows)}")
     missing = [config for row, config in configs.items() if row in (only or configs) and not _finished(config)]
     if missing:
-        costs = train_together(missing, frozen_networks(base), threads)
+        costs = train_together(missing, frozen_networks(missing[0]), threads)
         for config in missing:
             if config.name in costs:
                 (Path(config.out) / config.name / COST).write_text(json.dumps(costs[config.name]))

@@ -5,7 +5,7 @@ Legend: B batch, N cameras, H W network picture, P points, Y X grid rows and col
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -65,17 +65,28 @@ class Collate:
             rasters = [rasterize_sd(s.sd_lines_m, self.grid) for s in samples if s.sd_lines_m is not None]
             batch.sd_map = _stacked(rasters)                                               # B 1 Y X
         if self.labels:
-            batch.elements = [tuple(self._lines(sample)) for sample in samples]
-            drawn = [rasterize(elements, self.grid) for elements in batch.elements]
-            batch.semantic = torch.from_numpy(np.stack([d.semantic for d in drawn]))       # B 4 Y X
-            batch.instance = torch.from_numpy(np.stack([d.instance for d in drawn]))       # B Y X
-            directions = [d.direction for d in drawn if d.direction is not None]
-            batch.direction = torch.from_numpy(np.stack(directions))                       # B 2 Y X
+            batch = with_labels(batch, [tuple(self._lines(sample)) for sample in samples], self.grid)
+            if not all(sample.labelled for sample in samples):
+                batch.labelled = torch.tensor([sample.labelled for sample in samples])     # B
         return batch
 
     def _lines(self, sample: Sample) -> list[MapElement]:
         elements = on_grid(sample.elements, self.grid)
         return resample_1m(elements) if self.hdmapnet_vertices else elements
+
+
+def with_labels(batch: Batch, elements: list[tuple[MapElement, ...]], grid: BevGrid) -> Batch:
+    """The batch with these labels, as lines and drawn; its tensors keep their device."""
+    drawn = [rasterize(lines, grid) for lines in elements]
+    directions = [d.direction for d in drawn if d.direction is not None]
+    device = batch.images.device
+    return replace(
+        batch,
+        elements=elements,
+        semantic=torch.from_numpy(np.stack([d.semantic for d in drawn])).to(device),       # B 4 Y X
+        instance=torch.from_numpy(np.stack([d.instance for d in drawn])).to(device),       # B Y X
+        direction=torch.from_numpy(np.stack(directions)).to(device),                       # B 2 Y X
+    )
 
 
 def _stacked(arrays: Sequence[NDArray[np.generic]]) -> Tensor:

@@ -61,6 +61,7 @@ def assemble(
         intrinsics=np.stack([intrinsics for _, intrinsics in pictures]),
         base_from_camera=np.stack([view.base_from_camera for view in frame.views]),
         elements=tuple(uncut_elements(local)) if options.labels and local is not None else (),
+        labelled=options.labels and local is not None,
         lidar=lidar,
         sd_lines_m=local.sd_roads if options.sd_map and local is not None else None,
         conditions=frame.conditions,

@@ -25,6 +25,8 @@ class Sample:
     """(N, 4, 4)."""
     elements: tuple[MapElement, ...] = ()
     """Labels; they reach beyond the grid by a margin, so that a turned grid finds its lines too. Crossings as edges."""
+    labelled: bool = True
+    """Whether `elements` are known; without, there may be lines although none is listed."""
     lidar: NDArray[np.float32] | None = None
     """(P, 5) x, y, z, intensity, seconds of age."""
     sd_lines_m: tuple[NDArray[np.float64], ...] | None = None

@@ -21,6 +21,9 @@ class DistillConfig(TrainConfig):
     """Key of distill/methods.py METHODS."""
     method_options: dict[str, Any] = field(default_factory=dict)
     """Overrides of the method's own config: weights `..._weight` and settings."""
+    pseudo_labels: bool = True
+    """On frames of `data.unlabelled` the map that the teacher draws counts like labels; without, the task losses leave
+    those frames out, and only the method's terms, which see the drawn map in any case, teach there."""
     calibrate_steps: int = 0
     """Over so many first steps the gradients of distillation and task are compared at the deepest distilled feature;
     where their ratio leaves 0.1..1, all weights of the method get one factor that makes it 0.3. 0: as published."""
@@ -31,3 +34,5 @@ class DistillConfig(TrainConfig):
             raise ValueError(f"calibrate_steps is {self.calibrate_steps}; expected 0 (never) or a number of steps")
         if self.method != "none" and not self.teacher:
             raise ValueError(f"method {self.method!r} needs a teacher: the folder of a training run, or a card (.json)")
+        if self.data.unlabelled and self.pseudo_labels and not self.teacher:
+            raise ValueError("pseudo_labels need a teacher that draws them; name one, or set pseudo_labels: false")

@@ -1,7 +1,7 @@
 """The networks that teach: frozen, and asked once a batch however many students listen."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from threading import Lock
 from typing import Any
@@ -10,6 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from mapkd_core.types import Batch, Prediction
+
+DrawLabels = Callable[[Batch, Prediction], Batch]
+"""A batch and what the teacher says to it -> the batch fully labelled."""
 
 
 def freeze(network: nn.Module) -> nn.Module:
@@ -42,12 +45,17 @@ class Teachers(nn.Module):
 class FrozenNetworks:
     """Teacher and coach. Not a module: what a module holds would be optimised, set to training mode and saved."""
 
-    def __init__(self, teacher: nn.Module | None, coach: nn.Module | None = None) -> None:
+    def __init__(
+        self, teacher: nn.Module | None, coach: nn.Module | None = None, draw: DrawLabels | None = None
+    ) -> None:
+        """`draw` puts the teacher's map in the place of labels that are not known."""
         self.teacher = freeze(teacher) if teacher is not None else None
         self.coach = freeze(coach) if coach is not None else None
+        self._draw = draw
         self._lock = Lock()
         self._asked: Tensor | None = None
         self._answers: dict[str, Prediction] = {}
+        self._drawn: Batch | None = None
 
     def answers(self, batch: Batch, ask_coach: bool) -> tuple[Prediction, Prediction | None]:
         """The teacher's and, if asked for and there, the coach's predictions, without gradients.
@@ -55,12 +63,32 @@ class FrozenNetworks:
         Students that train on the same batch in turn, or in threads, share them. There must be a teacher.
         """
         with self._lock:
-            if self._asked is not batch.images:
-                self._asked, self._answers = batch.images, {}
+            self._start(batch)
             teacher = self._answer("teacher", self.teacher, batch)
             coach = self._answer("coach", self.coach, batch) if ask_coach and self.coach is not None else None
         assert teacher is not None, "a method that distils has a teacher"
         return teacher, coach
+
+    def with_drawn_labels(self, batch: Batch) -> Batch:
+        """The batch with every sample labelled: the teacher's map stands where labels are not known.
+
+        Raises ValueError if some are not and nobody can draw them.
+        """
+        if batch.labelled is None:
+            return batch
+        if self.teacher is None or self._draw is None:
+            raise ValueError("the batch has samples without labels, and there is no teacher that draws them")
+        with self._lock:
+            self._start(batch)
+            if self._drawn is None:
+                teacher = self._answer("teacher", self.teacher, batch)
+                assert teacher is not None
+                self._drawn = self._draw(batch, teacher)
+            return self._drawn
+
+    def _start(self, batch: Batch) -> None:
+        if self._asked is not batch.images:
+            self._asked, self._answers, self._drawn = batch.images, {}, None
 
     @torch.no_grad()
     def _answer(self, role: str, network: nn.Module | None, batch: Batch) -> Prediction | None:

@@ -25,6 +25,7 @@ class DistillObjective:
         """`frozen` may lack a teacher for the method `none` alone, and be shared by several students."""
         self.config, self._frozen = config, frozen
         self._distils = frozen.teacher is not None and config.method != "none"
+        self._draws = self._distils or (frozen.teacher is not None and config.pseudo_labels)
         self.modules: nn.Module = nn.Module()
 
     def prepare(self, network: nn.Module) -> None:
@@ -46,7 +47,12 @@ class DistillObjective:
             self.modules = nn.ModuleDict(modules)
 
     def ask(self, batch: Batch) -> tuple[Prediction, Prediction | None] | None:
-        """What teacher and coach, as far as the method listens to them, say to a batch; None without a teacher."""
+        """What teacher and coach, as far as the method listens to them, say to a batch; None without a method.
+
+        All that the frozen networks do for a step is done here; `terms` finds it done.
+        """
+        if self._draws and batch.labelled is not None:
+            self._frozen.with_drawn_labels(batch)
         if not self._distils:
             return None
         method: Method = self.modules["method"]  # type: ignore[index,assignment]
@@ -54,16 +60,17 @@ class DistillObjective:
 
     def terms(self, prediction: Prediction, batch: Batch, step: int) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Task terms by their names, the method's as `kd_NAME`, and the calibration's factor with weight 0."""
-        terms = task_terms(prediction, batch, self.config.loss)
-        weights: dict[str, float] = asdict(self.config.loss)
         answers = self.ask(batch)
+        labelled = self._frozen.with_drawn_labels(batch) if self._draws else batch
+        terms = task_terms(prediction, labelled if self.config.pseudo_labels else batch, self.config.loss)
+        weights: dict[str, float] = asdict(self.config.loss)
         if answers is None:
             return terms, weights
         method: Method = self.modules["method"]  # type: ignore[index,assignment]
         calibration: Calibration = self.modules["calibration"]  # type: ignore[index,assignment]
         teacher, coach = answers
-        regions = Regions(batch, self.config.grid)
-        given = method.terms(DistillStep(prediction, teacher, coach, batch, regions, step))
+        regions = Regions(labelled, self.config.grid)
+        given = method.terms(DistillStep(prediction, teacher, coach, labelled, regions, step))
         published = method.weights()
         calibration.settle(step)
         if given and calibration.wants(step):

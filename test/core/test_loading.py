@@ -20,7 +20,15 @@ CONFIG = TrainConfig(
 
 @pytest.fixture(autouse=True)
 def toy_data(monkeypatch):
-    monkeypatch.setattr(loading, "open_samples", lambda spec, config: ToySamples(5))
+    monkeypatch.setattr(loading, "open_samples", opened)
+
+
+def opened(spec, config, labels=True):
+    """Five samples; of the source `drives`, with names of their own and labels only if asked for."""
+    if spec != "drives":
+        return ToySamples(5)
+    samples = [replace(sample, token=f"drive{k}") for k, sample in enumerate(ToySamples(5)[i] for i in range(5))]
+    return samples if labels else [replace(sample, elements=(), labelled=False) for sample in samples]
 
 
 def first(count, **arguments):
@@ -65,6 +73,33 @@ def test_two_ranks_share_what_one_would_read():
     alone = first(3)
     for one, a, b in zip(alone, *ranks, strict=True):
         assert one.tokens == a.tokens + b.tokens
+
+
+MIXED = replace(CONFIG, data=replace(CONFIG.data, unlabelled="drives", unlabelled_share=0.4))
+
+
+def test_frames_without_labels_come_by_their_share_and_show_none():
+    batches = list(islice(loading.training_batches(MIXED), 100))
+    tokens = [token for batch in batches for token in batch.tokens]
+    drives = [token.startswith("drive") for token in tokens]
+    assert 0.3 < np.mean(drives) < 0.5 and len({t for t in tokens if t.startswith("drive")}) == 5
+    for batch in batches:
+        known = [not token.startswith("drive") for token in batch.tokens]
+        assert (batch.labelled is None) if all(known) else (batch.labelled.tolist() == known)
+        for sees, lines, drawn in zip(known, batch.elements, batch.semantic, strict=True):
+            assert sees == bool(lines) == bool(drawn[1:].any())
+
+
+def test_mixed_batches_are_the_same_after_a_resume_and_for_any_number_of_processes():
+    whole, later = (list(islice(loading.training_batches(MIXED, first_batch=k), 8 - k)) for k in (0, 3))
+    assert [b.tokens for b in whole[3:]] == [b.tokens for b in later]
+    ranks = [list(islice(loading.training_batches(replace(MIXED, batch_size=1), 0, r, 2), 8)) for r in (0, 1)]
+    assert [b.tokens for b in whole] == [a.tokens + b.tokens for a, b in zip(*ranks, strict=True)]
+
+
+def test_a_share_that_leaves_one_source_out_is_refused():
+    with pytest.raises(ValueError, match="unlabelled_share is 1"):
+        DataConfig(unlabelled="drives", unlabelled_share=1)
 
 
 def test_validation_shows_every_frame_once_unchanged():

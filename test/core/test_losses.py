@@ -1,4 +1,5 @@
 """Task losses: hand-computed values, and the properties their definitions promise."""
+import dataclasses
 import math
 
 import pytest
@@ -100,3 +101,39 @@ def test_terms_follow_heads_and_config():
     total = losses.weigh(terms, LossConfig(dice=1.0))
     by_hand = terms["semantic"] + terms["dice"] + 0.1 * (terms["variance"] + terms["distance"] + terms["direction"])
     assert total.item() == pytest.approx(by_hand.item(), rel=1e-6)
+
+
+def labelled_batches():
+    generator = torch.Generator().manual_seed(1)
+    truth = torch.nn.functional.one_hot(torch.randint(0, 4, (3, 6, 8), generator=generator), 4).permute(0, 3, 1, 2)
+    instance = truth[:, 1].int() * torch.arange(1, 9)
+    direction = torch.stack([truth[:, 1] * 3, truth[:, 1] * 21], 1)
+    batch = Batch(torch.zeros(3, 1), torch.zeros(3, 1), torch.zeros(3, 1), semantic=truth, instance=instance,
+                  direction=direction)  # fmt: skip
+    made = [torch.randn(3, c, 6, 8, generator=generator).requires_grad_() for c in (4, 5, 37)]
+    return batch, Prediction(*made)
+
+
+def test_samples_without_labels_count_for_nothing():
+    batch, prediction = labelled_batches()
+    config = LossConfig(dice=1.0, overlap=1.0)
+    partly = dataclasses.replace(batch, labelled=torch.tensor([True, False, True]))
+    terms = losses.task_terms(prediction, partly, config)
+    rest = [0, 2]
+    alone = Prediction(prediction.semantic[rest], prediction.embedding[rest], prediction.direction[rest])
+    mine = dataclasses.replace(
+        batch, semantic=batch.semantic[rest], instance=batch.instance[rest], direction=batch.direction[rest]
+    )
+    for name, expected in losses.task_terms(alone, mine, config).items():
+        torch.testing.assert_close(terms[name], expected, msg=name)
+    losses.weigh(terms, config).backward()
+    assert not prediction.semantic.grad[1].any() and prediction.semantic.grad[0].any()
+
+
+def test_a_batch_without_any_labels_is_zero_with_a_gradient():
+    batch, prediction = labelled_batches()
+    terms = losses.task_terms(prediction, dataclasses.replace(batch, labelled=torch.zeros(3, dtype=bool)), LossConfig())
+    assert set(terms) == set(losses.task_terms(prediction, batch, LossConfig()))
+    total = losses.weigh(terms, LossConfig())
+    total.backward()
+    assert total == 0 and not prediction.semantic.grad.any()

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from mapkd_core.benchmark.distill import BenchmarkPlan, _scored, row_configs
+from mapkd_core.benchmark.distill import BenchmarkPlan, _scored, network_configs, row_configs
 from mapkd_core.benchmark.distill_table import Entry, gap_closed, write_table
-from mapkd_core.config import DataConfig, TrainConfig, load_config
+from mapkd_core.config import DataConfig, load_config
 from mapkd_core.distill.config import DistillConfig
 from mapkd_core.distill.interface import method_config
 from mapkd_core.distill.methods import METHODS, method_class
@@ -18,14 +18,14 @@ PLANS = sorted((ROOT / "config" / "train").rglob("benchmark*.yaml"))
 
 
 @pytest.mark.parametrize("path", PLANS, ids=lambda p: f"{p.parent.name}-{p.stem}")
-def test_every_shipped_plan_loads_with_all_it_names(path):
+def test_every_shipped_plan_loads_with_all_it_names(path, monkeypatch):
     plan = load_config(BenchmarkPlan, path)
     base = load_config(DistillConfig, ROOT / plan.distill)
-    networks = [load_config(TrainConfig, ROOT / name) for name in plan.networks]
-    places = {f"{c.out}/{c.name}" for c in networks}
-    assert {base.teacher, base.coach} <= places, "the plan trains the teachers that its students are given"
+    monkeypatch.chdir(ROOT)
+    places = {f"{c.out}/{c.name}" for c in network_configs(plan).values()}
     configs = row_configs(plan, base, plan.seeds[0])
     for config in configs.values():
+        assert {config.teacher, config.coach} <= places, "the plan trains the teachers that its students are given"
         method_config(method_class(config.method).Config, config.method_options, config.method)
     if path.name == "benchmark.yaml":  # the whole comparison; others hold its leading rows
         missing = set(METHODS) - {c.method for c in configs.values()} - {"mapkd_coach"}  # the coach learns by that one
@@ -42,8 +42,22 @@ def test_rows_are_runs_of_their_own():
     assert first["fast"].learning_rate == 1.0 and first["none"].learning_rate == base.learning_rate
     changed = row_configs(replace(plan, changes={"learning_rate": 2.0, "optimizer": "muon"}), base, 3)
     assert [(c.learning_rate, c.optimizer) for c in changed.values()] == [(2.0, "muon"), (1.0, "muon")]
+    base = replace(base, data=DataConfig(train="cache:a", lidar=True))
+    moved = row_configs(replace(plan, changes={"data": {"train": "cache:b"}}), base, 3)
+    assert [(c.data.train, c.data.lidar) for c in moved.values()] == [("cache:b", True)] * 2
     with pytest.raises(ValueError, match="expected `none`"):
         BenchmarkPlan("p", "x.yaml", rows={"none": {}}, repeat=("other",))
+
+
+def test_networks_are_configs_with_overrides(tmp_path):
+    (tmp_path / "net.yaml").write_text("name: other\nsteps: 7\ndata: {train: 'cache:a', lidar: true}\n")
+    networks = {"teacher": {"config": str(tmp_path / "net.yaml"), "data": {"train": "cache:b"}, "optimizer": "muon"}}
+    plan = BenchmarkPlan("p", "x.yaml", networks=networks, rows={"none": {}})
+    found = network_configs(plan)["teacher"]
+    assert (found.name, found.steps, found.optimizer) == ("p/teacher", 7, "muon")
+    assert found.data == DataConfig(train="cache:b", lidar=True)
+    with pytest.raises(ValueError, match=r"network x is .*expected `config`"):
+        BenchmarkPlan("p", "x.yaml", networks={"x": {"steps": 1}}, rows={"none": {}})
 
 
 def test_a_finished_run_is_scored_once_and_again_when_asked(tmp_path, monkeypatch):

@@ -1,4 +1,7 @@
-"""Frozen networks: asked once a batch, never changed; several teachers speak with one voice."""
+"""Frozen networks: asked once a batch, never changed; several teachers speak with one voice; labels are drawn once."""
+from dataclasses import replace
+
+import pytest
 import torch
 from distill_bench import COACH, TEACHER, batch_of, network
 
@@ -36,3 +39,23 @@ def test_several_teachers_teach_their_mean():
     torch.testing.assert_close(together.semantic, (a.semantic + b.semantic) / 2)
     assert torch.equal(together.taps["up1"], a.taps["up1"])
     assert both.encode is one.encode and not hasattr(both, "nothing_like_it")
+
+
+def test_unknown_labels_are_drawn_once_a_batch_from_the_answer_that_all_share():
+    teacher, calls = Counted(network(TEACHER, 2)), []
+
+    def draw(batch, answer):
+        calls.append(answer)
+        return replace(batch, labelled=None)
+
+    frozen = FrozenNetworks(teacher, draw=draw)
+    whole = batch_of()
+    assert frozen.with_drawn_labels(whole) is whole and not calls
+    partly = replace(batch_of(), labelled=torch.tensor([True, False]))
+    first = frozen.with_drawn_labels(partly)
+    assert frozen.with_drawn_labels(partly) is first and first.labelled is None
+    assert calls == [frozen.answers(partly, ask_coach=False)[0]] and teacher.calls == 1
+    frozen.with_drawn_labels(replace(batch_of(seed=1), labelled=torch.tensor([False, True])))
+    assert len(calls) == teacher.calls == 2
+    with pytest.raises(ValueError, match="no teacher that draws them"):
+        FrozenNetworks(None).with_drawn_labels(partly)

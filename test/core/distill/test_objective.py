@@ -1,9 +1,10 @@
 """The objective in the trainer: frozen stays frozen, the student starts and ships the same, weights calibrate."""
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
-from distill_bench import COACH, STUDENT, TEACHER, batch_of, config, network
+from distill_bench import COACH, GRID, STUDENT, TEACHER, batch_of, config, network
 from toy import ToySamples
 
 from mapkd_core import loading
@@ -13,6 +14,7 @@ from mapkd_core.distill.frozen import FrozenNetworks
 from mapkd_core.distill.objective import DistillObjective
 from mapkd_core.export import export_onnx
 from mapkd_core.losses import task_terms, weigh
+from mapkd_core.pseudo_labels import draw_unknown_labels
 from mapkd_core.stages import trained_network
 
 
@@ -187,3 +189,43 @@ def test_networks_on_another_grid_are_refused(tmp_path):
 def test_a_method_without_a_teacher_is_refused(tmp_path):
     with pytest.raises(ValueError, match="needs a teacher"):
         plan(tmp_path, teacher="")
+
+
+def unlabelled_batch():
+    """Two samples, of the second of which nobody knows the lines."""
+    batch = batch_of(2, seed=7)
+    semantic = batch.semantic.clone()
+    semantic[1] = 0
+    semantic[1, 0] = 1
+    return replace(batch, semantic=semantic, elements=[batch.elements[0], ()], labelled=torch.tensor([True, False]))
+
+
+@pytest.mark.parametrize("method", ["none", "kd_logit", "mapkd"])
+def test_where_labels_are_unknown_the_teachers_map_stands_in(tmp_path, method):
+    teacher, batch = network(TEACHER, 2), unlabelled_batch()
+    frozen = FrozenNetworks(teacher, network(COACH, 3), partial(draw_unknown_labels, grid=GRID))
+    student = network("student", 1)
+    found = {}
+    for pseudo in (True, False):
+        mine = plan(tmp_path, method=method, pseudo_labels=pseudo)
+        objective = DistillObjective(mine, frozen)
+        objective.prepare(student)
+        prediction = student(batch)
+        terms, _ = objective.terms(prediction, batch, 0)
+        found[pseudo] = terms
+        wanted = frozen.with_drawn_labels(batch) if pseudo else batch
+        for name, expected in task_terms(prediction, wanted, mine.loss).items():
+            torch.testing.assert_close(terms[name], expected)
+    assert found[True]["semantic"] != found[False]["semantic"]
+    for name in found[True]:
+        if name.startswith("kd_") and name != "kd_all_used":  # the method sees the drawn map in any case
+            torch.testing.assert_close(found[True][name], found[False][name], msg=name)
+
+
+def test_frames_without_labels_need_somebody_who_labels_them(tmp_path):
+    mine = plan(tmp_path, method="none")
+    data = replace(mine.data, unlabelled="drives")
+    with pytest.raises(ValueError, match="pseudo_labels need a teacher"):
+        replace(mine, data=data, teacher="")
+    with pytest.raises(ValueError, match="use `mapkd distill`"):
+        training.TaskObjective(replace(mine, data=data))
