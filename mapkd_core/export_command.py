@@ -3,6 +3,7 @@
 examples:
   mapkd export runs/student --out student.json --name student-small --version 1.0.0
   mapkd export runs/student --out student.json --data /data/nuscenes --frames 20
+  mapkd export runs/student --out student.json --about 'licence_of_data=CC BY-NC-SA 4.0' --about 'rig=our van, 2026'
 
 Writes student.json (the card: grid, classes, input size, how it was trained), student.safetensors (float16) and, of a
 student, student.onnx. Before it says done it runs both on frames, those of --data or simulated ones: the largest
@@ -12,6 +13,7 @@ is thrown away and the exit code is 2. It prints the opset and the operators; th
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="card to write; the weights go beside it")
     parser.add_argument("--name", default="", help="name of the model; by default the run's")
     parser.add_argument("--version", default="0.1.0", help="version of these weights")
+    parser.add_argument(
+        "--about", action="append", type=_fact, default=[], metavar="KEY=TEXT",
+        help="a fact for the card, such as licence_of_data=...; may be given several times",
+    )
     parser.add_argument("--which", choices=("best", "last"), default="best", help="checkpoint to take")
     parser.add_argument(
         "--onnx", action=argparse.BooleanOptionalAction, default=None,
@@ -42,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     if not (args.run / f"{args.which}.pt").exists():
         raise FileNotFoundError(f"{args.run} holds no {args.which}.pt; expected the folder of a `mapkd train` run")
     network, card = load_run(args.run, args.which, args.name, args.version)
+    card = replace(card, training={**card.training, **_added(card, dict(args.about))})
     pillars = card.model == "student" and card.options.get("view", "pillars") == "pillars"
     graph_wanted = args.onnx if args.onnx is not None else pillars
     if graph_wanted:
@@ -57,6 +64,21 @@ def run(args: argparse.Namespace) -> int:
     if graph_wanted:
         write_graph(args.out, card, args.data, args.frames)
     return 0
+
+
+def _fact(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not (key and equals and value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=TEXT")
+    return key, value
+
+
+def _added(card: ModelCard, about: dict[str, str]) -> dict[str, str]:
+    """Facts for the card; raises ValueError if one would hide what the run itself recorded."""
+    taken = sorted(set(about) & set(card.training))
+    if taken:
+        raise ValueError(f"--about {taken[0]}: the card has {card.training[taken[0]]!r} there; choose another key")
+    return about
 
 
 def _check_graph_possible(card: ModelCard, pillars: bool, args: argparse.Namespace) -> None:

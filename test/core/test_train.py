@@ -120,10 +120,14 @@ def test_schedules(tmp_path):
 
 def test_export_of_a_run(tmp_path, capsys):
     training.train(config(tmp_path, steps=3))
-    assert main(["export", str(tmp_path / "run"), "--out", str(tmp_path / "a.json"), "--version", "2.0.0"]) == 0
+    words = ["export", str(tmp_path / "run"), "--out", str(tmp_path / "a.json"), "--version", "2.0.0"]
+    assert main([*words, "--about", "data=stripes", "--about", "licence_of_data=a = b"]) == 0
     assert re.search(r"run 2\.0\.0, 0\.\d MB", capsys.readouterr().out)
     _, card = load_model(tmp_path / "a.json")
     assert card.input_size == SIZE and card.training["step"] == 3 and card.training["config"]["steps"] == 3
+    assert (card.training["data"], card.training["licence_of_data"]) == ("stripes", "a = b")
+    assert main([*words, "--about", "step=4"]) == 2
+    assert "the card has 3 there" in capsys.readouterr().err
 
 
 def test_export_of_no_run(tmp_path, capsys):
