@@ -74,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
     wait_without_spinning()  # before torch is imported: loaders want the cores too
     from mapkd_core.benchmark.distill_table import Entry, write_table
     from mapkd_core.config import load_config
+    from mapkd_core.distill.config import DistillConfig
 
     plan = load_config(BenchmarkPlan, args.plan)
     base, networks = load_config(DistillConfig, plan.distill), network_configs(plan)

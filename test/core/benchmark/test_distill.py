@@ -8,6 +8,7 @@ import pytest
 
 from mapkd_core.benchmark.distill import BenchmarkPlan, _scored, network_configs, row_configs
 from mapkd_core.benchmark.distill_table import Entry, gap_closed, write_table
+from mapkd_core.cli import main
 from mapkd_core.config import DataConfig, load_config
 from mapkd_core.distill.config import DistillConfig
 from mapkd_core.distill.interface import method_config
@@ -118,3 +119,15 @@ def test_the_table_holds_each_row_against_the_student_alone_of_its_seeds(tmp_pat
     assert "Not run: left." in text and "the same network, parameter by parameter" in text
     assert (tmp_path / "table.md").read_text() == text
     assert [e["row"] for e in json.loads((tmp_path / "table.json").read_text())] == ["teacher", "none", "none", "good"]
+
+
+def test_the_command_without_any_run_names_what_was_not_run(tmp_path, monkeypatch, capsys):
+    (tmp_path / "net.yaml").write_text("data: {val: 'cache:there'}\n")
+    (tmp_path / "distill.yaml").write_text("teacher: runs/p/teacher\ndata: {val: 'cache:there'}\n")
+    (tmp_path / "plan.yaml").write_text(
+        "name: p\ndistill: distill.yaml\nnetworks: {teacher: {config: net.yaml}}\nrows: {none: {}, kd_logit: {}}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert main(["benchmark", "distill", "--plan", "plan.yaml", "--train", "nothing", "--out", "table.md"]) == 0
+    text = (tmp_path / "table.md").read_text()
+    assert "Not run: none, kd_logit." in text and text.strip() == capsys.readouterr().out.strip()
