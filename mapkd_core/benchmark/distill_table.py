@@ -138,10 +138,11 @@ def _spread(values: Sequence[float]) -> str:
 def _budget(students: Sequence[Entry]) -> str:
     c = students[0].config
     frames = next((e.result["frames"] for e in students if e.result), 0)
+    unlabelled = f" ({c.data.unlabelled_share:.0%} of them without labels)" if c.data.unlabelled else ""
     return (
-        f"{c.steps} steps of {c.batch_size} frames each, the same frames in the same order; scored on {frames} frames "
-        f"of {c.data.val}. AP at {THRESHOLDS} m. Mean ± half the range over seeds. A step's milliseconds are the "
-        "processor time of the student's own part, teachers and loading left out."
+        f"{c.steps} steps of {c.batch_size} frames{unlabelled} each, the same in the same order; scored on "
+        f"{frames} frames of {c.data.val}. AP at {THRESHOLDS} m. Mean ± half the range over seeds. A step's "
+        "milliseconds are the processor time of the student's own part, teachers and loading left out."
     )
 
 

@@ -116,6 +116,9 @@ def test_the_table_holds_each_row_against_the_student_alone_of_its_seeds(tmp_pat
     assert rows["`none`"][:2] == ["2", "20.0 ± 10.0"]
     # good: seed 0 only, so against none of seed 0: (30 - 10) / (50 - 10) and (25 - 10) / (40 - 10)
     assert rows["`good`"] == ["1", *["30.0"] * 4, *["25.0"] * 3, "50", "50", "12", "3", "1.00"]
+    assert "10000 steps of 8 frames each" in text and "without labels" not in text
+    half = Entry("none", replace(config, data=DataConfig(unlabelled="cache:b"), name="half"), None)
+    assert "8 frames (50% of them without labels) each" in write_table(tmp_path / "b", [teacher], [half], "plan.yaml")
     assert "Not run: left." in text and "the same network, parameter by parameter" in text
     assert (tmp_path / "table.md").read_text() == text
     assert [e["row"] for e in json.loads((tmp_path / "table.json").read_text())] == ["teacher", "none", "none", "good"]
