@@ -1,7 +1,6 @@
 """Draws docs/images/distill.png: maps of several rows of `mapkd benchmark distill` on the same frames.
 
-    python benchmarks/distill_pictures.py --runs runs/small --rows none pyramid_feature coach teacher \\
-        --frames 25 119 140 --out docs/images/distill.png
+    python benchmarks/distill_pictures.py --runs runs/small_scarce --frames 25 119 140 --out docs/images/distill.png
 """
 from __future__ import annotations
 
@@ -30,8 +29,8 @@ def column(title: str, panels: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 def main() -> None:
     """Reads the evaluations' files, writes one picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=Path, default=Path("runs/small"), help="folder of the plan's runs")
-    parser.add_argument("--rows", nargs="+", default=["none", "pyramid_feature", "coach", "teacher"])
+    parser.add_argument("--runs", type=Path, default=Path("runs/small_scarce"), help="folder of the plan's runs")
+    parser.add_argument("--rows", nargs="+", default=["student", "pseudo_labels", "pyramid_feature", "teacher"])
     parser.add_argument("--frames", nargs="+", type=int, default=[25, 119, 140], help="places in the val data")
     parser.add_argument("--out", type=Path, default=Path("docs/images/distill.png"))
     args = parser.parse_args()
