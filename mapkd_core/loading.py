@@ -127,7 +127,7 @@ def training_batches(config: TrainConfig, first_batch: int = 0, rank: int = 0, w
     unlabelled = None
     if data.unlabelled:
         unlabelled = _filled(open_samples(data.unlabelled, config, labels=False), data.unlabelled)
-    workers = config.data.workers
+    workers = data.workers
     _before_fork(workers)
     loader = DataLoader(
         _NumberedSamples(labelled, unlabelled, data.unlabelled_share, config.augment, config.seed),

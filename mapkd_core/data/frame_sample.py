@@ -55,13 +55,14 @@ def assemble(
             f"frame {frame.token} of {frame.scene} has no SD roads; put an OpenStreetMap extract named after the "
             "location beside the data (docs/data.md), or do not ask for an SD map"
         )
+    labels = local if options.labels else None
     sample = Sample(
         token=frame.token,
         images=np.stack([pixels for pixels, _ in pictures]),
         intrinsics=np.stack([intrinsics for _, intrinsics in pictures]),
         base_from_camera=np.stack([view.base_from_camera for view in frame.views]),
-        elements=tuple(uncut_elements(local)) if options.labels and local is not None else (),
-        labelled=options.labels and local is not None,
+        elements=tuple(uncut_elements(labels)) if labels is not None else (),
+        labelled=labels is not None,
         lidar=lidar,
         sd_lines_m=local.sd_roads if options.sd_map and local is not None else None,
         conditions=frame.conditions,

@@ -51,7 +51,7 @@ class DistillObjective:
 
         All that the frozen networks do for a step is done here; `terms` finds it done.
         """
-        if self._draws and batch.labelled is not None:
+        if self._draws:
             self._frozen.with_drawn_labels(batch)
         if not self._distils:
             return None
