@@ -37,7 +37,7 @@ ARGUMENTS = (
     ),
     DeclareLaunchArgument("rviz", default_value="false", choices=["true", "false"], description="open RViz"),
     DeclareLaunchArgument(
-        "weights", default_value="", description="weights file (.safetensors) or its card; empty: as params_file says"
+        "weights", default_value="", description="nano, small, base or a .safetensors file; empty: as params_file says"
     ),
     DeclareLaunchArgument(
         "device", default_value="", choices=["", "auto", "cuda", "cpu"], description="empty: as params_file says"

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Major version of the card; a reader refuses another one."""
+SHIPPED = {name: Path(__file__).parent / "weights" / f"{name}.json" for name in ("nano", "small", "base")}
+"""The students that come with the package, by the name that stands for their card."""
 
 
 class ArtifactError(ValueError):
@@ -66,24 +68,31 @@ def save_artifact(card_path: str | Path, card: ModelCard, state: Mapping[str, Te
     return load_card(path)
 
 
+def card_path(given: str | Path) -> Path:
+    """The path of a card, given that, the path of the weights beside it, or the name of a shipped student."""
+    return SHIPPED.get(str(given)) or Path(given).expanduser().with_suffix(".json")
+
+
 def load_card(path: str | Path) -> ModelCard:
-    """Reads a card given its own path or that of the weights; raises ArtifactError with the remedy."""
-    card_path = Path(path).expanduser().with_suffix(".json")
-    if not card_path.is_file():
-        raise ArtifactError(f"no model card {card_path}; expected NAME.json beside NAME.safetensors")
+    """Reads a card, named as for `card_path`; raises ArtifactError with the remedy."""
+    place = card_path(path)
+    if not place.is_file():
+        raise ArtifactError(
+            f"no model card {place}; expected NAME.json beside NAME.safetensors, or one of {', '.join(SHIPPED)}"
+        )
     try:
-        values = json.loads(card_path.read_text())
+        values = json.loads(place.read_text())
         if values["format"] != FORMAT:
-            raise ArtifactError(f"{card_path} has format {values['format']}, this version reads {FORMAT}; export again")
+            raise ArtifactError(f"{place} has format {values['format']}, this version reads {FORMAT}; export again")
         known = {f.name for f in fields(ModelCard)}
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
         card = ModelCard(**{**values, "grid": BevGrid.from_dict(values["grid"])})
     except ArtifactError:
         raise
     except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise ArtifactError(f"{card_path} is not a model card ({type(error).__name__}: {error})") from error
+        raise ArtifactError(f"{place} is not a model card ({type(error).__name__}: {error})") from error
     if card.classes != CLASSES:
-        raise ArtifactError(f"{card_path} was trained for classes {card.classes}; this version knows {CLASSES}")
+        raise ArtifactError(f"{place} was trained for classes {card.classes}; this version knows {CLASSES}")
     return card
 
 
@@ -95,7 +104,7 @@ def load_model(path: str | Path) -> tuple[nn.Module, ModelCard]:
     from mapkd_core.model.build import build_model
 
     card = load_card(path)
-    weights_path = Path(path).expanduser().with_suffix(".safetensors")
+    weights_path = card_path(path).with_suffix(".safetensors")
     if not weights_path.is_file():
         raise ArtifactError(f"no weights {weights_path}; the card {card.name} {card.version} lies alone")
     data = weights_path.read_bytes()

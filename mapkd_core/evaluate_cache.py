@@ -13,6 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from mapkd_core.artifact import ModelCard
 from mapkd_core.batch_predictor import BatchPredictor
 from mapkd_core.data.cache import CachedSamples
 from mapkd_core.data.frame_sample import SampleOptions
@@ -26,6 +27,7 @@ from mapkd_core.evaluate import (
     truth_of,
 )
 from mapkd_core.metrics.scoring import THRESHOLD_SETS
+from mapkd_core.predictor import MapPredictor
 from mapkd_core.types import Frame
 
 BATCH = 16
@@ -65,7 +67,7 @@ def evaluate_cache(
     """
     predictor = weights if isinstance(weights, BatchPredictor) else BatchPredictor(weights, device)
     header = header_of(predictor, f"cache:{cache}")
-    predict_cache(open_cache(cache, predictor), predictor, out, header, overwrite, limit)
+    predict_cache(open_cache(cache, predictor.card), predictor, out, header, overwrite, limit)
     return score_frames(out / PREDICTIONS, out / TRUTH, threshold_sets=threshold_sets, processes=processes)
 
 
@@ -81,10 +83,9 @@ def scored_once(
     return result
 
 
-def open_cache(cache: str | Path, predictor: BatchPredictor) -> CachedSamples:
+def open_cache(cache: str | Path, card: ModelCard) -> CachedSamples:
     """A local cache to score a network on. Raises ValueError if its maps do not cover the network's grid."""
-    options = predictor.options
-    return CachedSamples(cache, SampleOptions(options.grid, options.image_size, labels=True, margin_m=0.0))
+    return CachedSamples(cache, SampleOptions(card.grid, card.input_size, labels=True, margin_m=0.0))
 
 
 def header_of(predictor: Any, data: str) -> dict[str, Any]:
@@ -101,13 +102,13 @@ def header_of(predictor: Any, data: str) -> dict[str, Any]:
 
 def predict_cache(
     cached: CachedSamples,
-    predictor: BatchPredictor,
+    predictor: BatchPredictor | MapPredictor,
     folder: Path,
     header: Mapping[str, Any],
     overwrite: bool = False,
     limit: int | None = None,
 ) -> int:
-    """Writes predictions and truth of a cache's frames, as `evaluate.predict_frames` does, in batches."""
+    """Writes predictions and truth of a cache's frames, as `evaluate.predict_frames` does for frames."""
     grid = predictor.card.grid
     predictions, truth = resumed_files(folder, header, grid, overwrite)
     total = len(cached) if limit is None else min(limit, len(cached))
@@ -117,7 +118,11 @@ def predict_cache(
     ) as bar:
         while truth.done < total:
             frames = [cached.frame(index) for index in range(truth.done, min(truth.done + BATCH, total))]
-            for held, predicted in zip(frames, predictor.predict_cached(frames), strict=True):
+            if isinstance(predictor, BatchPredictor):
+                maps = predictor.predict_cached(frames)
+            else:
+                maps = [predictor.predict_frame(held.frame) for held in frames]
+            for held, predicted in zip(frames, maps, strict=True):
                 if held.local_map is None:
                     raise ValueError(
                         f"the cache in {cached.index.location} was written without labels, so nothing is known to "

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
-    parser.add_argument("--weights", metavar="CARD.json", help="artifact or run folder; the shipped student by default")
+    parser.add_argument("--weights", metavar="CARD", help="or a run folder, or shipped: nano (default), small, base")
     parser.add_argument(
         "--data", metavar="NAME", help="simdrive-v1:SPLIT[:small|full][:DRIVES], a nuScenes folder, or cache:DIR"
     )
@@ -89,7 +89,7 @@ def _predict(args: argparse.Namespace) -> tuple[Path, Frames]:
     out = args.out or Path("runs/evaluate") / f"{card.name}-{re.sub(r'[^A-Za-z0-9.]+', '-', args.data).strip('-')}"
     header = header_of(predictor, args.data)
     if cache is not None:
-        cached = open_cache(cache, predictor)
+        cached = open_cache(cache, card)
         predict_cache(cached, predictor, out, header, args.overwrite, args.limit)
         return out, CachedFrames(cached)
     size = "small" if card.input_size[0] < 300 else "full"
@@ -109,13 +109,13 @@ def _predictor(args: argparse.Namespace, batches: bool) -> tuple[Any, bool]:
     from mapkd_core.predictor import DEFAULT_WEIGHTS, MapPredictor
 
     weights = Path(args.weights) if args.weights else DEFAULT_WEIGHTS
-    if not batches and not weights.is_dir() and load_card(weights).model == "student":
-        chosen = {"backend": args.backend, "precision": args.precision}
-        return MapPredictor.from_artifact(weights, args.device, **chosen), False
-    if (args.backend, args.precision) != ("auto", "fp32"):
+    chosen = (args.backend, args.precision) != ("auto", "fp32")
+    if (chosen or not batches) and not weights.is_dir() and load_card(weights).model == "student":
+        deployed = MapPredictor.from_artifact(weights, args.device, backend=args.backend, precision=args.precision)
+        return deployed, False
+    if chosen:
         raise ValueError(
-            f"--backend {args.backend} --precision {args.precision} are for an exported student and frames; "
-            "leave them out here"
+            f"--backend {args.backend} --precision {args.precision} are for an exported student; leave them out here"
         )
     predictor = BatchPredictor(weights, args.device)
     return predictor, predictor.options.lidar

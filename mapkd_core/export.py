@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mapkd_core.artifact import ModelCard
 from mapkd_core.model.pillar_sampling import PillarLookup, PillarSampling
 from mapkd_core.model.student import Student
-from mapkd_core.runtime import fold_batch_norms
+from mapkd_core.runtime import BELONGS_TO, fold_batch_norms
 
 OPSET = 18
 TOLERANCE = 1e-4
@@ -64,15 +65,16 @@ def example_calibration(student: Student, cameras: int) -> tuple[Tensor, Tensor]
     return intrinsics.expand(1, cameras, 3, 3), poses[None]
 
 
-def export_onnx(student: Student, path: Path, cameras: int = 6) -> tuple[float, Counter[str]]:
+def export_onnx(student: Student, path: Path, card: ModelCard) -> tuple[float, Counter[str]]:
     """Writes `path` and proves it: returns the largest difference of a probability, and how often each operator occurs.
 
+    `card` is that of the artifact beside which the graph is to lie; the graph carries its checksum (`belongs_to`).
     Raises ExportError, leaving no file behind, if ONNX Runtime and PyTorch differ by more than TOLERANCE.
     """
     import onnx
     import onnxruntime
 
-    student = student.eval()
+    student, cameras = student.eval(), len(card.cameras)
     fold_batch_norms(student)
     lookup = student.lookup(*example_calibration(student, cameras))
     if not isinstance(lookup, PillarLookup):
@@ -92,11 +94,14 @@ def export_onnx(student: Student, path: Path, cameras: int = 6) -> tuple[float, 
         expected = graph(*inputs).numpy()
     assert program is not None
     program.save(str(partial))
+    written = onnx.load(str(partial))
+    onnx.helper.set_model_props(written, {BELONGS_TO: card.weights_sha256})
+    onnx.save(written, str(partial))
     session = onnxruntime.InferenceSession(str(partial), providers=["CPUExecutionProvider"])
     names = ("images", "pixel", "weight")
     (found,) = session.run(None, {name: value.numpy() for name, value in zip(names, inputs, strict=True)})
     difference = float(np.abs(found - expected).max())
-    operators = Counter(node.op_type for node in onnx.load(str(partial)).graph.node)
+    operators = Counter(node.op_type for node in written.graph.node)
     if not difference < TOLERANCE:
         partial.unlink()
         raise ExportError(f"the exported graph differs by {difference:g} from PyTorch, more than {TOLERANCE:g}")

@@ -12,6 +12,26 @@ from mapkd_core.types import Frame, MapElement
 
 SAME_POINT_M = 1e-3
 """Points of two elements that lie closer are the same point: a millimetre."""
+NO_FRAMES = "no frame to compare on; expected at least one: name data that holds some with --data"
+
+
+def agreement(reference: MapPredictor, other: MapPredictor, frames: Iterable[Frame]) -> dict[str, float]:
+    """Intersection over union of the cells that two predictors give to each class, over all frames.
+
+    A class that neither finds anywhere has 1. Raises ValueError if there are no frames.
+    """
+    classes = reference.card.classes
+    both, either, seen = np.zeros(len(classes)), np.zeros(len(classes)), False
+    for frame in frames:
+        one, two = reference.predict_frame(frame).semantic, other.predict_frame(frame).semantic
+        seen = True
+        for index in range(len(classes)):
+            mine, theirs = one == index + 1, two == index + 1
+            both[index] += (mine & theirs).sum()
+            either[index] += (mine | theirs).sum()
+    if not seen:
+        raise ValueError(NO_FRAMES)
+    return {name: float(b / e) if e else 1.0 for name, b, e in zip(classes, both, either, strict=True)}
 
 
 @dataclass
@@ -40,7 +60,7 @@ def compare(reference: MapPredictor, exported: MapPredictor, frames: Iterable[Fr
         if difference:
             parity.differences.append(f"{frame.scene} {frame.token}: {difference}")
     if parity.frames == 0:
-        raise ValueError("no frame to compare on; expected at least one: name data that holds some with --data")
+        raise ValueError(NO_FRAMES)
     return parity
 
 

@@ -59,7 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--version", default="v1.0-mini", help="version folder of the data root (%(default)s)")
     parser.add_argument("--scene", action="append", help="only this scene of the data root; may be repeated")
     parser.add_argument("--limit", type=int, help="at most this many keyframes")
-    parser.add_argument("--weights", type=Path, help="the model's card (NAME.json); default: the shipped student")
+    parser.add_argument("--weights", type=Path, help="a card (NAME.json), or shipped: nano (default), small, base")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (%(default)s)")
     parser.add_argument("--backend", default="auto", choices=BACKENDS, help="what runs a student (%(default)s)")
     parser.add_argument("--precision", default="fp32", choices=PRECISIONS, help="of a student (%(default)s)")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.artifact import ArtifactError, ModelCard
+from mapkd_core.artifact import SHIPPED, ArtifactError, ModelCard
 from mapkd_core.data.images import decode, jpeg_size, resize_into
 from mapkd_core.geometry import scale_intrinsics
 from mapkd_core.runtime import Runtime, open_runtime
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_WEIGHTS", "ArtifactError", "MapPredictor", "PredictedMap", "PreparedPictures"]
 
-DEFAULT_WEIGHTS = Path(__file__).parent / "weights" / "student.json"
-"""The student that ships with the package."""
+DEFAULT_WEIGHTS = SHIPPED["nano"]
+"""The smallest student that ships with the package."""
 
 Picture = bytes | memoryview | NDArray[np.uint8]
 
@@ -88,8 +88,10 @@ class MapPredictor:
     ) -> MapPredictor:
         """Loads NAME.json + NAME.safetensors; raises ArtifactError (a ValueError) if unfit.
 
+        `nano`, `small` and `base` name the students that ship with the package.
+
         `backend` is one of runtime.BACKENDS (torch, torchscript, compile, cudagraph, onnx, tensorrt; auto takes the
-        fastest that is sure to be there), `precision` one of fp32, fp16, bf16; what this machine does not serve
+        fastest that is sure to be there), `precision` one of runtime.PRECISIONS; what this machine does not serve
         is a ValueError that says what to use instead. `threads` are the network's CPU threads, by default all cores.
         """
         return cls(open_runtime(path, device, backend, precision, threads))
@@ -167,13 +169,14 @@ class MapPredictor:
 
     def predict_frame(self, frame: Frame) -> PredictedMap:
         """The map of a dataset's or simulator's Frame."""
+        return self.complete(self.prepare_frame(frame))
+
+    def prepare_frame(self, frame: Frame) -> PreparedPictures:
+        """`prepare` for a dataset's or simulator's Frame."""
         pictures = [view.image.jpeg() or view.image.rgb() for view in frame.views]
-        return self.predict(
-            pictures,
-            np.stack([view.intrinsics for view in frame.views]),
-            np.stack([view.base_from_camera for view in frame.views]),
-            [view.size for view in frame.views],
-        )
+        intrinsics = np.stack([view.intrinsics for view in frame.views])
+        base_from_camera = np.stack([view.base_from_camera for view in frame.views])
+        return self.prepare(pictures, intrinsics, base_from_camera, [view.size for view in frame.views])
 
 
 def _decode_into(

@@ -6,16 +6,22 @@ from pathlib import Path
 
 from torch import nn
 
-from mapkd_core.artifact import ModelCard, load_model
+from mapkd_core.artifact import SHIPPED, ModelCard, load_model
 
 
 def load_trained(place: str | Path) -> tuple[nn.Module, ModelCard]:
-    """The network in eval mode on the CPU, with its card: of an artifact (.json), or of a run's folder (best.pt).
+    """The network in eval mode on the CPU, with its card: of an artifact (.json, or shipped), or of a run (best.pt).
 
     Raises ArtifactError or ValueError for an unfit file, FileNotFoundError for a folder without best.pt.
     """
-    folder = Path(place).expanduser()
-    return load_model(folder) if folder.suffix == ".json" else load_run(folder)
+    if is_artifact(place):
+        return load_model(place)
+    return load_run(Path(place).expanduser())
+
+
+def is_artifact(place: str | Path) -> bool:
+    """True for the path of a card and the name of a shipped student, False for what must be a run's folder."""
+    return Path(place).suffix == ".json" or str(place) in SHIPPED
 
 
 def load_run(folder: Path, which: str = "best", name: str = "", version: str = "") -> tuple[nn.Module, ModelCard]:

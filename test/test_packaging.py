@@ -107,10 +107,13 @@ def test_what_the_core_imports_is_declared_for_pip(root: Path, pyproject: dict) 
     assert imported(root / "mapkd_core") - modules - elsewhere == set()
 
 
+_SHIPPED = (".safetensors", ".int8.onnx", ".json", ".txt")
+
+
 def test_weights_travel_with_both_packages(root: Path, pyproject: dict) -> None:
     patterns = pyproject["tool"]["setuptools"]["package-data"]["mapkd_core"]
-    wanted = [path for path in (root / "mapkd_core").rglob("*") if path.suffix in (".safetensors", ".json", ".txt")]
-    assert any(path.suffix == ".safetensors" for path in wanted), "there are no weights"
+    wanted = [path for path in (root / "mapkd_core").rglob("*") if path.name.endswith(_SHIPPED)]
+    assert all(any(path.name.endswith(ending) for path in wanted) for ending in _SHIPPED), "something is missing"
     for path in wanted:
         relative = path.relative_to(root / "mapkd_core")
         assert any(relative.match(p) or relative.match(p.replace("**/", "")) for p in patterns), path

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mapkd_core.artifact import ModelCard, load_model, save_artifact
+from mapkd_core.artifact import ModelCard, card_path, load_model, save_artifact
 from mapkd_core.benchmark.latency_peer import peers
 from mapkd_core.benchmark.machine import timed_ms
 from mapkd_core.export import example_calibration, export_onnx
@@ -115,10 +115,11 @@ def student(
     path: Path, shown: str, backend: str, precision: str, device: str, threads: int, given: Pictures, lines: bool
 ) -> Contender:
     """An artifact behind MapPredictor; `lines` also times the vectorizer, which on random weights means nothing."""
-    if backend in ("onnx", "tensorrt") and not path.with_suffix(".onnx").is_file():
+    path = card_path(path)
+    if backend in ("onnx", "tensorrt") and precision != "int8" and not path.with_suffix(".onnx").is_file():
         fresh, card = load_model(path)
         assert isinstance(fresh, Student)
-        export_onnx(fresh, path.with_suffix(".onnx"), len(card.cameras))
+        export_onnx(fresh, path.with_suffix(".onnx"), card)
     predictor = MapPredictor.from_artifact(path, device, threads, backend, precision)
     plain, card = load_model(path)
     parameters, gflop = _size(plain, _student_call(plain, card.input_size, "cpu"))

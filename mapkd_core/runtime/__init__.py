@@ -5,22 +5,22 @@ from pathlib import Path
 
 from mapkd_core.runtime.face import Runtime, pick_device
 from mapkd_core.runtime.folding import fold_batch_norms
-from mapkd_core.runtime.onnx_backend import OnnxRuntime
+from mapkd_core.runtime.onnx_backend import BELONGS_TO, OnnxRuntime, graph_path
 from mapkd_core.runtime.threads import wait_without_spinning
 from mapkd_core.runtime.torch_backend import TorchRuntime
 
 __all__ = [
-    "BACKENDS", "PRECISIONS", "OnnxRuntime", "Runtime", "TorchRuntime", "fold_batch_norms", "open_runtime",
-    "pick_device", "wait_without_spinning",
+    "BACKENDS", "BELONGS_TO", "PRECISIONS", "OnnxRuntime", "Runtime", "TorchRuntime", "fold_batch_norms", "graph_path",
+    "open_runtime", "pick_device", "wait_without_spinning",
 ]  # fmt: skip
 
 BACKENDS = {
-    "auto": "torchscript on a CPU, torch on a GPU",
+    "auto": "torchscript on a CPU (precision int8: onnx), torch on a GPU",
     "torch": "PyTorch, one operator after the other",
     "torchscript": "PyTorch, traced and frozen: no Python between the operators",
     "compile": "torch.compile; needs a C++ compiler (CPU) or Triton (GPU), and a minute at the first picture",
     "cudagraph": "PyTorch, replayed as one CUDA graph; device cuda only",
-    "onnx": "ONNX Runtime on NAME.onnx; device cpu or cuda",
+    "onnx": "ONNX Runtime on NAME.onnx or NAME.int8.onnx; device cpu or cuda",
     "tensorrt": "TensorRT through ONNX Runtime; device cuda only",
 }
 """name -> what it is."""
@@ -28,6 +28,7 @@ PRECISIONS = {
     "fp32": "every backend",
     "fp16": "PyTorch on cuda, tensorrt",
     "bf16": "PyTorch on cuda, or on a CPU with bf16 instructions",
+    "int8": "onnx on a CPU with VNNI or dot-product instructions",
 }
 """name -> where it runs."""
 
@@ -49,6 +50,8 @@ def open_runtime(
         raise ValueError(f"backend {backend!r} is not one of {', '.join(BACKENDS)}")
     if precision not in PRECISIONS:
         raise ValueError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
+    if backend == "auto" and precision == "int8":
+        backend = "onnx"
     if backend in ("onnx", "tensorrt"):
         return OnnxRuntime(path, device, threads, precision, tensorrt=backend == "tensorrt")
     if backend == "auto":

@@ -1,4 +1,4 @@
-"""The student as an exported graph in ONNX Runtime: on the CPU, on CUDA, or through TensorRT."""
+"""The student as an exported graph in ONNX Runtime: on the CPU (also in eight bits), on CUDA, or through TensorRT."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.artifact import ArtifactError, load_model
+from mapkd_core.artifact import ArtifactError, card_path, load_model
 from mapkd_core.runtime.face import LookupCache, PictureLoader, Runtime
+from mapkd_core.runtime.processor import INT8_FLAGS, has_any
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,10 +21,17 @@ REMEDIES = {
 }
 ENGINE_CACHE = Path("~/.cache/mapkd/tensorrt")
 """TensorRT builds an engine for minutes; the next start finds it here."""
+BELONGS_TO = "weights_sha256"
+"""Key of a graph's metadata: the checksum of the weights it was made from."""
+
+
+def graph_path(artifact: str | Path, precision: str = "fp32") -> Path:
+    """NAME.onnx, or NAME.int8.onnx, beside an artifact's card."""
+    return card_path(artifact).with_suffix(".int8.onnx" if precision == "int8" else ".onnx")
 
 
 class OnnxRuntime(Runtime):
-    """NAME.onnx beside NAME.json, as written by `mapkd export`."""
+    """NAME.onnx (precision int8: NAME.int8.onnx) beside NAME.json, as written by `mapkd export`."""
 
     def __init__(
         self,
@@ -38,17 +46,22 @@ class OnnxRuntime(Runtime):
         self.backend, self.precision = "tensorrt" if tensorrt else "onnx", precision
         available = onnxruntime.get_available_providers()
         self.device = _device(device, tensorrt, available)
-        _check_precision(self.backend, precision)
-        graph = Path(path).expanduser().with_suffix(".onnx")
+        _check_precision(self.backend, precision, self.device)
+        graph = graph_path(path, precision)
         if not graph.is_file():
-            raise ArtifactError(f"no graph {graph}; write it with: mapkd export --onnx")
-        # The weights come along for the look-up's geometry alone; they also prove that card and files belong together.
-        model, self.card = load_model(path)
+            raise ArtifactError(f"no graph {graph}; write it with: mapkd export {_export_options(path, precision)}")
+        model, self.card = load_model(path)  # for the look-up's geometry
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         # Threads that spin while they wait take the core from whoever would let them go on; see threads.py.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.session = onnxruntime.InferenceSession(str(graph), options, providers=self._providers())
+        origin = self.session.get_modelmeta().custom_metadata_map.get(BELONGS_TO, "nothing")
+        if origin != self.card.weights_sha256:
+            raise ArtifactError(
+                f"{graph} was made from the weights {origin[:12]}, its card is of {self.card.weights_sha256[:12]}; "
+                f"write it again with: mapkd export {_export_options(path, precision)}"
+            )
         served = self.session.get_providers()[0]
         wanted = PROVIDERS["tensorrt" if tensorrt else self.device]
         if served != wanted:
@@ -101,7 +114,19 @@ def _device(device: str, tensorrt: bool, available: list[str]) -> str:
     return device
 
 
-def _check_precision(backend: str, precision: str) -> None:
-    served = {"onnx": ("fp32",), "tensorrt": ("fp32", "fp16")}[backend]
+def _check_precision(backend: str, precision: str, device: str) -> None:
+    served = {"onnx": ("fp32", "int8"), "tensorrt": ("fp32", "fp16")}[backend]
     if precision not in served:
         raise ValueError(f"precision {precision} is not served by backend {backend}, which has {', '.join(served)}")
+    if precision == "int8" and device != "cpu":
+        raise ValueError(f"precision int8 needs device cpu, not {device}; on a GPU use fp16")
+    if precision == "int8" and not has_any(INT8_FLAGS):
+        raise ValueError(
+            f"precision int8: this CPU has none of the flags {', '.join(sorted(INT8_FLAGS))}; without them sums "
+            "overflow and the map is another one; use fp32"
+        )
+
+
+def _export_options(path: str | Path, precision: str) -> str:
+    card = card_path(path)
+    return f"{card} --out {card.name} --onnx{' --int8' if precision == 'int8' else ''}"

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from mapkd_core.artifact import load_model
 from mapkd_core.runtime.face import LookupCache, PictureLoader, Runtime, pick_device
 from mapkd_core.runtime.folding import fold_batch_norms
+from mapkd_core.runtime.processor import BF16_FLAGS, has_any
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 MODES = ("torch", "torchscript", "compile", "cudagraph")
-BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
-"""Processor flags (x86, ARM) that mean bf16 arithmetic in hardware."""
 
 
 class TorchRuntime(Runtime):
@@ -77,18 +76,12 @@ def check_combination(backend: str, precision: str, device: str) -> None:
         raise ValueError(f"backend {backend!r} is not one of PyTorch's {', '.join(MODES)}")
     if backend == "cudagraph" and device != "cuda":
         raise ValueError(f"backend cudagraph needs device cuda, not {device}; use torchscript")
+    if precision == "int8":
+        raise ValueError(f"precision int8 is not served by backend {backend}; use backend onnx")
     if precision == "fp16" and device != "cuda":
         raise ValueError(f"precision fp16 needs device cuda, not {device}; use fp32")
-    if precision == "bf16" and device == "cpu" and not cpu_has_bf16():
+    if precision == "bf16" and device == "cpu" and not has_any(BF16_FLAGS):
         raise ValueError(
             "precision bf16: this CPU has no bf16 instructions (none of the flags "
             f"{', '.join(sorted(BF16_FLAGS))}), so that it would be ten times slower than fp32; use fp32"
         )
-
-
-def cpu_has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """True if the processor computes in bf16; False where the system does not tell."""
-    if not cpuinfo.exists():
-        return False
-    lines = (line for line in cpuinfo.read_text().splitlines() if line.lower().startswith(("flags", "features")))
-    return bool(BF16_FLAGS & set(next(lines, "").split()))

@@ -149,3 +149,17 @@ def test_the_command_takes_a_run_or_a_card(cache, run_folder, tmp_path, capsys):
     assert again["iou"]["miou"] == pytest.approx(result["iou"]["miou"], abs=0.01)  # weights in half precision
     assert main(["evaluate", "--weights", str(tmp_path), *words]) == 2
     assert "best.pt" in capsys.readouterr().err
+
+
+def test_a_cache_is_scored_through_any_backend(cache, tmp_path):
+    options = {"variant": "nano", "image_size": list(SIZE), "image_width": 8, "view_channels": 8, "bev_width": 8}
+    torch.manual_seed(0)
+    card = ModelCard("tiny", "1", "student", options, GRID, SIZE)
+    save_artifact(tmp_path / "tiny.json", card, build_model("student", GRID, options).state_dict())
+    common = ["evaluate", "--weights", str(tmp_path / "tiny.json"), "--data", f"cache:{cache}", "--limit", "4",
+              "--device", "cpu", "--pictures", "0", "--out"]
+    assert main([*common, str(tmp_path / "batches")]) == 0
+    assert main([*common, str(tmp_path / "frozen"), "--backend", "torchscript"]) == 0
+    scores = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("batches", "frozen")]
+    assert scores[0]["iou"]["miou"] == pytest.approx(scores[1]["iou"]["miou"], abs=1e-3)
+    assert "latency_ms" in scores[1], "frames went through one by one, as on the vehicle"

@@ -21,6 +21,11 @@ COMMON = {
 }
 
 
+def _export(path, graph):
+    student, card = load_model(path)
+    return export.export_onnx(student, graph, card)
+
+
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory):
     torch.manual_seed(0)
@@ -28,7 +33,7 @@ def artifact(tmp_path_factory):
     model = build_model("student", GRID, OPTIONS)
     card = ModelCard("tiny", "1", "student", OPTIONS, GRID, SIZE)
     save_artifact(folder / "tiny.json", card, model.state_dict())
-    difference, operators = export.export_onnx(load_model(folder / "tiny.json")[0], folder / "tiny.onnx")
+    difference, operators = _export(folder / "tiny.json", folder / "tiny.onnx")
     logging.getLogger("torch.onnx").setLevel(logging.WARNING)
     return folder / "tiny.json", difference, operators
 
@@ -55,5 +60,5 @@ def test_both_runtimes_agree_on_another_calibration(artifact):
 def test_a_wrong_graph_is_not_kept(artifact, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "TOLERANCE", 0.0)
     with pytest.raises(export.ExportError, match="differs by"):
-        export.export_onnx(load_model(artifact[0])[0], tmp_path / "bad.onnx")
+        _export(artifact[0], tmp_path / "bad.onnx")
     assert list(tmp_path.iterdir()) == []

@@ -3,7 +3,7 @@ import pytest
 from tiny_student import save_tiny_student
 
 from mapkd_core.artifact import ArtifactError
-from mapkd_core.runtime import open_runtime
+from mapkd_core.runtime import onnx_backend, open_runtime
 from mapkd_core.runtime.onnx_backend import _check_precision
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime needs: pip install 'mapkd_ros[deploy]'")
@@ -15,9 +15,12 @@ def card_path(tmp_path_factory):
     return save_tiny_student(tmp_path_factory.mktemp("artifact"))
 
 
-def test_missing_graphs(card_path):
-    with pytest.raises(ArtifactError, match=r"tiny\.onnx; write it with: mapkd export --onnx"):
+def test_missing_graphs(card_path, monkeypatch):
+    with pytest.raises(ArtifactError, match=r"tiny\.onnx; write it with: .*tiny\.json --out tiny\.json --onnx$"):
         open_runtime(card_path, "cpu", "onnx")
+    with pytest.raises(ArtifactError, match=r"tiny\.int8\.onnx; write it with: .* --onnx --int8$"):
+        monkeypatch.setattr(onnx_backend, "has_any", lambda flags: True)
+        open_runtime(card_path, "cpu", "auto", "int8")
 
 
 def test_devices_and_engines_that_are_not_there(card_path):
@@ -36,4 +39,12 @@ def test_devices_and_engines_that_are_not_there(card_path):
 @pytest.mark.parametrize(("backend", "precision"), [("onnx", "fp16"), ("onnx", "bf16"), ("tensorrt", "bf16")])
 def test_precisions_that_are_not_served(backend, precision):
     with pytest.raises(ValueError, match=f"precision {precision} is not served by backend {backend}, which has fp32"):
-        _check_precision(backend, precision)
+        _check_precision(backend, precision, "cpu")
+
+
+def test_int8_needs_a_cpu_with_the_instructions(monkeypatch):
+    with pytest.raises(ValueError, match="int8 needs device cpu, not cuda; on a GPU use fp16"):
+        _check_precision("onnx", "int8", "cuda")
+    monkeypatch.setattr(onnx_backend, "has_any", lambda flags: False)
+    with pytest.raises(ValueError, match=r"none of the flags amx_int8, .*; use fp32"):
+        _check_precision("onnx", "int8", "cpu")
