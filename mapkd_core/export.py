@@ -48,7 +48,10 @@ class StudentGraph(nn.Module):
         bev = torch.as_tensor(sampled).reshape(1, rows, cols, -1).permute(0, 3, 1, 2)   # 1 ZC Y X
         seen = weight.sum(-1).reshape(1, rows, cols, -1).permute(0, 3, 1, 2)            # 1 Z Y X
         fine = student.bev(torch.cat([bev, seen], 1))["fine"]
-        return student.heads["semantic"](fine)[0].softmax(0)
+        logits = student.heads["semantic"](fine)[0]                                     # 4 Y X
+        # ONNX Runtime's Softmax over the first axis takes 8 ms, these 1 ms.
+        weights = (logits - logits.amax(0)).exp()
+        return weights / weights.sum(0)
 
 
 def example_calibration(student: Student, cameras: int) -> tuple[Tensor, Tensor]:

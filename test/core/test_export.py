@@ -16,8 +16,8 @@ pytest.importorskip("onnxscript", reason="ONNX export needs: pip install 'mapkd_
 pytest.importorskip("onnxruntime", reason="ONNX Runtime needs: pip install 'mapkd_ros[deploy]'")
 
 COMMON = {
-    "Add", "Cast", "Concat", "Conv", "DepthToSpace", "Gather", "Mul", "ReduceSum", "Relu", "Reshape", "Resize", "Slice",
-    "Softmax", "Transpose",
+    "Add", "Cast", "Concat", "Conv", "DepthToSpace", "Div", "Exp", "Gather", "Mul", "ReduceMax", "ReduceSum", "Relu",
+    "Reshape", "Resize", "Slice", "Sub", "Transpose",
 }
 
 
