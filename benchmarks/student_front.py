@@ -1,47 +1,57 @@
 """Accuracy against time: scores students on a cache, times them from JPEGs to lines in one run, draws the front.
 
-    mapkd export runs/small/student --out runs/front/nano.json        # and so on for every student
-    python benchmarks/student_front.py --weights runs/front/nano.json runs/front/small.json runs/front/base.json \\
-        --cache runs/simdrive/val --out benchmarks/results/front.md --picture docs/images/front.png
+    python benchmarks/student_front.py --out benchmarks/results/front.md --picture docs/images/front.png
+    python benchmarks/student_front.py --weights runs/front/a.json runs/front/b.json --precisions fp32
 
-Each student is scored once (the evaluation lies beside its card) and timed in interleaved rounds, default backend.
+By default the shipped students, with and without eight bits, on simdrive-v1's validation drives (`mapkd cache
+simdrive-v1:val runs/simdrive/val`). Each is scored once (the evaluation stays in --scores) and timed in interleaved
+rounds.
 """
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from mapkd_core.artifact import load_card
+from mapkd_core.artifact import SHIPPED, card_path, load_card
 from mapkd_core.benchmark.latency_contenders import interleaved, pictures, student, warm_up
 from mapkd_core.benchmark.machine import command_line, cores, describe, markdown_table, summary
 from mapkd_core.evaluate_cache import scored_once
-from mapkd_core.runtime import wait_without_spinning
+from mapkd_core.predictor import MapPredictor
+from mapkd_core.runtime import PRECISIONS, wait_without_spinning
 
 
-def scores(card: Path, cache: Path, processes: int) -> tuple[float, float]:
-    """Percent mIoU and `ap_chamfer` of an artifact on a cache, from the file beside it if it was scored before."""
-    result = scored_once(card, cache, card.with_suffix(""), card, processes)
+def scores(card: Path, precision: str, cache: Path, folder: Path, processes: int) -> tuple[float, float]:
+    """Percent mIoU and `ap_chamfer` of an artifact on a cache, from the files in `folder` if it was scored before."""
+    place = folder / f"{card.stem}-{precision}"
+    weights = card if precision == "fp32" else MapPredictor.from_artifact(card, precision=precision)
+    result = scored_once(weights, cache, place, card, processes)
     return 100 * result["iou"]["miou"], 100 * result["ap"]["ap_chamfer"]["0.5/1/1.5"]["mAP"]
 
 
-def draw(names: list[str], ms: list[float], miou: list[float], ap: list[float], path: Path, title: str) -> None:
-    """The front as a picture: one line a score, students by name, milliseconds on a logarithmic axis."""
+def draw(points: list[tuple[str, str, float, float, float]], path: Path, title: str) -> None:
+    """The front as a picture: (student, precision, milliseconds, mIoU, `ap_chamfer`), time on a logarithmic axis."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    order = sorted(range(len(ms)), key=ms.__getitem__)
-    figure, axes = pyplot.subplots(figsize=(6, 3.6), layout="constrained")
-    for values, label, marker in ((miou, "mIoU, %", "o"), (ap, "ap_chamfer 0.5/1/1.5 m, %", "s")):
-        axes.plot([ms[k] for k in order], [values[k] for k in order], marker=marker, label=label)
-    for k in order:
-        axes.annotate(names[k], (ms[k], miou[k]), textcoords="offset points", xytext=(0, 7), ha="center")
-    axes.set(xscale="log", xlabel="network, milliseconds a frame (median)", title=title, ylim=(0, max(miou) * 1.2))
-    axes.set_xticks([round(t) for t in ms], labels=[f"{t:.0f}" for t in ms])
+    figure, axes = pyplot.subplots(figsize=(6.4, 3.6), layout="constrained")
+    for precision, colour in zip(sorted({p[1] for p in points}), ("tab:blue", "tab:orange", "tab:green"), strict=False):
+        own = sorted((p for p in points if p[1] == precision), key=lambda p: p[2])
+        ms = [p[2] for p in own]
+        axes.plot(ms, [p[3] for p in own], "o-", color=colour, label=f"{precision}: mIoU, %")
+        axes.plot(ms, [p[4] for p in own], "s--", color=colour, label=f"{precision}: ap_chamfer 0.5/1/1.5 m, %")
+        for name, _, at, miou, _ in own:
+            axes.annotate(f"{name}\n{at:.0f} ms", (at, miou), textcoords="offset points", xytext=(0, 6), ha="center")
+    shown = [8, 10, 15, 20, 30, 40, 60, 80, 100, 150, 200, 300, 400]
+    low, high = min(p[2] for p in points) * 0.8, max(p[2] for p in points) * 1.25
+    ticks = [t for t in shown if low <= t <= high]
+    axes.set(xscale="log", xlabel="network, milliseconds a frame (median)", title=title, xlim=(low, high))
+    axes.set_ylim(0, max(p[3] for p in points) * 1.3)
+    axes.set_xticks(ticks, labels=[str(t) for t in ticks])
     axes.minorticks_off()
     axes.grid(alpha=0.3)
-    axes.legend(loc="center right")
+    axes.legend(loc="lower right", fontsize="small")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 
@@ -49,8 +59,10 @@ def draw(names: list[str], ms: list[float], miou: list[float], ap: list[float], 
 def main() -> None:
     """Scores, times, writes the table and the picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", nargs="+", type=Path, required=True, metavar="CARD", help="artifacts of students")
+    parser.add_argument("--weights", nargs="+", default=list(SHIPPED), metavar="CARD", help="(all shipped)")
+    parser.add_argument("--precisions", nargs="+", default=["fp32", "int8"], choices=PRECISIONS)
     parser.add_argument("--cache", type=Path, default=Path("runs/simdrive/val"), help="data to score on")
+    parser.add_argument("--scores", type=Path, default=Path("runs/front"), help="for evaluations (%(default)s)")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--threads", type=int, default=cores(), help="CPU threads of the networks (%(default)s)")
     parser.add_argument("--processes", type=int, default=1, help="for scoring")
@@ -59,22 +71,24 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, help="PNG to write")
     args = parser.parse_args()
     wait_without_spinning()
-    reached = [scores(card, args.cache, args.processes) for card in args.weights]
+    wanted = [(card_path(name), precision) for name in args.weights for precision in args.precisions]
+    reached = [scores(card, precision, args.cache, args.scores, args.processes) for card, precision in wanted]
     given = pictures(None)
     contenders = [
-        student(card, card.stem, "auto", "fp32", args.device, args.threads, given, lines=True) for card in args.weights
+        student(card, card.stem, "auto", precision, args.device, args.threads, given, lines=True)
+        for card, precision in wanted
     ]
     warm_up(contenders)
     times = interleaved(contenders, args.rounds)
     network = [summary([stages["network"] for stages in own]).median for own in times]
     whole = [summary([sum(stages.values()) for stages in own]).median for own in times]
-    cards = [load_card(card) for card in args.weights]
     rows = [
-        [c.name, f"{c.parameters_m:.2f}", f"{c.gflop:.1f}", ms, total, miou, ap]
+        [c.name, c.precision, f"{c.parameters_m:.2f}", f"{c.gflop:.1f}", ms, total, miou, ap]
         for c, ms, total, (miou, ap) in zip(contenders, network, whole, reached, strict=True)
     ]
-    heads = ("student", "parameters M", "GFLOP", "network ms", "JPEG to lines ms", "mIoU", "`ap_chamfer`")
-    size, cell = cards[0].input_size, cards[0].grid.cell_m
+    heads = ("student", "precision", "parameters M", "GFLOP", "network ms", "JPEG to lines ms", "mIoU", "`ap_chamfer`")
+    first = load_card(args.weights[0])
+    size, cell = first.input_size, first.grid.cell_m
     what = f"six {size[0]}x{size[1]} pictures, {cell:g} m cells"
     text = "\n".join([
         "# Students: accuracy against time", "", describe(args.device, args.threads), "", f"`{command_line()}`", "",
@@ -85,8 +99,10 @@ def main() -> None:
     if args.out:
         args.out.write_text(text)
     if args.picture:
-        names, (miou, ap) = [c.name for c in contenders], zip(*reached, strict=True)
-        draw(names, network, list(miou), list(ap), args.picture, what)
+        draw(
+            [(c.name, c.precision, ms, *both) for c, ms, both in zip(contenders, network, reached, strict=True)],
+            args.picture, what,
+        )
 
 
 if __name__ == "__main__":

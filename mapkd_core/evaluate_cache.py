@@ -32,6 +32,8 @@ from mapkd_core.types import Frame
 
 BATCH = 16
 
+Weights = str | Path | BatchPredictor | MapPredictor
+
 
 class CachedFrames:
     """The frames of a cache in its order: pictures at cache size, LiDAR, conditions; no road map."""
@@ -50,7 +52,7 @@ class CachedFrames:
 
 
 def evaluate_cache(
-    weights: str | Path | BatchPredictor,
+    weights: Weights,
     cache: str | Path,
     out: Path,
     processes: int = 1,
@@ -65,14 +67,14 @@ def evaluate_cache(
     where a stopped one was. Raises FileExistsError if `out` holds another network's predictions and not `overwrite`,
     ValueError if the cache lacks labels, an input of the network, or reach.
     """
-    predictor = weights if isinstance(weights, BatchPredictor) else BatchPredictor(weights, device)
+    predictor = BatchPredictor(weights, device) if isinstance(weights, str | Path) else weights
     header = header_of(predictor, f"cache:{cache}")
     predict_cache(open_cache(cache, predictor.card), predictor, out, header, overwrite, limit)
     return score_frames(out / PREDICTIONS, out / TRUTH, threshold_sets=threshold_sets, processes=processes)
 
 
 def scored_once(
-    weights: Path, cache: str | Path, out: Path, newer_than: Path, processes: int = 1, again: bool = False
+    weights: Weights, cache: str | Path, out: Path, newer_than: Path, processes: int = 1, again: bool = False
 ) -> dict[str, Any]:
     """`evaluate_cache`'s result, from `out`/result.json if that is newer than the file `newer_than` and not `again`."""
     written = out / "result.json"
