@@ -61,20 +61,25 @@ def blot_rings(
     """Rectangles in place of blots: where a network is unsure, the two edges of a crossing run together.
 
     The area of a blot is that of its two edges drawn with a pen of `pen` cells, so its rectangle, which has the same
-    second moments, is that much smaller. All in cells; returns a number for every cell (0 outside `mask`), and by
+    second moments, is that much smaller. All in cells; returns a number for every cell (0 outside these blots), and by
     number a closed ring (5, 2) in cell-centre coordinates with the blot's mean score 0..255. Blots whose rectangle's
     shorter side is not within `widths`, or that do not fill theirs, get none. Ours.
     """
-    _, blot, boxes, _ = cv2.connectedComponentsWithStats(mask)
+    contours, nesting = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    blot = np.zeros(mask.shape, np.int32)
     rings: dict[int, tuple[Points, float]] = {}
-    large = boxes[:, cv2.CC_STAT_AREA] > _FILLED * (pen + widths[0]) ** 2
-    large[0] = False  # what is not in the mask
-    for k in np.flatnonzero(large).tolist():
-        left, top, width, height, area = boxes[k].tolist()
+    least = _FILLED * (pen + widths[0]) ** 2
+    for k, contour in enumerate(contours):
+        left, top, width, height = cv2.boundingRect(contour)
+        if width * height <= least or nesting[0, k, 3] >= 0:  # too small, or the rim of a hole
+            continue
         window = np.s_[top : top + height, left : left + width]
-        inside = (blot[window] == k).view(np.uint8)
+        inside = np.zeros((height, width), np.uint8)
+        cv2.drawContours(inside, contours, k, 1, cv2.FILLED, 8, nesting, 1, (-left, -top))
         moments = cv2.moments(inside, binaryImage=True)
-        off = moments["mu11"]
+        off, area = moments["mu11"], moments["m00"]
+        if area <= least:
+            continue
         spread = np.array([[moments["mu20"], off], [off, moments["mu02"]]]) / area + np.eye(2) / 12
         variances, axes = np.linalg.eigh(spread)
         sides = np.sqrt(12 * variances)  # a rectangle's variance is side^2 / 12; the shorter side first
@@ -84,7 +89,8 @@ def blot_rings(
         corners = [i * half[:, 0] + j * half[:, 1] for i, j in ((-1, -1), (-1, 1), (1, 1), (1, -1), (-1, -1))]
         middle = np.array([left + moments["m10"] / area, top + moments["m01"] / area])
         on_grid = np.clip(corners + middle, 0, np.array(mask.shape[::-1]) - 1)
-        rings[k] = (on_grid.astype(np.float32), cv2.mean(scores[window], inside)[0])
+        blot[window][inside > 0] = k + 1
+        rings[k + 1] = (on_grid.astype(np.float32), cv2.mean(scores[window], inside)[0])
     return blot, rings
 
 

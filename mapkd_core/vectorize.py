@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core import bitplane, centreline, crossings, linking, skeleton
+from mapkd_core import bitplane, centreline, crossings, linking, skeleton, strips
 from mapkd_core.centreline import Evidence, Lines
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, MapElement
@@ -53,6 +53,8 @@ class VectorizeConfig:
     """A line's score is its mean probability times 1 - exp(-length / doubtful_m): short lines are more often wrong."""
     border_inset_m: float = 0.2
     """How far from the grid's border lines end that leave it: labels are cut to a slightly smaller rectangle."""
+    strip_m: float = 1.8
+    """A boundary wider than a line for this long is a strip of land with a curb on either side; 0: never."""
     simplify_cells: float = 0.25
     """Largest distance between a line and its simplified vertices (Douglas-Peucker), in cells."""
     max_line_cells: int = 20
@@ -87,7 +89,7 @@ def vectorize(
         elements += _filled_crossings(scores, label, grid, config)
         label[label == _CROSSING] = 0
     evidence = Evidence.of(scores, label)
-    pieces = _pieces(evidence, config)
+    pieces = _pieces(evidence, grid, config)
     if pieces is not None:
         elements += _elements(*_joined(pieces, evidence, grid, config), evidence, grid, config)
     if config.crossings == "ring":
@@ -132,10 +134,14 @@ def _winner(scores: Array) -> Array:
     return cv2.bitwise_and(label, alone)
 
 
-def _pieces(evidence: Evidence, config: VectorizeConfig) -> Lines | None:
+def _pieces(evidence: Evidence, grid: BevGrid, config: VectorizeConfig) -> Lines | None:
     """The centre lines of all branches between junctions, or None if there is nothing."""
     label, stride = evidence.label, bitplane.stride_of(evidence.label.shape)
-    thin = skeleton.thin(bitplane.pack(label), stride, max(config.max_line_cells // 2, 1))
+    drawn = label
+    if config.strip_m > 0:
+        shortest = round(config.strip_m / grid.cell_m)
+        drawn = strips.hollowed(label, evidence.scores, centreline.BOUNDARY, shortest, 2 * config.max_line_cells)
+    thin = skeleton.thin(bitplane.pack(drawn), stride, max(config.max_line_cells // 2, 1))
     branches, junctions = skeleton.split_at_junctions(thin, stride)
     if branches.bit_count() > _CROWD_CELLS * config.max_chains:
         branches = skeleton.without_crumbs(branches, stride, (_MIN_PIECE_CELLS - 1) // 2)
