@@ -55,9 +55,9 @@ def panels(seed: int) -> list[tuple[str, NDArray[np.uint8]]]:
     label = stages._winner(scores)
     evidence = Evidence.of(scores, label)
     stride = bitplane.stride_of(label.shape)
-    skeletons = skeleton.thin(bitplane.pack(label), stride, config.max_line_cells // 2)
+    skeletons = skeleton.thin(bitplane.pack(stages._traced(evidence, grid, config)), stride, config.max_line_cells // 2)
     branches, zone = (bitplane.unpack(p, label.shape) for p in skeleton.split_at_junctions(skeletons, stride))
-    pieces = stages._pieces(evidence, config)
+    pieces = stages._pieces(evidence, grid, config)
     assert pieces is not None
     joined, _ = stages._joined(pieces, evidence, grid, config)
 

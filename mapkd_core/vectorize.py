@@ -137,11 +137,7 @@ def _winner(scores: Array) -> Array:
 def _pieces(evidence: Evidence, grid: BevGrid, config: VectorizeConfig) -> Lines | None:
     """The centre lines of all branches between junctions, or None if there is nothing."""
     label, stride = evidence.label, bitplane.stride_of(evidence.label.shape)
-    drawn = label
-    if config.strip_m > 0:
-        shortest = round(config.strip_m / grid.cell_m)
-        drawn = strips.hollowed(label, evidence.scores, centreline.BOUNDARY, shortest, 2 * config.max_line_cells)
-    thin = skeleton.thin(bitplane.pack(drawn), stride, max(config.max_line_cells // 2, 1))
+    thin = skeleton.thin(bitplane.pack(_traced(evidence, grid, config)), stride, max(config.max_line_cells // 2, 1))
     branches, junctions = skeleton.split_at_junctions(thin, stride)
     if branches.bit_count() > _CROWD_CELLS * config.max_chains:
         branches = skeleton.without_crumbs(branches, stride, (_MIN_PIECE_CELLS - 1) // 2)
@@ -159,6 +155,14 @@ def _pieces(evidence: Evidence, grid: BevGrid, config: VectorizeConfig) -> Lines
     points, widths = centreline.smooth(points, widths, starts, 2)
     points = centreline.straighten_ends(points, starts)
     return centreline.split_at_corners(Lines(points, starts, classes, widths), _CROSSING)
+
+
+def _traced(evidence: Evidence, grid: BevGrid, config: VectorizeConfig) -> Array:
+    """The winning classes (Y, X) as they are thinned: strips of land hollow."""
+    if config.strip_m <= 0:
+        return evidence.label
+    shortest, widest = round(config.strip_m / grid.cell_m), 2 * config.max_line_cells
+    return strips.hollowed(evidence.label, evidence.scores, centreline.BOUNDARY, shortest, widest)
 
 
 def _joined(
