@@ -29,22 +29,31 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-def claim_run_folder(folder: Path, config: Mapping[str, Any], restart: bool = False) -> bool:
-    """Makes `folder` this config's own; True if it holds a run to resume.
+def refuse_another_run(folder: Path, config: Mapping[str, Any]) -> None:
+    """Raises ValueError, listing the differing keys, if `folder` holds a run under another config.
 
-    Raises ValueError, listing the differing keys, if the folder belongs to a run under another config. The number of
-    steps and where things run may change: they do not alter what was learned up to the checkpoint.
+    Where things run, and how often they are saved and looked at, may differ.
     """
     free = {"devices", "nodes", "accelerator", "log_every", "save_every", "val_every", "val_batches", "out"}
     written = folder / "config.json"
-    if written.exists() and not restart:
-        old = json.loads(written.read_text())
-        lines = [line for line in difference(old, config) if line.split(":")[0] not in free]
-        if lines and (folder / "last.pt").exists():
-            raise ValueError(
-                f"{folder} holds a run under another config:\n  " + "\n  ".join(lines) + "\n"
-                "choose another --name, or --restart to throw that run away"
-            )
+    if not (written.exists() and (folder / "last.pt").exists()):
+        return
+    lines = [line for line in difference(json.loads(written.read_text()), config) if line.split(":")[0] not in free]
+    if lines:
+        raise ValueError(
+            f"{folder} holds a run under another config:\n  " + "\n  ".join(lines) + "\n"
+            "choose another --name, or --restart to throw that run away"
+        )
+
+
+def claim_run_folder(folder: Path, config: Mapping[str, Any], restart: bool = False) -> bool:
+    """Makes `folder` this config's own; True if it holds a run to resume.
+
+    Raises ValueError, listing the differing keys, if the folder belongs to a run under another config.
+    """
+    written = folder / "config.json"
+    if not restart:
+        refuse_another_run(folder, config)
     folder.mkdir(parents=True, exist_ok=True)
     if restart:
         for name in ("last.pt", "best.pt"):

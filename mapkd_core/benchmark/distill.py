@@ -13,14 +13,17 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from mapkd_core.config import TrainConfig
     from mapkd_core.distill.config import DistillConfig
+
+Config = TypeVar("Config", bound="TrainConfig")
 
 COST = "cost.json"
 
@@ -141,7 +144,7 @@ def _changed(values: dict[str, Any], *layers: dict[str, Any]) -> dict[str, Any]:
 def _train_network(config: TrainConfig) -> None:
     from mapkd_core.train import train
 
-    if not _finished(config):
+    if _missing([config]):
         train(config)
 
 
@@ -153,12 +156,23 @@ def _train_rows(plan: BenchmarkPlan, base: DistillConfig, seed: int, only: list[
     unknown = sorted(set(only or ()) - set(plan.rows))
     if unknown:
         raise ValueError(f"rows {unknown} are not in the plan, which has {sorted(plan.rows)}")
-    missing = [config for row, config in configs.items() if row in (only or configs) and not _finished(config)]
+    missing = _missing([config for row, config in configs.items() if row in (only or configs)])
     if missing:
         costs = train_together(missing, frozen_networks(missing[0]), threads)
         for config in missing:
             if config.name in costs:
                 (Path(config.out) / config.name / COST).write_text(json.dumps(costs[config.name]))
+
+
+def _missing(configs: Sequence[Config]) -> list[Config]:
+    """Those that have not been trained to their end. Raises ValueError for a finished run under another config."""
+    from mapkd_core.checkpoint import refuse_another_run
+    from mapkd_core.config import config_dict
+
+    for config in configs:
+        if _finished(config):
+            refuse_another_run(Path(config.out) / config.name, config_dict(config))
+    return [config for config in configs if not _finished(config)]
 
 
 def _finished(config: TrainConfig) -> bool:

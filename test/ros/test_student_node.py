@@ -78,5 +78,6 @@ def test_empty_weights_mean_those_of_the_package():
     predictor = student_node.load_predictor({**VALUES, "device": "cpu", "threads": 1})
     assert predictor.device == "cpu"
     assert predictor.card == student_node.load_predictor({**VALUES, "device": "cpu", "weights": DEFAULT_WEIGHTS}).card
-    with pytest.raises(ValueError, match="no model card"):
+    assert predictor.card == student_node.load_predictor({**VALUES, "device": "cpu", "weights": "nano"}).card
+    with pytest.raises(ValueError, match=r"no model card .*, or one of nano, small, base"):
         student_node.load_predictor({**VALUES, "weights": "/nowhere/student.json"})

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from mapkd_core.benchmark.distill import BenchmarkPlan, _scored, network_configs, row_configs
+from mapkd_core.benchmark.distill import BenchmarkPlan, _missing, _scored, network_configs, row_configs
 from mapkd_core.benchmark.distill_table import Entry, gap_closed, write_table
 from mapkd_core.cli import main
-from mapkd_core.config import DataConfig, load_config
+from mapkd_core.config import DataConfig, config_dict, load_config
 from mapkd_core.distill.config import DistillConfig
 from mapkd_core.distill.interface import method_config
 from mapkd_core.distill.methods import METHODS, method_class
@@ -134,3 +134,16 @@ def test_the_command_without_any_run_names_what_was_not_run(tmp_path, monkeypatc
     assert main(["benchmark", "distill", "--plan", "plan.yaml", "--train", "nothing", "--out", "table.md"]) == 0
     text = (tmp_path / "table.md").read_text()
     assert "Not run: none, kd_logit." in text and text.strip() == capsys.readouterr().out.strip()
+
+
+def test_a_finished_run_under_another_teacher_is_no_run_of_this_plan(tmp_path):
+    import torch
+
+    config = DistillConfig(out=str(tmp_path), name="row", teacher="old", steps=1)
+    assert _missing([config]) == [config]
+    (tmp_path / "row").mkdir()
+    torch.save({"step": 1}, tmp_path / "row" / "last.pt")
+    (tmp_path / "row" / "config.json").write_text(json.dumps(config_dict(config)))
+    assert _missing([config]) == []
+    with pytest.raises(ValueError, match=r"row holds a run under another config:\n  teacher: "):
+        _missing([replace(config, teacher="new")])
