@@ -106,6 +106,11 @@ class MapPredictor:
         """`cpu` or `cuda`."""
         return self.runtime.device
 
+    @property
+    def engine(self) -> str:
+        """Backend and precision, such as `onnx int8`."""
+        return f"{self.runtime.backend} {self.runtime.precision}"
+
     def predict(
         self,
         images: Sequence[Picture],

@@ -31,6 +31,10 @@ class Predictor(Protocol):
     def device(self) -> str:
         """Where it runs."""
 
+    @property
+    def engine(self) -> str:
+        """What runs it, in which precision."""
+
     def prepare(
         self,
         images: Sequence[bytes | memoryview | NDArray[np.uint8]],

@@ -119,8 +119,9 @@ class MappingNode(Node):
     def _announce(self) -> None:
         card, grid = self._predictor.card, self._predictor.card.grid
         self.get_logger().info(
-            f"{card.name} {card.version} on {self._predictor.device}: {grid.x_range_m[1] - grid.x_range_m[0]:g} x "
-            f"{grid.y_range_m[1] - grid.y_range_m[0]:g} m at {grid.cell_m:g} m, classes {', '.join(card.classes)}; "
+            f"{card.name} {card.version} on {self._predictor.device} ({self._predictor.engine}): "
+            f"{grid.x_range_m[1] - grid.x_range_m[0]:g} x {grid.y_range_m[1] - grid.y_range_m[0]:g} m "
+            f"at {grid.cell_m:g} m, classes {', '.join(card.classes)}; "
             f"waiting for {len(self._inputs)} cameras ({self._values['image_transport']})"
         )
         if self._values["image_transport"] == "raw":

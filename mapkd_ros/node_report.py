@@ -118,6 +118,7 @@ def diagnostic_statuses(
         level, message = OK, f"{snapshot.published_hz:.1f} maps a second"
     values: dict[str, object] = {
         "device": predictor.device,
+        "engine": predictor.engine,
         "model": f"{card.name} {card.version}",
         "sets formed": synchronizer.formed,
         **map_values(snapshot),

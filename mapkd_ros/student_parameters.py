@@ -12,7 +12,7 @@ PARAMETERS = (
               choices=("auto", "cpu", "cuda")),
     Parameter("backend", "auto", "what runs the network; auto takes the fastest that is sure to be there",
               choices=tuple(BACKENDS)),
-    Parameter("precision", "fp32", "numbers the network computes in; not every backend and device has all",
+    Parameter("precision", "auto", "numbers the network computes in; not every backend and device has all",
               choices=tuple(PRECISIONS)),
     Parameter("threads", 0, "CPU threads of the network; 0 leaves the choice to PyTorch", range=(0, 256)),
     Parameter("overlap", False, "decode the next set while the network works on this one; gains where cores are left"),

@@ -1,11 +1,13 @@
 """Runs a trained student fast: several backends behind one face, calibration look-ups computed once per calibration."""
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 from mapkd_core.runtime.face import Runtime, pick_device
 from mapkd_core.runtime.folding import fold_batch_norms
 from mapkd_core.runtime.onnx_backend import BELONGS_TO, OnnxRuntime, graph_path
+from mapkd_core.runtime.processor import INT8_FLAGS, has_any
 from mapkd_core.runtime.threads import wait_without_spinning
 from mapkd_core.runtime.torch_backend import TorchRuntime
 
@@ -25,6 +27,7 @@ BACKENDS = {
 }
 """name -> what it is."""
 PRECISIONS = {
+    "auto": "int8 where this machine serves it and NAME.int8.onnx is there, else fp32",
     "fp32": "every backend",
     "fp16": "PyTorch on cuda, tensorrt",
     "bf16": "PyTorch on cuda, or on a CPU with bf16 instructions",
@@ -50,6 +53,8 @@ def open_runtime(
         raise ValueError(f"backend {backend!r} is not one of {', '.join(BACKENDS)}")
     if precision not in PRECISIONS:
         raise ValueError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
+    if precision == "auto":
+        precision = _fastest_precision(path, device, backend)
     if backend == "auto" and precision == "int8":
         backend = "onnx"
     if backend in ("onnx", "tensorrt"):
@@ -58,3 +63,9 @@ def open_runtime(
         # CUDA graphs are not the default before they have been measured on a GPU.
         backend = "torchscript" if pick_device(device) == "cpu" else "torch"
     return TorchRuntime(path, device, threads, backend, precision)
+
+
+def _fastest_precision(path: str | Path, device: str, backend: str) -> str:
+    served = backend in ("auto", "onnx") and pick_device(device) == "cpu" and has_any(INT8_FLAGS)
+    there = graph_path(path, "int8").is_file() and importlib.util.find_spec("onnxruntime") is not None
+    return "int8" if served and there else "fp32"

@@ -26,7 +26,7 @@ class Recorder:
     """A predictor that keeps what it was given."""
 
     card = ModelCard("recorder", "1", "student", {}, BevGrid(), (160, 120))
-    device = "cpu"
+    device, engine = "cpu", "torch fp32"
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error

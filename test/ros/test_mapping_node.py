@@ -35,7 +35,7 @@ class Predictor:
     """Keeps what it is given, answers with `elements`, and waits for `go_on` where a test wants a slow network."""
 
     card = ModelCard("scripted", "1.0", "student", {}, BevGrid(), (80, 45))
-    device = "cpu"
+    device, engine = "cpu", "torch fp32"
 
     def __init__(self) -> None:
         self.calls: list[tuple] = []

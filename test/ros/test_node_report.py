@@ -103,7 +103,7 @@ def test_raw_pictures_over_untuned_fast_dds_are_advised_against():
 def test_levels_of_the_diagnostics():
     pytest.importorskip("diagnostic_msgs.msg", reason="needs ROS 2 (diagnostic_msgs)")
     statistics, synchronizer = Statistics(), Synchronizer(["A", "B"], "A")
-    predictor = SimpleNamespace(device="cpu", card=SimpleNamespace(name="student", version="1.0"))
+    predictor = SimpleNamespace(device="cpu", engine="onnx int8", card=SimpleNamespace(name="student", version="1.0"))
     inputs = {"A": Input(), "B": Input()}
 
     def first(lacks: dict[str, str], wanted: bool, now_ns: int):
@@ -125,5 +125,6 @@ def test_levels_of_the_diagnostics():
     statistics.publish(11 * S, {"network": 5.0}, 40.0)
     assert level({}, True, 12 * S) == OK
     values = {v.key: v.value for v in first({}, True, 12 * S).values}
-    assert values["device"] == "cpu" and values["model"] == "student 1.0" and values["dropped: size B"] == "1"
+    assert (values["device"], values["engine"]) == ("cpu", "onnx int8")
+    assert values["model"] == "student 1.0" and values["dropped: size B"] == "1"
     assert values["rate [Hz]"] == "1.00"

@@ -6,7 +6,8 @@ import sys
 import pytest
 from tiny_student import save_tiny_student
 
-from mapkd_core.runtime import open_runtime
+from mapkd_core import runtime
+from mapkd_core.runtime import graph_path, open_runtime
 
 
 @pytest.fixture(scope="module")
@@ -15,15 +16,28 @@ def card_path(tmp_path_factory):
 
 
 def test_auto_on_a_cpu_is_torchscript(card_path):
-    runtime = open_runtime(card_path, "cpu")
-    assert (runtime.backend, runtime.precision, runtime.device) == ("torchscript", "fp32", "cpu")
+    found = open_runtime(card_path, "cpu")
+    assert (found.backend, found.precision, found.device) == ("torchscript", "fp32", "cpu")
     assert open_runtime(card_path, "cpu", "torch").backend == "torch"
+
+
+def test_auto_is_int8_where_machine_and_weights_have_it(card_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    asked = []
+    monkeypatch.setattr(runtime, "OnnxRuntime", lambda *given, **more: asked.append(given[3]))
+    for has_it in (False, True):
+        monkeypatch.setattr(runtime, "has_any", lambda flags, has_it=has_it: has_it)
+        assert open_runtime(card_path, "cpu", precision="auto").precision == "fp32", "there is no graph"
+    graph_path(card_path, "int8").touch()
+    open_runtime(card_path, "cpu", precision="auto")
+    assert asked == ["int8"]
+    assert open_runtime(card_path, "cpu", "torch", "auto").precision == "fp32", "another backend was asked for"
 
 
 def test_unknown_names_are_refused(card_path):
     with pytest.raises(ValueError, match="backend 'tvm' is not one of auto, torch"):
         open_runtime(card_path, backend="tvm")
-    with pytest.raises(ValueError, match="precision 'fp8' is not one of fp32"):
+    with pytest.raises(ValueError, match="precision 'fp8' is not one of auto, fp32"):
         open_runtime(card_path, precision="fp8")
 
 
