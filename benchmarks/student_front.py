@@ -36,13 +36,15 @@ def draw(points: list[tuple[str, str, float, float, float]], path: Path, title: 
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(6.4, 3.6), layout="constrained")
-    for precision, colour in zip(sorted({p[1] for p in points}), ("tab:blue", "tab:orange", "tab:green"), strict=False):
+    kinds = zip(sorted({p[1] for p in points}), ("tab:blue", "tab:orange", "tab:green"), (-16, 7, 18), strict=False)
+    for precision, colour, above in kinds:
         own = sorted((p for p in points if p[1] == precision), key=lambda p: p[2])
         ms = [p[2] for p in own]
         axes.plot(ms, [p[3] for p in own], "o-", color=colour, label=f"{precision}: mIoU, %")
         axes.plot(ms, [p[4] for p in own], "s--", color=colour, label=f"{precision}: ap_chamfer 0.5/1/1.5 m, %")
         for name, _, at, miou, _ in own:
-            axes.annotate(f"{name}\n{at:.0f} ms", (at, miou), textcoords="offset points", xytext=(0, 6), ha="center")
+            where = {"textcoords": "offset points", "xytext": (0, above), "ha": "center"}
+            axes.annotate(f"{name} {precision}", (at, miou), color=colour, **where)
     shown = [8, 10, 15, 20, 30, 40, 60, 80, 100, 150, 200, 300, 400]
     low, high = min(p[2] for p in points) * 0.8, max(p[2] for p in points) * 1.25
     ticks = [t for t in shown if low <= t <= high]

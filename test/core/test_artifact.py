@@ -4,9 +4,10 @@ import json
 import pytest
 import torch
 
-from mapkd_core.artifact import ArtifactError, ModelCard, load_card, load_model, save_artifact
+from mapkd_core.artifact import SHIPPED, ArtifactError, ModelCard, load_card, load_model, save_artifact
 from mapkd_core.grid import BevGrid
 from mapkd_core.model.build import build_model
+from mapkd_core.runtime import BELONGS_TO, graph_path
 
 GRID = BevGrid((-6.0, 6.0), (-3.0, 3.0), 0.3)
 OPTIONS = {"variant": "nano", "image_size": [176, 64]}
@@ -33,6 +34,17 @@ def test_round_trip(card_path):
 
 def test_the_weights_path_does_as_well(card_path):
     assert load_card(card_path.with_suffix(".safetensors")).name == "tiny"
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_students_go_by_their_names(name):
+    onnx = pytest.importorskip("onnx", reason="needs: pip install 'mapkd_ros[deploy]'")
+    model, card = load_model(name)
+    assert (card.name, card.options["variant"]) == (f"student-{name}", name)
+    assert load_card(SHIPPED[name]) == card
+    graph = onnx.load(str(graph_path(name, "int8")))
+    assert {p.key: p.value for p in graph.metadata_props}[BELONGS_TO] == card.weights_sha256
+    assert sum(p.numel() for p in model.parameters()) > 5e5
 
 
 def test_missing_card(tmp_path):
