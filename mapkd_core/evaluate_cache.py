@@ -90,13 +90,15 @@ def open_cache(cache: str | Path, card: ModelCard) -> CachedSamples:
     return CachedSamples(cache, SampleOptions(card.grid, card.input_size, labels=True, margin_m=0.0))
 
 
-def header_of(predictor: Any, data: str) -> dict[str, Any]:
+def header_of(predictor: BatchPredictor | MapPredictor, data: str) -> dict[str, Any]:
     """What predicts what, for the files of predictions."""
     card = predictor.card
+    precision = "fp32" if isinstance(predictor, BatchPredictor) else predictor.runtime.precision
     return {
         "artifact": {
             "name": card.name, "version": card.version, "model": card.model, "sha256": card.weights_sha256
         },
+        "precision": precision,
         "data": data,
         "vectorize": predictor.vectorize_config.__dict__,
     }

@@ -9,6 +9,7 @@ from tiny_student import GRID, OPTIONS, SIZE, tiny_pictures, tiny_rig
 from mapkd_core import export_command, export_int8
 from mapkd_core.artifact import ArtifactError, ModelCard, load_model, save_artifact
 from mapkd_core.cli import main
+from mapkd_core.evaluate_cache import header_of
 from mapkd_core.export import ExportError, export_onnx
 from mapkd_core.export_parity import agreement, proof_frames
 from mapkd_core.model.build import build_model
@@ -106,3 +107,9 @@ def test_predictor_serves_eight_bits_by_itself(artifact, monkeypatch):
     monkeypatch.setattr(onnx_backend, "has_any", lambda flags: True)
     runtime = MapPredictor.from_artifact(artifact, "cpu", precision="int8").runtime
     assert (runtime.backend, runtime.precision) == ("onnx", "int8")
+
+
+def test_scores_in_eight_bits_are_not_mixed_with_others(artifact, monkeypatch):
+    monkeypatch.setattr(onnx_backend, "has_any", lambda flags: True)
+    headers = [header_of(MapPredictor.from_artifact(artifact, "cpu", precision=p), "x") for p in ("fp32", "int8")]
+    assert [h.pop("precision") for h in headers] == ["fp32", "int8"] and headers[0] == headers[1]
