@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 def conv_bn_relu(channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -11,6 +12,24 @@ def conv_bn_relu(channels_in: int, channels_out: int, kernel: int = 3, stride: i
         nn.BatchNorm2d(channels_out),
         nn.ReLU(inplace=True),
     )
+
+
+class StridedPoint(nn.Conv2d):
+    """A 1x1 convolution of every `stride`-th cell, without bias.
+
+    In training the cells are picked before the convolution: oneDNN's backward pass of the strided one crashes on CPUs
+    with AVX-512 where channels lie last and are fewer than 16 (torch 2.13).
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
+        super().__init__(channels_in, channels_out, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B C H W -> B C' H/stride W/stride."""
+        if not self.training:
+            return super().forward(x)
+        rows, cols = self.stride
+        return functional.conv2d(x[:, :, ::rows, ::cols], self.weight)
 
 
 class ResidualBlock(nn.Module):
@@ -26,7 +45,7 @@ class ResidualBlock(nn.Module):
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or channels_in != channels_out:
             self.shortcut = nn.Sequential(
-                nn.Conv2d(channels_in, channels_out, 1, stride, bias=False), nn.BatchNorm2d(channels_out)
+                StridedPoint(channels_in, channels_out, stride), nn.BatchNorm2d(channels_out)
             )
         self.act = nn.ReLU(inplace=True)
 
