@@ -9,6 +9,7 @@ import logging
 import warnings
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from mapkd_core.artifact import ModelCard
 from mapkd_core.model.pillar_sampling import PillarLookup, PillarSampling
 from mapkd_core.model.student import Student
 from mapkd_core.runtime import BELONGS_TO, fold_batch_norms
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 OPSET = 18
 TOLERANCE = 1e-4
@@ -98,6 +102,7 @@ def export_onnx(student: Student, path: Path, card: ModelCard) -> tuple[float, C
     assert program is not None
     program.save(str(partial))
     written = onnx.load(str(partial))
+    _without_traces(written)
     onnx.helper.set_model_props(written, {BELONGS_TO: card.weights_sha256})
     onnx.save(written, str(partial))
     session = onnxruntime.InferenceSession(str(partial), providers=["CPUExecutionProvider"])
@@ -110,3 +115,11 @@ def export_onnx(student: Student, path: Path, card: ModelCard) -> tuple[float, C
         raise ExportError(f"the exported graph differs by {difference:g} from PyTorch, more than {TOLERANCE:g}")
     partial.replace(path)
     return difference, operators
+
+
+def _without_traces(model: ModelProto) -> None:
+    """Drops what the exporter notes at every node and value: where in whose Python files it came from."""
+    for noted in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer,
+                  *model.graph.input, *model.graph.output):  # fmt: skip
+        del noted.metadata_props[:]
+        noted.doc_string = ""
