@@ -75,7 +75,7 @@ def example_calibration(student: Student, cameras: int) -> tuple[Tensor, Tensor]
 def export_onnx(student: Student, path: Path, card: ModelCard) -> tuple[float, Counter[str]]:
     """Writes `path` and proves it: returns the largest difference of a probability, and how often each operator occurs.
 
-    `card` is that of the artifact beside which the graph is to lie; the graph carries its checksum (`belongs_to`).
+    `card` is that of the artifact beside which the graph is to lie; the graph carries its checksum (BELONGS_TO).
     Raises ExportError, leaving no file behind, if ONNX Runtime and PyTorch differ by more than TOLERANCE.
     """
     import onnx

@@ -169,10 +169,13 @@ def _missing(configs: Sequence[Config]) -> list[Config]:
     from mapkd_core.checkpoint import refuse_another_run
     from mapkd_core.config import config_dict
 
+    missing = []
     for config in configs:
         if _finished(config):
             refuse_another_run(Path(config.out) / config.name, config_dict(config))
-    return [config for config in configs if not _finished(config)]
+        else:
+            missing.append(config)
+    return missing
 
 
 def _finished(config: TrainConfig) -> bool:

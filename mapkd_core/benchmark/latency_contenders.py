@@ -23,7 +23,7 @@ from mapkd_core.grid import GRID_60X30
 from mapkd_core.model.build import build_model
 from mapkd_core.model.student import Student
 from mapkd_core.predictor import MapPredictor
-from mapkd_core.runtime import fold_batch_norms
+from mapkd_core.runtime import fold_batch_norms, graph_path
 from mapkd_core.types import Batch, Frame
 
 SIZE = (352, 128)
@@ -116,10 +116,11 @@ def student(
 ) -> Contender:
     """An artifact behind MapPredictor; `lines` also times the vectorizer, which on random weights means nothing."""
     path = card_path(path)
-    if backend in ("onnx", "tensorrt") and precision != "int8" and not path.with_suffix(".onnx").is_file():
+    graph = graph_path(path)
+    if backend in ("onnx", "tensorrt") and precision != "int8" and not graph.is_file():
         fresh, card = load_model(path)
         assert isinstance(fresh, Student)
-        export_onnx(fresh, path.with_suffix(".onnx"), card)
+        export_onnx(fresh, graph, card)
     predictor = MapPredictor.from_artifact(path, device, threads, backend, precision)
     plain, card = load_model(path)
     parameters, gflop = _size(plain, _student_call(plain, card.input_size, "cpu"))

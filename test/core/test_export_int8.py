@@ -3,16 +3,14 @@ import shutil
 
 import numpy as np
 import pytest
-import torch
-from tiny_student import GRID, OPTIONS, SIZE, tiny_pictures, tiny_rig
+from tiny_student import GRID, SIZE, save_tiny_student, tiny_pictures, tiny_rig
 
 from mapkd_core import export_command, export_int8
-from mapkd_core.artifact import ArtifactError, ModelCard, load_model, save_artifact
+from mapkd_core.artifact import ArtifactError, ModelCard, load_model
 from mapkd_core.cli import main
 from mapkd_core.evaluate_cache import header_of
 from mapkd_core.export import ExportError, export_onnx
 from mapkd_core.export_parity import agreement, proof_frames
-from mapkd_core.model.build import build_model
 from mapkd_core.predictor import MapPredictor
 from mapkd_core.runtime import graph_path, onnx_backend, open_runtime
 from mapkd_core.runtime.processor import INT8_FLAGS, has_any
@@ -24,12 +22,10 @@ needs_instructions = pytest.mark.skipif(not has_any(INT8_FLAGS), reason="this CP
 
 
 def tiny_artifact(folder, seed):
-    torch.manual_seed(seed)
-    card = ModelCard("tiny", "1", "student", OPTIONS, GRID, SIZE)
-    save_artifact(folder / "tiny.json", card, build_model("student", GRID, OPTIONS).state_dict())
-    student, card = load_model(folder / "tiny.json")
-    export_onnx(student, folder / "tiny.onnx", card)
-    return folder / "tiny.json"
+    path = save_tiny_student(folder, seed)
+    student, card = load_model(path)
+    export_onnx(student, graph_path(path), card)
+    return path
 
 
 @pytest.fixture(scope="module")

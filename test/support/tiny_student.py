@@ -25,9 +25,9 @@ def tiny_pictures(cameras: int = 6, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (cameras, SIZE[1], SIZE[0], 3), dtype=np.uint8)
 
 
-def save_tiny_student(folder: Path) -> Path:
+def save_tiny_student(folder: Path, seed: int = 0) -> Path:
     """Writes tiny.json and tiny.safetensors; returns the card's path."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model = build_model("student", GRID, OPTIONS)
     intrinsics, poses = tiny_rig()
     batch = Batch(
