@@ -11,6 +11,9 @@ colcon test --event-handlers console_direct+ console_cohesion- --return-code-on-
     tee .cache/test.log |
     sed -u -n -E -e '/^[0-9]+: -- run_test.py: invoking/,/^[0-9]+: -- run_test.py: return code/{//d;s/^[0-9]+: //p}' \
         -e '/^[0-9]+\/[0-9]+ Test .*(Failed|Timeout|Not Run)/p' || status=$?
-colcon test-result --verbose || status=$?
-[ "$status" -eq 0 ] || echo "tests failed; the whole log is .cache/test.log" >&2
+colcon test-result || status=$?
+if [ "$status" -ne 0 ]; then  # last, where one looks first: which tests, each on one line
+    sed -n -E 's/^[0-9]+: ((FAILED|ERROR) .{0,240}).*/\1/p' .cache/test.log >&2
+    echo "tests failed; the whole log is .cache/test.log" >&2
+fi
 exit "$status"

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from mapkd_core.distance import distance_cells
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, Batch, MapElement
 
@@ -124,7 +125,7 @@ def _distances(elements: tuple[MapElement, ...], grid: BevGrid) -> NDArray[np.fl
         if lines:
             free = np.ones(grid.shape, np.uint8)
             cv2.polylines(free, lines, False, (0,), 1)
-            result[channel] = cv2.distanceTransform(free, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+            result[channel] = distance_cells(free)
     return result * np.float32(grid.cell_m)
 
 

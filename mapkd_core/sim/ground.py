@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 from torch import Tensor
 
+from mapkd_core.distance import distance_cells
 from mapkd_core.sim.conditions import Conditions
 from mapkd_core.sim.ground_raster import GroundRaster, tiled
 from mapkd_core.sim.paint import offset_polyline
@@ -66,11 +67,9 @@ def edge_distance_m(road: BaseGeometry, size: int) -> NDArray[np.float32]:
     mask = GroundRaster(size, EDGE_CELL_M)
     mask.fill(rings, 1)
     inside_cells = mask.layer
-    outside = cv2.distanceTransform(1 - inside_cells, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    inside = cv2.distanceTransform(inside_cells, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    # Without any cell of the other kind OpenCV's distances mean nothing: far is far.
-    outside = outside if inside_cells.any() else np.full_like(outside, size)
-    inside = inside if not inside_cells.all() else np.full_like(inside, size)
+    # Without any cell of the other kind, far is far.
+    outside = np.minimum(distance_cells((inside_cells == 0).view(np.uint8)), size)
+    inside = np.minimum(distance_cells(inside_cells), size)
     distance = ((outside - inside) * EDGE_CELL_M).astype(np.float32)
     exact = _unsigned_distance_m(rings, size)
     rows, cols = np.nonzero(exact < EXACT_M)
