@@ -13,12 +13,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core import bitplane, centreline, crossings, linking, skeleton, strips
+from mapkd_core import bitplane, centreline, crossings, linking, ring_fit, skeleton, strips
 from mapkd_core.centreline import Evidence, Lines
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, MapElement
 
 Array = NDArray[Any]
+Points = NDArray[np.float32]
 
 _CROSSING = CLASSES.index("ped_crossing") + 1
 _SHORT_M = 4.0
@@ -29,6 +30,8 @@ _SPUR_CELLS = 7
 """Side branches up to the width of a drawn line say nothing."""
 _CROWD_CELLS = 40
 """More branch cells than this for each chain that may be kept: most of them are crumbs, as noise leaves them."""
+_LONE_EDGE = 0.5
+"""An edge of a crossing whose other side was not seen is believed half as much."""
 _ONE_BITS = int(np.float32(1.001).view(np.uint32))
 """The largest probability, with some room for rounding, as its bits."""
 
@@ -90,10 +93,12 @@ def vectorize(
         label[label == _CROSSING] = 0
     evidence = Evidence.of(scores, label)
     pieces = _pieces(evidence, grid, config)
+    crossing_lines: list[tuple[Points, float, bool]] = []
     if pieces is not None:
-        elements += _elements(*_joined(pieces, evidence, grid, config), evidence, grid, config)
+        lines, crossing_lines = _elements(*_joined(pieces, evidence, grid, config), evidence, grid, config)
+        elements += lines
     if config.crossings == "ring":
-        elements = _with_blots(elements, evidence, grid, config)
+        elements += _crossings(crossing_lines, evidence, grid, config)
     return sorted(elements, key=lambda e: -e.score)
 
 
@@ -189,66 +194,55 @@ def _is_spur(chain: skeleton.Cells, near_junction: Array) -> bool:
 
 def _elements(
     lines: Lines, closed: NDArray[np.bool_], evidence: Evidence, grid: BevGrid, config: VectorizeConfig
-) -> list[MapElement]:
-    """Lines as elements, scored, with few vertices; edges of crossings paired into rings."""
+) -> tuple[list[MapElement], list[tuple[Points, float, bool]]]:
+    """Lines as elements, scored, with few vertices; those of crossings, where rings are wanted, apart and in cells."""
+    elements: list[MapElement] = []
+    crossing_lines: list[tuple[Points, float, bool]] = []
     if len(lines.classes) == 0:
-        return []
+        return elements, crossing_lines
     points, starts, classes = lines.points, lines.starts, lines.classes
     probability = centreline.sample(evidence.scores, points.real[None], points.imag[None], lines.point_classes)[0]
     confidence = np.add.reduceat(probability.astype(np.float32), starts[:-1]) / np.diff(starts) / 255
     confidence *= _trust(lines.lengths * grid.cell_m, config)
-    points_m = grid.metres_from_cells(points.view(np.float32).reshape(-1, 2) + 0.5).astype(np.float32)
-    tolerance_m = config.simplify_cells * grid.cell_m
-    simple = {
-        k: _simplified(points_m[starts[k] : starts[k + 1]], bool(closed[k]), tolerance_m) for k in range(len(classes))
-    }
-    elements = []
-    if config.crossings == "ring":
-        edges = [k for k in simple if classes[k] == _CROSSING and not closed[k]]
-        for i, j in crossings.pair_edges([simple[k] for k in edges], *config.crossing_width_m):
-            a, b = edges[i], edges[j]
-            score = np.average(confidence[[a, b]], weights=lines.lengths[[a, b]])
-            ring = crossings.ring_of(simple.pop(a), simple.pop(b))
-            elements.append(MapElement("ped_crossing", ring, float(score), True))
-    for k, line in simple.items():
-        elements.append(MapElement(CLASSES[classes[k] - 1], line, float(confidence[k]), bool(closed[k])))
-    return elements
+    cells = points.view(np.float32).reshape(-1, 2)
+    points_m = grid.metres_from_cells(cells + 0.5).astype(np.float32)
+    tolerance = config.simplify_cells
+    for k, label in enumerate(classes.tolist()):
+        line, score, ring = np.s_[starts[k] : starts[k + 1]], float(confidence[k]), bool(closed[k])
+        if label == _CROSSING and config.crossings == "ring":
+            crossing_lines.append((_simplified(cells[line], ring, tolerance), score, ring))
+        else:
+            simple_m = _simplified(points_m[line], ring, tolerance * grid.cell_m)
+            elements.append(MapElement(CLASSES[label - 1], simple_m, score, ring))
+    return elements, crossing_lines
+
+
+def _crossings(
+    lines: list[tuple[Points, float, bool]], evidence: Evidence, grid: BevGrid, config: VectorizeConfig
+) -> list[MapElement]:
+    """Edges of crossings paired to rings, blots of both edges as rectangles, each held against what was drawn."""
+    mask = cv2.compare(evidence.label, _CROSSING, cv2.CMP_EQ)
+    if not mask.any():
+        return []
+    low, high = (width / grid.cell_m for width in config.crossing_width_m)
+    rings, edges = crossings.paired([(points, score) for points, score, closed in lines if not closed], (low, high))
+    rings += [crossings.loop(points, score) for points, score, closed in lines if closed]
+    areas = crossings.Areas(mask)
+    scores = evidence.scores[_CROSSING]
+    rings, edges = crossings.with_blots(rings, edges, areas, scores, centreline.PEN_CELLS, (low, high))
+    inset = config.border_inset_m / grid.cell_m
+    rings, edges = ring_fit.checked(rings, edges, areas, evidence, (low, high), inset)
+    found = [(ring.points, ring.score, True) for ring in rings]
+    found += [(points, _LONE_EDGE * score, False) for points, score in edges]
+    return [
+        MapElement("ped_crossing", grid.metres_from_cells(points + 0.5).astype(np.float32), score, closed)
+        for points, score, closed in found
+    ]
 
 
 def _trust(length_m: NDArray[np.floating], config: VectorizeConfig) -> NDArray[np.floating]:
     """How far lines of these lengths are believed, 0..1."""
     return 1 - np.exp(-length_m / max(config.doubtful_m, 1e-6))
-
-
-def _with_blots(
-    elements: list[MapElement], evidence: Evidence, grid: BevGrid, config: VectorizeConfig
-) -> list[MapElement]:
-    """Elements with rectangles in place of the lines in blots of the crossing class that hold no ring."""
-    mask = cv2.compare(evidence.label, _CROSSING, cv2.CMP_EQ)
-    if not mask.any():
-        return elements
-    low, high = (width / grid.cell_m for width in config.crossing_width_m)
-    blot, rings = crossings.blot_rings(mask, evidence.scores[_CROSSING], centreline.PEN_CELLS, (low, high))
-    if not rings:
-        return elements
-    lines = [(e, _blots_under(e, blot, grid)) for e in elements if e.label == "ped_crossing"]
-    taken = set().union(*(under for e, under in lines if e.closed))
-    rings = {k: ring for k, ring in rings.items() if k not in taken}
-    dropped = {e for e, under in lines if not e.closed and under & rings.keys()}
-    kept = [e for e in elements if e not in dropped]
-    for ring, score in rings.values():
-        points_m = grid.metres_from_cells(ring + 0.5).astype(np.float32)
-        believed = _trust(np.linalg.norm(np.diff(points_m, axis=0), axis=1).max(), config)
-        kept.append(MapElement("ped_crossing", points_m, float(score / 255 * believed), True))
-    return kept
-
-
-def _blots_under(element: MapElement, blot: Array, grid: BevGrid) -> set[int]:
-    """The numbers of the blots that lie under a line's vertices and the middles between them."""
-    vertices = element.points_m[:, :2]
-    cells = grid.cells_from_metres(np.concatenate([vertices, (vertices[1:] + vertices[:-1]) / 2])).astype(np.intp)
-    col, row = np.clip(cells, 0, [grid.cols - 1, grid.rows - 1]).T
-    return set(blot[row, col].tolist()) - {0}
 
 
 def _simplified(line: NDArray[np.float32], closed: bool, tolerance_m: float) -> NDArray[np.float32]:

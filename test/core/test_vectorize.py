@@ -88,12 +88,18 @@ def blot_round(corners: np.ndarray, grid: BevGrid) -> np.ndarray:
 
 @pytest.mark.parametrize("grid", [GRID_60X30, GRID_60X30_COARSE], ids=["15cm", "30cm"])
 @pytest.mark.parametrize("turn", [0.0, 0.3, np.pi / 4, 1.3])
-def test_a_blot_becomes_the_crossing_it_was_drawn_from(turn: float, grid: BevGrid) -> None:
+def test_a_blot_becomes_a_crossing_of_its_place_and_direction(turn: float, grid: BevGrid) -> None:
     c, s = np.cos(turn), np.sin(turn)
-    corners = np.array([[-2, -5], [-2, 5], [2, 5], [2, -5]]) @ np.array([[c, s], [-s, c]]) + [6, 2]
+    turned = np.array([[c, s], [-s, c]])
+    corners = np.array([[-2, -5], [-2, 5], [2, 5], [2, -5]]) @ turned + [6, 2]
     (crossing,) = vectorize(blot_round(corners, grid), grid)
-    assert crossing.label == "ped_crossing" and crossing.closed
-    assert distance(crossing, element("ped_crossing", [*corners, corners[0]], closed=True)) < 1.5 * grid.cell_m
+    assert crossing.label == "ped_crossing" and crossing.closed and len(crossing.points_m) == 5
+    x, y = ((crossing.points_m[:4] - [6, 2]) @ turned.T).T
+    np.testing.assert_allclose([x.mean(), y.mean()], 0, atol=2.5 * grid.cell_m)
+    pen_m = 7 * grid.cell_m  # of the outline in the blot
+    assert 10 - pen_m < np.ptp(y) < 10 + 2 * pen_m
+    # How broad the two edges were that ran together cannot be seen: any width from half the blot's to all of it.
+    assert (4 + pen_m) / 2 - grid.cell_m < np.ptp(x) < 4 + pen_m
 
 
 def test_a_blot_that_leaves_the_grid_is_cut_there() -> None:
