@@ -193,22 +193,26 @@ def _groups(rings: list[Ring], areas: Areas) -> list[tuple[set[int], list[Ring]]
 
 
 def _drawing(numbers: set[int], areas: Areas, evidence: Evidence) -> Drawing:
-    boxes = areas.boxes[list(numbers)]
+    boxes = areas.boxes[list(numbers)].tolist()
     rows, cols = areas.number.shape
-    top, left = np.maximum(boxes[:, [0, 2]].min(0) - _REACH, 0)
-    bottom, right = np.minimum(boxes[:, [1, 3]].max(0) + _REACH, (rows, cols))
+    top, left = (max(min(box[k] for box in boxes) - _REACH, 0) for k in (0, 2))
+    bottom, right = (min(max(box[k] for box in boxes) + _REACH, end) for k, end in ((1, rows), (3, cols)))
     window = np.s_[top:bottom, left:right]
     number, scores = areas.number[window], evidence.scores[CROSSING][window]
     allowed = np.zeros(areas.count, np.bool_)
     allowed[[0, *numbers]] = True
-    chosen = np.flatnonzero(allowed.take(number) & ((scores > _HINT) | (number > 0)))
-    weights = scores.ravel()[chosen].astype(np.float32) / 255
-    total, sure = float(weights.sum()), float(weights[number.ravel()[chosen] > 0].mean())
+    chosen = np.flatnonzero((scores > _HINT) | (number > 0))
+    owner = number.ravel()[chosen]
+    taken = allowed[owner]
+    chosen, own = chosen[taken], (owner[taken] > 0).astype(np.float32)
+    weights = scores.ravel()[chosen] * np.float32(1 / 255)
+    total, sure = float(weights.sum()), float(weights @ own / own.sum())
     every = slice(None, None, -(-len(chosen) // _MOST_CELLS))
-    chosen, weights = chosen[every], weights[every]
-    row, col = np.divmod(chosen, scores.shape[1])
-    cells = np.stack([col + left, row + top, np.ones_like(row)]).astype(np.float32)
-    return Drawing(cells, weights * (total / weights.sum()), total, sure, evidence)
+    row, col = np.divmod(chosen[every], right - left)
+    weights = weights[every]
+    cells = np.ones((3, len(weights)), np.float32)
+    cells[0], cells[1] = col + left, row + top
+    return Drawing(cells, weights * (total / max(float(weights.sum()), 1e-6)), total, sure, evidence)
 
 
 def _cut(sides: Sides, shape: tuple[int, ...], inset: float) -> Floats | None:

@@ -52,8 +52,9 @@ class VectorizeConfig:
     """Longest part of such a gap that may lie on plain background."""
     min_length_m: float = 1.0
     """Shorter lines are dropped."""
-    doubtful_m: float = 6.0
-    """A line's score is its mean probability times 1 - exp(-length / doubtful_m): short lines are more often wrong."""
+    doubtful_m: float = 20.0
+    """A line's score is its mean probability times 1 - exp(-length / doubtful_m): short lines are more often wrong. The
+    score of a ring is told by how well it explains what was drawn (`ring_fit.py`), and does not ask for its length."""
     border_inset_m: float = 0.2
     """How far from the grid's border lines end that leave it: labels are cut to a slightly smaller rectangle."""
     strip_m: float = 1.8

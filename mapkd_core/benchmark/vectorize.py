@@ -92,7 +92,7 @@ def report(args: argparse.Namespace) -> Iterator[str]:
     if args.note:
         yield args.note
     yield "\n| input | vectorizer | frames | ms median | ms p95 | ms max | processor ms | chamfer .2/.5/1 | " \
-          "chamfer .5/1/1.5 | hdmapnet | pmapnet |\n|---|---|---|---|---|---|---|---|---|---|---|"
+          "chamfer .5/1/1.5 | hdmapnet | pmapnet | with rings ms |\n|---|---|---|---|---|---|---|---|---|---|---|---|"
     ratios: list[float] = []
     peak_mb = 0.0
     for name, grid, cases in _inputs(args):
@@ -148,12 +148,13 @@ def _compared(
     from mapkd_core.benchmark.vectorize_peer import further_heads
     from mapkd_core.vectorize import VectorizeConfig, vectorize
 
-    edges = VectorizeConfig(crossings="edges")
-    ours = []
+    edges = VectorizeConfig(crossings="edges")  # as HDMapNet has them; the node makes rings of them
+    ours, rings = [], []
     for case in cases:
         probabilities = softmax(case.logits)
         ours.append(_timed(lambda p=probabilities: vectorize(p, grid, edges), args.rounds))  # type: ignore[misc]
-    yield _row(name, "mapkd", ours, cases, grid)
+        rings.append(_timed(lambda p=probabilities: vectorize(p, grid), args.rounds))  # type: ignore[misc]
+    yield _row(name, "mapkd", ours, cases, grid, f"{_median_ms(rings):.2f}")
     if peer is None:
         return
     spread = slice(None, None, -(-len(cases) // args.peer_frames))  # frames of one map lie together
@@ -194,7 +195,9 @@ def _median_ms(timed: Sequence[Timed]) -> float:
     return summary([ms for one in timed for ms in one.processor_ms]).median
 
 
-def _row(name: str, who: str, timed: Sequence[Timed], cases: Sequence[Case], grid: BevGrid) -> str:
+def _row(
+    name: str, who: str, timed: Sequence[Timed], cases: Sequence[Case], grid: BevGrid, rings_ms: str = "-"
+) -> str:
     from mapkd_core.benchmark.machine import summary
     from mapkd_core.metrics.ap_chamfer import ap_chamfer
     from mapkd_core.metrics.ap_hdmapnet import ap_hdmapnet
@@ -210,7 +213,8 @@ def _row(name: str, who: str, timed: Sequence[Timed], cases: Sequence[Case], gri
     wall = summary([ms for one in timed for ms in one.wall_ms])
     processor = summary([ms for one in timed for ms in one.processor_ms])
     times = " | ".join(f"{ms:.2f}" for ms in (*wall, processor.median))
-    return f"| {name} | {who} | {len(cases)} | {times} | " + " | ".join(f"{s.mean:.3f}" for s in scores) + " |"
+    quality = " | ".join(f"{s.mean:.3f}" for s in scores)
+    return f"| {name} | {who} | {len(cases)} | {times} | {quality} | {rings_ms} |"
 
 
 def _worst(args: argparse.Namespace) -> Iterator[str]:
