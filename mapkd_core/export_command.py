@@ -105,8 +105,14 @@ def _check_graph_possible(card: ModelCard, pillars: bool, args: argparse.Namespa
         )
     if args.frames < 1:
         raise ValueError(f"--frames {args.frames}; expected at least 1, for the proof")
-    import onnxruntime  # noqa: F401
+    if args.int8 and args.onnx is False:
+        raise ValueError("--int8 is made from NAME.onnx; leave out --no-onnx")
     import onnxscript  # noqa: F401
+
+    from mapkd_core.runtime.onnx_backend import check_int8_instructions
+
+    if args.int8:
+        check_int8_instructions()  # eight bits are measured here before they are kept
 
 
 def write_graph(path: Path, card: ModelCard, data: str | None, frames: int) -> None:

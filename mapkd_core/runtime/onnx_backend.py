@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.artifact import ArtifactError, card_path, load_model
+from mapkd_core.artifact import SHIPPED, ArtifactError, card_path, load_model
 from mapkd_core.runtime.face import LookupCache, PictureLoader, Runtime
 from mapkd_core.runtime.processor import INT8_FLAGS, has_any
 
@@ -120,7 +120,13 @@ def _check_precision(backend: str, precision: str, device: str) -> None:
         raise ValueError(f"precision {precision} is not served by backend {backend}, which has {', '.join(served)}")
     if precision == "int8" and device != "cpu":
         raise ValueError(f"precision int8 needs device cpu, not {device}; on a GPU use fp16")
-    if precision == "int8" and not has_any(INT8_FLAGS):
+    if precision == "int8":
+        check_int8_instructions()
+
+
+def check_int8_instructions() -> None:
+    """Raises ValueError on a CPU whose eight-bit sums overflow."""
+    if not has_any(INT8_FLAGS):
         raise ValueError(
             f"precision int8: this CPU has none of the flags {', '.join(sorted(INT8_FLAGS))}; without them sums "
             "overflow and the map is another one; use fp32"
@@ -129,4 +135,6 @@ def _check_precision(backend: str, precision: str, device: str) -> None:
 
 def _export_options(path: str | Path, precision: str) -> str:
     card = card_path(path)
-    return f"{card} --out {card.name} --onnx{' --int8' if precision == 'int8' else ''}"
+    # Beside the user's own card; what ships with the package stays as it is.
+    out = card.name if card in SHIPPED.values() else card
+    return f"{card} --out {out} --onnx{' --int8' if precision == 'int8' else ''}"

@@ -62,6 +62,19 @@ def test_the_command_makes_graphs_of_an_artifact(artifact, tmp_path, capsys):
     assert load_model(out)[1].weights_sha256 == load_model(artifact)[1].weights_sha256
 
 
+@pytest.mark.parametrize("option, instructions, complaint", [
+    ("--no-onnx", True, "--int8 is made from NAME.onnx; leave out --no-onnx"),
+    ("--onnx", False, "this CPU has none of the flags"),
+])  # fmt: skip
+def test_what_would_fail_fails_before_anything_is_written(
+    artifact, tmp_path, monkeypatch, capsys, option, instructions, complaint
+):
+    monkeypatch.setattr(onnx_backend, "has_any", lambda flags: instructions)
+    assert main(["export", str(artifact), "--out", str(tmp_path / "new.json"), "--int8", option]) != 0
+    assert complaint in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 @needs_instructions
 def test_another_map_is_not_kept(artifact, tmp_path, monkeypatch):
     path = tiny_artifact(tmp_path, 0)

@@ -16,11 +16,16 @@ def card_path(tmp_path_factory):
 
 
 def test_missing_graphs(card_path, monkeypatch):
-    with pytest.raises(ArtifactError, match=r"tiny\.onnx; write it with: .*tiny\.json --out tiny\.json --onnx$"):
+    with pytest.raises(ArtifactError, match=r"tiny\.onnx; write it with: .* (/.*/tiny\.json) --out \1 --onnx$"):
         open_runtime(card_path, "cpu", "onnx")
     with pytest.raises(ArtifactError, match=r"tiny\.int8\.onnx; write it with: .* --onnx --int8$"):
         monkeypatch.setattr(onnx_backend, "has_any", lambda flags: True)
         open_runtime(card_path, "cpu", "auto", "int8")
+
+
+def test_the_remedy_leaves_the_package_as_it_is():
+    with pytest.raises(ArtifactError, match=r"small\.onnx; write it with: .*/small\.json --out small\.json --onnx$"):
+        open_runtime("small", "cpu", "onnx")
 
 
 def test_devices_and_engines_that_are_not_there(card_path):
