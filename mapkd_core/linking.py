@@ -27,6 +27,8 @@ _CLOSING_CELLS = 20
 _STUB_COST = 40.0
 _CORNER_COST = 100.0
 """What turns a corner takes the ends that nothing continues straight on."""
+_RAGGED_CELLS = 1.0
+"""A corner may lie off its own class by this; more is a real gap."""
 _SHARPEST = np.deg2rad([0, 100, 0, 175])
 """How far a line of each class may turn in a corner: curbs turn right back, edges of crossings are straight."""
 _HINT = 25
@@ -124,7 +126,7 @@ def _candidates(
     stub = lengths * STEP_CELLS < 3 * np.add.reduceat(lines.widths, lines.starts[:-1]) / lengths
     late = _STUB_COST * (stub[first % count] | stub[second % count]) + _CORNER_COST * corner
     order = np.argsort(unseen + 0.3 * length + 2 * miss + 10 * turn + late, kind="stable")
-    order = order[(unseen[order] < max_unseen) & (other[order] < np.where(corner[order], 1e-3, max_gap))]
+    order = order[(unseen[order] < max_unseen) & (other[order] < np.where(corner[order], _RAGGED_CELLS, max_gap))]
     return first[order], second[order], length[order] < _CLOSING_CELLS
 
 
