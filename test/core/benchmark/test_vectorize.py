@@ -46,7 +46,8 @@ def test_prints_times_scores_and_the_floor(
     assert out.read_text() == text
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| 60x30 branching")]
     assert [row[0] for row in rows] == [f"| 60x30 branching, {kind}" for kind in inputs.KINDS]
-    assert all(row[1] == "mapkd" and len(row) == 11 and float(row[3]) > 0 for row in rows)
+    assert all(row[1] == "mapkd" and len(row) == 12 for row in rows)
+    assert all(float(row[3]) > 0 and float(row[-1].rstrip(" |")) > 0 for row in rows)
     assert "| empty | " in text and "at the 10.0 GB/s of a large copy takes 0.13 ms" in text
     assert "Nothing else ran." in text and "numpy" in text
 
