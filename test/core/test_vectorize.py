@@ -200,6 +200,18 @@ CORNERS = {
 }
 
 
+@pytest.mark.parametrize("worn, pieces", [(0, 1), (5, 1), (9, 2)])
+def test_a_worn_corner_is_a_corner_and_a_broken_one_is_not(worn: int, pieces: int) -> None:
+    turn, grid = np.deg2rad(70), GRID_60X30
+    corner = np.array([2.0, 0.0])
+    semantic = drawn([element("boundary", [[-12, 0], corner, corner + 9 * np.array([np.cos(turn), np.sin(turn)])])])
+    row, col = np.mgrid[: grid.rows, : grid.cols]
+    x, y = (index - round(cell) for index, cell in zip((col, row), grid.cells_from_metres(corner), strict=True))
+    outward = x * np.sin(turn / 2) - y * np.cos(turn / 2)
+    semantic[:, (np.hypot(x, y) < 8) & (outward > 1.5 - worn)] = np.array([1, 0, 0, 0])[:, None]
+    assert len(vectorize(semantic, grid)) == pieces
+
+
 @pytest.mark.parametrize("smoothness", [0.0, 2.0])
 @pytest.mark.parametrize("name", CORNERS)
 def test_a_curb_goes_round_sharp_corners_in_one_piece(name: str, smoothness: float) -> None:
