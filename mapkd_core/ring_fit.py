@@ -62,14 +62,16 @@ class Drawing:
         inside = np.maximum(beyond, aside / np.repeat(pens / 2, strokes.shape[1])[:, None]) < 1
         found = (inside.astype(np.float32) @ self.weights).reshape(strokes.shape[:2]).sum(1)
         area = (length * shown).reshape(strokes.shape[:2]).sum(1) * pens
-        return np.asarray(found / (self.total + area - found), np.float32)
+        # Strokes that are hidden have no area, yet cells may lie in them.
+        return np.asarray(found / (self.total + np.maximum(area - found, 0)), np.float32)
 
     def agreement_of(self, rings: list[Ring]) -> float:
         """Of the sides of rings, with the pen that suits them best."""
         beyond, aside, length, shown = self._placed(np.concatenate([ring.sides for ring in rings]))
         distance = np.where(beyond < 1, aside, np.inf).min(0)
         found = (distance < _RING_PENS[:, None] / 2).astype(np.float32) @ self.weights
-        return float((found / (self.total + (length @ shown) * _RING_PENS - found)).max())
+        area = (length @ shown) * _RING_PENS
+        return float((found / (self.total + np.maximum(area - found, 0))).max())
 
     def _placed(self, strokes: Sides) -> tuple[Floats, Floats, Floats, Floats]:
         """How far along strokes (M, 2) the cells lie, 1 being their ends, and how far aside (both M, N); the strokes'

@@ -78,6 +78,15 @@ def test_what_another_class_hides_does_not_count() -> None:
     assert gap_ < whole_ - 0.1
 
 
+def test_agreement_is_a_share_even_where_all_strokes_are_hidden() -> None:
+    sides = rectangle(200 + 100j, 0.0, 90, 30)
+    hidden = np.zeros(SHAPE, np.bool_)
+    hidden[84:87, 150:250] = hidden[114:117, 150:250] = True  # along the middle of both edges
+    drawing = drawing_of(evidence_of(list(sides), 11, hidden))
+    assert 0 < drawing.agreement_of([ring_of(sides)]) <= 1
+    assert (drawing.agreement(sides[None].astype(np.complex64), np.float32([40])) <= 1).all()
+
+
 def test_the_search_finds_the_rectangle_that_was_drawn() -> None:
     rng = np.random.default_rng(0)
     for _ in range(12):
