@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
+from vectorize_stages import COLORS, upright  # beside this file
 
 from mapkd_core import ring_fit
 from mapkd_core.batch_predictor import BatchPredictor
@@ -21,12 +22,11 @@ from mapkd_core.data.labels import elements_of
 from mapkd_core.draw import CLASS_COLORS, put_text, write_png
 from mapkd_core.evaluate_cache import open_cache
 from mapkd_core.grid import BevGrid
-from mapkd_core.types import CLASSES, MapElement
+from mapkd_core.types import MapElement
 from mapkd_core.vectorize import vectorize
 
 SCALE = 2  # pixels a cell
 BEFORE, AFTER, TRUE = (232, 120, 190), (250, 220, 90), (240, 240, 244)
-COLORS = np.array([(22, 24, 29), *(CLASS_COLORS[label] for label in CLASSES)], np.float32)
 
 
 def rings_of(elements: list[MapElement]) -> list[MapElement]:
@@ -46,8 +46,7 @@ def tile(
 ) -> NDArray[np.uint8]:
     """(2 X, 2 Y, 3) the drawing with rings over it, forward up."""
     glow = np.einsum("cyx,ck->yxk", probabilities, COLORS * np.float32(0.75))
-    picture = np.ascontiguousarray(glow.transpose(1, 0, 2)[::-1, ::-1]).clip(0, 255).astype(np.uint8)
-    picture = np.repeat(np.repeat(picture, SCALE, 0), SCALE, 1)
+    picture = upright(glow.clip(0, 255), SCALE)
     for elements, color, width in layers:
         for element in elements:
             cells = grid.cells_from_metres(element.points_m[:, :2])

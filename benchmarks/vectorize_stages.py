@@ -27,10 +27,10 @@ PALETTE = cv2.cvtColor(HSV[None], cv2.COLOR_HSV2RGB)[0]
 COLORS = np.array([(22, 24, 29), *(CLASS_COLORS[label] for label in CLASSES)], np.float32)
 
 
-def upright(picture: NDArray) -> NDArray[np.uint8]:
+def upright(picture: NDArray, scale: int = SCALE) -> NDArray[np.uint8]:
     """(Y, X, 3) raster -> enlarged picture with forward up and left on the left."""
     turned = np.ascontiguousarray(picture.transpose(1, 0, 2)[::-1, ::-1]).astype(np.uint8)
-    return np.repeat(np.repeat(turned, SCALE, 0), SCALE, 1)
+    return np.repeat(np.repeat(turned, scale, 0), scale, 1)
 
 
 def lines_on(background: NDArray[np.uint8], lines: Lines) -> NDArray[np.uint8]:

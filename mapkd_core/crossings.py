@@ -59,7 +59,7 @@ class Ring:
     points: Points
     """(N, 2), closed."""
     sides: Sides
-    """(2, 2) first and last point of its two drawn edges, col + 1j * row."""
+    """(2, 2) ends of its two drawn edges, which run the same way, col + 1j * row."""
     score: float
     """0..1."""
 
@@ -79,7 +79,7 @@ def _ring_of(first: Edge, second: Edge) -> Ring:
     crossed, straight = math.dist(b, c) + math.dist(a, d), math.dist(b, d) + math.dist(a, c)
     back = other if crossed < straight else other[::-1]
     points = np.concatenate([edge, back, edge[:1]])
-    return Ring(points, np.stack([_ends(edge), _ends(other)]), (score + other_score) / 2)
+    return Ring(points, np.stack([_ends(edge), _ends(back)[::-1]]), (score + other_score) / 2)
 
 
 def loop(points: Points, score: float) -> Ring:
@@ -87,7 +87,12 @@ def loop(points: Points, score: float) -> Ring:
     corners = cv2.boxPoints(cv2.minAreaRect(points))
     if math.dist(*corners[:2]) < math.dist(*corners[1:3]):
         corners = np.roll(corners, 1, 0)
-    return Ring(points, np.stack([_ends(corners[:2]), _ends(corners[2:])]), score)
+    return Ring(points, _long_sides(corners), score)
+
+
+def _long_sides(corners: Points) -> Sides:
+    """Of a rectangle's corners (4, 2) in order, the first two being the ends of a long side."""
+    return np.stack([_ends(corners[:2]), _ends(corners[2:])[::-1]])
 
 
 def _ends(points: Points) -> NDArray[np.complex64]:
@@ -162,8 +167,7 @@ def _blot(
     middle = np.array([left + moments["m10"] / area, top + moments["m01"] / area])
     corners = np.array([middle + i * half[:, 0] + j * half[:, 1] for i, j in ((-1, -1), (-1, 1), (1, 1), (1, -1))])
     corners = np.clip(corners, 0, np.array(areas.number.shape[::-1]) - 1).astype(np.float32)
-    sides = np.stack([_ends(corners[:2]), _ends(corners[2:])])
-    return Ring(np.concatenate([corners, corners[:1]]), sides, cv2.mean(scores[window], inside)[0] / 255)
+    return Ring(np.concatenate([corners, corners[:1]]), _long_sides(corners), cv2.mean(scores[window], inside)[0] / 255)
 
 
 def filled_rings(mask: NDArray[np.uint8], min_cells: float, max_count: int) -> list[Points]:

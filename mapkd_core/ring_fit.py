@@ -11,7 +11,7 @@ Legend: K candidates, S strokes, N cells. All lengths in cells; points are col +
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -142,10 +142,7 @@ def _strokes(rectangles: NDArray[np.float64]) -> Sides:
 def _rectangles(ring: Ring) -> Iterator[list[float]]:
     """The rectangles nearest to a ring, with its sides as the long and as the short ones."""
     (a, b), (c, d) = ring.sides.tolist()
-    if abs(d - a) + abs(c - b) > abs(c - a) + abs(d - b):
-        c, d = d, c
-    # Corners in order: a, b, c, d.
-    middle, sides = (a + b + c + d) / 4, ((b - a + c - d) / 2, (c - b + d - a) / 2)
+    middle, sides = (a + b + c + d) / 4, ((b - a + d - c) / 2, (c - a + d - b) / 2)
     for along, across in (sides, sides[::-1]):
         yield [middle.real, middle.imag, np.angle(along), abs(along), abs(across), PEN_CELLS]
 
@@ -169,14 +166,13 @@ def checked(
         agreement = drawing.agreement_of(members)
         if agreement < _GOOD and fits < _MOST_FITS:
             rectangle, better = drawing.best_rectangle(members, widths)
-            points = _cut(_strokes(rectangle[None])[0], areas.number.shape, inset)
+            sides = _strokes(rectangle[None])[0]
+            points = _cut(sides, areas.number.shape, inset)
             if better > agreement + _CLEARLY - _SIMPLER * (len(members) - 1) and points is not None:
                 # Where lines and rectangle differ much, neither is certain: the score is between the two.
-                score = drawing.sure * float(np.sqrt((agreement + better) / 2))
-                kept.append(Ring(points, _strokes(rectangle[None])[0], score))
-                continue
+                members, agreement = [Ring(points, sides, 0.0)], (agreement + better) / 2
         score = drawing.sure * float(np.sqrt(agreement))
-        kept += [Ring(ring.points, ring.sides, score) for ring in members]
+        kept += [replace(ring, score=score) for ring in members]
     return kept, areas.without(edges, set().union(*(numbers for numbers, _ in groups)))
 
 

@@ -14,14 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core import bitplane, centreline, crossings, linking, ring_fit, skeleton, strips
-from mapkd_core.centreline import Evidence, Lines
+from mapkd_core.centreline import CROSSING, Evidence, Lines
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, MapElement
 
 Array = NDArray[Any]
 Points = NDArray[np.float32]
+CrossingLine = tuple[Points, float, bool]
+"""Points (N, 2) in cells, score, whether it is closed."""
 
-_CROSSING = CLASSES.index("ped_crossing") + 1
 _SHORT_M = 4.0
 """Only lines that were seen over less than this may turn out to be blots in the bed of another line."""
 _MIN_PIECE_CELLS = 6
@@ -91,10 +92,10 @@ def vectorize(
     elements: list[MapElement] = []
     if config.crossings == "filled":
         elements += _filled_crossings(scores, label, grid, config)
-        label[label == _CROSSING] = 0
+        label[label == CROSSING] = 0
     evidence = Evidence.of(scores, label)
     pieces = _pieces(evidence, grid, config)
-    crossing_lines: list[tuple[Points, float, bool]] = []
+    crossing_lines: list[CrossingLine] = []
     if pieces is not None:
         lines, crossing_lines = _elements(*_joined(pieces, evidence, grid, config), evidence, grid, config)
         elements += lines
@@ -160,7 +161,7 @@ def _pieces(evidence: Evidence, grid: BevGrid, config: VectorizeConfig) -> Lines
     points, widths = centreline.centre(points, starts, np.repeat(classes, np.diff(starts)), evidence.scores)
     points, widths = centreline.smooth(points, widths, starts, 2)
     points = centreline.straighten_ends(points, starts)
-    return centreline.split_at_corners(Lines(points, starts, classes, widths), _CROSSING)
+    return centreline.split_at_corners(Lines(points, starts, classes, widths), CROSSING)
 
 
 def _traced(evidence: Evidence, grid: BevGrid, config: VectorizeConfig) -> Array:
@@ -195,10 +196,10 @@ def _is_spur(chain: skeleton.Cells, near_junction: Array) -> bool:
 
 def _elements(
     lines: Lines, closed: NDArray[np.bool_], evidence: Evidence, grid: BevGrid, config: VectorizeConfig
-) -> tuple[list[MapElement], list[tuple[Points, float, bool]]]:
+) -> tuple[list[MapElement], list[CrossingLine]]:
     """Lines as elements, scored, with few vertices; those of crossings, where rings are wanted, apart and in cells."""
     elements: list[MapElement] = []
-    crossing_lines: list[tuple[Points, float, bool]] = []
+    crossing_lines: list[CrossingLine] = []
     if len(lines.classes) == 0:
         return elements, crossing_lines
     points, starts, classes = lines.points, lines.starts, lines.classes
@@ -206,11 +207,11 @@ def _elements(
     confidence = np.add.reduceat(probability.astype(np.float32), starts[:-1]) / np.diff(starts) / 255
     confidence *= _trust(lines.lengths * grid.cell_m, config)
     cells = points.view(np.float32).reshape(-1, 2)
-    points_m = grid.metres_from_cells(cells + 0.5).astype(np.float32)
+    points_m = _metres(cells, grid)
     tolerance = config.simplify_cells
     for k, label in enumerate(classes.tolist()):
         line, score, ring = np.s_[starts[k] : starts[k + 1]], float(confidence[k]), bool(closed[k])
-        if label == _CROSSING and config.crossings == "ring":
+        if label == CROSSING and config.crossings == "ring":
             crossing_lines.append((_simplified(cells[line], ring, tolerance), score, ring))
         else:
             simple_m = _simplified(points_m[line], ring, tolerance * grid.cell_m)
@@ -219,26 +220,28 @@ def _elements(
 
 
 def _crossings(
-    lines: list[tuple[Points, float, bool]], evidence: Evidence, grid: BevGrid, config: VectorizeConfig
+    lines: list[CrossingLine], evidence: Evidence, grid: BevGrid, config: VectorizeConfig
 ) -> list[MapElement]:
     """Edges of crossings paired to rings, blots of both edges as rectangles, each held against what was drawn."""
-    mask = cv2.compare(evidence.label, _CROSSING, cv2.CMP_EQ)
+    mask = cv2.compare(evidence.label, CROSSING, cv2.CMP_EQ)
     if not mask.any():
         return []
     low, high = (width / grid.cell_m for width in config.crossing_width_m)
     rings, edges = crossings.paired([(points, score) for points, score, closed in lines if not closed], (low, high))
     rings += [crossings.loop(points, score) for points, score, closed in lines if closed]
     areas = crossings.Areas(mask)
-    scores = evidence.scores[_CROSSING]
+    scores = evidence.scores[CROSSING]
     rings, edges = crossings.with_blots(rings, edges, areas, scores, centreline.PEN_CELLS, (low, high))
     inset = config.border_inset_m / grid.cell_m
     rings, edges = ring_fit.checked(rings, edges, areas, evidence, (low, high), inset)
     found = [(ring.points, ring.score, True) for ring in rings]
     found += [(points, _LONE_EDGE * score, False) for points, score in edges]
-    return [
-        MapElement("ped_crossing", grid.metres_from_cells(points + 0.5).astype(np.float32), score, closed)
-        for points, score, closed in found
-    ]
+    return [MapElement("ped_crossing", _metres(points, grid), score, closed) for points, score, closed in found]
+
+
+def _metres(cells: Points, grid: BevGrid) -> Points:
+    """Points in cell-centre coordinates -> `base_link`."""
+    return grid.metres_from_cells(cells + 0.5).astype(np.float32)
 
 
 def _trust(length_m: NDArray[np.floating], config: VectorizeConfig) -> NDArray[np.floating]:
@@ -246,8 +249,8 @@ def _trust(length_m: NDArray[np.floating], config: VectorizeConfig) -> NDArray[n
     return 1 - np.exp(-length_m / max(config.doubtful_m, 1e-6))
 
 
-def _simplified(line: NDArray[np.float32], closed: bool, tolerance_m: float) -> NDArray[np.float32]:
-    simple: NDArray[Any] = cv2.approxPolyDP(line[: len(line) - closed, None], tolerance_m, closed)[:, 0]
+def _simplified(line: NDArray[np.float32], closed: bool, tolerance: float) -> NDArray[np.float32]:
+    simple: NDArray[Any] = cv2.approxPolyDP(line[: len(line) - closed, None], tolerance, closed)[:, 0]
     return np.concatenate([simple, simple[:1]]) if closed else simple
 
 
@@ -255,12 +258,11 @@ def _filled_crossings(
     scores: Array, label: Array, grid: BevGrid, config: VectorizeConfig
 ) -> list[MapElement]:
     """Rings round the areas of the crossing class, scored by the mean probability inside."""
-    mask = (label == _CROSSING).astype(np.uint8)
+    mask = (label == CROSSING).astype(np.uint8)
     smallest = config.min_length_m * config.crossing_width_m[0] / grid.cell_m**2
     elements = []
     for ring in crossings.filled_rings(mask, smallest, config.max_chains):
         inside = cv2.fillPoly(np.zeros(grid.shape, np.uint8), [np.rint(ring).astype(np.int32)], 1)
-        score = cv2.mean(scores[_CROSSING], cv2.bitwise_and(inside, mask))[0] / 255
-        points_m = grid.metres_from_cells(ring + 0.5).astype(np.float32)
-        elements.append(MapElement("ped_crossing", points_m, score, True))
+        score = cv2.mean(scores[CROSSING], cv2.bitwise_and(inside, mask))[0] / 255
+        elements.append(MapElement("ped_crossing", _metres(ring, grid), score, True))
     return elements
