@@ -1,4 +1,4 @@
-"""How fast frames become training batches: map, labels, rasters, pictures, and loaders from nuScenes and from a cache.
+"""How fast frames become training batches: map, labels, rasters, images, and loaders from nuScenes and from a cache.
 
     python benchmarks/data.py --dataroot /data/nuscenes --out benchmarks/results
 
@@ -187,7 +187,7 @@ def report(args: argparse.Namespace) -> str:
         "| step | ms of processor time |",
         "|---|---|",
         f"| six JPEGs 1600x900 from files to 352x128, labels and SD roads cut | {milliseconds(read)} |",
-        f"| labels and SD map drawn, pictures normalised, stacked to tensors | {milliseconds(joined)} |",
+        f"| labels and SD map drawn, images normalised, stacked to tensors | {milliseconds(joined)} |",
         "",
         f"## Loaders, samples/s, batches of {BATCH}, 60x30 m grid with all labels and SD map",
         "",

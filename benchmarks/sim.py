@@ -1,4 +1,4 @@
-"""How fast simulated frames come: six pictures and a LiDAR sweep each, on the CPU and, where there is one, a GPU.
+"""How fast simulated frames come: six images and a LiDAR sweep each, on the CPU and, where there is one, a GPU.
 
     python benchmarks/sim.py --full --out benchmarks/results
     python benchmarks/sim.py --device cuda --batch 32 --out benchmarks/results
@@ -25,7 +25,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 from tqdm import tqdm
 
-from mapkd_core.sim.benchmark import Times, batch_times, part_times
+from mapkd_core.benchmark.sim import Times, batch_times, part_times
 from mapkd_core.sim.drive import SimDrive
 
 SMALL, NETWORK, FULL = (176, 64), (352, 128), (1600, 900)
@@ -36,7 +36,7 @@ def shown(values: list[float]) -> str:
 
 
 def one_process_rows(size: tuple[int, int], seeds: list[int], frames: int) -> list[str]:
-    """Rows for building maps and worlds, for pictures and for LiDAR, on one thread."""
+    """Rows for building maps and worlds, for images and for LiDAR, on one thread."""
     torch.set_num_threads(1)
     parts: dict[str, Times] = {}
     for seed in tqdm(seeds, leave=False):
@@ -72,7 +72,7 @@ def workers_row(size: tuple[int, int], workers: int, drives: int, frames: int) -
 
 
 def device_row(device: str, size: tuple[int, int], batch: int, rounds: int) -> str:
-    """Frames per second of six pictures each, many frames of one world at once."""
+    """Frames per second of six images each, many frames of one world at once."""
     drive = SimDrive(seed=2, size=size, frames=batch, keyframe_s=0.1, device=device)
     wall = batch_times(drive, batch, rounds, device).wall
     memory = torch.cuda.max_memory_allocated() / 2**30 if device.startswith("cuda") else 0.0
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--drives", type=int, default=4, help="drives for each figure (default 4)")
     parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
     parser.add_argument("--batch", type=int, default=16, help="frames rendered at once on a GPU (default 16)")
-    parser.add_argument("--full", action="store_true", help="also 900x1600 pictures; takes minutes")
+    parser.add_argument("--full", action="store_true", help="also 900x1600 images; takes minutes")
     parser.add_argument("--out", type=Path, help="folder for a dated Markdown file; printed only if not given")
     args = parser.parse_args()
     lines = [
@@ -103,16 +103,16 @@ def main() -> None:
         lines += one_process_rows(NETWORK, list(range(args.drives)), args.frames)
         if args.full:
             lines += one_process_rows(FULL, [0, 1], 2)
-        lines += ["", "Frames a second by the clock: maps, worlds, six pictures and a LiDAR sweep a frame", ""]
-        lines += ["| pictures | processes | frames | frames/s |", "|---|---|---|---|"]
+        lines += ["", "Frames a second by the clock: maps, worlds, six images and a LiDAR sweep a frame", ""]
+        lines += ["| images | processes | frames | frames/s |", "|---|---|---|---|"]
         lines += [workers_row(size, args.workers, args.drives, 20) for size in (SMALL, NETWORK)]
         if args.full:
             lines += [workers_row(FULL, args.workers, args.workers, 3)]
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         lines += ["", f"Largest memory of one process: {peak:.2f} GiB."]
     else:
-        lines += [f"{torch.cuda.get_device_name()}, six pictures a frame", ""]
-        lines += ["| pictures | frames at once | frames/s | GiB |", "|---|---|---|---|"]
+        lines += [f"{torch.cuda.get_device_name()}, six images a frame", ""]
+        lines += ["| images | frames at once | frames/s | GiB |", "|---|---|---|---|"]
         lines += [device_row(args.device, NETWORK, args.batch, 10), device_row(args.device, FULL, 2, 5)]
     text = "\n".join(lines) + "\n"
     print(text)

@@ -1,6 +1,6 @@
 """Accuracy against time: scores students on a cache, times them from JPEGs to lines in one run, draws the front.
 
-    python benchmarks/student_front.py --out benchmarks/results/front.md --picture docs/images/front.png
+    python benchmarks/student_front.py --out benchmarks/results/front.md --image docs/images/front.png
     python benchmarks/student_front.py --weights runs/front/a.json runs/front/b.json --precisions fp32
 
 By default the shipped students, with and without eight bits, on simdrive-v1's validation drives (`mapkd cache
@@ -13,9 +13,9 @@ import argparse
 from pathlib import Path
 
 from mapkd_core.artifact import SHIPPED, card_path, load_card
-from mapkd_core.benchmark.latency_contenders import interleaved, pictures, student, warm_up
+from mapkd_core.benchmark.latency_contenders import example_images, interleaved, student, warm_up
 from mapkd_core.benchmark.machine import command_line, cores, describe, markdown_table, summary
-from mapkd_core.evaluate_cache import scored_once
+from mapkd_core.evaluation.evaluate_cache import scored_once
 from mapkd_core.predictor import MapPredictor
 from mapkd_core.runtime import PRECISIONS, wait_without_spinning
 
@@ -29,7 +29,7 @@ def scores(card: Path, precision: str, cache: Path, folder: Path, processes: int
 
 
 def draw(points: list[tuple[str, str, float, float, float]], path: Path, title: str) -> None:
-    """The front as a picture: (student, precision, milliseconds, mIoU, `ap_chamfer`), time on a logarithmic axis."""
+    """The front as an image: (student, precision, milliseconds, mIoU, `ap_chamfer`), time on a logarithmic axis."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -59,7 +59,7 @@ def draw(points: list[tuple[str, str, float, float, float]], path: Path, title: 
 
 
 def main() -> None:
-    """Scores, times, writes the table and the picture."""
+    """Scores, times, writes the table and the image."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", nargs="+", default=list(SHIPPED), metavar="CARD", help="(all shipped)")
     parser.add_argument("--precisions", nargs="+", default=["fp32", "int8"], choices=PRECISIONS)
@@ -70,12 +70,12 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1, help="for scoring")
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--out", type=Path, help="Markdown file to write")
-    parser.add_argument("--picture", type=Path, help="PNG to write")
+    parser.add_argument("--image", type=Path, help="PNG to write")
     args = parser.parse_args()
     wait_without_spinning()
     wanted = [(card_path(name), precision) for name in args.weights for precision in args.precisions]
     reached = [scores(card, precision, args.cache, args.scores, args.processes) for card, precision in wanted]
-    given = pictures(None)
+    given = example_images(None)
     contenders = [
         student(card, card.stem, "auto", precision, args.device, args.threads, given, lines=True)
         for card, precision in wanted
@@ -91,7 +91,7 @@ def main() -> None:
     heads = ("student", "precision", "parameters M", "GFLOP", "network ms", "JPEG to lines ms", "mIoU", "`ap_chamfer`")
     first = load_card(args.weights[0])
     size, cell = first.input_size, first.grid.cell_m
-    what = f"six {size[0]}x{size[1]} pictures, {cell:g} m cells"
+    what = f"six {size[0]}x{size[1]} images, {cell:g} m cells"
     text = "\n".join([
         "# Students: accuracy against time", "", describe(args.device, args.threads), "", f"`{command_line()}`", "",
         f"Medians of {args.rounds} interleaved rounds, batch 1, {what}; scored on {args.cache}.", "",
@@ -100,10 +100,10 @@ def main() -> None:
     print(text)
     if args.out:
         args.out.write_text(text)
-    if args.picture:
+    if args.image:
         draw(
             [(c.name, c.precision, ms, *both) for c, ms, both in zip(contenders, network, reached, strict=True)],
-            args.picture, what,
+            args.image, what,
         )
 
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mapkd_core import centreline, linking
 from mapkd_core.benchmark.vectorize_inputs import KINDS, real_maps, softmax, town_maps, truths_on
 from mapkd_core.data.raster import rasterize
 from mapkd_core.grid import GRID_60X30
 from mapkd_core.metrics.ap_chamfer import ap_chamfer
 from mapkd_core.types import MapElement
-from mapkd_core.vectorize import VectorizeConfig, vectorize
+from mapkd_core.vectorizer import centerline, linking
+from mapkd_core.vectorizer.vectorize import VectorizeConfig, vectorize
 
 EDGES = VectorizeConfig(crossings="edges")
 
@@ -34,7 +34,7 @@ def at_points(raster: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 def with_true_instances(work: Callable[[], list[MapElement]], instance: np.ndarray) -> list[MapElement]:
     """Runs the vectorizer with what a perfect embedding allows: cut where the instance changes, join only one."""
-    candidates, corners = linking._candidates, centreline.split_at_corners
+    candidates, corners = linking._candidates, centerline.split_at_corners
 
     def filtered(lines, evidence, max_gap, max_unseen):  # type: ignore[no-untyped-def]
         first, second, closable = candidates(lines, evidence, max_gap, max_unseen)
@@ -50,15 +50,15 @@ def with_true_instances(work: Callable[[], list[MapElement]], instance: np.ndarr
         classes = lines.classes[np.searchsorted(lines.starts, starts[:-1], "right") - 1]
         long = np.diff(starts) > 1
         keep = np.repeat(long, np.diff(starts))
-        return centreline.Lines(
-            lines.points[keep], centreline.starts_of(np.diff(starts)[long]), classes[long], lines.widths[keep]
+        return centerline.Lines(
+            lines.points[keep], centerline.starts_of(np.diff(starts)[long]), classes[long], lines.widths[keep]
         )
 
-    linking._candidates, centreline.split_at_corners = filtered, cut
+    linking._candidates, centerline.split_at_corners = filtered, cut
     try:
         return work()
     finally:
-        linking._candidates, centreline.split_at_corners = candidates, corners
+        linking._candidates, centerline.split_at_corners = candidates, corners
 
 
 def with_true_headings(work: Callable[[], list[MapElement]], direction: np.ndarray) -> list[MapElement]:

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 from vectorize_stages import COLORS, upright  # beside this file
 
-from mapkd_core import ring_fit
-from mapkd_core.batch_predictor import BatchPredictor
 from mapkd_core.data.labels import elements_of
 from mapkd_core.draw import CLASS_COLORS, put_text, write_png
-from mapkd_core.evaluate_cache import open_cache
+from mapkd_core.evaluation.batch_predictor import BatchPredictor
+from mapkd_core.evaluation.evaluate_cache import open_cache
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import MapElement
-from mapkd_core.vectorize import vectorize
+from mapkd_core.vectorizer import crossing_fit as ring_fit
+from mapkd_core.vectorizer.vectorize import vectorize
 
 SCALE = 2  # pixels a cell
 BEFORE, AFTER, TRUE = (232, 120, 190), (250, 220, 90), (240, 240, 244)
@@ -46,13 +46,13 @@ def tile(
 ) -> NDArray[np.uint8]:
     """(2 X, 2 Y, 3) the drawing with rings over it, forward up."""
     glow = np.einsum("cyx,ck->yxk", probabilities, COLORS * np.float32(0.75))
-    picture = upright(glow.clip(0, 255), SCALE)
+    image = upright(glow.clip(0, 255), SCALE)
     for elements, color, width in layers:
         for element in elements:
             cells = grid.cells_from_metres(element.points_m[:, :2])
             pixels = np.array([grid.rows, grid.cols]) * SCALE - cells[:, ::-1] * SCALE
-            cv2.polylines(picture, [np.rint(pixels * 16).astype(np.int32)], False, color, width, cv2.LINE_AA, 4)
-    return picture
+            cv2.polylines(image, [np.rint(pixels * 16).astype(np.int32)], False, color, width, cv2.LINE_AA, 4)
+    return image
 
 
 def main() -> None:

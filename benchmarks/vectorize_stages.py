@@ -11,14 +11,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core import bitplane, skeleton
-from mapkd_core import vectorize as stages
 from mapkd_core.benchmark.vectorize_inputs import KINDS, softmax, town_maps, truths_on
-from mapkd_core.centreline import Evidence, Lines
 from mapkd_core.draw import CLASS_COLORS, draw_bev, put_text, write_png
 from mapkd_core.grid import GRID_60X30
 from mapkd_core.types import CLASSES
-from mapkd_core.vectorize import VectorizeConfig
+from mapkd_core.vectorizer import bitplane, skeleton
+from mapkd_core.vectorizer import vectorize as stages
+from mapkd_core.vectorizer.centerline import Evidence, Lines
+from mapkd_core.vectorizer.vectorize import VectorizeConfig
 
 SCALE = 3  # pixels a cell
 HUES = (np.arange(97) * 0.618 % 1 * 180).astype(np.uint8)  # the golden ratio keeps neighbours apart
@@ -27,24 +27,24 @@ PALETTE = cv2.cvtColor(HSV[None], cv2.COLOR_HSV2RGB)[0]
 COLORS = np.array([(22, 24, 29), *(CLASS_COLORS[label] for label in CLASSES)], np.float32)
 
 
-def upright(picture: NDArray, scale: int = SCALE) -> NDArray[np.uint8]:
-    """(Y, X, 3) raster -> enlarged picture with forward up and left on the left."""
-    turned = np.ascontiguousarray(picture.transpose(1, 0, 2)[::-1, ::-1]).astype(np.uint8)
+def upright(image: NDArray, scale: int = SCALE) -> NDArray[np.uint8]:
+    """(Y, X, 3) raster -> enlarged image with forward up and left on the left."""
+    turned = np.ascontiguousarray(image.transpose(1, 0, 2)[::-1, ::-1]).astype(np.uint8)
     return np.repeat(np.repeat(turned, scale, 0), scale, 1)
 
 
 def lines_on(background: NDArray[np.uint8], lines: Lines) -> NDArray[np.uint8]:
     """Each line in its own colour, its ends as dots."""
-    picture = (background * 0.45).astype(np.uint8)
-    height, width = picture.shape[:2]
+    image = (background * 0.45).astype(np.uint8)
+    height, width = image.shape[:2]
     for k, (a, b) in enumerate(zip(lines.starts[:-1], lines.starts[1:], strict=True)):
         points = lines.points[a:b]
         pixels = np.stack([width - (points.imag + 0.5) * SCALE, height - (points.real + 0.5) * SCALE], 1)
         color = tuple(int(v) for v in PALETTE[k % len(PALETTE)])
-        cv2.polylines(picture, [np.rint(pixels * 16).astype(np.int32)], False, color, 3, cv2.LINE_AA, 4)
+        cv2.polylines(image, [np.rint(pixels * 16).astype(np.int32)], False, color, 3, cv2.LINE_AA, 4)
         for end in (pixels[0], pixels[-1]):
-            cv2.circle(picture, tuple(int(v) for v in end), 5, color, -1, cv2.LINE_AA)
-    return picture
+            cv2.circle(image, tuple(int(v) for v in end), 5, color, -1, cv2.LINE_AA)
+    return image
 
 
 def panels(seed: int) -> list[tuple[str, NDArray[np.uint8]]]:
@@ -84,9 +84,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=8, help="which of 84 frames")
     args = parser.parse_args()
     tiles = []
-    for name, picture in panels(args.seed):
+    for name, image in panels(args.seed):
         tile = np.full((820, 400, 3), 12, np.uint8)
-        cropped = picture[: 780, (picture.shape[1] - 396) // 2 :][:, :396]
+        cropped = image[: 780, (image.shape[1] - 396) // 2 :][:, :396]
         tile[40:, 2:398] = cropped
         put_text(tile, name, (8, 28), 19, (232, 234, 238))
         tiles.append(tile)

@@ -52,7 +52,7 @@ ARGUMENTS = (
         "large_data",
         default_value="false",
         choices=["true", "false"],
-        description="Fast DDS with a shared-memory segment that raw pictures fit into",
+        description="Fast DDS with a shared-memory segment that raw images fit into",
     ),
     DeclareLaunchArgument(
         "params_file",

@@ -1,3 +1,19 @@
-"""Vector HD maps from six cameras: data, simulator, networks, distillation, deployment. Knows no ROS."""
+"""Vector HD maps from surround cameras: data, simulator, networks, distillation, deployment. Knows no ROS."""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mapkd_core.predictor import MapPredictor, PredictedMap
 
 __version__ = "0.1.0"
+__all__ = ["MapPredictor", "PredictedMap", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """The public face, imported when it is first used: `import mapkd_core` alone stays fast."""
+    if name in ("MapPredictor", "PredictedMap"):
+        from mapkd_core import predictor
+
+        return getattr(predictor, name)
+    raise AttributeError(f"module 'mapkd_core' has no attribute {name!r}")

@@ -39,7 +39,7 @@ class ModelCard:
     options: dict[str, Any]
     grid: BevGrid
     input_size: tuple[int, int]
-    """Width and height of the pictures the network sees."""
+    """Width and height of the images the network sees."""
     weights_sha256: str = ""
     classes: tuple[str, ...] = CLASSES
     cameras: tuple[str, ...] = CAMERAS

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import logging
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,6 +15,13 @@ import yaml
 from mapkd_core.grid import BevGrid
 
 T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
+
+RENAMED = {
+    "augment.picture_dropout": "augment.image_dropout",
+    "method_options.pictures_weight": "method_options.images_weight",
+}
+"""Old key -> new key; the old one is read, with a notice, for one version."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,7 @@ class DataConfig:
     unlabelled_share: float = 0.5
     """Chance that a training sample is one of those."""
     image_size: tuple[int, int] = (352, 128)
-    """Width and height of the network's pictures."""
+    """Width and height of the network's images."""
     lidar: bool = False
     sd_map: bool = False
     workers: int = 0
@@ -46,21 +54,21 @@ class AugmentConfig:
     photometric: float = 0.0
     """Strength 0..1 of brightness, contrast, saturation, hue and noise changes."""
     scale: float = 0.0
-    """Largest relative zoom of a picture, its intrinsics following."""
+    """Largest relative zoom of an image, its intrinsics following."""
     flip: bool = False
-    """Mirror the world left-right: pictures, calibration and labels together."""
+    """Mirror the world left-right: images, calibration and labels together."""
     yaw_degrees: float = 0.0
     """Largest turn of the BEV frame: extrinsics and labels together."""
     camera_dropout: float = 0.0
-    """Chance that a sample loses one camera (its picture becomes grey)."""
+    """Chance that a sample loses one camera (its image becomes gray)."""
     extrinsic_degrees: float = 0.0
     """Standard deviation of a rotation error given to every camera, labels unmoved."""
     extrinsic_m: float = 0.0
     """Standard deviation of a translation error given to every camera, labels unmoved."""
     lidar_dropout: float = 0.0
-    """Chance that a sample has no LiDAR points: a teacher whose pictures alone are strong is easier to imitate."""
-    picture_dropout: float = 0.0
-    """Chance that a sample with LiDAR has no pictures (all become grey)."""
+    """Chance that a sample has no LiDAR points: a teacher whose images alone are strong is easier to imitate."""
+    image_dropout: float = 0.0
+    """Chance that a sample with LiDAR has no images (all become gray)."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +164,7 @@ def load_config_dict(kind: type[T], values: Any, overrides: Sequence[str] = (), 
     """The same from plain values, as `config_dict` made them."""
     from jsonargparse import ArgumentError, ArgumentParser
 
+    values, overrides = with_new_names(values, where), [_renamed_override(word) for word in overrides]
     _check_keys(kind, values, where, "")
     for word in overrides:
         if word.startswith("--"):
@@ -167,6 +176,26 @@ def load_config_dict(kind: type[T], values: Any, overrides: Sequence[str] = (), 
         return kind(**vars(parser.instantiate_classes(merged)))
     except (ArgumentError, TypeError) as error:
         raise ValueError(f"{where}: {error}") from error
+
+
+def with_new_names(values: Any, where: str) -> Any:
+    """The same config values with keys of RENAMED under their new names; says so once for each key that it finds."""
+    for old, new in RENAMED.items():
+        group, key = old.split(".")
+        inner = values.get(group) if isinstance(values, Mapping) else None
+        if isinstance(inner, Mapping) and key in inner:
+            _LOG.warning("%s: %s is called %s now; the old name will go with the next version", where, old, new)
+            renamed = {new.split(".")[1] if k == key else k: v for k, v in inner.items()}
+            values = {**values, group: renamed}
+    return values
+
+
+def _renamed_override(word: str) -> str:
+    name, equals, value = word.removeprefix("--").partition("=")
+    if not word.startswith("--") or name not in RENAMED:
+        return word
+    _LOG.warning("--%s is called --%s now; the old name will go with the next version", name, RENAMED[name])
+    return f"--{RENAMED[name]}{equals}{value}"
 
 
 def config_dict(config: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Pictures of map elements: from above, on the camera images, and both in one overview. RGB uint8 throughout."""
+"""Images of map elements: from above, on the camera images, and both in one overview. RGB uint8 throughout."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from mapkd_core.geometry import apply, inverse, project
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CAMERAS, CLASSES, MapElement
 
-Picture = NDArray[np.uint8]
+RgbImage = NDArray[np.uint8]
 Color = tuple[int, int, int]
 
 CLASS_COLORS: dict[str, Color] = {
@@ -45,7 +45,7 @@ def draw_bev(
     semantic: NDArray[np.floating] | None = None,
     scores: bool = False,
     line_width_m: float = 0.22,
-) -> Picture:
+) -> RgbImage:
     """The map from above, as a driver sees it: forward is up, left is left.
 
     Shows the grid's rectangle with a line every 10 m and the car at its place; `semantic` (4, Y, X) probabilities,
@@ -54,43 +54,43 @@ def draw_bev(
     """
     size = (round((grid.y_range_m[1] - grid.y_range_m[0]) * pixels_per_m),
             round((grid.x_range_m[1] - grid.x_range_m[0]) * pixels_per_m))
-    picture = np.full((size[1], size[0], 3), _BACKGROUND, np.uint8)
+    image = np.full((size[1], size[0], 3), _BACKGROUND, np.uint8)
     if semantic is not None:
-        picture = _glow(picture, semantic)
-    _draw_metre_lines(picture, grid, pixels_per_m)
+        image = _glow(image, semantic)
+    _draw_metre_lines(image, grid, pixels_per_m)
     thickness = max(round(line_width_m * pixels_per_m), 1)
     for element in sorted(elements, key=lambda e: e.score):
         pixels = _bev_pixels(element.points_m, grid, pixels_per_m)
         if element.closed and element.label == "ped_crossing":
-            _fill(picture, pixels, CLASS_COLORS[element.label], 0.25 * _opacity(element))
+            _fill(image, pixels, CLASS_COLORS[element.label], 0.25 * _opacity(element))
         color = _mix(_BACKGROUND, CLASS_COLORS[element.label], _opacity(element))
-        cv2.polylines(picture, [_fixed(pixels)], False, color, thickness, cv2.LINE_AA, _SHIFT)
-    _draw_car(picture, grid, pixels_per_m)
+        cv2.polylines(image, [_fixed(pixels)], False, color, thickness, cv2.LINE_AA, _SHIFT)
+    _draw_car(image, grid, pixels_per_m)
     if scores:
         for element in elements:
             x, y = _bev_pixels(element.points_m, grid, pixels_per_m)[len(element.points_m) // 2]
-            put_text(picture, f"{element.score:.2f}", (int(x) + 4, int(y)), 11, CLASS_COLORS[element.label])
-    return picture
+            put_text(image, f"{element.score:.2f}", (int(x) + 4, int(y)), 11, CLASS_COLORS[element.label])
+    return image
 
 
 def draw_on_camera(
-    picture: Picture,
+    image: RgbImage,
     intrinsics: NDArray[np.floating],
     base_from_camera: NDArray[np.floating],
     elements: Sequence[MapElement],
     line_width_m: float = 0.15,
-) -> Picture:
-    """A copy of a camera picture (H, W, 3) with the elements drawn on the ground, thinner with distance.
+) -> RgbImage:
+    """A copy of a camera image (H, W, 3) with the elements drawn on the ground, thinner with distance.
 
-    `intrinsics` (3, 3) must hold for this picture's size, `base_from_camera` is the (4, 4) mounting pose. Elements
+    `intrinsics` (3, 3) must hold for this image's size, `base_from_camera` is the (4, 4) mounting pose. Elements
     without height lie on z = 0 of `base_link`. Nothing is hidden by what stands in front of it.
     """
-    canvas = np.ascontiguousarray(picture).copy()
+    canvas = np.ascontiguousarray(image).copy()
     focal = float(np.asarray(intrinsics)[0, 0])
     camera_from_base = inverse(base_from_camera)
-    least = max(picture.shape[1] / 640, 1.0)
+    least = max(image.shape[1] / 640, 1.0)
     for element in sorted(elements, key=lambda e: e.score):
-        segments, depth = _segments_in_view(element.points_m, camera_from_base, intrinsics, picture.shape)
+        segments, depth = _segments_in_view(element.points_m, camera_from_base, intrinsics, image.shape)
         if len(segments) == 0:
             continue
         thickness = np.clip(focal * line_width_m / depth, least, 9 * least).round().astype(int)
@@ -104,7 +104,7 @@ def draw_on_camera(
 
 
 def overview(
-    images: Sequence[Picture],
+    images: Sequence[RgbImage],
     intrinsics: Sequence[NDArray[np.floating]] | NDArray[np.floating],
     base_from_camera: Sequence[NDArray[np.floating]] | NDArray[np.floating],
     elements: Sequence[MapElement],
@@ -116,7 +116,7 @@ def overview(
     title: str = "",
     names: Sequence[str] = CAMERAS,
     camera_width: int = 560,
-) -> Picture:
+) -> RgbImage:
     """Six cameras with the elements projected (front row, back row), the map from above beside them, and a legend.
 
     `images` (H, W, 3) come in the order of `names`, each with the intrinsics of its own size and its mounting pose.
@@ -157,17 +157,17 @@ def overview(
     return canvas
 
 
-def write_png(path: str | Path, picture: Picture) -> None:
-    """Writes an RGB picture as PNG, making the folder if needed; raises OSError when that fails."""
+def write_png(path: str | Path, image: RgbImage) -> None:
+    """Writes an RGB image as PNG, making the folder if needed; raises OSError when that fails."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    done, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     if not done:
-        raise OSError(f"cannot encode a picture of shape {picture.shape} as PNG")
+        raise OSError(f"cannot encode an image of shape {image.shape} as PNG")
     path.write_bytes(data.tobytes())
 
 
-def put_text(picture: Picture, text: str, at: tuple[int, int], height_px: int, color: Color) -> int:
+def put_text(image: RgbImage, text: str, at: tuple[int, int], height_px: int, color: Color) -> int:
     """Writes text with its baseline's left end `at` (x, y), in place; returns its width in pixels."""
     # OpenCV's strokes look ragged when small, so they are drawn four times as large and averaged down.
     fine, font = 4, cv2.FONT_HERSHEY_DUPLEX
@@ -179,10 +179,10 @@ def put_text(picture: Picture, text: str, at: tuple[int, int], height_px: int, c
     mask = np.asarray(cv2.resize(mask, (wide // fine, (high + below) // fine), interpolation=cv2.INTER_AREA))
     left, top = at[0], at[1] - high // fine
     y0, x0 = max(top, 0), max(left, 0)
-    y1, x1 = min(top + mask.shape[0], picture.shape[0]), min(left + mask.shape[1], picture.shape[1])
+    y1, x1 = min(top + mask.shape[0], image.shape[0]), min(left + mask.shape[1], image.shape[1])
     if y1 > y0 and x1 > x0:
         alpha = mask[y0 - top : y1 - top, x0 - left : x1 - left, None] / 255
-        region = picture[y0:y1, x0:x1]
+        region = image[y0:y1, x0:x1]
         region[:] = np.rint(region * (1 - alpha) + np.array(color) * alpha)
     return wide // fine
 
@@ -193,7 +193,7 @@ def _segments_in_view(
     intrinsics: NDArray[np.floating],
     shape: tuple[int, ...],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Short pieces (S, 2, 2) of a line in pixels, in front of the camera and near the picture; and their depths."""
+    """Short pieces (S, 2, 2) of a line in pixels, in front of the camera and near the image; and their depths."""
     points = np.zeros((len(points_m), 3))
     points[:, : points_m.shape[1]] = points_m
     along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
@@ -211,17 +211,17 @@ def _segments_in_view(
     first, depth = project(start, intrinsics)
     second, _ = project(end, intrinsics)
     segments = np.stack([first, second], 1)
-    # Pieces are short, so one that touches the picture has both ends within a picture's size of it; the margin
+    # Pieces are short, so one that touches the image has both ends within an image's size of it; the margin
     # also keeps the coordinates inside OpenCV's integers.
     limit = np.array([shape[1], shape[0]])
     near = ((segments > -limit) & (segments < 2 * limit)).all((1, 2))
     return segments[near], depth[near]
 
 
-def _camera_tile(picture: Picture, name: str, width: int) -> Picture:
-    height = round(picture.shape[0] * width / picture.shape[1])
-    shrinking = width < picture.shape[1]
-    tile = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC)
+def _camera_tile(image: RgbImage, name: str, width: int) -> RgbImage:
+    height = round(image.shape[0] * width / image.shape[1])
+    shrinking = width < image.shape[1]
+    tile = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC)
     label = name.removeprefix("CAM_").replace("_", " ").lower()
     put_text(tile, label, (9, 23), 15, (0, 0, 0))
     put_text(tile, label, (8, 22), 15, _TEXT)
@@ -229,54 +229,54 @@ def _camera_tile(picture: Picture, name: str, width: int) -> Picture:
 
 
 def _bev_pixels(points_m: NDArray[np.floating], grid: BevGrid, scale: float) -> NDArray[np.float64]:
-    """Picture (x, y) of `base_link` points: forward goes up, left goes left."""
+    """Image (x, y) of `base_link` points: forward goes up, left goes left."""
     x = (grid.y_range_m[1] - points_m[:, 1]) * scale
     y = (grid.x_range_m[1] - points_m[:, 0]) * scale
     return np.stack([x, y], 1) - 0.5
 
 
-def _glow(picture: Picture, semantic: NDArray[np.floating]) -> Picture:
+def _glow(image: RgbImage, semantic: NDArray[np.floating]) -> RgbImage:
     colors = np.array([CLASS_COLORS[c] for c in CLASSES], np.float32) - np.array(_BACKGROUND, np.float32)
     heat = np.einsum("cyx,ck->yxk", semantic[1:].astype(np.float32), 0.45 * colors)
     # Rows grow to the left and columns forward: turned so that forward is up and left is left.
     heat = np.ascontiguousarray(heat.transpose(1, 0, 2)[::-1, ::-1])
-    heat = cv2.resize(heat, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    return np.clip(picture + heat, 0, 255).astype(np.uint8)
+    heat = cv2.resize(heat, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return np.clip(image + heat, 0, 255).astype(np.uint8)
 
 
-def _draw_metre_lines(picture: Picture, grid: BevGrid, scale: float) -> None:
+def _draw_metre_lines(image: RgbImage, grid: BevGrid, scale: float) -> None:
     x0, x1 = grid.x_range_m
     y0, y1 = grid.y_range_m
     for x in np.arange(np.ceil(x0 / 10) * 10, x1 + 0.1, 10):
         line = _bev_pixels(np.array([[x, y0], [x, y1]]), grid, scale)
-        cv2.polylines(picture, [_fixed(line)], False, _GRID_LINE, 1, cv2.LINE_AA, _SHIFT)
+        cv2.polylines(image, [_fixed(line)], False, _GRID_LINE, 1, cv2.LINE_AA, _SHIFT)
         if x0 < x < x1:
-            put_text(picture, f"{x:+.0f} m" if x else "0", (4, int(line[0, 1]) - 3), 11, _FAINT_TEXT)
+            put_text(image, f"{x:+.0f} m" if x else "0", (4, int(line[0, 1]) - 3), 11, _FAINT_TEXT)
     for y in np.arange(np.ceil(y0 / 10) * 10, y1 + 0.1, 10):
         line = _bev_pixels(np.array([[x0, y], [x1, y]]), grid, scale)
-        cv2.polylines(picture, [_fixed(line)], False, _GRID_LINE, 1, cv2.LINE_AA, _SHIFT)
+        cv2.polylines(image, [_fixed(line)], False, _GRID_LINE, 1, cv2.LINE_AA, _SHIFT)
 
 
-def _draw_car(picture: Picture, grid: BevGrid, scale: float) -> None:
+def _draw_car(image: RgbImage, grid: BevGrid, scale: float) -> None:
     (back, front), (right, left) = _CAR_X_M, _CAR_Y_M
     body = np.array([[back, right], [front - 0.7, right], [front, right * 0.6], [front, left * 0.6],
                      [front - 0.7, left], [back, left]])
     window = np.array([[1.2, right * 0.75], [2.1, right * 0.75], [2.1, left * 0.75], [1.2, left * 0.75]])
     for outline, color in ((body, _CAR), (window, _mix(_CAR, _BACKGROUND, 0.75))):
-        cv2.fillPoly(picture, [_fixed(_bev_pixels(outline, grid, scale))], color, cv2.LINE_AA, _SHIFT)
+        cv2.fillPoly(image, [_fixed(_bev_pixels(outline, grid, scale))], color, cv2.LINE_AA, _SHIFT)
 
 
-def _draw_legend(picture: Picture, right: int, baseline: int) -> None:
+def _draw_legend(image: RgbImage, right: int, baseline: int) -> None:
     x = right - sum(58 + 8 * len(CLASS_NAMES[c]) for c in CLASSES)
     for label in CLASSES:
-        cv2.line(picture, (x, baseline - 6), (x + 26, baseline - 6), CLASS_COLORS[label], 5, cv2.LINE_AA)
-        put_text(picture, CLASS_NAMES[label], (x + 34, baseline), 15, _TEXT)
+        cv2.line(image, (x, baseline - 6), (x + 26, baseline - 6), CLASS_COLORS[label], 5, cv2.LINE_AA)
+        put_text(image, CLASS_NAMES[label], (x + 34, baseline), 15, _TEXT)
         x += 58 + 8 * len(CLASS_NAMES[label])
 
 
-def _fill(picture: Picture, pixels: NDArray[np.float64], color: Color, opacity: float) -> None:
-    layer = cv2.fillPoly(picture.copy(), [_fixed(pixels)], color, cv2.LINE_AA, _SHIFT)
-    cv2.addWeighted(layer, opacity, picture, 1 - opacity, 0, dst=picture)
+def _fill(image: RgbImage, pixels: NDArray[np.float64], color: Color, opacity: float) -> None:
+    layer = cv2.fillPoly(image.copy(), [_fixed(pixels)], color, cv2.LINE_AA, _SHIFT)
+    cv2.addWeighted(layer, opacity, image, 1 - opacity, 0, dst=image)
 
 
 def _fixed(pixels: NDArray[np.float64]) -> NDArray[np.int32]:

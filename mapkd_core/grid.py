@@ -21,7 +21,7 @@ class BevGrid:
          |   [car] -> x, forward
          +-------------------> col
 
-    (a raster shown as a picture with row 0 on top therefore has left at the bottom; `draw.py` flips it).
+    (a raster shown as an image with row 0 on top therefore has left at the bottom; `draw.py` flips it).
     Continuous cell coordinates (col, row) count from that corner, so cell i covers [i, i + 1).
 
     Raises ValueError for an empty range or one that is not a whole number of cells.

@@ -59,7 +59,7 @@ def discriminative(
 ) -> tuple[Tensor, Tensor]:
     """Pulls pixels of an instance together (variance) and instances apart (distance); De Brabandere et al. 2017.
 
-    `embedding` B E Y X, `instance` B Y X (0 background). Means over the batch; a picture without lines adds 0.
+    `embedding` B E Y X, `instance` B Y X (0 background). Means over the batch; an image without lines adds 0.
     """
     variances, distances = [], []
     for features, ids in zip(embedding.float(), instance, strict=True):

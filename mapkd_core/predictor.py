@@ -1,4 +1,4 @@
-"""The one public face of a trained network: pictures and calibration in, map elements out."""
+"""The one public face of a trained network: images and calibration in, map elements out."""
 from __future__ import annotations
 
 import time
@@ -16,22 +16,22 @@ from mapkd_core.data.images import decode, jpeg_size, resize_into
 from mapkd_core.geometry import scale_intrinsics
 from mapkd_core.runtime import Runtime, open_runtime
 from mapkd_core.types import Frame, MapElement
-from mapkd_core.vectorize import VectorizeConfig, vectorize
+from mapkd_core.vectorizer.vectorize import VectorizeConfig, vectorize
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["DEFAULT_WEIGHTS", "ArtifactError", "MapPredictor", "PredictedMap", "PreparedPictures"]
+__all__ = ["DEFAULT_WEIGHTS", "ArtifactError", "MapPredictor", "PredictedMap", "PreparedImages"]
 
 DEFAULT_WEIGHTS = SHIPPED["nano"]
 """The smallest student that ships with the package."""
 
-Picture = bytes | memoryview | NDArray[np.uint8]
+ImageData = bytes | memoryview | NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class PredictedMap:
-    """The map around the vehicle at the moment of the pictures, in `base_link`."""
+    """The map around the vehicle at the moment of the images, in `base_link`."""
 
     elements: list[MapElement]
     probabilities: NDArray[np.float32]
@@ -46,15 +46,15 @@ class PredictedMap:
 
 
 @dataclass(frozen=True, eq=False)
-class PreparedPictures:
-    """A set of pictures in the network's input, with its calibration: what `prepare` hands to `complete`."""
+class PreparedImages:
+    """A set of images in the network's input, with its calibration: what `prepare` hands to `complete`."""
 
     loaded: Tensor
     """(N, 3, H, W) on the network's device."""
     pixels: NDArray[np.uint8]
     """(N, H, W, 3): what `loaded` was made from; held because a copy to a GPU may still be under way."""
     intrinsics: NDArray[np.float64]
-    """(N, 3, 3), of the pictures as the network sees them."""
+    """(N, 3, 3), of the images as the network sees them."""
     base_from_camera: NDArray[np.float64]
     """(N, 4, 4)."""
     stage_ms: dict[str, float]
@@ -62,7 +62,7 @@ class PreparedPictures:
 
 
 class MapPredictor:
-    """Finds lane dividers, crossings and road boundaries in the pictures of calibrated cameras.
+    """Finds lane dividers, crossings and road boundaries in the images of calibrated cameras.
 
     Example::
 
@@ -113,35 +113,35 @@ class MapPredictor:
 
     def predict(
         self,
-        images: Sequence[Picture],
+        images: Sequence[ImageData],
         intrinsics: NDArray[np.float64],
         base_from_camera: NDArray[np.float64],
         image_sizes: Sequence[tuple[int, int]] | None = None,
     ) -> PredictedMap:
-        """One map from N pictures (JPEG/PNG bytes, or (H, W, 3) uint8 RGB) of N calibrated cameras.
+        """One map from N images (JPEG/PNG bytes, or (H, W, 3) uint8 RGB) of N calibrated cameras.
 
-        `intrinsics` (N, 3, 3) hold for `image_sizes` [(width, height)], by default the pictures' own sizes;
+        `intrinsics` (N, 3, 3) hold for `image_sizes` [(width, height)], by default the images' own sizes;
         `base_from_camera` (N, 4, 4) places the optical frames in `base_link`. Raises ValueError, naming the camera,
-        for an undecodable picture, a picture whose size contradicts `image_sizes`, or calibration that is not finite.
+        for an undecodable image, an image whose size contradicts `image_sizes`, or calibration that is not finite.
         """
         return self.complete(self.prepare(images, intrinsics, base_from_camera, image_sizes))
 
     def prepare(
         self,
-        images: Sequence[Picture],
+        images: Sequence[ImageData],
         intrinsics: NDArray[np.float64],
         base_from_camera: NDArray[np.float64],
         image_sizes: Sequence[tuple[int, int]] | None = None,
-    ) -> PreparedPictures:
-        """The first half of `predict`: pictures decoded, resized and in the network's input.
+    ) -> PreparedImages:
+        """The first half of `predict`: images decoded, resized and in the network's input.
 
         It may run in one thread while `complete` works on the set before in another. Arguments and errors as there.
         """
         count = len(images)
         if np.shape(intrinsics) != (count, 3, 3) or np.shape(base_from_camera) != (count, 4, 4) or count == 0:
             raise ValueError(
-                f"{count} pictures with intrinsics {np.shape(intrinsics)} and base_from_camera "
-                f"{np.shape(base_from_camera)}; expected (N, 3, 3) and (N, 4, 4) for N pictures"
+                f"{count} images with intrinsics {np.shape(intrinsics)} and base_from_camera "
+                f"{np.shape(base_from_camera)}; expected (N, 3, 3) and (N, 4, 4) for N images"
             )
         for name, matrices in (("intrinsics", intrinsics), ("base_from_camera", base_from_camera)):
             bad = [i for i in range(count) if not np.isfinite(matrices[i]).all()]
@@ -160,9 +160,9 @@ class MapPredictor:
         ]
         end = time.perf_counter()
         stages = {"decode": 1e3 * (decoded - start), "prepare": 1e3 * (end - decoded)}
-        return PreparedPictures(loaded, buffer, np.stack(scaled), np.asarray(base_from_camera, np.float64), stages)
+        return PreparedImages(loaded, buffer, np.stack(scaled), np.asarray(base_from_camera, np.float64), stages)
 
-    def complete(self, prepared: PreparedPictures) -> PredictedMap:
+    def complete(self, prepared: PreparedImages) -> PredictedMap:
         """The second half of `predict`: the network and the vectorizer."""
         start = time.perf_counter()
         probabilities = self.runtime.infer(prepared.loaded, prepared.intrinsics, prepared.base_from_camera)
@@ -176,29 +176,29 @@ class MapPredictor:
         """The map of a dataset's or simulator's Frame."""
         return self.complete(self.prepare_frame(frame))
 
-    def prepare_frame(self, frame: Frame) -> PreparedPictures:
+    def prepare_frame(self, frame: Frame) -> PreparedImages:
         """`prepare` for a dataset's or simulator's Frame."""
-        pictures = [view.image.jpeg() or view.image.rgb() for view in frame.views]
+        images = [view.image.jpeg() or view.image.rgb() for view in frame.views]
         intrinsics = np.stack([view.intrinsics for view in frame.views])
         base_from_camera = np.stack([view.base_from_camera for view in frame.views])
-        return self.prepare(pictures, intrinsics, base_from_camera, [view.size for view in frame.views])
+        return self.prepare(images, intrinsics, base_from_camera, [view.size for view in frame.views])
 
 
 def _decode_into(
-    camera: int, picture: Picture, expected: tuple[int, int] | None, out: NDArray[np.uint8]
+    camera: int, image: ImageData, expected: tuple[int, int] | None, out: NDArray[np.uint8]
 ) -> tuple[int, int]:
-    """Writes the picture at the size of `out` (H, W, 3) into it; returns its full size (width, height)."""
+    """Writes the image at the size of `out` (H, W, 3) into it; returns its full size (width, height)."""
     height, width = out.shape[:2]
     try:
-        if isinstance(picture, np.ndarray) and picture.ndim == 3:
-            if picture.dtype != np.uint8 or picture.shape[2] != 3:
-                raise ValueError(f"picture is {picture.dtype} {picture.shape}; expected uint8 (H, W, 3) RGB")
-            pixels, full = picture, (picture.shape[1], picture.shape[0])
+        if isinstance(image, np.ndarray) and image.ndim == 3:
+            if image.dtype != np.uint8 or image.shape[2] != 3:
+                raise ValueError(f"image is {image.dtype} {image.shape}; expected uint8 (H, W, 3) RGB")
+            pixels, full = image, (image.shape[1], image.shape[0])
         else:
-            full = jpeg_size(picture)
-            pixels = decode(picture, (width, height))
+            full = jpeg_size(image)
+            pixels = decode(image, (width, height))
         if expected is not None and full != tuple(expected):
-            raise ValueError(f"picture is {full[0]}x{full[1]}, its calibration holds for {expected[0]}x{expected[1]}")
+            raise ValueError(f"image is {full[0]}x{full[1]}, its calibration holds for {expected[0]}x{expected[1]}")
     except ValueError as error:
         raise ValueError(f"camera {camera}: {error}") from error
     resize_into(pixels, out)

@@ -54,10 +54,10 @@ class MapElement:
 
 
 class ImageSource(Protocol):
-    """A picture that is read when asked for."""
+    """An image that is read when asked for."""
 
     def jpeg(self) -> bytes | None:
-        """The stored JPEG file's own bytes, or None if the picture never was a JPEG."""
+        """The stored JPEG file's own bytes, or None if the image never was a JPEG."""
 
     def rgb(self, min_size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         """(H, W, 3) RGB; with `min_size` (w, h) it may come reduced by 2, 4 or 8, never below that size."""
@@ -65,7 +65,7 @@ class ImageSource(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class CameraView:
-    """One camera's picture with everything needed to place it; image and intrinsics always travel together."""
+    """One camera's image with everything needed to place it; image and intrinsics always travel together."""
 
     name: str
     stamp_ns: int

@@ -28,25 +28,25 @@ class CameraModel:
     """How one camera maps rays to pixels."""
 
     size: tuple[int, int]
-    """(width, height) of the pictures that the model holds for."""
+    """(width, height) of the images that the model holds for."""
     intrinsics: NDArray[np.float64]
     """(3, 3)."""
     distortion_model: str = ""
-    """A key of COEFFICIENTS, or empty when pictures are already undistorted."""
+    """A key of COEFFICIENTS, or empty when images are already undistorted."""
     distortion: tuple[float, ...] = ()
 
 
 def camera_model(info: CameraInfo) -> CameraModel:
-    """The model in a CameraInfo of raw pictures. Raises CalibrationError for one that cannot be used as it is."""
+    """The model in a CameraInfo of raw images. Raises CalibrationError for one that cannot be used as it is."""
     matrix = np.asarray(info.k, np.float64).reshape(3, 3)
     size = (int(info.width), int(info.height))
     if size[0] == 0 or size[1] == 0:
-        raise CalibrationError(f"camera_info says {size[0]}x{size[1]} pixels; it must name the size of the picture")
+        raise CalibrationError(f"camera_info says {size[0]}x{size[1]} pixels; it must name the size of the image")
     if not np.isfinite(matrix).all() or matrix[0, 0] <= 0 or matrix[1, 1] <= 0 or matrix[2, 2] != 1:
         raise CalibrationError(f"k is {matrix.ravel().tolist()}; expected finite [fx 0 cx 0 fy cy 0 0 1]: calibrate it")
     if max(info.binning_x, info.binning_y) > 1 or (info.roi.width, info.roi.height) not in ((0, 0), size):
         raise CalibrationError(
-            "camera_info has binning or a region of interest; publish k, width and height of the picture as it is sent"
+            "camera_info has binning or a region of interest; publish k, width and height of the image as it is sent"
         )
     coefficients = tuple(float(d) for d in info.d)
     if not np.isfinite(coefficients).all():
@@ -64,9 +64,9 @@ def camera_model(info: CameraInfo) -> CameraModel:
 def undistorted(
     pixels: NDArray[np.uint8], model: CameraModel, cache: dict[object, tuple[NDArray, NDArray]]
 ) -> NDArray[np.uint8]:
-    """The (H, W, 3) picture that a camera without distortion but with the same intrinsics would have taken.
+    """The (H, W, 3) image that a camera without distortion but with the same intrinsics would have taken.
 
-    The picture may be smaller than the model's size (a decoder's reduction). `cache` keeps the look-up tables.
+    The image may be smaller than the model's size (a decoder's reduction). `cache` keeps the look-up tables.
     """
     height, width = pixels.shape[:2]
     key = (model.distortion_model, model.distortion, model.intrinsics.tobytes(), model.size, width, height)
@@ -116,7 +116,7 @@ class TransformTree:
         """4x4 `target_from_source`. Raises CalibrationError that names the frame at which the chain breaks."""
         target, source = _plain(target), _plain(source)
         if not source:
-            raise CalibrationError("the picture has no frame_id; the camera driver must name its optical frame")
+            raise CalibrationError("the image has no frame_id; the camera driver must name its optical frame")
         up_from_source = self._ancestors(source)
         up_from_target = self._ancestors(target)
         for frame, frame_from_source in up_from_source.items():

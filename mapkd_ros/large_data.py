@@ -1,4 +1,4 @@
-"""Settings under which raw pictures arrive: Fast DDS with enough shared memory, for launch file and benchmark."""
+"""Settings under which raw images arrive: Fast DDS with enough shared memory, for launch file and benchmark."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -8,13 +8,13 @@ PROFILE = Path("config", "fastdds_large_data.xml")
 
 
 def environment(share: Path) -> dict[str, str]:
-    """Variables for every process that sends or receives raw pictures; `share` is the package's share folder."""
+    """Variables for every process that sends or receives raw images; `share` is the package's share folder."""
     profile = str(share / PROFILE)
     return {
         # The first name is read by Humble, the second by later releases.
         "FASTRTPS_DEFAULT_PROFILES_FILE": profile,
         "FASTDDS_DEFAULT_PROFILES_FILE": profile,
-        # Without these, each raw picture is mapped in and out of memory anew.
+        # Without these, each raw image is mapped in and out of memory anew.
         "MALLOC_MMAP_THRESHOLD_": str(64 << 20),
         "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
     }

@@ -1,4 +1,4 @@
-"""Fills installed ROS message classes with the plain fields of `mapkd_core.data.sensor_fields`."""
+"""Fills installed ROS message classes with the plain fields of `mapkd_core.bags.sensor_fields`."""
 from __future__ import annotations
 
 import array
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mapkd_core.data import sensor_fields
+from mapkd_core.bags import sensor_fields
 
 _ELEMENT = re.compile(r"^sequence<(.+?)(?:, \d+)?>$|^(.+)\[\d+\]$")
 """`sequence<T>`, `sequence<T, 3>` and `T[3]` in the notation of get_fields_and_field_types()."""

@@ -19,15 +19,16 @@ from pathlib import Path
 
 import numpy as np
 
-from mapkd_core import cli, draw
-from mapkd_ros import recording
+from mapkd_core import draw
+from mapkd_core.commands import main as cli
 from mapkd_ros.child_process import ChildProcess, node_executable, private_domain
+from mapkd_ros.recorder import recording
 
 SIMULATED = Path(".cache/demo_drive")
 SIMULATED_FRAMES, SIMULATED_SIZE = 12, "800x450"
 HOLD_S = 4.0
 """For how long a scene of a single keyframe is repeated."""
-MOST_PICTURES = 3
+MOST_IMAGES = 3
 START_S, PLAY_S = 60.0, 300.0
 
 
@@ -90,9 +91,9 @@ def play(dataroot: Path, version: str, device: str, mcap: Path) -> None:
 
 def show(drive: recording.Recording, path: Path, title: str) -> None:
     """Draws the overview and prints the table."""
-    maps = recording.distinct_maps(drive, MOST_PICTURES)
+    maps = recording.distinct_maps(drive, MOST_IMAGES)
     if not maps:
-        raise RuntimeError("no map was recorded together with the pictures it was made of")
+        raise RuntimeError("no map was recorded together with the images it was made of")
     rows = [recording.overview(drive, message, f"{title}, {message.model_name}") for message in maps]
     draw.write_png(path, np.concatenate(rows))
     table = recording.summary(drive)

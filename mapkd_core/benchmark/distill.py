@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 Config = TypeVar("Config", bound="TrainConfig")
 
-COST = "cost.json"
-
 
 @dataclass(frozen=True)
 class BenchmarkPlan:
@@ -142,15 +140,16 @@ def _changed(values: dict[str, Any], *layers: dict[str, Any]) -> dict[str, Any]:
 
 
 def _train_network(config: TrainConfig) -> None:
-    from mapkd_core.train import train
+    from mapkd_core.training.loop import train
 
     if _missing([config]):
         train(config)
 
 
 def _train_rows(plan: BenchmarkPlan, base: DistillConfig, seed: int, only: list[str] | None, threads: int) -> None:
-    from mapkd_core.distill_command import frozen_networks
-    from mapkd_core.lockstep import train_together
+    from mapkd_core.benchmark.distill_table import COST
+    from mapkd_core.training.lockstep import train_together
+    from mapkd_core.training.teachers import frozen_networks
 
     configs = row_configs(plan, base, seed)
     unknown = sorted(set(only or ()) - set(plan.rows))
@@ -166,8 +165,8 @@ def _train_rows(plan: BenchmarkPlan, base: DistillConfig, seed: int, only: list[
 
 def _missing(configs: Sequence[Config]) -> list[Config]:
     """Those that have not been trained to their end. Raises ValueError for a finished run under another config."""
-    from mapkd_core.checkpoint import refuse_another_run
     from mapkd_core.config import config_dict
+    from mapkd_core.training.checkpoint import refuse_another_run
 
     missing = []
     for config in configs:
@@ -179,7 +178,7 @@ def _missing(configs: Sequence[Config]) -> list[Config]:
 
 
 def _finished(config: TrainConfig) -> bool:
-    from mapkd_core.checkpoint import load_checkpoint
+    from mapkd_core.training.checkpoint import load_checkpoint
 
     path = Path(config.out) / config.name / "last.pt"
     return path.exists() and load_checkpoint(path)["step"] >= config.steps
@@ -187,7 +186,7 @@ def _finished(config: TrainConfig) -> bool:
 
 def _scored(config: TrainConfig, processes: int, again: bool) -> dict[str, Any] | None:
     """The evaluation of a finished run on its validation data, kept in its folder; None if there is no such run."""
-    from mapkd_core.evaluate_cache import scored_once
+    from mapkd_core.evaluation.evaluate_cache import scored_once
 
     folder = Path(config.out) / config.name
     if not _finished(config):

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mapkd_core.benchmark.machine import describe, markdown_table
-from mapkd_core.checkpoint import load_checkpoint
 from mapkd_core.config import TrainConfig
+from mapkd_core.training.checkpoint import load_checkpoint
 from mapkd_core.types import CLASSES
 
 THRESHOLDS = "0.5/1/1.5"
@@ -31,6 +31,9 @@ PAPERS = (
     ("teacher (C + L + SD + HD)", "54.36", "45.46"),
 )
 """MapKD (arXiv 2508.15653), nuScenes val, 60x30 m: mIoU and mAP as published; which AP definition is not certain."""
+
+COST = "cost.json"
+"""File in a row's folder: what a training step cost."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +176,5 @@ def _train_only(entry: Entry) -> float:
 
 
 def _cost(entry: Entry) -> dict[str, float] | None:
-    from mapkd_core.benchmark.distill import COST
-
     path = entry.folder / COST
     return json.loads(path.read_text()) if path.exists() else None

@@ -1,4 +1,4 @@
-"""Time from pictures to lines by stage, of our students beside the papers' networks, in one interleaved run.
+"""Time from images to lines by stage, of our students beside the papers' networks, in one interleaved run.
 
 examples:
   mapkd benchmark latency --out latency.md
@@ -10,7 +10,7 @@ Students (random weights, or the artifact of --weights) are timed from six JPEGs
 (normalise, copy to the device), network, and for an artifact vectorize; the other networks in their forward alone, as
 they take their inputs ready-made. Rounds are interleaved, so that a slow moment of the machine meets all of them. The
 floors are what no software on this machine can be faster than: FLOPs of convolutions and matrix products at the rate of
-a large float32 matrix product, and weights, pictures and output once through the memory. --busy lets another process
+a large float32 matrix product, and weights, images and output once through the memory. --busy lets another process
 keep one core busy for that share of the time, as a player or a driver would. OMP_WAIT_POLICY=ACTIVE in front shows
 what threads that spin while they wait cost then; by default they sleep.
 
@@ -41,7 +41,7 @@ from mapkd_core.benchmark.machine import (
 from mapkd_core.runtime import BACKENDS, PRECISIONS, wait_without_spinning
 
 if TYPE_CHECKING:
-    from mapkd_core.benchmark.latency_contenders import Contender, Pictures
+    from mapkd_core.benchmark.latency_contenders import Contender, Images
 
 NETWORKS = ("student:nano", "student:small", "student:base", "hdmapnet")
 STAGES = ("decode", "prepare", "network", "vectorize")
@@ -84,10 +84,10 @@ def run(args: argparse.Namespace) -> int:
     wait_without_spinning()
     import torch
 
-    from mapkd_core.benchmark.latency_contenders import entropy_decoding_ms, interleaved, pictures, warm_up
+    from mapkd_core.benchmark.latency_contenders import entropy_decoding_ms, example_images, interleaved, warm_up
 
     torch.set_num_threads(args.threads)
-    given = pictures(args.data)
+    given = example_images(args.data)
     with tempfile.TemporaryDirectory() as folder:
         contenders = _contenders(args, given, Path(folder))
         if not contenders:
@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _contenders(args: argparse.Namespace, given: Pictures, folder: Path) -> list[Contender]:
+def _contenders(args: argparse.Namespace, given: Images, folder: Path) -> list[Contender]:
     from mapkd_core.benchmark import latency_contenders as build
 
     found = []
@@ -140,7 +140,7 @@ def _neighbour(share: float) -> Iterator[None]:
 
 def _report(
     args: argparse.Namespace,
-    given: Pictures,
+    given: Images,
     contenders: list[Contender],
     times: list[list[dict[str, float]]],
     limits: tuple[float, float, float],
@@ -167,7 +167,7 @@ def _report(
     busy = f", a neighbour on one core {100 * args.busy:.0f} % of the time" if args.busy else ""
     text = [
         "# Latency", "", describe(args.device, args.threads), "", f"`{command_line()}`", "",
-        f"Batch 1, six pictures 352x128 of {given.origin}; {args.rounds} interleaved rounds{busy}. Float32 matrix "
+        f"Batch 1, six images 352x128 of {given.origin}; {args.rounds} interleaved rounds{busy}. Float32 matrix "
         f"product {peak:.0f} GFLOP/s, memory {bandwidth:.1f} GB/s, entropy decoding of the six JPEGs {jpeg_ms:.1f} ms "
         f"of one core (the floor of decode); peak memory of the process {peak_memory_mb():.0f} MB.",
         "", "## Forward", "", markdown_table(heads, forwards),

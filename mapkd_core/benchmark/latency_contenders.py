@@ -1,4 +1,4 @@
-"""What `mapkd benchmark latency` times: students from pictures to lines, other networks for their forward alone."""
+"""What `mapkd benchmark latency` times: students from images to lines, other networks for their forward alone."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mapkd_core.artifact import ModelCard, card_path, load_model, save_artifact
 from mapkd_core.benchmark.latency_peer import peers
 from mapkd_core.benchmark.machine import timed_ms
-from mapkd_core.export import example_calibration, export_onnx
+from mapkd_core.export.onnx_graph import example_calibration, export_onnx
 from mapkd_core.frame_sources import open_frames
 from mapkd_core.grid import GRID_60X30
 from mapkd_core.model.build import build_model
@@ -28,7 +28,7 @@ from mapkd_core.types import Batch, Frame
 
 SIZE = (352, 128)
 CAMERA_SIZE = (1600, 900)
-"""nuScenes' pictures, in which simulated ones are encoded."""
+"""nuScenes' images, in which simulated ones are encoded."""
 
 Calibration = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -43,13 +43,13 @@ class Contender:
     parameters_m: float
     gflop: float
     megabytes: float
-    """Weights, pictures and output: what must cross the memory at least once."""
+    """Weights, images and output: what must cross the memory at least once."""
     run: Callable[[], dict[str, float]]
-    """One set of pictures; milliseconds by stage."""
+    """One set of images; milliseconds by stage."""
 
 
 def warm_up(contenders: Sequence[Contender]) -> None:
-    """Two sets of pictures each, not counted."""
+    """Two sets of images each, not counted."""
     for contender in contenders:
         for _ in range(2):
             contender.run()
@@ -65,7 +65,7 @@ def interleaved(contenders: Sequence[Contender], rounds: int) -> list[list[dict[
 
 
 @dataclass(frozen=True)
-class Pictures:
+class Images:
     """Six JPEGs with their calibration."""
 
     jpegs: list[bytes]
@@ -73,7 +73,7 @@ class Pictures:
     origin: str
 
 
-def pictures(data: str | None) -> Pictures:
+def example_images(data: str | None) -> Images:
     """The first frame of `data`, by default a simulated one enlarged to 1600x900 with a sensor's noise."""
     frames, _ = open_frames(data or "simdrive-v1:val:full:1")
     frame: Frame = frames[0]
@@ -90,13 +90,13 @@ def pictures(data: str | None) -> Pictures:
         matrices[place, :2] *= np.array([[CAMERA_SIZE[0] / view.size[0]], [CAMERA_SIZE[1] / view.size[1]]])
     whole = [jpeg for jpeg in jpegs if jpeg is not None]
     average = sum(map(len, whole)) / len(whole) / 1e3
-    return Pictures(
+    return Images(
         whole, (matrices, np.stack([view.base_from_camera for view in frame.views])), f"{origin}, {average:.0f} kB each"
     )
 
 
-def entropy_decoding_ms(given: Pictures) -> float:
-    """Milliseconds of one core for the six JPEGs at an eighth and in grey: what no scaled decoding can leave out."""
+def entropy_decoding_ms(given: Images) -> float:
+    """Milliseconds of one core for the six JPEGs at an eighth and in gray: what no scaled decoding can leave out."""
     flags = cv2.IMREAD_REDUCED_GRAYSCALE_8
     arrays = [np.frombuffer(jpeg, np.uint8) for jpeg in given.jpegs]
     return min(timed_ms(lambda: [cv2.imdecode(data, flags) for data in arrays]) for _ in range(5))
@@ -112,7 +112,7 @@ def random_student(variant: str, folder: Path) -> Path:
 
 
 def student(
-    path: Path, shown: str, backend: str, precision: str, device: str, threads: int, given: Pictures, lines: bool
+    path: Path, shown: str, backend: str, precision: str, device: str, threads: int, given: Images, lines: bool
 ) -> Contender:
     """An artifact behind MapPredictor; `lines` also times the vectorizer, which on random weights means nothing."""
     path = card_path(path)

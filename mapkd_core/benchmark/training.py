@@ -72,10 +72,10 @@ def time_steps(config: TrainConfig, warmup: int, steps: int) -> tuple[list[dict[
     import torch
     from lightning_fabric import Fabric
 
-    from mapkd_core.loading import training_batches
     from mapkd_core.losses import weigh
     from mapkd_core.model.build import build_model
-    from mapkd_core.train import TaskObjective, make_optimizer
+    from mapkd_core.training.batches import training_batches
+    from mapkd_core.training.loop import TaskObjective, make_optimizer
 
     fabric = Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)  # type: ignore[arg-type]
     fabric.launch()

@@ -146,7 +146,7 @@ def _compared(
     """One row for this project's vectorizer over all frames, and where a peer is given one for each over its frames."""
     from mapkd_core.benchmark.vectorize_inputs import softmax
     from mapkd_core.benchmark.vectorize_peer import further_heads
-    from mapkd_core.vectorize import VectorizeConfig, vectorize
+    from mapkd_core.vectorizer.vectorize import VectorizeConfig, vectorize
 
     edges = VectorizeConfig(crossings="edges")  # as HDMapNet has them; the node makes rings of them
     ours, rings = [], []
@@ -221,7 +221,7 @@ def _worst(args: argparse.Namespace) -> Iterator[str]:
     from mapkd_core.benchmark.machine import summary
     from mapkd_core.benchmark.vectorize_inputs import worst_cases
     from mapkd_core.grid import GRID_60X30
-    from mapkd_core.vectorize import vectorize
+    from mapkd_core.vectorizer.vectorize import vectorize
 
     yield "\nInputs without any map (60x30 grid):\n\n| input | ms median | ms p95 | ms max | processor ms | elements |"
     yield "|---|---|---|---|---|---|"
@@ -233,7 +233,7 @@ def _worst(args: argparse.Namespace) -> Iterator[str]:
 
 def _peak_mb(probabilities: Array, grid: BevGrid) -> float:
     """The most memory that one call allocates."""
-    from mapkd_core.vectorize import vectorize
+    from mapkd_core.vectorizer.vectorize import vectorize
 
     tracemalloc.start()
     try:

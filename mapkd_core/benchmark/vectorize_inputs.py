@@ -27,7 +27,7 @@ Array = NDArray[np.float32]
 
 def town_maps() -> Iterator[VectorMap]:
     """Invented towns of the project's own simulator."""
-    from mapkd_core.sim.roads import procedural_map
+    from mapkd_core.sim.roads.procedural import procedural_map
 
     for seed in range(4):
         yield procedural_map(100 + seed)

@@ -1,7 +1,7 @@
-"""Augmentation of training samples: pictures, calibration and labels change together, so that the labels stay true.
+"""Augmentation of training samples: images, calibration and labels change together, so that the labels stay true.
 
 The peers train without any. Geometry: mirroring and turning the world move cameras, points and lines alike; a zoom
-moves the intrinsics with the picture. Errors of the mounting (`extrinsic_*`) on purpose leave the labels: the network
+moves the intrinsics with the image. Errors of the mounting (`extrinsic_*`) on purpose leave the labels: the network
 shall bear a calibration that is slightly off.
 """
 from __future__ import annotations
@@ -22,7 +22,7 @@ MIRRORED = tuple(
     CAMERAS.index(name.replace("LEFT", "<").replace("RIGHT", "LEFT").replace("<", "RIGHT")) for name in CAMERAS
 )
 """Which camera's place each camera takes when left and right are swapped."""
-GREY = 124
+GRAY = 124
 """About ImageNet's mean: zero after normalising."""
 
 
@@ -40,20 +40,20 @@ def augment(sample: Sample, config: AugmentConfig, rng: np.random.Generator) -> 
         sample = replace(sample, images=photometric(sample.images, config.photometric, rng))
     if config.camera_dropout and rng.random() < config.camera_dropout:
         images = sample.images.copy()
-        images[rng.integers(len(images))] = GREY
+        images[rng.integers(len(images))] = GRAY
         sample = replace(sample, images=images)
     return _without_a_modality(sample, config, rng)
 
 
 def _without_a_modality(sample: Sample, config: AugmentConfig, rng: np.random.Generator) -> Sample:
-    """LiDAR or pictures lost, never both."""
-    if sample.lidar is None or not (config.lidar_dropout or config.picture_dropout):
+    """LiDAR or images lost, never both."""
+    if sample.lidar is None or not (config.lidar_dropout or config.image_dropout):
         return sample
     draw = rng.random()
     if draw < config.lidar_dropout:
         return replace(sample, lidar=sample.lidar[:0])
-    if draw > 1 - config.picture_dropout:
-        return replace(sample, images=np.full_like(sample.images, GREY))
+    if draw > 1 - config.image_dropout:
+        return replace(sample, images=np.full_like(sample.images, GRAY))
     return sample
 
 
@@ -83,14 +83,14 @@ def turn(sample: Sample, yaw: float) -> Sample:
 
 
 def zoom(sample: Sample, strength: float, rng: np.random.Generator) -> Sample:
-    """Every picture enlarged by its own factor in [1, 1 + strength] about a random point; intrinsics follow."""
+    """Every image enlarged by its own factor in [1, 1 + strength] about a random point; intrinsics follow."""
     images, intrinsics = np.empty_like(sample.images), sample.intrinsics.copy()
     height, width = sample.images.shape[1:3]
-    for i, picture in enumerate(sample.images):
+    for i, image in enumerate(sample.images):
         factor = 1 + strength * rng.random()
         x0, y0 = rng.uniform(0, [width * (factor - 1), height * (factor - 1)])
         affine = np.array([[factor, 0, -x0], [0, factor, -y0], [0, 0, 1]])
-        images[i] = cv2.warpAffine(picture, affine[:2], (width, height), borderMode=cv2.BORDER_REPLICATE)
+        images[i] = cv2.warpAffine(image, affine[:2], (width, height), borderMode=cv2.BORDER_REPLICATE)
         intrinsics[i] = affine @ intrinsics[i]
     return replace(sample, images=images, intrinsics=intrinsics)
 
@@ -108,20 +108,20 @@ def photometric(images: NDArray[np.uint8], strength: float, rng: np.random.Gener
     """Light and colour of a whole rig changed at once, then a little more per camera, blur and noise at times."""
     result = np.empty_like(images)
     common = rng.uniform(-1, 1, 6) * strength
-    for i, picture in enumerate(images):
+    for i, image in enumerate(images):
         brightness, contrast, saturation, gamma, *tint = common + rng.uniform(-0.3, 0.3, 6) * strength
         ramp = np.linspace(0, 1, 256) ** (2.0**gamma)
         ramp = (ramp - 0.5) * 2.0 ** (0.6 * contrast) + 0.5 + 0.2 * brightness
         gains = np.array([1 + 0.15 * tint[0], 1.0, 1 + 0.15 * tint[1]])
         table = np.clip(255 * ramp[:, None] * gains, 0, 255).astype(np.uint8)           # 256 3
-        changed = cv2.LUT(picture, table[None])
-        grey = cv2.cvtColor(changed, cv2.COLOR_RGB2GRAY)
+        changed = cv2.LUT(image, table[None])
+        gray = cv2.cvtColor(changed, cv2.COLOR_RGB2GRAY)
         amount = 2.0 ** (1.5 * saturation)
-        changed = cv2.addWeighted(changed, amount, cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), 1 - amount, 0)
+        changed = cv2.addWeighted(changed, amount, cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB), 1 - amount, 0)
         if rng.random() < 0.2 * strength:
             changed = cv2.GaussianBlur(changed, (3, 3), 0.6)
         if rng.random() < 0.5 * strength:
-            noise = rng.normal(0, 12 * strength * rng.random(), picture.shape)
+            noise = rng.normal(0, 12 * strength * rng.random(), image.shape)
             changed = np.clip(changed + noise, 0, 255).astype(np.uint8)
         result[i] = changed
     return result

@@ -111,7 +111,7 @@ class CachedSamples(Dataset[Sample]):
         return self.frame(index).sample(self.options)
 
     def frame(self, index: int) -> CachedFrame:
-        """Frame `index` with its pictures, LiDAR and local map. Raises ValueError if the shard is damaged."""
+        """Frame `index` with its images, LiDAR and local map. Raises ValueError if the shard is damaged."""
         shard, begin, end = int(self.shard[index]), int(self.begin[index]), int(self.end[index])
         data = os.pread(self._descriptor(shard), end - begin, begin)
         try:

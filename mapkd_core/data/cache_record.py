@@ -1,7 +1,7 @@
 """One frame as a few small files, ready to be packed into a tar shard, and back.
 
 `json` holds names, calibration, pose and counts, `lines.npy` the vertices of the local map (float32, metres),
-`lidar.npz` the points (float16, compressed), and `cam_front.jpg` and so on the pictures at network size.
+`lidar.npz` the points (float16, compressed), and `cam_front.jpg` and so on the images at network size.
 """
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.data.frame_sample import SampleOptions, assemble, frame_lidar, map_around, network_picture
+from mapkd_core.data.frame_sample import SampleOptions, assemble, frame_lidar, map_around, network_image
 from mapkd_core.data.images import JpegBytes
 from mapkd_core.data.labels import LocalMap
 from mapkd_core.data.polylines import Range
@@ -39,7 +39,7 @@ class CacheOptions:
     lidar: bool = False
     labels: bool = True
     quality: int = 90
-    """JPEG quality of the pictures."""
+    """JPEG quality of the images."""
 
     def window(self) -> Range:
         """The range of the map that is kept."""
@@ -49,7 +49,7 @@ class CacheOptions:
 
 @dataclass(frozen=True, eq=False)
 class CachedFrame:
-    """A frame as the cache has it: small pictures, and the map around it instead of the whole map."""
+    """A frame as the cache has it: small images, and the map around it instead of the whole map."""
 
     frame: Frame
     local_map: LocalMap | None
@@ -59,22 +59,22 @@ class CachedFrame:
         """What training reads. Raises ValueError if `options` ask for what the cache does not hold."""
         asked, size = options.image_size, self.frame.views[0].size
         if asked[0] > size[0] or asked[1] > size[1]:
-            raise ValueError(f"pictures of {asked[0]}x{asked[1]} are asked for, the cache holds {size[0]}x{size[1]}")
-        pictures = [network_picture(view, asked) for view in self.frame.views]
+            raise ValueError(f"images of {asked[0]}x{asked[1]} are asked for, the cache holds {size[0]}x{size[1]}")
+        images = [network_image(view, asked) for view in self.frame.views]
         if options.labels and self.local_map is None:
             raise ValueError("labels are asked for, but the cache was written without; write it again with labels")
         return assemble(
-            self.frame, pictures, self.local_map, frame_lidar(self.frame) if options.lidar else None, options
+            self.frame, images, self.local_map, frame_lidar(self.frame) if options.lidar else None, options
         )
 
 
 def encode(frame: Frame, options: CacheOptions) -> dict[str, bytes]:
     """The frame's parts by file name ending. Raises ValueError if a part asked for is missing or not finite."""
-    pictures = [network_picture(view, options.image_size) for view in frame.views]
+    images = [network_image(view, options.image_size) for view in frame.views]
     local = map_around(frame, options.window()) if options.labels else None
     points = frame_lidar(frame) if options.lidar else None
     checks = SampleOptions(image_size=options.image_size, lidar=options.lidar, labels=options.labels)
-    assemble(frame, pictures, local, points, checks)
+    assemble(frame, images, local, points, checks)
     parts = {}
     facts: dict[str, Any] = {
         "format": FORMAT,
@@ -91,7 +91,7 @@ def encode(frame: Frame, options: CacheOptions) -> dict[str, bytes]:
                 "intrinsics": intrinsics.tolist(),
                 "base_from_camera": view.base_from_camera.tolist(),
             }
-            for view, (_, intrinsics) in zip(frame.views, pictures, strict=True)
+            for view, (_, intrinsics) in zip(frame.views, images, strict=True)
         ],
     }
     if local is not None:
@@ -104,7 +104,7 @@ def encode(frame: Frame, options: CacheOptions) -> dict[str, bytes]:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, points=points.astype(np.float16))
         parts["lidar.npz"] = buffer.getvalue()
-    for view, (pixels, _) in zip(frame.views, pictures, strict=True):
+    for view, (pixels, _) in zip(frame.views, images, strict=True):
         done, jpeg = cv2.imencode(
             ".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, options.quality]
         )
@@ -114,7 +114,7 @@ def encode(frame: Frame, options: CacheOptions) -> dict[str, bytes]:
 
 
 def decode(parts: Mapping[str, bytes]) -> CachedFrame:
-    """The inverse of `encode`; pictures and points are unpacked when asked for.
+    """The inverse of `encode`; images and points are unpacked when asked for.
 
     Raises ValueError if the record is of another format.
     """

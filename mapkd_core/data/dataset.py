@@ -1,6 +1,6 @@
-"""Samples to batches: labels are drawn, pictures normalised, everything stacked to tensors.
+"""Samples to batches: labels are drawn, images normalised, everything stacked to tensors.
 
-Legend: B batch, N cameras, H W network picture, P points, Y X grid rows and columns.
+Legend: B batch, N cameras, H W network image, P points, Y X grid rows and columns.
 """
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class Collate:
     hdmapnet_vertices: bool = False
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
-        """Raises ValueError if samples differ in picture size, or some have LiDAR or an SD map and some have not."""
+        """Raises ValueError if samples differ in image size, or some have LiDAR or an SD map and some have not."""
         if len({sample.images.shape for sample in samples}) > 1:
-            raise ValueError(f"pictures differ in shape within a batch: {[s.images.shape for s in samples]}")
+            raise ValueError(f"images differ in shape within a batch: {[s.images.shape for s in samples]}")
         images = np.empty((len(samples), *np.array(samples[0].images.shape)[[0, 3, 1, 2]]), np.float32)
         for sample, planes in zip(samples, images, strict=True):
             normalise(list(sample.images), out=planes)

@@ -1,4 +1,4 @@
-"""A frame read and cut to what a network needs: pictures at its size, and the map, LiDAR and SD roads around it."""
+"""A frame read and cut to what a network needs: images at its size, and the map, LiDAR and SD roads around it."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ class SampleOptions:
 
     grid: BevGrid = field(default_factory=BevGrid)
     image_size: tuple[int, int] = (352, 128)
-    """Width and height of the network's pictures."""
+    """Width and height of the network's images."""
     lidar: bool = False
     sd_map: bool = False
     labels: bool = True
@@ -33,23 +33,23 @@ class SampleOptions:
 
 
 def sample_from_frame(frame: Frame, options: SampleOptions) -> Sample:
-    """Reads and resizes a frame's pictures, reads its LiDAR and cuts its map, as far as `options` ask for them.
+    """Reads and resizes a frame's images, reads its LiDAR and cuts its map, as far as `options` ask for them.
 
     Raises ValueError if a part asked for is not there, or a pose, calibration or point is not finite.
     """
-    pictures = [network_picture(view, options.image_size) for view in frame.views]
+    images = [network_image(view, options.image_size) for view in frame.views]
     local = map_around(frame, options.reach()) if options.labels or options.sd_map else None
-    return assemble(frame, pictures, local, frame_lidar(frame) if options.lidar else None, options)
+    return assemble(frame, images, local, frame_lidar(frame) if options.lidar else None, options)
 
 
 def assemble(
     frame: Frame,
-    pictures: list[tuple[NDArray[np.uint8], NDArray[np.float64]]],
+    images: list[tuple[NDArray[np.uint8], NDArray[np.float64]]],
     local: LocalMap | None,
     lidar: NDArray[np.float32] | None,
     options: SampleOptions,
 ) -> Sample:
-    """The sample of parts already read: network pictures with their intrinsics, the local map, and points."""
+    """The sample of parts already read: network images with their intrinsics, the local map, and points."""
     if options.sd_map and (local is None or local.sd_roads is None):
         raise ValueError(
             f"frame {frame.token} of {frame.scene} has no SD roads; put an OpenStreetMap extract named after the "
@@ -58,8 +58,8 @@ def assemble(
     labels = local if options.labels else None
     sample = Sample(
         token=frame.token,
-        images=np.stack([pixels for pixels, _ in pictures]),
-        intrinsics=np.stack([intrinsics for _, intrinsics in pictures]),
+        images=np.stack([pixels for pixels, _ in images]),
+        intrinsics=np.stack([intrinsics for _, intrinsics in images]),
         base_from_camera=np.stack([view.base_from_camera for view in frame.views]),
         elements=tuple(uncut_elements(labels)) if labels is not None else (),
         labelled=labels is not None,
@@ -74,17 +74,17 @@ def assemble(
     return sample
 
 
-def network_picture(view: CameraView, size: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """A view's picture at `size` (w, h) and the intrinsics that hold for it.
+def network_image(view: CameraView, size: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """A view's image at `size` (w, h) and the intrinsics that hold for it.
 
-    Raises ValueError if the stored picture is not of the size its calibration is for.
+    Raises ValueError if the stored image is not of the size its calibration is for.
     """
     pixels = view.image.rgb(min_size=size)
     height, width = pixels.shape[:2]
-    # The decoder may have halved the picture up to three times, rounding up.
+    # The decoder may have halved the image up to three times, rounding up.
     if not any((-(-view.size[0] // r), -(-view.size[1] // r)) == (width, height) for r in (1, 2, 4, 8)):
         raise ValueError(
-            f"the picture of {view.name} is {width}x{height} (or that times 2, 4 or 8), but its calibration is for "
+            f"the image of {view.name} is {width}x{height} (or that times 2, 4 or 8), but its calibration is for "
             f"{view.size[0]}x{view.size[1]}; they must belong together"
         )
     return resize(pixels, view.intrinsics, size, of_size=view.size)

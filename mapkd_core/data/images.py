@@ -1,4 +1,4 @@
-"""Camera pictures: decode, resize and normalise; intrinsics move along. Shared by training, evaluation and the node."""
+"""Camera images: decode, resize and normalise; intrinsics move along. Shared by training, evaluation and the node."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -34,13 +34,13 @@ def jpeg_size(data: bytes | memoryview | NDArray[np.uint8]) -> tuple[int, int]:
             if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a start-of-frame segment
                 return int.from_bytes(raw[at + 7 : at + 9], "big"), int.from_bytes(raw[at + 5 : at + 7], "big")
             at += 2 + length
-    raise ValueError(f"{end} bytes starting {bytes(raw[:4]).hex(' ')} are neither a JPEG nor a PNG picture")
+    raise ValueError(f"{end} bytes starting {bytes(raw[:4]).hex(' ')} are neither a JPEG nor a PNG image")
 
 
 def decode(data: bytes | memoryview | NDArray[np.uint8], min_size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
     """Decodes a JPEG or PNG to (H, W, 3) RGB; raises ValueError when it cannot.
 
-    With `min_size` (w, h) the decoder reduces by 2, 4 or 8 while the picture stays at least that large
+    With `min_size` (w, h) the decoder reduces by 2, 4 or 8 while the image stays at least that large
     (libjpeg's scaled inverse transform: less work, and a good low-pass filter before a resize).
     """
     reduction = 1
@@ -48,17 +48,17 @@ def decode(data: bytes | memoryview | NDArray[np.uint8], min_size: tuple[int, in
         width, height = jpeg_size(data)
         reduction = max(r for r in _REDUCED if r == 1 or (width // r >= min_size[0] and height // r >= min_size[1]))
     try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), _REDUCED[reduction] | cv2.IMREAD_IGNORE_ORIENTATION)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), _REDUCED[reduction] | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
-        raise ValueError(f"undecodable picture of {len(data)} bytes: {error.err}") from error
-    if picture is None:
-        raise ValueError(f"undecodable picture of {len(data)} bytes; expected a whole JPEG or PNG file")
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB, dst=picture), np.uint8)
+        raise ValueError(f"undecodable image of {len(data)} bytes: {error.err}") from error
+    if image is None:
+        raise ValueError(f"undecodable image of {len(data)} bytes; expected a whole JPEG or PNG file")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image), np.uint8)
 
 
 @dataclass(frozen=True)
 class JpegFile:
-    """A picture on disk, read when asked for."""
+    """An image on disk, read when asked for."""
 
     path: Path
 
@@ -67,7 +67,7 @@ class JpegFile:
         try:
             return self.path.read_bytes()
         except OSError as error:
-            raise FileNotFoundError(f"camera picture {self.path} cannot be read ({error.strerror})") from error
+            raise FileNotFoundError(f"camera image {self.path} cannot be read ({error.strerror})") from error
 
     def rgb(self, min_size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         """(H, W, 3) RGB."""
@@ -81,7 +81,7 @@ class JpegFile:
 
 @dataclass(frozen=True)
 class JpegBytes:
-    """A picture held in memory as JPEG."""
+    """An image held in memory as JPEG."""
 
     data: bytes
 
@@ -96,7 +96,7 @@ class JpegBytes:
 
 @dataclass(frozen=True, eq=False)
 class PixelImage:
-    """A picture held in memory as (H, W, 3) RGB pixels."""
+    """An image held in memory as (H, W, 3) RGB pixels."""
 
     pixels: NDArray[np.uint8]
 
@@ -117,7 +117,7 @@ def resize(
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """Resizes (H, W, 3) to `size` (w, h), aspect free, and scales `intrinsics`, which hold for `of_size` (w, h).
 
-    `of_size` defaults to the picture's own; it differs when the decoder has already reduced the picture.
+    `of_size` defaults to the image's own; it differs when the decoder has already reduced the image.
     """
     height, width = pixels.shape[:2]
     full_width, full_height = of_size or (width, height)
@@ -139,17 +139,17 @@ def resize_into(pixels: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
 
 
 def normalise(
-    pictures: Sequence[NDArray[np.uint8]],
+    images: Sequence[NDArray[np.uint8]],
     mean: Sequence[float] = IMAGENET_MEAN,
     std: Sequence[float] = IMAGENET_STD,
     out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """N pictures (H, W, 3) uint8 of one size -> (N, 3, H, W) float32 as (value / 255 - mean) / std."""
-    height, width = pictures[0].shape[:2]
-    result = np.empty((len(pictures), 3, height, width), np.float32) if out is None else out
+    """N images (H, W, 3) uint8 of one size -> (N, 3, H, W) float32 as (value / 255 - mean) / std."""
+    height, width = images[0].shape[:2]
+    result = np.empty((len(images), 3, height, width), np.float32) if out is None else out
     # One table per channel: a look-up is a third of the time of convert, subtract, divide.
     table = ((np.arange(256, dtype=np.float32)[:, None] / 255 - np.asarray(mean)) / np.asarray(std)).astype(np.float32)
-    for picture, planes in zip(pictures, result, strict=True):
+    for image, planes in zip(images, result, strict=True):
         for channel in range(3):
-            np.take(table[:, channel], picture[..., channel], out=planes[channel], mode="clip")
+            np.take(table[:, channel], image[..., channel], out=planes[channel], mode="clip")
     return result

@@ -1,4 +1,4 @@
-"""nuScenes, or anything in its folder format, as `Frame`s: pictures, calibration, poses, LiDAR and the road map."""
+"""nuScenes, or anything in its folder format, as `Frame`s: images, calibration, poses, LiDAR and the road map."""
 from __future__ import annotations
 
 import gc
@@ -31,7 +31,7 @@ TABLES = (
 class NuScenesSource:
     """The keyframes of a nuScenes folder as `Frame`s, ordered by scene name and time.
 
-    Pictures, LiDAR points and the road map are read when asked for. The devkit's tables are read once and let
+    Images, LiDAR points and the road map are read when asked for. The devkit's tables are read once and let
     go; what stays is small, can be pickled, and is shared by worker processes that fork.
 
     `split` names scenes (see `splits.scenes_of_split`); scenes of the split that this folder does not hold are
@@ -39,7 +39,7 @@ class NuScenesSource:
     `lidar_sweeps` is how many sweeps up to the keyframe a `Frame.lidar()` gathers (P-MapNet: 3; 0 for none).
     `sd_folder` holds SD maps named after the locations (see `sd_map.read_roads`); by default `<dataroot>/osm`.
 
-    Raises FileNotFoundError for a missing folder, table or picture, ValueError for an unknown scene or split
+    Raises FileNotFoundError for a missing folder, table or image, ValueError for an unknown scene or split
     and for tables that do not fit together; each names what there is instead.
     """
 
@@ -70,7 +70,7 @@ class NuScenesSource:
         del nusc, reader
         gc.collect()
         if self.frames:
-            _check_pictures(self.frames[0])
+            _check_images(self.frames[0])
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -139,7 +139,7 @@ class _KeyframeReader:
         missing = [name for name in CAMERAS if name not in sample["data"]]
         if missing:
             raise ValueError(
-                f"keyframe {sample['token']} of {scene} has no picture of {', '.join(missing)}; "
+                f"keyframe {sample['token']} of {scene} has no image of {', '.join(missing)}; "
                 f"its sensors are {', '.join(sorted(sample['data'])) or 'none'}"
             )
         map_from_base = self.pose_of_sample(sample, scene)
@@ -242,13 +242,13 @@ def _check_folder(dataroot: Path, version: str) -> None:
             )
 
 
-def _check_pictures(frame: Frame) -> None:
-    """Fails at once, rather than in a worker, when the tables are here but the pictures are not."""
+def _check_images(frame: Frame) -> None:
+    """Fails at once, rather than in a worker, when the tables are here but the images are not."""
     for view in frame.views:
         assert isinstance(view.image, JpegFile)
         if not view.image.path.is_file():
             raise FileNotFoundError(
-                f"the first keyframe's picture {view.image.path} is missing; unpack the dataset's camera blobs there"
+                f"the first keyframe's image {view.image.path} is missing; unpack the dataset's camera blobs there"
             )
 
 

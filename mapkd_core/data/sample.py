@@ -1,6 +1,6 @@
 """One training sample as arrays and vectors, before anything is rasterised: what caches store and augmentation changes.
 
-Legend: N cameras, H W network picture, P points.
+Legend: N cameras, H W network image, P points.
 """
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from mapkd_core.types import MapElement
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Pictures at network size with the map around them; every part in `base_link`, so one transform moves all."""
+    """Images at network size with the map around them; every part in `base_link`, so one transform moves all."""
 
     token: str
     images: NDArray[np.uint8]
     """(N, H, W, 3) RGB at network size."""
     intrinsics: NDArray[np.float64]
-    """(N, 3, 3) of these pictures."""
+    """(N, 3, 3) of these images."""
     base_from_camera: NDArray[np.float64]
     """(N, 4, 4)."""
     elements: tuple[MapElement, ...] = ()

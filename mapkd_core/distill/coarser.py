@@ -1,4 +1,4 @@
-"""A teacher that was trained on larger cells and smaller pictures than the student's, heard at the student's size.
+"""A teacher that was trained on larger cells and smaller images than the student's, heard at the student's size.
 
 A teacher costs many times the student; trained at half the resolution it costs a quarter of that. What it says about
 where lines run holds at any resolution, only its lines are drawn wider: as many cells, but larger ones. Source: ours.
@@ -49,8 +49,8 @@ class CoarserTeacher(nn.Module):
         whole = self.factor >= 1 and self.shrink >= 1 and grid.scaled(self.factor) == theirs
         if not whole or size != (their_size[0] * self.shrink, their_size[1] * self.shrink):
             raise ValueError(
-                f"a teacher on {theirs} with pictures of {their_size} cannot teach on {grid} with {size}: its cells "
-                "must be a whole multiple, its pictures a whole fraction of the student's, over the same range"
+                f"a teacher on {theirs} with images of {their_size} cannot teach on {grid} with {size}: its cells "
+                "must be a whole multiple, its images a whole fraction of the student's, over the same range"
             )
 
     def forward(self, batch: Batch) -> Prediction:

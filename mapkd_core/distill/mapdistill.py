@@ -39,7 +39,7 @@ def batch_gram(one: Tensor, other: Tensor) -> Tensor:
     return one.mean((2, 3)) @ other.mean((2, 3)).T
 
 LIFT_STRIDE = 16
-"""Features are lifted at a sixteenth of the pictures, as in the papers; finer ones are averaged down to that."""
+"""Features are lifted at a sixteenth of the images, as in the papers; finer ones are averaged down to that."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,11 @@ class MapDistill(Method):
     def terms(self, step: DistillStep) -> dict[str, Tensor]:
         """`relation`, `low`, `high`, `response`, and `direction` where both have that head."""
         batch, native = step.batch, tap(step.student, "cam_bev")
-        picture = (batch.images.shape[-1], batch.images.shape[-2])
+        image_size = (batch.images.shape[-1], batch.images.shape[-2])
         image = tap(step.student, "image")                                               # B N C h w
-        coarse = (picture[1] // LIFT_STRIDE, picture[0] // LIFT_STRIDE)
+        coarse = (image_size[1] // LIFT_STRIDE, image_size[0] // LIFT_STRIDE)
         image = shrunk(image.flatten(0, 1), coarse).unflatten(0, image.shape[:2])
-        lifted = self.lift.lift(image, picture, batch.intrinsics, batch.base_from_camera)
+        lifted = self.lift.lift(image, image_size, batch.intrinsics, batch.base_from_camera)
         fused = self.fuse(torch.cat([shrunk(native, lifted.shape[-2:]), lifted], 1))
         terms = {
             "relation": self._relation(step.teacher, native, lifted),

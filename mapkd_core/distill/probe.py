@@ -14,7 +14,7 @@ from mapkd_core.types import CAMERAS, Batch, MapElement, Prediction
 
 
 def probe_batch(config: TrainConfig) -> Batch:
-    """A batch of one with the inputs that the data config gives: grey pictures, cameras around, one line."""
+    """A batch of one with the inputs that the data config gives: gray images, cameras around, one line."""
     width, height = config.data.image_size
     count, (rows, cols) = len(CAMERAS), config.grid.shape
     intrinsics = torch.tensor([[0.8 * width, 0, width / 2], [0, 0.8 * width, height / 2], [0, 0, 1.0]])

@@ -1,7 +1,7 @@
-"""X3KD (reconstructed): lines in the pictures, BEV features, an adversary, and confident outputs.
+"""X3KD (reconstructed): lines in the images, BEV features, an adversary, and confident outputs.
 
 Source: X3KD (CVPR 2023). No code is public and the losses are known by name only; everything here is reconstructed by
-us and for map elements. X-IS cross-task (the labels' lines projected into the pictures stand in for a segmenter), X-FD
+us and for map elements. X-IS cross-task (the labels' lines projected into the images stand in for a segmenter), X-FD
 feature, X-AT adversarial, X-OD output distillation.
 Legend: B batch, N cameras, C channels, h w feature map, P points.
 """
@@ -40,8 +40,8 @@ def reversed_gradient(features: Tensor, strength: float) -> Tensor:
     return result
 
 
-def lines_in_pictures(batch: Batch, size: tuple[int, int], step_m: float = 0.25) -> Tensor:
-    """B N C h w, 1 where a line of class C, taken to lie on the ground, falls into the picture's feature map."""
+def lines_in_images(batch: Batch, size: tuple[int, int], step_m: float = 0.25) -> Tensor:
+    """B N C h w, 1 where a line of class C, taken to lie on the ground, falls into the image's feature map."""
     height, width = batch.images.shape[-2:]
     target = torch.zeros(*batch.images.shape[:2], len(CLASSES), *size, device=batch.images.device)
     scale = torch.tensor([size[1] / width, size[0] / height], device=target.device)
@@ -74,7 +74,7 @@ def _dense(points_m: np.ndarray, step_m: float) -> np.ndarray:
 class X3kdConfig:
     """Our weights; 0 turns a part off."""
 
-    pictures_weight: float = 1.0
+    images_weight: float = 1.0
     feature_weight: float = 1.0
     adversary_weight: float = 1.0
     output_weight: float = 1.0
@@ -93,20 +93,20 @@ class X3kd(Method):
         super().__init__(networks, config)
         self.ramp_steps = max(config.ramp * networks.steps, 1.0)
         self.pair = TapPair(networks, "bev_small", always=True)
-        if config.pictures_weight:
-            self.pictures = nn.Conv2d(tap(networks.probe.student, "image").shape[2], len(CLASSES), 1)
+        if config.images_weight:
+            self.images = nn.Conv2d(tap(networks.probe.student, "image").shape[2], len(CLASSES), 1)
         if config.adversary_weight:
             self.adversary = _patch_critic(self.pair.channels)
 
     def terms(self, step: DistillStep) -> dict[str, Tensor]:
-        """`pictures`, `feature`, `adversary`, `output`, as far as they have a weight."""
+        """`images`, `feature`, `adversary`, `output`, as far as they have a weight."""
         config, terms = self.config, {}
         mine, theirs = self.pair(step)
-        if config.pictures_weight:
+        if config.images_weight:
             image = tap(step.student, "image")
-            logits = self.pictures(image.flatten(0, 1)).unflatten(0, image.shape[:2])
-            target = lines_in_pictures(step.batch, (image.shape[-2], image.shape[-1]))
-            terms["pictures"] = functional.binary_cross_entropy_with_logits(logits, target)
+            logits = self.images(image.flatten(0, 1)).unflatten(0, image.shape[:2])
+            target = lines_in_images(step.batch, (image.shape[-2], image.shape[-1]))
+            terms["images"] = functional.binary_cross_entropy_with_logits(logits, target)
         if config.feature_weight:
             terms["feature"] = functional.l1_loss(mine, theirs)
         if config.adversary_weight:

@@ -63,7 +63,7 @@ KNOWN: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 
 class BackboneEncoder(nn.Module):
-    """Pictures -> features at a sixteenth of their size, by a backbone of `transformers`."""
+    """Images -> features at a sixteenth of their size, by a backbone of `transformers`."""
 
     stride = 16
 

@@ -44,7 +44,7 @@ class DepthSplatting(nn.Module):
     def lookup(
         self, intrinsics: Tensor, base_from_camera: Tensor, image_size: tuple[int, int], feature_size: tuple[int, int]
     ) -> SplatLookup:
-        """Where each pixel falls: intrinsics B N 3 3 of pictures of `image_size` (w, h), feature maps (w, h)."""
+        """Where each pixel falls: intrinsics B N 3 3 of images of `image_size` (w, h), feature maps (w, h)."""
         grid = self.grid
         points = ray_points(intrinsics, base_from_camera, image_size, feature_size, self.depths_m)  # B N D h w 3
         col = ((points[..., 0] - grid.x_range_m[0]) / grid.cell_m).floor().long()

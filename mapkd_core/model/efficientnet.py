@@ -26,7 +26,7 @@ OWN = ("small", "trunk")
 
 
 class EfficientNetEncoder(nn.Module):
-    """Pictures -> features at a sixteenth of their size, 64 channels in the papers."""
+    """Images -> features at a sixteenth of their size, 64 channels in the papers."""
 
     stride = 16
 

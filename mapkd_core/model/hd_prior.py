@@ -85,7 +85,7 @@ class HdPriorPretraining(nn.Module):
 def wipe_blocks(onehot: Tensor, ratio: float, generator: torch.Generator | None = None) -> Tensor:
     """Pre-training input: truth with blocks wiped, boundaries apart from the rest, background recomputed.
 
-    `onehot` B 4 Y X. The picture is cut into n x n blocks, n drawn per sample from 25, 20, 10, 8; `ratio` of them is
+    `onehot` B 4 Y X. The image is cut into n x n blocks, n drawn per sample from 25, 20, 10, 8; `ratio` of them is
     wiped, or, when negative, U(0, 0.5) for boundaries and U(0, 0.7) for the others (P-MapNet's long-range setting).
     """
     result = onehot.float().clone()

@@ -8,7 +8,7 @@ from mapkd_core.model.layers import ResidualBlock, conv_bn_relu
 
 
 class ImageTrunk(nn.Module):
-    """Pictures -> one feature map at a quarter of their size that has seen a sixteenth's context.
+    """Images -> one feature map at a quarter of their size that has seen a sixteenth's context.
 
     Lane paint is a few pixels wide at the network's input, so the map that is sampled must be fine; what the paint
     belongs to needs context, so coarser levels are added from above (as in a feature pyramid, Lin et al. 2017).

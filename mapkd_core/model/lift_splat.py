@@ -1,4 +1,4 @@
-"""Lift-splat: pictures lifted to 3-D by a depth distribution and summed into cells; the coach's simulated LiDAR.
+"""Lift-splat: images lifted to 3-D by a depth distribution and summed into cells; the coach's simulated LiDAR.
 
 Source: Philion and Fidler 2020; as the coach's branch in MapKD (arXiv 2508.15653): 41 depths from 4 m, 64 channels.
 
@@ -36,7 +36,7 @@ class LiftSplat(nn.Module):
     def lift(
         self, features: Tensor, image_size: tuple[int, int], intrinsics: Tensor, base_from_camera: Tensor
     ) -> Tensor:
-        """B N C h w features of pictures of (width, height) -> B C' Y X."""
+        """B N C h w features of images of (width, height) -> B C' Y X."""
         batch, cameras = features.shape[:2]
         x = self.head(features.flatten(0, 1))                                           # BN D+C h w
         depths = len(self.depths_m)

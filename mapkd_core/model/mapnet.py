@@ -1,7 +1,7 @@
 """HDMapNet and the P-MapNet family as one assembly: which sensors and which priors is a matter of config.
 
 `hdmapnet` uses cameras, LiDAR or both; `pmapnet` adds the SD-map prior and the HD-map prior. MapKD (arXiv 2508.15653)
-calls C+L+SD+HD the teacher, and the coach is the same with LiDAR replaced by a lift-splat branch on the pictures.
+calls C+L+SD+HD the teacher, and the coach is the same with LiDAR replaced by a lift-splat branch on the images.
 """
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class MapNetConfig:
     camera: bool = True
     lidar: bool = False
     simulated_lidar: bool = False
-    """A lift-splat branch on the pictures in LiDAR's place (the coach)."""
+    """A lift-splat branch on the images in LiDAR's place (the coach)."""
     sd_prior: bool = False
     hd_prior: bool = False
     encoder: str = "efficientnet-b0"
-    """Of the pictures: `efficientnet-b0` (the papers'), `small` or `trunk` (ours), or a backbone (`backbones.py`)."""
+    """Of the images: `efficientnet-b0` (the papers'), `small` or `trunk` (ours), or a backbone (`backbones.py`)."""
     pretrained: bool = False
     """Start the encoder from ImageNet weights; random, with a warning, where they cannot be had."""
     lift_encoder: str = ""
@@ -66,7 +66,7 @@ class MapNetConfig:
 
 
 class CameraBranch(nn.Module):
-    """Six pictures -> BEV features on the grid."""
+    """Six images -> BEV features on the grid."""
 
     def __init__(self, grid: BevGrid, config: MapNetConfig) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class CameraBranch(nn.Module):
             raise ValueError(f"view {config.view!r} is not one of mlp, pillars")
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """-> the pictures' features B N C h w and the BEV's B C Y X."""
+        """-> the images' features B N C h w and the BEV's B C Y X."""
         features = self.encoder(batch.images.flatten(0, 1)).unflatten(0, batch.images.shape[:2])
         return features, self._lifted(features, batch)
 

@@ -30,7 +30,7 @@ class PillarLookup(NamedTuple):
 class PillarSampling(nn.Module):
     """Gathers image features for every cell at several heights, each from the camera that sees it best.
 
-    "Best" is the camera in whose picture the sample lies farthest from the border: one gather a sample whatever the
+    "Best" is the camera in whose image the sample lies farthest from the border: one gather a sample whatever the
     number of cameras, and no seam moves when a calibration is slightly wrong.
     """
 
@@ -51,7 +51,7 @@ class PillarSampling(nn.Module):
     def lookup(
         self, intrinsics: Tensor, base_from_camera: Tensor, image_size: tuple[int, int], feature_size: tuple[int, int]
     ) -> PillarLookup:
-        """Where each sample falls: intrinsics B N 3 3 of pictures of `image_size` (w, h), feature maps (w, h)."""
+        """Where each sample falls: intrinsics B N 3 3 of images of `image_size` (w, h), feature maps (w, h)."""
         rotation = base_from_camera[..., :3, :3].transpose(-1, -2)                      # B N 3 3
         offset = base_from_camera[..., :3, 3:]                                          # B N 3 1
         points = rotation @ (self.points_m.T - offset)                                  # B N 3 K

@@ -11,7 +11,7 @@ def ray_points(
 ) -> Tensor:
     """Points B N D h w 3 in base_link, metres, of each feature pixel at each of D depths along the optical axis.
 
-    `intrinsics` B N 3 3 of pictures of `image_size` (width, height), `base_from_camera` B N 4 4, feature maps of
+    `intrinsics` B N 3 3 of images of `image_size` (width, height), `base_from_camera` B N 4 4, feature maps of
     `feature_size` (w, h). Pixel centres are integers, as in `geometry.scale_intrinsics`.
     """
     (width, height), (w, h) = image_size, feature_size

@@ -19,17 +19,17 @@ class StudentConfig:
     """Size of the student; every variant has the same parts."""
 
     image_size: tuple[int, int] = (352, 128)
-    """Width and height of the pictures the network sees."""
+    """Width and height of the images the network sees."""
     image_width: int = 24
     """Channels of the trunk's finest stage; coarser stages have 2 and 4 times as many."""
     view_channels: int = 32
-    """Channels carried from the pictures into the BEV."""
+    """Channels carried from the images into the BEV."""
     bev_width: int = 48
     """Channels of the BEV network's finest scale."""
     heights_m: tuple[float, ...] = (0.0, 0.7, 1.5)
-    """Heights above the ground at which every cell looks into the pictures."""
+    """Heights above the ground at which every cell looks into the images."""
     view: str = "pillars"
-    """`pillars` (every cell samples the pictures) or `lift_splat` (every pixel spreads over its ray); only the first
+    """`pillars` (every cell samples the images) or `lift_splat` (every pixel spreads over its ray); only the first
     exports and is what ships."""
     bev_factor: int = 2
     """BEV features live on cells this many times larger than the output grid's."""

@@ -20,7 +20,7 @@ BACKENDS = {
     "auto": "torchscript on a CPU (precision int8: onnx), torch on a GPU",
     "torch": "PyTorch, one operator after the other",
     "torchscript": "PyTorch, traced and frozen: no Python between the operators",
-    "compile": "torch.compile; needs a C++ compiler (CPU) or Triton (GPU), and a minute at the first picture",
+    "compile": "torch.compile; needs a C++ compiler (CPU) or Triton (GPU), and a minute at the first image",
     "cudagraph": "PyTorch, replayed as one CUDA graph; device cuda only",
     "onnx": "ONNX Runtime on NAME.onnx or NAME.int8.onnx; device cpu or cuda",
     "tensorrt": "TensorRT through ONNX Runtime; device cuda only",

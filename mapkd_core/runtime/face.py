@@ -26,8 +26,8 @@ def pick_device(device: str) -> str:
     return device
 
 
-class PictureLoader:
-    """Pictures into the network's input: uint8 to the device, which is a quarter of the bytes, then normalised there.
+class ImageLoader:
+    """Images into the network's input: uint8 to the device, which is a quarter of the bytes, then normalised there.
 
     `planar` gives memory in the order N 3 H W (ONNX Runtime), else channels last (PyTorch's convolutions).
     """
@@ -52,18 +52,18 @@ class PictureLoader:
             return torch.empty(shape, dtype=torch.uint8, pin_memory=True).numpy()
         return np.empty(shape, np.uint8)
 
-    def load(self, pictures: NDArray[np.uint8]) -> Tensor:
+    def load(self, images: NDArray[np.uint8]) -> Tensor:
         """(N, H, W, 3) -> (N, 3, H, W); raises ValueError for another size or type."""
         import torch
 
         width, height = self.size
-        if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[1:] != (height, width, 3):
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (height, width, 3):
             raise ValueError(
-                f"pictures are {pictures.dtype} {pictures.shape}; expected uint8 (N, {height}, {width}, 3) RGB"
+                f"images are {images.dtype} {images.shape}; expected uint8 (N, {height}, {width}, 3) RGB"
             )
-        images = torch.from_numpy(pictures).to(self.device, non_blocking=True).permute(0, 3, 1, 2)    # N 3 H W
+        tensor = torch.from_numpy(images).to(self.device, non_blocking=True).permute(0, 3, 1, 2)    # N 3 H W
         order = torch.contiguous_format if self.planar else torch.channels_last
-        normalised = images.to(torch.float32, memory_format=order).mul_(self.scale).add_(self.shift)
+        normalised = tensor.to(torch.float32, memory_format=order).mul_(self.scale).add_(self.shift)
         return normalised.to(self.dtype)
 
 
@@ -75,15 +75,15 @@ class Runtime(ABC):
     """`cpu` or `cuda`."""
     backend: str
     precision: str
-    _loader: PictureLoader
+    _loader: ImageLoader
 
     def new_buffer(self, cameras: int) -> NDArray[np.uint8]:
-        """(N, H, W, 3): where N pictures of the card's input size are to be written; page-locked for a GPU."""
+        """(N, H, W, 3): where N images of the card's input size are to be written; page-locked for a GPU."""
         return self._loader.new_buffer(cameras)
 
-    def load(self, pictures: NDArray[np.uint8]) -> Tensor:
+    def load(self, images: NDArray[np.uint8]) -> Tensor:
         """(N, H, W, 3) RGB -> (N, 3, H, W), normalised, where the network reads it; may return before it is there."""
-        return self._loader.load(pictures)
+        return self._loader.load(images)
 
     @abstractmethod
     def infer(
@@ -92,10 +92,10 @@ class Runtime(ABC):
         """What `load` returned, and calibrations (N, 3, 3), (N, 4, 4) -> (4, Y, X) class probabilities."""
 
     def probabilities(
-        self, pictures: NDArray[np.uint8], intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]
+        self, images: NDArray[np.uint8], intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]
     ) -> NDArray[np.float32]:
         """`load` and `infer` in one."""
-        return self.infer(self.load(pictures), intrinsics, base_from_camera)
+        return self.infer(self.load(images), intrinsics, base_from_camera)
 
 
 class LookupCache:

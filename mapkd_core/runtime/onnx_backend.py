@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.artifact import SHIPPED, ArtifactError, card_path, load_model
-from mapkd_core.runtime.face import LookupCache, PictureLoader, Runtime
+from mapkd_core.runtime.face import ImageLoader, LookupCache, Runtime
 from mapkd_core.runtime.processor import INT8_FLAGS, has_any
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class OnnxRuntime(Runtime):
             key = "tensorrt" if tensorrt else self.device
             raise ValueError(f"{wanted} could not be loaded, {served} would serve instead; {REMEDIES[key]}")
         self.lookups = LookupCache(model, "cpu")
-        self._loader = PictureLoader(self.card, "cpu", planar=True)
+        self._loader = ImageLoader(self.card, "cpu", planar=True)
 
     def infer(
         self, loaded: Tensor, intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]

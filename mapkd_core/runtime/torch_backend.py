@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.artifact import load_model
-from mapkd_core.runtime.face import LookupCache, PictureLoader, Runtime, pick_device
+from mapkd_core.runtime.face import ImageLoader, LookupCache, Runtime, pick_device
 from mapkd_core.runtime.folding import fold_batch_norms
 from mapkd_core.runtime.processor import BF16_FLAGS, has_any
 
@@ -45,7 +45,7 @@ class TorchRuntime(Runtime):
         geometry = (model if precision == "fp32" else copy.deepcopy(model)).to(self.device)
         self.model = model.to(self.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.lookups = LookupCache(geometry, self.device)
-        self._loader = PictureLoader(self.card, self.device, dtype)
+        self._loader = ImageLoader(self.card, self.device, dtype)
         self._eager = Eager(self.model).eval()
         self._forward = make_forward(backend, self._eager)
         self._warm_up()
@@ -62,11 +62,11 @@ class TorchRuntime(Runtime):
             return self._forward(loaded, *lookup).cpu().numpy()
 
     def _warm_up(self) -> None:
-        """Tracing, compiling and recording happen now, not at the first set of pictures."""
+        """Tracing, compiling and recording happen now, not at the first set of images."""
         count = len(self.card.cameras)
-        pictures = self.new_buffer(count)
-        pictures[:] = 0
-        self.probabilities(pictures, np.tile(np.eye(3), (count, 1, 1)), np.tile(np.eye(4), (count, 1, 1)))
+        images = self.new_buffer(count)
+        images[:] = 0
+        self.probabilities(images, np.tile(np.eye(3), (count, 1, 1)), np.tile(np.eye(4), (count, 1, 1)))
         self.lookups.computed = 0
 
 

@@ -1,7 +1,7 @@
 """A simulated drive: a road map, a world built on it, a vehicle that drives through, and what its sensors see.
 
     drive = SimDrive(seed=7, size=(352, 128), frames=12)
-    frame = drive[3]              # types.Frame; pictures are rendered when asked for
+    frame = drive[3]              # types.Frame; images are rendered when asked for
     pixels = frame.views[1].image.rgb()
 
 Everything follows from the seed: the same seed gives the same bytes (on one CPU type and torch version), whatever
@@ -21,19 +21,19 @@ from numpy.typing import NDArray
 
 from mapkd_core.data.lidar import MIN_DISTANCE_M
 from mapkd_core.geometry import apply, inverse
-from mapkd_core.sim.conditions import WEATHERS, Conditions
-from mapkd_core.sim.rendered_image import RenderedImage, Rendering
+from mapkd_core.sim.render.rendered_image import RenderedImage, Rendering
 from mapkd_core.sim.rig import RIGS, TRIGGER_JITTER_S, Rig
-from mapkd_core.sim.roads import procedural_map
-from mapkd_core.sim.trajectory import Trajectory, drive_along, lane_path
+from mapkd_core.sim.roads.procedural import procedural_map
+from mapkd_core.sim.roads.trajectory import Trajectory, drive_along, lane_path
+from mapkd_core.sim.world.conditions import WEATHERS, Conditions
 from mapkd_core.types import CAMERAS, CameraView, Frame
 from mapkd_core.vector_map import VectorMap
 
 if TYPE_CHECKING:  # labels and maps can be had without waiting for torch
     from torch import Tensor
 
-    from mapkd_core.sim.renderer import Renderer
-    from mapkd_core.sim.world import World
+    from mapkd_core.sim.render.renderer import Renderer
+    from mapkd_core.sim.world.world import World
 
 PROCEDURAL = "procedural"
 EPOCH_NS = 1_577_836_800_000_000_000
@@ -59,7 +59,7 @@ class SimDrive:
     road: str = PROCEDURAL
     """`procedural`, or the name of a nuScenes map such as `boston-seaport` (needs `dataroot`)."""
     size: tuple[int, int] = (352, 128)
-    """(width, height) of the pictures."""
+    """(width, height) of the images."""
     lidar: bool = True
     frames: int = 20
     keyframe_s: float = 0.5
@@ -94,7 +94,7 @@ class SimDrive:
         """The whole neighbourhood or city."""
         if self.road == PROCEDURAL:
             return procedural_map(self.seed)
-        from mapkd_core.sim.real_roads import real_map
+        from mapkd_core.sim.roads.real_roads import real_map
 
         if self.dataroot is None:
             raise ValueError(f"road {self.road!r} is a nuScenes map; give its folder (dataroot), or use {PROCEDURAL!r}")
@@ -105,7 +105,7 @@ class SimDrive:
         """The roads around the drive, and the truth that labels come from."""
         if self.road == PROCEDURAL:
             return self.whole_map
-        from mapkd_core.sim.real_roads import cropped
+        from mapkd_core.sim.roads.real_roads import cropped
 
         path = self._planar.path_m
         return cropped(self.whole_map, path.min(axis=0) - MAP_M, path.max(axis=0) + MAP_M)
@@ -126,7 +126,7 @@ class SimDrive:
             x0, y0, x1, y1 = self.area_m
             inside = np.all((points_m >= (x0, y0)) & (points_m <= (x1, y1)), axis=1)
         if self.road != PROCEDURAL:
-            from mapkd_core.sim.real_roads import is_complete
+            from mapkd_core.sim.roads.real_roads import is_complete
 
             assert self.dataroot is not None
             inside &= is_complete(self.dataroot, self.road, points_m)
@@ -135,7 +135,7 @@ class SimDrive:
     @cached_property
     def world(self) -> World:
         """Everything that sensors can see."""
-        from mapkd_core.sim.world import build_world
+        from mapkd_core.sim.world.world import build_world
 
         assert self.conditions is not None
         path = self._planar.path_m
@@ -156,7 +156,7 @@ class SimDrive:
     @cached_property
     def renderer(self) -> Renderer:
         """The ray caster on this drive's world."""
-        from mapkd_core.sim.renderer import Renderer
+        from mapkd_core.sim.render.renderer import Renderer
 
         return Renderer(self.world, device=self.device)
 
@@ -238,11 +238,11 @@ class SimDrive:
         )
 
     def render(self, index: int) -> NDArray[np.uint8]:
-        """(6, H, W, 3) pictures of a frame, each from where its camera was when it fired."""
+        """(6, H, W, 3) images of a frame, each from where its camera was when it fired."""
         return np.asarray(self.render_tensor((index,)).cpu().numpy(), np.uint8)
 
     def render_tensor(self, indices: Sequence[int]) -> Tensor:
-        """(6 F, H, W, 3) uint8 pictures of F frames on `device`, rendered together: fast on a GPU."""
+        """(6 F, H, W, 3) uint8 images of F frames on `device`, rendered together: fast on a GPU."""
         assert self.rig is not None and self.conditions is not None
         times = np.concatenate([self.camera_times_s(index) for index in indices])
         mounts = np.tile(self.rig.base_from_cameras, (len(indices), 1, 1))

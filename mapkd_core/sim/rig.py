@@ -54,7 +54,7 @@ class Rig:
             raise ValueError(f"rig {self.name!r} has {len(self.cameras)} cameras; expected {len(CAMERAS)}: {CAMERAS}")
 
     def intrinsics(self, size: tuple[int, int] | None = None) -> NDArray[np.float64]:
-        """(6, 3, 3) of the pictures resized to `size` (w, h)."""
+        """(6, 3, 3) of the images resized to `size` (w, h)."""
         matrices = np.zeros((len(self.cameras), 3, 3))
         for matrix, camera in zip(matrices, self.cameras, strict=True):
             matrix[0, 0] = matrix[1, 1] = camera.focal_px

@@ -1,4 +1,4 @@
-"""Pictures of simulated drives: one frame with its map, and contact sheets of many."""
+"""Images of simulated drives: one frame with its map, and contact sheets of many."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.data.labels import map_elements
-from mapkd_core.draw import Picture, draw_bev, overview, put_text
+from mapkd_core.draw import RgbImage, draw_bev, overview, put_text
 from mapkd_core.grid import GRID_60X30, BevGrid
 from mapkd_core.sim.drive import SimDrive
 from mapkd_core.types import Frame
@@ -17,7 +17,7 @@ from mapkd_core.types import Frame
 GAP_PX = 4
 
 
-def frame_picture(frame: Frame, grid: BevGrid = GRID_60X30, lines: bool = True, camera_width: int = 560) -> Picture:
+def frame_image(frame: Frame, grid: BevGrid = GRID_60X30, lines: bool = True, camera_width: int = 560) -> RgbImage:
     """Six cameras and the map from above, with the true map elements drawn where `lines` is set."""
     assert frame.vector_map is not None and frame.map_from_base is not None
     elements = map_elements(frame.vector_map(), frame.map_from_base, grid, "polygon")
@@ -34,12 +34,12 @@ def frame_picture(frame: Frame, grid: BevGrid = GRID_60X30, lines: bool = True, 
     )
 
 
-def scene_tile(frame: Frame, camera_width: int, grid: BevGrid = GRID_60X30) -> Picture:
-    """A small picture of one frame: two rows of cameras as they are, and the map from above."""
+def scene_tile(frame: Frame, camera_width: int, grid: BevGrid = GRID_60X30) -> RgbImage:
+    """A small image of one frame: two rows of cameras as they are, and the map from above."""
     assert frame.vector_map is not None and frame.map_from_base is not None
-    pictures = [view.image.rgb() for view in frame.views]
-    height = round(camera_width * pictures[0].shape[0] / pictures[0].shape[1])
-    small = [cv2.resize(p, (camera_width, height), interpolation=cv2.INTER_AREA) for p in pictures]
+    images = [view.image.rgb() for view in frame.views]
+    height = round(camera_width * images[0].shape[0] / images[0].shape[1])
+    small = [cv2.resize(p, (camera_width, height), interpolation=cv2.INTER_AREA) for p in images]
     cameras = np.vstack([np.hstack(small[:3]), np.hstack(small[3:])])
     elements = map_elements(frame.vector_map(), frame.map_from_base, grid, "polygon")
     scale = 4 * cameras.shape[0] / (grid.x_range_m[1] - grid.x_range_m[0])
@@ -50,7 +50,7 @@ def scene_tile(frame: Frame, camera_width: int, grid: BevGrid = GRID_60X30) -> P
     return tile
 
 
-def contact_sheet(frames: Sequence[Frame], columns: int = 2, camera_width: int = 176) -> Picture:
+def contact_sheet(frames: Sequence[Frame], columns: int = 2, camera_width: int = 176) -> RgbImage:
     """One tile a frame, in rows."""
     tiles = [scene_tile(frame, camera_width) for frame in frames]
     height, width = tiles[0].shape[:2]
@@ -62,12 +62,12 @@ def contact_sheet(frames: Sequence[Frame], columns: int = 2, camera_width: int =
     return sheet
 
 
-def write_small_png(path: Path, picture: NDArray[np.uint8]) -> None:
-    """Writes an RGB picture as PNG with a palette of 256 colours: a third of the size."""
+def write_small_png(path: Path, image: NDArray[np.uint8]) -> None:
+    """Writes an RGB image as PNG with a palette of 256 colours: a third of the size."""
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    palette = Image.fromarray(picture).quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    palette = Image.fromarray(image).quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     palette.save(path, optimize=True)
 
 

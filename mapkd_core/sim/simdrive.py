@@ -24,7 +24,7 @@ SIZES: dict[str, tuple[tuple[int, int], BevGrid]] = {
     "small": ((176, 64), GRID_60X30_COARSE),
     "full": ((352, 128), GRID_60X30),
 }
-"""Picture size (w, h) and grid; `small` is for CPUs."""
+"""Image size (w, h) and grid; `small` is for CPUs."""
 
 DRIVES_KEPT = 2
 """Drives whose worlds stay in memory."""

@@ -58,6 +58,15 @@ def test_difference_names_the_keys():
     assert difference(a, a) == []
 
 
+def test_an_old_key_is_read_under_its_new_name_with_a_notice(tmp_path, caplog):
+    path = tmp_path / "old.yaml"
+    path.write_text("augment: {picture_dropout: 0.25}\n")
+    assert load_config(TrainConfig, path).augment.image_dropout == 0.25
+    assert load_config(TrainConfig, None, ["--augment.picture_dropout", "0.5"]).augment.image_dropout == 0.5
+    assert load_config(TrainConfig, None, ["--augment.picture_dropout=0.5"]).augment.image_dropout == 0.5
+    assert len([r for r in caplog.records if "augment.image_dropout now" in r.getMessage()]) == 3
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
 def test_every_shipped_config_loads(path):
     assert load_config(TrainConfig, path).steps > 0

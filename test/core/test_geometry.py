@@ -50,7 +50,7 @@ def test_projection_of_a_point_right_and_below():
     assert np.allclose(pixels, [[100, 90]]) and np.allclose(depth, [2])
 
 
-def test_scaled_intrinsics_project_to_the_same_place_in_the_picture():
+def test_scaled_intrinsics_project_to_the_same_place_in_the_image():
     intrinsics = np.array([[1266.0, 0, 816], [0, 1266.0, 491], [0, 0, 1]])
     points = np.random.default_rng(0).uniform([-5, -2, 4], [5, 2, 40], (50, 3))
     pixels, _ = geometry.project(points, intrinsics)

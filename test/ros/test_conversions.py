@@ -1,4 +1,4 @@
-"""Pictures from messages: every supported encoding gives the same RGB, everything else is refused by kind."""
+"""Images from messages: every supported encoding gives the same RGB, everything else is refused by kind."""
 from __future__ import annotations
 
 import array
@@ -9,7 +9,7 @@ from ros_messages import Fields, compressed, image, jpeg, stamp
 
 from mapkd_core.data.images import decode
 from mapkd_ros.conversions import (
-    PictureError,
+    ImageError,
     check_size,
     compressed_size,
     image_fields,
@@ -43,7 +43,7 @@ def test_every_colour_encoding_gives_the_same_rgb_with_and_without_row_padding(e
 
 
 @pytest.mark.parametrize("encoding", ["mono8", "8UC1"])
-def test_grey_becomes_three_equal_channels(encoding):
+def test_gray_becomes_three_equal_channels(encoding):
     result = rgb_from_image(image(RGB[..., 0], encoding, 3))
     np.testing.assert_array_equal(result, np.repeat(RGB[..., :1], 3, 2))
 
@@ -68,14 +68,14 @@ def test_the_last_row_may_come_without_padding():
         ({"height": 6}, "layout", "105 bytes of data; 6 rows"),
     ],
 )
-def test_a_raw_picture_that_contradicts_itself_is_refused(changes, kind, words):
-    with pytest.raises(PictureError, match=words) as error:
+def test_a_raw_image_that_contradicts_itself_is_refused(changes, kind, words):
+    with pytest.raises(ImageError, match=words) as error:
         rgb_from_image(image(RGB, **{"encoding": "rgb8", **changes}))
     assert error.value.kind == kind
 
 
 @pytest.mark.parametrize("extension", [".jpg", ".png"])
-def test_a_compressed_picture_tells_its_size_without_decoding(extension):
+def test_a_compressed_image_tells_its_size_without_decoding(extension):
     assert compressed_size(compressed(jpeg(64, 36, extension))) == (64, 36)
     assert compressed_size(compressed(jpeg() + bytes(100), "rgb8; jpeg compressed bgr8")) == (64, 36)  # padded
 
@@ -84,14 +84,14 @@ def test_a_compressed_picture_tells_its_size_without_decoding(extension):
     ("data", "text", "kind", "words"),
     [
         (b"", "jpeg", "undecodable", "0 bytes"),
-        (b"not a picture at all", "jpeg", "undecodable", "neither a JPEG nor a PNG"),
+        (b"not an image at all", "jpeg", "undecodable", "neither a JPEG nor a PNG"),
         (jpeg()[:30], "jpeg", "undecodable", "neither a JPEG nor a PNG"),
         (jpeg()[:-40], "jpeg", "undecodable", "cut off"),
-        (jpeg(extension=".png"), "16UC1; compressedDepth png", "encoding", "depth picture"),
+        (jpeg(extension=".png"), "16UC1; compressedDepth png", "encoding", "depth image"),
     ],
 )
-def test_a_broken_compressed_picture_is_refused(data, text, kind, words):
-    with pytest.raises(PictureError, match=words) as error:
+def test_a_broken_compressed_image_is_refused(data, text, kind, words):
+    with pytest.raises(ImageError, match=words) as error:
         compressed_size(compressed(data, text))
     assert error.value.kind == kind
 
@@ -103,7 +103,7 @@ def test_message_bytes_reach_the_decoder_without_a_copy():
 
 def test_a_size_other_than_the_calibrated_one_is_refused_with_both():
     check_size((1600, 900), (1600, 900))
-    with pytest.raises(PictureError, match="800x450, its camera_info says 1600x900") as error:
+    with pytest.raises(ImageError, match="800x450, its camera_info says 1600x900") as error:
         check_size((800, 450), (1600, 900))
     assert error.value.kind == "size"
 
@@ -113,7 +113,7 @@ def test_stamps_survive_the_round_trip():
         assert stamp_ns(Fields(**seconds_and_ns(nanoseconds))) == nanoseconds == stamp_ns(stamp(nanoseconds))
 
 
-def test_an_outgoing_picture_has_the_layout_that_we_read():
+def test_an_outgoing_image_has_the_layout_that_we_read():
     fields = image_fields(RGB[:, ::-1])
     assert isinstance(fields["data"], array.array)  # rclpy copies anything else byte by byte
     np.testing.assert_array_equal(rgb_from_image(Fields(**fields)), RGB[:, ::-1])

@@ -1,4 +1,4 @@
-"""Player -> DDS -> node -> DDS -> listener, each in its own process, on real pictures."""
+"""Player -> DDS -> node -> DDS -> listener, each in its own process, on real images."""
 from __future__ import annotations
 
 import signal
@@ -26,7 +26,7 @@ def stamp_ns(stamp: Any) -> int:
     return stamp.sec * 10**9 + stamp.nanosec
 
 
-def test_pictures_in_map_out(start_node: Any, listen: Any, dataroot: Path) -> None:
+def test_images_in_map_out(start_node: Any, listen: Any, dataroot: Path) -> None:
     student = start_node("student_node", device="cpu", threads=1)
     student.wait_for("waiting for 6 cameras", 60)
     start_node("nuscenes_player", dataroot=dataroot, scene="scene-0061", loop=True, wait_for_subscribers=30.0)
@@ -39,7 +39,7 @@ def test_pictures_in_map_out(start_node: Any, listen: Any, dataroot: Path) -> No
     heard = listen(TOPICS, enough, PATIENCE_S)
     assert heard[MAP] and heard[MARKERS], f"no map after {PATIENCE_S:g} s; the node says:\n{student.output}"
 
-    # Output stamp = the anchor picture's own stamp, in the vehicle frame.
+    # Output stamp = the anchor image's own stamp, in the vehicle frame.
     front_ns = {stamp_ns(message.header.stamp) for message in heard[IMAGE]}
     matched = [message for message in heard[MAP] if stamp_ns(message.header.stamp) in front_ns]
     assert len(matched) >= 2

@@ -1,4 +1,4 @@
-"""The settings for raw pictures name a profile that is there, and that Fast DDS takes."""
+"""The settings for raw images name a profile that is there, and that Fast DDS takes."""
 from __future__ import annotations
 
 import os

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2: rclpy is not installed")
 
-from mapkd_core.data import sensor_fields as fields
+from mapkd_core.bags import sensor_fields as fields
 from mapkd_core.data.images import PixelImage
 from mapkd_core.geometry import transform
 from mapkd_core.types import CameraView

@@ -25,15 +25,15 @@ SIZE = (160, 90)
 MOUNTED_FACING_AHEAD = (0.5, -0.5, 0.5, -0.5)
 
 
-def picture(size: tuple[int, int] = SIZE) -> np.ndarray:
-    """A road-like RGB picture."""
+def image(size: tuple[int, int] = SIZE) -> np.ndarray:
+    """A road-like RGB image."""
     pixels = np.full((size[1], size[0], 3), 90, np.uint8)
     cv2.line(pixels, (size[0] // 3, size[1]), (size[0] // 2, size[1] // 2), (240, 240, 240), 3)
     return pixels
 
 
 def jpeg(size: tuple[int, int] = SIZE) -> bytes:
-    return cv2.imencode(".jpg", picture(size))[1].tobytes()
+    return cv2.imencode(".jpg", image(size))[1].tobytes()
 
 
 def header(camera: str, stamp_ns: int) -> Header:
@@ -48,7 +48,7 @@ def compressed(camera: str, stamp_ns: int, data: bytes | None = None, text: str 
 def raw(camera: str, stamp_ns: int, **changes: object) -> Image:
     width, height = SIZE
     fields = {"encoding": "rgb8", "width": width, "height": height, "step": 3 * width,
-              "data": array.array("B", picture(SIZE).tobytes())}  # fmt: skip
+              "data": array.array("B", image(SIZE).tobytes())}  # fmt: skip
     return Image(header=header(camera, stamp_ns), **{**fields, **changes})
 
 
@@ -90,7 +90,7 @@ class CameraBench:
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         self.outputs: list = []
         self.taken: Callable[[str], int] | None = None
-        """Where a test can tell: how many pictures of a camera the node under test has taken."""
+        """Where a test can tell: how many images of a camera the node under test has taken."""
 
     def listen(self) -> None:
         subscribe = self.node.create_subscription
@@ -108,7 +108,7 @@ class CameraBench:
         self.tf_static.publish(TFMessage(transforms=[mounting(camera, height_m) for camera in CAMERAS]))
 
     def send_set(self, replaced: Mapping[str, object] | None = None, step_ns: int = 100_000_000) -> int:
-        """Publishes one picture per camera; `replaced` maps cameras to another message, or to None to leave it out."""
+        """Publishes one image per camera; `replaced` maps cameras to another message, or to None to leave it out."""
         self.stamp_ns += step_ns
         make = compressed if self.transport == "compressed" else raw
         sent: list[str] = []
@@ -118,7 +118,7 @@ class CameraBench:
             if message is not None:
                 self.images[camera].publish(message)
                 sent.append(camera)
-        # The node keeps only the newest picture of each camera: let it take this one.
+        # The node keeps only the newest image of each camera: let it take this one.
         if self.taken is None:
             self.wait(lambda: False, 0.05)
         else:

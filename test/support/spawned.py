@@ -19,6 +19,6 @@ def token_and_map_name(source: Any) -> tuple[str, str]:
 
 
 def bytes_of_frames(drive: Any, order: list[int]) -> list[tuple[str, bytes, bytes, bytes]]:
-    """Token, pose, fourth picture and points of a drive's frames, made in this order."""
+    """Token, pose, fourth image and points of a drive's frames, made in this order."""
     frames = [drive[index] for index in order]
     return [(f.token, f.map_from_base.tobytes(), f.views[3].image.rgb().tobytes(), f.lidar().tobytes()) for f in frames]

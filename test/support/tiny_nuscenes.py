@@ -1,4 +1,4 @@
-"""Writes a tiny folder in nuScenes' format: real tables that the devkit reads, pictures of one colour each."""
+"""Writes a tiny folder in nuScenes' format: real tables that the devkit reads, images of one colour each."""
 from __future__ import annotations
 
 import json
@@ -74,16 +74,16 @@ def _add_scene(root: Path, tables: dict[str, list[dict]], scene: str, place: int
              "next": tokens[index + 1] if index + 1 < count else ""}
         )  # fmt: skip
         for camera_place, name in enumerate(CAMERAS):
-            picture = f"samples/{name}/{token}.jpg"
-            _write_picture(root / picture, colour=10 * camera_place + 60 * index)
-            _add_data(tables, token, name, stamp_us + OFFSETS_US[name], picture, *SIZE)
+            image = f"samples/{name}/{token}.jpg"
+            _write_image(root / image, colour=10 * camera_place + 60 * index)
+            _add_data(tables, token, name, stamp_us + OFFSETS_US[name], image, *SIZE)
         points = f"samples/LIDAR_TOP/{token}.pcd.bin"
         (root / points).parent.mkdir(parents=True, exist_ok=True)
         np.array([[10, 0, -1.8, 30, 4], [0, 20, 0, 60, 5]], np.float32).tofile(root / points)
         _add_data(tables, token, "LIDAR_TOP", stamp_us, points, 0, 0)
 
 
-def _write_picture(path: Path, colour: int) -> None:
+def _write_image(path: Path, colour: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), np.full((SIZE[1], SIZE[0], 3), colour % 256, np.uint8))
 

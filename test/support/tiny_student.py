@@ -1,4 +1,4 @@
-"""A tiny student with random weights, saved as an artifact, and pictures for it."""
+"""A tiny student with random weights, saved as an artifact, and images for it."""
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,11 @@ OPTIONS = {"variant": "nano", "image_size": list(SIZE), "image_width": 8, "bev_w
 
 
 def tiny_rig(cameras: int = 6):
-    """Intrinsics and mountings of a ring of cameras with the tiny student's picture size."""
+    """Intrinsics and mountings of a ring of cameras with the tiny student's image size."""
     return ring(cameras, SIZE, 50.0, height_m=1.7)
 
 
-def tiny_pictures(cameras: int = 6, seed: int = 0) -> np.ndarray:
+def tiny_images(cameras: int = 6, seed: int = 0) -> np.ndarray:
     """(N, H, W, 3) random RGB."""
     return np.random.default_rng(seed).integers(0, 256, (cameras, SIZE[1], SIZE[0], 3), dtype=np.uint8)
 

@@ -1,4 +1,4 @@
-"""Tiny training samples: stripes on the ground painted into six pictures, with the lines that they are."""
+"""Tiny training samples: stripes on the ground painted into six images, with the lines that they are."""
 import numpy as np
 from rigs import ring
 

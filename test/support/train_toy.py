@@ -5,10 +5,10 @@ import torch
 from torch import nn
 from toy import SIZE, ToySamples
 
-from mapkd_core import loading
-from mapkd_core import train as training
 from mapkd_core.config import DataConfig, TrainConfig
 from mapkd_core.grid import BevGrid
+from mapkd_core.training import batches as loading
+from mapkd_core.training import loop as training
 
 
 class FrozenNorm(nn.BatchNorm2d):

@@ -8,7 +8,7 @@ import pytest
 
 from mapkd_core.benchmark.distill import BenchmarkPlan, _missing, _scored, network_configs, row_configs
 from mapkd_core.benchmark.distill_table import Entry, gap_closed, write_table
-from mapkd_core.cli import main
+from mapkd_core.commands.main import main
 from mapkd_core.config import DataConfig, config_dict, load_config
 from mapkd_core.distill.config import DistillConfig
 from mapkd_core.distill.interface import method_config
@@ -75,7 +75,7 @@ def test_a_finished_run_is_scored_once_and_again_when_asked(tmp_path, monkeypatc
         out.mkdir(exist_ok=True)
         return SimpleNamespace(result={"frames": len(scored)})
 
-    monkeypatch.setattr("mapkd_core.evaluate_cache.evaluate_cache", evaluate)
+    monkeypatch.setattr("mapkd_core.evaluation.evaluate_cache.evaluate_cache", evaluate)
     found = [_scored(config, 1, again) for again in (False, False, True)]
     assert [f["frames"] for f in found] == [1, 1, 2] and scored == ["there", "there"]
     assert _scored(replace(config, steps=2), 1, False) is None  # not finished

@@ -1,5 +1,5 @@
 """The scoring benchmark runs on few frames and names every definition."""
-from mapkd_core.cli import main
+from mapkd_core.commands.main import main
 
 
 def test_report(tmp_path, capsys):

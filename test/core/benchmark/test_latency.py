@@ -6,7 +6,7 @@ import torch
 from tiny_student import save_tiny_student
 
 from mapkd_core.benchmark import latency, latency_contenders, latency_peer, peer_checkout
-from mapkd_core.cli import main
+from mapkd_core.commands.main import main
 
 
 def test_report_of_a_small_run(tmp_path, capsys, monkeypatch):
@@ -28,8 +28,8 @@ def test_report_of_a_small_run(tmp_path, capsys, monkeypatch):
     (["--networks"], "nothing to time"), (["--networks", "--peer", "/nowhere"], "expected a checkout of the peer"),
 ])  # fmt: skip
 def test_refusals(arguments, reason, capsys, monkeypatch):
-    given = latency_contenders.Pictures([], (None, None), "none")
-    monkeypatch.setattr(latency_contenders, "pictures", lambda _: given)
+    given = latency_contenders.Images([], (None, None), "none")
+    monkeypatch.setattr(latency_contenders, "example_images", lambda _: given)
     assert main(["benchmark", "latency", *arguments]) == 2
     assert reason in capsys.readouterr().err
 

@@ -1,7 +1,7 @@
 """The training benchmark times each part of a step and leaves nothing behind."""
 import pytest
 
-from mapkd_core.cli import main
+from mapkd_core.commands.main import main
 
 pytest.importorskip("lightning_fabric", reason="training needs: pip install 'mapkd_ros[train]'")
 TINY = [

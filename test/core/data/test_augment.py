@@ -17,7 +17,7 @@ SIZE = (352, 128)
 
 
 def painted(count=6):
-    """Six pictures with a disc wherever one of POINTS is seen; the points are the label's vertices."""
+    """Six images with a disc wherever one of POINTS is seen; the points are the label's vertices."""
     intrinsics, poses = ring(count, SIZE, focal=150.0, start=np.pi / 3)
     # Same order as CAMERAS: front left, front, front right, back left, back, back right.
     order = [0, 5, 4, 1, 2, 3] if count == 6 else list(range(count))
@@ -33,7 +33,7 @@ def painted(count=6):
 
 
 def seen(sample):
-    """(camera, pixel) of every label vertex well inside a picture."""
+    """(camera, pixel) of every label vertex well inside an image."""
     for vertex in sample.elements[0].points_m.astype(float):
         for camera in range(len(sample.images)):
             pixel, depth = project(apply(inverse(sample.base_from_camera[camera]), vertex), sample.intrinsics[camera])
@@ -115,11 +115,11 @@ def test_dropout_blanks_one_camera():
 
 def test_a_teacher_may_lose_one_modality_but_not_both():
     sample = replace(painted(), images=np.full((6, 8, 8, 3), 9, np.uint8))
-    blind = augment.augment(sample, AugmentConfig(picture_dropout=1.0), np.random.default_rng(0))
+    blind = augment.augment(sample, AugmentConfig(image_dropout=1.0), np.random.default_rng(0))
     assert (blind.images == 124).all() and blind.lidar is sample.lidar
     deaf = augment.augment(sample, AugmentConfig(lidar_dropout=1.0), np.random.default_rng(0))
     assert deaf.lidar.shape == (0, 5) and (deaf.images == 9).all()
-    config = AugmentConfig(lidar_dropout=0.5, picture_dropout=0.5)
+    config = AugmentConfig(lidar_dropout=0.5, image_dropout=0.5)
     drawn = [augment.augment(sample, config, np.random.default_rng(k)) for k in range(20)]
     lost = {(len(d.lidar) == 0, bool((d.images == 124).all())) for d in drawn}
     assert lost == {(True, False), (False, True)}

@@ -7,9 +7,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from invented_frames import Drive, frame
+from real_data import NUSCENES, needs_nuscenes
 from torch.utils.data import DataLoader
 
-from mapkd_core.cli import main
+from mapkd_core.commands.main import main
 from mapkd_core.config import AugmentConfig, DataConfig, TrainConfig
 from mapkd_core.data.cache import CachedSamples, CacheIndex, StreamedSamples
 from mapkd_core.data.cache_record import CacheOptions
@@ -18,10 +20,7 @@ from mapkd_core.data.dataset import Collate
 from mapkd_core.data.frame_sample import SampleOptions, sample_from_frame
 from mapkd_core.data.nuscenes import NuScenesSource
 from mapkd_core.grid import GRID_60X30, GRID_120X60, GRID_240X60
-from mapkd_core.loading import training_batches
-
-from .invented import Drive, frame
-from .real_data import NUSCENES, needs_nuscenes
+from mapkd_core.training.batches import training_batches
 
 pytest.importorskip("webdataset")
 PACKED = CacheOptions((160, 64), lidar=True)
@@ -57,7 +56,7 @@ def test_samples_come_back_as_they_went_in(folder):
         np.testing.assert_array_equal(mine.semantic, theirs.semantic)
 
 
-def test_smaller_pictures_may_be_asked_for_but_not_larger_ones(folder):
+def test_smaller_images_may_be_asked_for_but_not_larger_ones(folder):
     small = CachedSamples(folder, SampleOptions(GRID_240X60, (80, 32)))[0]
     assert small.images.shape == (6, 32, 80, 3) and small.intrinsics[0, 0, 0] == pytest.approx(62.5)
     with pytest.raises(ValueError, match="352x128 are asked for, the cache holds 160x64"):

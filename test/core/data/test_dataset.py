@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from invented_frames import TOWN, frame
 
 from mapkd_core.data.dataset import Collate
 from mapkd_core.data.frame_sample import SampleOptions, sample_from_frame
@@ -10,8 +11,6 @@ from mapkd_core.data.images import normalise
 from mapkd_core.data.labels import map_elements, resample_1m
 from mapkd_core.data.raster import rasterize
 from mapkd_core.grid import GRID_60X30, GRID_60X30_COARSE
-
-from .invented import TOWN, frame
 
 OPTIONS = SampleOptions(GRID_60X30, (160, 64), lidar=True, sd_map=True)
 

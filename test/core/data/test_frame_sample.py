@@ -2,12 +2,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from invented_frames import TOWN, frame, image
 
 from mapkd_core.data.frame_sample import SampleOptions, sample_from_frame
 from mapkd_core.data.labels import map_elements, on_grid
 from mapkd_core.grid import GRID_60X30
-
-from .invented import TOWN, frame, picture
 
 OPTIONS = SampleOptions(GRID_60X30, (160, 64), lidar=True, sd_map=True)
 
@@ -48,8 +47,8 @@ def test_what_is_missing_or_broken_is_named(source, message):
         sample_from_frame(source, OPTIONS)
 
 
-def test_a_picture_that_does_not_fit_its_calibration_is_refused():
+def test_an_image_that_does_not_fit_its_calibration_is_refused():
     source = frame(0)
-    views = (replace(source.views[0], image=picture(0, (640, 480))), *source.views[1:])
+    views = (replace(source.views[0], image=image(0, (640, 480))), *source.views[1:])
     with pytest.raises(ValueError, match=r"CAM_FRONT_LEFT is .* calibration is for 320x180"):
         sample_from_frame(replace(source, views=views), OPTIONS)

@@ -7,7 +7,7 @@ from mapkd_core.data import images
 from mapkd_core.geometry import project
 
 
-def picture(width=640, height=360):
+def image(width=640, height=360):
     x, y = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
     return np.stack([x, y, 255 - x], -1).astype(np.uint8)
 
@@ -17,9 +17,9 @@ def jpeg(pixels, quality=95):
 
 
 def test_decode_keeps_rgb_order():
-    decoded = images.decode(jpeg(picture()))
+    decoded = images.decode(jpeg(image()))
     assert decoded.shape == (360, 640, 3)
-    assert np.abs(decoded.astype(int) - picture()).mean() < 2
+    assert np.abs(decoded.astype(int) - image()).mean() < 2
 
 
 @pytest.mark.parametrize(
@@ -27,16 +27,16 @@ def test_decode_keeps_rgb_order():
     [((352, 128), (640, 360)), ((160, 64), (160, 90)), ((80, 40), (80, 45)), ((10, 10), (80, 45))],
 )
 def test_decoder_reduces_but_never_below_the_wanted_size(wanted, got):
-    height, width = images.decode(jpeg(picture()), min_size=wanted).shape[:2]
+    height, width = images.decode(jpeg(image()), min_size=wanted).shape[:2]
     assert (width, height) == got
 
 
 def test_size_from_header_of_jpeg_and_png():
-    assert images.jpeg_size(jpeg(picture())) == (640, 360)
-    assert images.jpeg_size(cv2.imencode(".png", picture())[1].tobytes()) == (640, 360)
+    assert images.jpeg_size(jpeg(image())) == (640, 360)
+    assert images.jpeg_size(cv2.imencode(".png", image())[1].tobytes()) == (640, 360)
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff\xd8", b"not a picture at all", b"\x00" * 1000])
+@pytest.mark.parametrize("data", [b"", b"\xff\xd8", b"not an image at all", b"\x00" * 1000])
 def test_rubbish_is_a_value_error(data):
     with pytest.raises(ValueError):
         images.jpeg_size(data)
@@ -46,10 +46,10 @@ def test_rubbish_is_a_value_error(data):
 
 def test_truncated_header_is_a_value_error():
     with pytest.raises(ValueError):
-        images.decode(jpeg(picture())[:200])
+        images.decode(jpeg(image())[:200])
 
 
-def test_resize_moves_the_intrinsics_with_the_picture():
+def test_resize_moves_the_intrinsics_with_the_image():
     """A bright dot at a known point must lie where the resized intrinsics project that point."""
     intrinsics = np.array([[500.0, 0, 320], [0, 500.0, 180], [0, 0, 1]])
     point = np.array([0.3, 0.1, 2.0])
@@ -65,13 +65,13 @@ def test_resize_moves_the_intrinsics_with_the_picture():
 
 def test_resize_after_a_reduced_decode_scales_from_the_full_size():
     intrinsics = np.array([[500.0, 0, 320], [0, 500.0, 180], [0, 0, 1]])
-    reduced = images.decode(jpeg(picture()), (160, 64))
+    reduced = images.decode(jpeg(image()), (160, 64))
     _, scaled = images.resize(reduced, intrinsics, (160, 64), of_size=(640, 360))
     assert np.allclose(scaled[0, 0], 125) and np.allclose(scaled[1, 1], 500 * 64 / 360)
 
 
 def test_normalise_is_imagenets():
-    one = picture(8, 4)
+    one = image(8, 4)
     planes = images.normalise([one, one])
     expected = (one / 255.0 - images.IMAGENET_MEAN) / images.IMAGENET_STD
     assert planes.shape == (2, 3, 4, 8) and planes.dtype == np.float32

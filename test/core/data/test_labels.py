@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import shapely
+from real_data import NUSCENES, expected_samples, needs_nuscenes, pose_of
 from shapely.geometry import LineString, Polygon
 
 from mapkd_core.data.labels import (
@@ -17,8 +18,6 @@ from mapkd_core.geometry import apply, flattened, transform_from_yaw
 from mapkd_core.grid import GRID_60X30, GRID_240X60
 from mapkd_core.types import CLASSES, MapElement
 from mapkd_core.vector_map import MapLine, VectorMap
-
-from .real_data import NUSCENES, expected_samples, needs_nuscenes, pose_of
 
 
 @needs_nuscenes

@@ -3,14 +3,13 @@ import shutil
 
 import numpy as np
 import pytest
+from real_data import NUSCENES, needs_nuscenes
 from spawned import in_worker, token_and_map_name
 
 from mapkd_core.data.nuscenes import NuScenesSource, conditions_of
 from mapkd_core.data.nuscenes_map import covers, load_vector_map
 from mapkd_core.geometry import apply, inverse, rotation_from_quaternion
 from mapkd_core.types import CAMERAS
-
-from .real_data import NUSCENES, needs_nuscenes
 
 pytestmark = needs_nuscenes
 
@@ -130,7 +129,7 @@ def partial_copy(tmp_path, **changes):
 
 def test_broken_folders_are_told_at_once(tmp_path):
     root = partial_copy(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"picture .*CAM_FRONT_LEFT.* is missing"):
+    with pytest.raises(FileNotFoundError, match=r"image .*CAM_FRONT_LEFT.* is missing"):
         NuScenesSource(root)
     (root / "maps").unlink()
     with pytest.raises(FileNotFoundError, match=r"base map .*\.png is missing"):
@@ -142,7 +141,7 @@ def test_broken_folders_are_told_at_once(tmp_path):
 
 def test_a_keyframe_without_a_camera_or_pose_is_named(tmp_path):
     root = partial_copy(tmp_path, sample_data=lambda r: "CAM_BACK/" not in r["filename"])
-    with pytest.raises(ValueError, match=r"keyframe fd84\w+ of scene-0003 has no picture of CAM_BACK;"):
+    with pytest.raises(ValueError, match=r"keyframe fd84\w+ of scene-0003 has no image of CAM_BACK;"):
         NuScenesSource(root)
     (tmp_path / "b").mkdir()
     root = partial_copy(tmp_path / "b", ego_pose=lambda r: not r["token"].startswith("53121f39"))

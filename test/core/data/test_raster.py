@@ -2,14 +2,13 @@ import cv2
 import numpy as np
 import pytest
 import shapely
+from real_data import NUSCENES, expected_samples, needs_nuscenes, pose_of
 
 from mapkd_core.data.labels import map_elements, resample_1m
 from mapkd_core.data.nuscenes_map import load_vector_map
 from mapkd_core.data.raster import direction_bins, rasterize
 from mapkd_core.grid import GRID_60X30, GRID_120X60, BevGrid
 from mapkd_core.types import CLASSES, MapElement
-
-from .real_data import NUSCENES, expected_samples, needs_nuscenes, pose_of
 
 
 def restated(elements: list[MapElement], grid: BevGrid, clip: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 import shapely
+from real_data import NUSCENES, needs_nuscenes
 
 from mapkd_core.data.nuscenes_map import load_vector_map
 from mapkd_core.data.sd_map import (
@@ -14,8 +15,6 @@ from mapkd_core.data.sd_map import (
     read_roads,
 )
 from mapkd_core.grid import GRID_60X30
-
-from .real_data import NUSCENES, needs_nuscenes
 
 BOSTON = ORIGINS["boston-seaport"]
 

@@ -33,7 +33,7 @@ def fine_teacher():
     return seen, CoarserTeacher(seen, GRID.scaled(2), half, GRID, SIZE)
 
 
-def test_pictures_calibration_and_roads_shrink_together():
+def test_images_calibration_and_roads_shrink_together():
     seen, teacher = fine_teacher()
     batch = batch_of()
     batch.sd_map = torch.full_like(batch.sd_map, -1)

@@ -71,7 +71,7 @@ def test_it_teaches_the_student_and_nobody_else(name, student, benches, batches)
     assert all(torch.isfinite(term) for term in terms.values())
     assert all(term.item() > 0 for name, term in terms.items() if name not in MAY_BE_EMPTY), terms
     weigh(terms, weights).backward()
-    first = next(bench.student.parameters())  # of the picture's trunk: everything behind it feels the loss too
+    first = next(bench.student.parameters())  # of the image's trunk: everything behind it feels the loss too
     assert first.grad is not None and first.grad.abs().sum() > 0, "the student feels nothing"
     idle = [n for n, p in method.named_parameters() if p.grad is None]
     assert idle == [], "train-only parameters that no term reaches"

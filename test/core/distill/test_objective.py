@@ -7,16 +7,16 @@ import torch
 from distill_bench import COACH, GRID, STUDENT, TEACHER, batch_of, config, network
 from toy import ToySamples
 
-from mapkd_core import loading
-from mapkd_core import train as training
 from mapkd_core.artifact import ModelCard
 from mapkd_core.distill.calibration import Calibration
 from mapkd_core.distill.frozen import FrozenNetworks
 from mapkd_core.distill.objective import DistillObjective
-from mapkd_core.export import export_onnx
+from mapkd_core.export.onnx_graph import export_onnx
 from mapkd_core.losses import task_terms, weigh
-from mapkd_core.pseudo_labels import draw_unknown_labels
-from mapkd_core.stages import trained_network
+from mapkd_core.training import batches as loading
+from mapkd_core.training import loop as training
+from mapkd_core.training.pseudo_labels import draw_unknown_labels
+from mapkd_core.training.trained import trained_network
 
 
 @pytest.fixture(autouse=True)

@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
+from reference_frames import random_lines, reference, reference_frames, shipped, tie_tolerance
 
 from mapkd_core.metrics.ap_chamfer import ap_chamfer, pair_distances_m
 from mapkd_core.types import CLASSES, MapElement
-
-from .reference_frames import random_lines, reference, reference_frames, shipped, tie_tolerance
 
 
 def records(frames):

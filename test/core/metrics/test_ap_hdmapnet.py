@@ -1,14 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from reference_frames import random_lines, reference, reference_frames, shipped
 
 from mapkd_core.grid import BevGrid
 from mapkd_core.metrics import raster_ap
 from mapkd_core.metrics.ap_hdmapnet import ap_hdmapnet
 from mapkd_core.metrics.drawing import draw
 from mapkd_core.types import MapElement
-
-from .reference_frames import random_lines, reference, reference_frames, shipped
 
 GRID = BevGrid()
 

@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
+from reference_frames import reference_frames, shipped
 
 from mapkd_core.grid import BevGrid
 from mapkd_core.metrics.ap_pmapnet import ap_pmapnet
 from mapkd_core.types import MapElement
-
-from .reference_frames import reference_frames, shipped
 
 GRID = BevGrid()
 

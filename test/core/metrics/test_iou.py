@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from reference_frames import reference
 
 from mapkd_core.metrics.iou import IouMeter
-
-from .reference_frames import reference
 
 
 def random_frames(count, seed=0):

@@ -1,12 +1,12 @@
-"""Devices, and pictures into the network's input."""
+"""Devices, and images into the network's input."""
 import numpy as np
 import pytest
 import torch
-from tiny_student import GRID, OPTIONS, SIZE, tiny_pictures
+from tiny_student import GRID, OPTIONS, SIZE, tiny_images
 
 from mapkd_core.artifact import ModelCard
 from mapkd_core.data.images import normalise
-from mapkd_core.runtime.face import PictureLoader, pick_device
+from mapkd_core.runtime.face import ImageLoader, pick_device
 
 CARD = ModelCard("tiny", "1", "student", OPTIONS, GRID, SIZE)
 
@@ -21,15 +21,15 @@ def test_devices():
 
 
 @pytest.mark.parametrize("planar", [False, True])
-def test_loaded_pictures_are_those_of_training(planar):
-    loader = PictureLoader(CARD, "cpu", planar=planar)
-    pictures = loader.new_buffer(6)
-    pictures[:] = tiny_pictures()
-    loaded = loader.load(pictures)
-    assert np.allclose(loaded.numpy(), normalise(list(pictures), CARD.mean, CARD.std), atol=1e-6)
+def test_loaded_images_are_those_of_training(planar):
+    loader = ImageLoader(CARD, "cpu", planar=planar)
+    images = loader.new_buffer(6)
+    images[:] = tiny_images()
+    loaded = loader.load(images)
+    assert np.allclose(loaded.numpy(), normalise(list(images), CARD.mean, CARD.std), atol=1e-6)
     assert loaded.is_contiguous(memory_format=torch.contiguous_format if planar else torch.channels_last)
 
 
-def test_pictures_of_another_size_are_refused():
+def test_images_of_another_size_are_refused():
     with pytest.raises(ValueError, match=r"expected uint8 \(N, 48, 96, 3\)"):
-        PictureLoader(CARD, "cpu").load(np.zeros((6, 96, 48, 3), np.uint8))
+        ImageLoader(CARD, "cpu").load(np.zeros((6, 96, 48, 3), np.uint8))

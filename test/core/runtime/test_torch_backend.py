@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 import torch
-from tiny_student import GRID, save_tiny_student, tiny_pictures, tiny_rig
+from tiny_student import GRID, save_tiny_student, tiny_images, tiny_rig
 
 from mapkd_core.artifact import load_model
 from mapkd_core.data.images import normalise
@@ -19,7 +19,7 @@ def card_path(tmp_path_factory):
 @pytest.fixture(scope="module")
 def expected(card_path):
     model, card = load_model(card_path)
-    images = normalise(list(tiny_pictures()), card.mean, card.std)
+    images = normalise(list(tiny_images()), card.mean, card.std)
     batch = Batch(*(torch.from_numpy(array).float()[None] for array in (images, *tiny_rig())))
     with torch.inference_mode():
         return model(batch).semantic.softmax(1)[0].numpy()
@@ -29,7 +29,7 @@ def expected(card_path):
 def test_same_probabilities_as_the_plain_network(card_path, expected, backend):
     runtime = TorchRuntime(card_path, "cpu", backend=backend)
     for _ in range(4):  # TorchScript specialises in its first calls
-        got = runtime.probabilities(tiny_pictures(), *tiny_rig())
+        got = runtime.probabilities(tiny_images(), *tiny_rig())
         assert got.shape == (4, *GRID.shape)
         assert np.abs(got - expected).max() < 1e-5
     assert np.allclose(got.sum(0), 1, atol=1e-5)
@@ -38,7 +38,7 @@ def test_same_probabilities_as_the_plain_network(card_path, expected, backend):
 @pytest.mark.slow
 def test_compiled_network_gives_the_same_probabilities(card_path, expected):
     runtime = TorchRuntime(card_path, "cpu", backend="compile")
-    assert np.abs(runtime.probabilities(tiny_pictures(), *tiny_rig()) - expected).max() < 1e-5
+    assert np.abs(runtime.probabilities(tiny_images(), *tiny_rig()) - expected).max() < 1e-5
 
 
 @pytest.mark.gpu
@@ -50,30 +50,30 @@ def test_compiled_network_gives_the_same_probabilities(card_path, expected):
 def test_same_probabilities_on_a_gpu(card_path, expected, backend, precision, tolerance):
     runtime = TorchRuntime(card_path, "cuda", backend=backend, precision=precision)
     for _ in range(3):
-        got = runtime.probabilities(tiny_pictures(), *tiny_rig())
+        got = runtime.probabilities(tiny_images(), *tiny_rig())
         assert np.abs(got - expected).max() < tolerance
 
 
 @pytest.mark.parametrize("backend", ["torch", "torchscript"])
 def test_another_number_of_cameras(card_path, backend):
     runtime = TorchRuntime(card_path, "cpu", backend=backend)
-    six = runtime.probabilities(tiny_pictures(), *tiny_rig())
-    four = runtime.probabilities(tiny_pictures(4), *tiny_rig(4))
+    six = runtime.probabilities(tiny_images(), *tiny_rig())
+    four = runtime.probabilities(tiny_images(4), *tiny_rig(4))
     assert four.shape == six.shape and np.abs(four - six).max() > 1e-4
-    assert np.array_equal(runtime.probabilities(tiny_pictures(), *tiny_rig()), six)
+    assert np.array_equal(runtime.probabilities(tiny_images(), *tiny_rig()), six)
 
 
 def test_lookup_is_computed_once_per_calibration(card_path):
     runtime = TorchRuntime(card_path, "cpu")
     intrinsics, poses = tiny_rig()
     for _ in range(3):
-        runtime.probabilities(tiny_pictures(), intrinsics, poses)
+        runtime.probabilities(tiny_images(), intrinsics, poses)
     assert runtime.lookups.computed == 1
     moved = poses.copy()
     moved[2, 2, 3] += 0.01
-    runtime.probabilities(tiny_pictures(), intrinsics, moved)
+    runtime.probabilities(tiny_images(), intrinsics, moved)
     assert runtime.lookups.computed == 2
-    runtime.probabilities(tiny_pictures(), intrinsics * 1.01, moved)
+    runtime.probabilities(tiny_images(), intrinsics * 1.01, moved)
     assert runtime.lookups.computed == 3
 
 
@@ -97,6 +97,6 @@ def test_bf16_needs_instructions(monkeypatch):
 def test_bf16_keeps_its_geometry_exact(card_path, expected, monkeypatch):
     monkeypatch.setattr("mapkd_core.runtime.torch_backend.has_any", lambda flags: True)
     runtime = TorchRuntime(card_path, "cpu", precision="bf16")
-    got = runtime.probabilities(tiny_pictures(), *tiny_rig())
+    got = runtime.probabilities(tiny_images(), *tiny_rig())
     assert got.dtype == np.float32 and np.abs(got - expected).max() < 0.1
     assert runtime.lookups.model.view.points_m.dtype == torch.float32

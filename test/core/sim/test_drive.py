@@ -27,7 +27,7 @@ def test_a_frame_has_everything(drive):
     for view in frame.views:
         pixels = view.image.rgb()
         assert pixels.shape == (SIZE[1], SIZE[0], 3) and pixels.dtype == np.uint8 and view.image.jpeg() is None
-        assert pixels.std() > 5, "an empty picture"
+        assert pixels.std() > 5, "an empty image"
         assert view.size == SIZE and view.intrinsics[0, 2] == pytest.approx(SIZE[0] / 2, rel=0.15)
     points = frame.lidar()
     assert points.dtype == np.float32 and points.shape[1] == 5 and len(points) > 20_000

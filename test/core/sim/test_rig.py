@@ -36,7 +36,7 @@ def test_cameras_look_where_their_names_say(rig):
         assert 1.4 < pose[2, 3] < 1.7
 
 
-def test_intrinsics_scale_with_the_picture():
+def test_intrinsics_scale_with_the_image():
     point = np.array([20.0, 1.0, 0.0])
     front = N015.base_from_cameras[1]
     full, _ = project(apply(inverse(front), point), N015.intrinsics()[1])

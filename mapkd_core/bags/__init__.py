@@ -1,0 +1,1 @@
+"""Drives as rosbag2 files and as streams of messages, without ROS."""

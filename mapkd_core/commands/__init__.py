@@ -1,0 +1,1 @@
+"""The `mapkd` command: one file a sub-command; nobody imports them."""

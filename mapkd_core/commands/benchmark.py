@@ -1,0 +1,12 @@
+"""What `mapkd benchmark NAME` measures: one module a benchmark, each with its own options."""
+from __future__ import annotations
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "distill": ("mapkd_core.benchmark.distill", "teacher, coach, every distillation method, one table; resumable"),
+    "evaluate": ("mapkd_core.benchmark.evaluate", "scoring: IoU and every AP, HDMapNet's evaluator beside ours"),
+    "latency": ("mapkd_core.benchmark.latency", "images to lines by stage; students beside the papers' networks"),
+    "pipeline": ("mapkd_core.commands.benchmark_pipeline", "the node over DDS: latency, drops, memory (needs ROS 2)"),
+    "training": ("mapkd_core.benchmark.training", "a config's training step by part, samples a second, memory"),
+    "vectorize": ("mapkd_core.benchmark.vectorize", "semantic maps to lines: time, scores, HDMapNet's beside it"),
+}
+"""name -> (module, one line for --help), as in main.py."""

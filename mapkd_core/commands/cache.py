@@ -1,0 +1,64 @@
+"""Packs frames into a training cache: tar shards with small JPEGs, labels as vectors, and compressed LiDAR.
+
+The grid is still free when training reads the cache, and so is any image size up to the one packed. A command that
+was interrupted goes on where it stopped when it is run again.
+
+    mapkd cache nuscenes:/data/nuscenes:v1.0-trainval:train caches/train --lidar --workers 8
+    mapkd cache simdrive-v1:val caches/sim-val --size 176x64
+
+Train from it with `--data.train cache:caches/train`.
+"""
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mapkd_core.frame_sources import FORMS
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of `mapkd cache`."""
+    parser.add_argument("source", help=FORMS)
+    parser.add_argument("folder", type=Path, help="new folder for the cache, or one to go on with")
+    parser.add_argument("--size", type=_size, default=(352, 128), help="images, WIDTHxHEIGHT (default 352x128)")
+    parser.add_argument("--lidar", action="store_true", help="keep LiDAR points (three sweeps) as float16")
+    parser.add_argument("--no-labels", action="store_true", help="frames without a road map, for prediction only")
+    parser.add_argument(
+        "--reach", type=float, nargs=2, default=(132.0, 42.0), metavar=("X", "Y"),
+        help="half length and half width of the map kept, metres (default 132 42: a 240x60 m grid and a margin)",
+    )
+    parser.add_argument("--quality", type=int, default=90, help="JPEG quality (default 90)")
+    parser.add_argument("--shard-frames", type=int, default=256, help="frames in a shard (default 256)")
+    parser.add_argument("--seed", type=int, default=0, help="of the frames' distribution over the shards")
+    parser.add_argument("--workers", type=int, default=0, help="processes that read and encode (default 0: this one)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the cache and tells its size."""
+    from mapkd_core.data.cache_record import CacheOptions
+    from mapkd_core.data.cache_write import write_cache
+    from mapkd_core.frame_sources import open_frames, with_maps
+
+    if not 1 <= args.quality <= 100 or args.shard_frames < 1 or args.workers < 0:
+        raise ValueError("expected --quality 1..100, --shard-frames 1 or more, --workers 0 or more")
+    options = CacheOptions(args.size, tuple(args.reach), args.lidar, not args.no_labels, args.quality)
+    source, missing = open_frames(args.source, size="small" if args.size[0] <= 176 else "full", lidar=args.lidar)
+    for what in missing:
+        print(f"left out: {what}")
+    if options.labels:
+        source = with_maps(source)
+    write_cache(source, args.folder, options, args.shard_frames, args.seed, args.workers, args.source)
+    shards = list(args.folder.glob("*.tar"))
+    size_mb = sum(path.stat().st_size for path in shards) / 1e6
+    print(f"{args.folder}: {len(source)} frames in {len(shards)} shards, {size_mb:.1f} MB")
+    return 0
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        width, height = map(int, text.lower().split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, such as 352x128") from None
+    if width < 1 or height < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} has no area")
+    return width, height

@@ -1,0 +1,192 @@
+"""Score a trained network, or a file of predictions: IoU, three definitions of AP, breakdowns, images.
+
+examples:
+  mapkd evaluate --weights student.json --data simdrive-v1:val:small
+  mapkd evaluate --weights student.json --data /data/nuscenes --split val --out runs/student/val --processes 8
+  mapkd evaluate --weights runs/teacher --data cache:caches/val
+  mapkd evaluate --predictions submission.json --truth truth.json --range 60x30 --cell 0.15
+  mapkd evaluate --predictions runs/student/val/predictions.jsonl --truth runs/student/val/truth.jsonl
+
+`--weights` is an artifact's card or the folder of a training run (its best.pt). A cache, written by `mapkd cache`, is
+the fast way to score a network that was trained on one; its images are those of training, and no latency is told.
+
+The first three run the network and write predictions.jsonl and truth.jsonl to the output folder, continuing where an
+earlier run stopped; then, as the others, they score the files. The output folder gets result.json, result.md,
+images.html and submission.json (HDMapNet's format). Other weights or data for the same folder need --overwrite.
+What the numbers mean: docs/evaluation.md.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mapkd_core.commands.options import RenamedOption
+from mapkd_core.runtime import BACKENDS, PRECISIONS, wait_without_spinning
+
+if TYPE_CHECKING:
+    from mapkd_core.evaluation.evaluate import Evaluation
+    from mapkd_core.frame_sources import Frames
+    from mapkd_core.grid import BevGrid
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
+    parser.add_argument("--weights", metavar="CARD", help="or a run folder, or shipped: nano (default), small, base")
+    parser.add_argument(
+        "--data", metavar="NAME", help="simdrive-v1:SPLIT[:small|full][:DRIVES], a nuScenes folder, or cache:DIR"
+    )
+    parser.add_argument("--split", help="split of a nuScenes folder: val, mini_val, ...; all scenes by default")
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N frames")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--backend", default="auto", choices=BACKENDS, help="what runs a student (%(default)s)")
+    parser.add_argument("--precision", default="fp32", choices=PRECISIONS, help="of a student (%(default)s)")
+    parser.add_argument("--predictions", type=Path, help="predictions.jsonl, or a submission .json, to score as it is")
+    parser.add_argument("--truth", type=Path, help="truth.jsonl, or a submission .json made from labels")
+    parser.add_argument("--range", metavar="XxY", help="metres of a submission's grid, such as 60x30")
+    parser.add_argument("--cell", type=float, help="cell of a submission's grid in metres, such as 0.15")
+    parser.add_argument(
+        "--thresholds", action="append", metavar="A,B,C",
+        help="distances in metres; may be given several times (default 0.2,0.5,1 and 0.5,1,1.5)",
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="output folder (default runs/evaluate/NAME)")
+    parser.add_argument("--overwrite", action="store_true", help="throw away what the folder holds")
+    parser.add_argument("--processes", type=int, default=1, help="processes for scoring")
+    parser.add_argument("--images", type=int, default=3, metavar="N", help="images of each group; 0 for none")
+    parser.add_argument("--pictures", type=int, dest="images", action=RenamedOption)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predicts if asked to, scores, writes the results and prints the table."""
+    from mapkd_core.evaluation.evaluate import PREDICTIONS, TRUTH, score_frames
+    from mapkd_core.metrics.tables import main_table
+
+    source: Frames | None = None
+    if args.data and not args.predictions and not args.truth:
+        out, source = _predict(args)
+        predictions, truth = out / PREDICTIONS, out / TRUTH
+    elif args.predictions and args.truth and not args.data and not args.weights:
+        predictions, truth = args.predictions, args.truth
+        out = args.out or Path("runs/evaluate") / predictions.stem
+    else:
+        raise ValueError("give either --data (with --weights), or --predictions and --truth")
+    evaluation = score_frames(predictions, truth, _grid(args), _threshold_sets(args), args.processes)
+    _write(evaluation, out, args, source)
+    print(main_table(evaluation.result))
+    print(f"\n{evaluation.result['frames']} frames; see {out}/result.md")
+    return 0
+
+
+def _predict(args: argparse.Namespace) -> tuple[Path, Frames]:
+    """Loop 1: the network over the data; returns the folder and the frames."""
+    from mapkd_core.evaluation.evaluate import predict_frames
+    from mapkd_core.evaluation.evaluate_cache import CachedFrames, header_of, open_cache, predict_cache
+    from mapkd_core.frame_sources import open_frames
+
+    cache = args.data.removeprefix("cache:") if args.data.startswith("cache:") else None
+    predictor, lidar = _predictor(args, batches=cache is not None)
+    card = predictor.card
+    out = args.out or Path("runs/evaluate") / f"{card.name}-{re.sub(r'[^A-Za-z0-9.]+', '-', args.data).strip('-')}"
+    header = header_of(predictor, args.data)
+    if cache is not None:
+        cached = open_cache(cache, card)
+        predict_cache(cached, predictor, out, header, args.overwrite, args.limit)
+        return out, CachedFrames(cached)
+    size = "small" if card.input_size[0] < 300 else "full"
+    source, missing = open_frames(args.data, args.split, size, lidar, predictor.device)
+    for note in missing:
+        print(f"left out: {note}")
+    header = {**header, "split": args.split, "missing_data": missing}
+    predict_frames(source, predictor, card.grid, out, header, args.overwrite, args.limit)
+    return out, source
+
+
+def _predictor(args: argparse.Namespace, batches: bool) -> tuple[Any, bool]:
+    """What runs the network, and whether it needs LiDAR: as on the vehicle where that is possible and wanted."""
+    wait_without_spinning()
+    from mapkd_core.artifact import load_card
+    from mapkd_core.evaluation.batch_predictor import BatchPredictor
+    from mapkd_core.predictor import DEFAULT_WEIGHTS, MapPredictor
+
+    weights = Path(args.weights) if args.weights else DEFAULT_WEIGHTS
+    chosen = (args.backend, args.precision) != ("auto", "fp32")
+    if (chosen or not batches) and not weights.is_dir() and load_card(weights).model == "student":
+        deployed = MapPredictor.from_artifact(weights, args.device, backend=args.backend, precision=args.precision)
+        return deployed, False
+    if chosen:
+        raise ValueError(
+            f"--backend {args.backend} --precision {args.precision} are for an exported student; leave them out here"
+        )
+    predictor = BatchPredictor(weights, args.device)
+    return predictor, predictor.options.lidar
+
+
+def _write(evaluation: Evaluation, out: Path, args: argparse.Namespace, source: Frames | None) -> None:
+    from mapkd_core.evaluation.images import draw_examples, examples, find_frames, write_page
+    from mapkd_core.metrics.submission import write_submission
+    from mapkd_core.metrics.tables import markdown
+
+    out.mkdir(parents=True, exist_ok=True)
+    title = _title(evaluation.result["predictions"])
+    ranked = examples(evaluation, max(args.images, 1))
+    if source is not None:
+        evaluation.result["machine"] = _machine(args.device)
+    evaluation.result["examples"] = {g: [evaluation.truths[i].token for i in chosen] for g, chosen in ranked.items()}
+    (out / "result.json").write_text(json.dumps(evaluation.result, indent=1) + "\n")
+    (out / "result.md").write_text(markdown(evaluation.result, title))
+    if source is not None:
+        write_submission(out / "submission.json", {r.token: r.elements for r in evaluation.predictions})
+    if args.images > 0:
+        tokens = {token for chosen in evaluation.result["examples"].values() for token in chosen}
+        frames = find_frames(source, tokens, args.limit) if source is not None else {}
+        images = draw_examples(evaluation, out / "images", frames, args.images)
+        write_page(out / "images.html", title, images)
+
+
+def _machine(device: str) -> str:
+    """What ran the network, so that the latencies mean something."""
+    import platform
+
+    import torch
+
+    from mapkd_core.runtime import pick_device
+
+    where = f"{platform.machine()}, {torch.get_num_threads()} threads"
+    if pick_device(device) == "cuda":
+        where = torch.cuda.get_device_name()
+    return f"{where}, torch {torch.__version__}"
+
+
+def _title(about: Any) -> str:
+    if not isinstance(about, dict):
+        return str(about)
+    artifact = about["artifact"]
+    return f"{artifact['name']} {artifact['version']} on {about['data']}"
+
+
+def _grid(args: argparse.Namespace) -> BevGrid | None:
+    from mapkd_core.grid import BevGrid
+
+    if args.range is None and args.cell is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)x(\d+(?:\.\d+)?)", args.range or "")
+    if found is None or args.cell is None:
+        raise ValueError(f"--range {args.range} --cell {args.cell} is no grid; expected like --range 60x30 --cell 0.15")
+    x, y = float(found[1]) / 2, float(found[2]) / 2
+    return BevGrid((-x, x), (-y, y), args.cell)
+
+
+def _threshold_sets(args: argparse.Namespace) -> tuple[tuple[float, ...], ...]:
+    from mapkd_core.metrics.scoring import THRESHOLD_SETS
+
+    if not args.thresholds:
+        return THRESHOLD_SETS
+    try:
+        sets = tuple(tuple(float(t) for t in text.split(",")) for text in args.thresholds)
+    except ValueError as error:
+        raise ValueError(f"--thresholds {args.thresholds}: {error}; expected such as 0.5,1,1.5") from error
+    if any(t <= 0 for chosen in sets for t in chosen):
+        raise ValueError(f"--thresholds {args.thresholds}: distances must be above 0")
+    return sets

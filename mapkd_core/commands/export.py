@@ -1,0 +1,174 @@
+"""Turn a training run into the artifact that the predictor, the node and `mapkd evaluate` load; or add graphs to one.
+
+examples:
+  mapkd export runs/student --out student.json --name student-small --version 1.0.0
+  mapkd export runs/student --out student.json --data /data/nuscenes --frames 20
+  mapkd export runs/student --out student.json --about 'licence_of_data=CC BY-NC-SA 4.0' --about 'rig=our van, 2026'
+  mapkd export student.json --out student.json --int8 --calibrate /data/nuscenes
+
+Writes student.json (the card: grid, classes, input size, how it was trained), student.safetensors (float16) and, of a
+student, student.onnx. Before it says done it runs both on frames, those of --data or simulated ones: the largest
+difference of a probability must stay below 1e-4 and the map elements must be identical to the millimetre, or the graph
+is thrown away and the exit code is 2. It prints the opset and the operators; there are no custom ones.
+
+--int8 also writes student.int8.onnx, about twice as fast on a CPU with VNNI or dot-product instructions. Its ranges
+come from 16 frames of --calibrate, which should look like what the cameras will see; by default they are simulated. It
+draws another map, so the command says how far both agree (intersection over union of each class's cells on the frames
+of the proof) and keeps nothing below 0.8. What it costs in accuracy: mapkd evaluate --precision int8.
+"""
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mapkd_core.artifact import ModelCard
+
+_CALIBRATION = "simdrive-v1:train:full:4"
+"""Frames to calibrate with where the user names none: four simulated drives that no score is taken on."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
+    parser.add_argument("run", type=Path, help="folder of a training run, or the card of an artifact")
+    parser.add_argument("--out", type=Path, required=True, help="card to write; the weights go beside it")
+    parser.add_argument("--name", default="", help="name of the model; by default the run's")
+    parser.add_argument("--version", default="", help="version of these weights (0.1.0; an artifact keeps its own)")
+    parser.add_argument(
+        "--about", action="append", type=_fact, default=[], metavar="KEY=TEXT",
+        help="a fact for the card, such as licence_of_data=...; may be given several times",
+    )
+    parser.add_argument("--which", choices=("best", "last"), default="best", help="checkpoint to take")
+    parser.add_argument(
+        "--onnx", action=argparse.BooleanOptionalAction, default=None,
+        help="write NAME.onnx, or not; by default it is written of a student",
+    )
+    parser.add_argument("--int8", action="store_true", help="write NAME.int8.onnx as well")
+    parser.add_argument("--calibrate", metavar="NAME", help="frames that show int8 its ranges; simulated ones else")
+    parser.add_argument("--data", metavar="NAME", help="frames of the proof, named as for mapkd evaluate")
+    parser.add_argument("--frames", type=int, default=4, metavar="N", help="frames of the proof (%(default)s)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the artifact, and proves each file before saying done."""
+    from mapkd_core.artifact import load_model, save_artifact
+    from mapkd_core.training.trained import is_artifact, load_run
+
+    if is_artifact(args.run):
+        network, card = load_model(args.run)
+        card = replace(card, name=args.name or card.name, version=args.version or card.version)
+    else:
+        network, card = load_run(args.run, args.which, args.name, args.version or "0.1.0")
+    card = replace(card, training={**card.training, **_added(card, dict(args.about))})
+    pillars = card.model == "student" and card.options.get("view", "pillars") == "pillars"
+    graph_wanted = args.int8 or (args.onnx if args.onnx is not None else pillars)
+    if graph_wanted:
+        _check_graph_possible(card, pillars, args)
+    save_artifact(args.out, card, network.state_dict())
+    again, card = load_model(args.out)
+    worst = max(
+        float((mine - theirs).abs().max())
+        for mine, theirs in zip(network.state_dict().values(), again.state_dict().values(), strict=True)
+    )
+    size = args.out.with_suffix(".safetensors").stat().st_size / 1e6
+    print(f"{args.out}: {card.name} {card.version}, {size:.1f} MB, largest rounding of a weight {worst:.1e}")
+    if graph_wanted:
+        write_graph(args.out, card, args.data, args.frames)
+    if args.int8:
+        write_int8_graph(args.out, card, args.calibrate, args.data, args.frames)
+    return 0
+
+
+def _fact(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not (key and equals and value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=TEXT")
+    return key, value
+
+
+def _added(card: ModelCard, about: dict[str, str]) -> dict[str, str]:
+    """Facts for the card; raises ValueError if one would hide what the run itself recorded."""
+    taken = sorted(set(about) & set(card.training))
+    if taken:
+        raise ValueError(f"--about {taken[0]}: the card has {card.training[taken[0]]!r} there; choose another key")
+    return about
+
+
+def _check_graph_possible(card: ModelCard, pillars: bool, args: argparse.Namespace) -> None:
+    """What would fail fails before anything is written."""
+    if not pillars:
+        raise ValueError(
+            f"only a student with the view 'pillars' exports as ONNX, this run trained {card.model!r} with "
+            f"{card.options}; leave out --onnx"
+        )
+    if args.frames < 1:
+        raise ValueError(f"--frames {args.frames}; expected at least 1, for the proof")
+    if args.int8 and args.onnx is False:
+        raise ValueError("--int8 is made from NAME.onnx; leave out --no-onnx")
+    import onnxscript  # noqa: F401
+
+    from mapkd_core.runtime.onnx_backend import check_int8_instructions
+
+    if args.int8:
+        check_int8_instructions()  # eight bits are measured here before they are kept
+
+
+def write_graph(path: Path, card: ModelCard, data: str | None, frames: int) -> None:
+    """Writes NAME.onnx beside the card `path` and proves it; raises ExportError, leaving no graph behind."""
+    from mapkd_core.artifact import load_model
+    from mapkd_core.export.onnx_graph import OPSET, TOLERANCE, ExportError, export_onnx
+    from mapkd_core.export.parity import compare, proof_frames
+    from mapkd_core.model.student import Student
+    from mapkd_core.predictor import MapPredictor
+    from mapkd_core.runtime import graph_path
+
+    graph = graph_path(path)
+    student, _ = load_model(path)
+    assert isinstance(student, Student)
+    _, operators = export_onnx(student, graph, card)
+    eager = MapPredictor.from_artifact(path, "cpu", backend="torch")
+    try:
+        exported = MapPredictor.from_artifact(path, "cpu", backend="onnx")
+        parity = compare(eager, exported, proof_frames(data, card.input_size, frames))
+        if not parity.probability_error < TOLERANCE:
+            raise ExportError(
+                f"a probability of {graph} differs by {parity.probability_error:.1e} from PyTorch's; "
+                f"expected less than {TOLERANCE:g}"
+            )
+        if parity.differences:
+            raise ExportError(f"{graph} gives other map elements than PyTorch: {'; '.join(parity.differences)}")
+    except BaseException:
+        graph.unlink(missing_ok=True)
+        raise
+    listed = ", ".join(f"{name} {count}" for name, count in sorted(operators.items()))
+    print(f"{graph}: opset {OPSET}, no custom operators: {listed}")
+    print(
+        f"{graph}: on {parity.frames} frames ({data or 'simulated'}) the largest difference of a probability is "
+        f"{parity.probability_error:.1e}, all {parity.elements} map elements are identical"
+    )
+
+
+def write_int8_graph(path: Path, card: ModelCard, calibrate: str | None, data: str | None, frames: int) -> None:
+    """Writes NAME.int8.onnx beside NAME.onnx and measures it; raises ExportError, leaving none, for another map."""
+    from mapkd_core.export.int8 import LEAST_AGREEMENT, export_int8
+    from mapkd_core.export.onnx_graph import ExportError
+    from mapkd_core.export.parity import agreement, proof_frames
+    from mapkd_core.predictor import MapPredictor
+
+    graph = export_int8(path, proof_frames(calibrate or _CALIBRATION, card.input_size, 16))
+    try:
+        plain, coarse = (MapPredictor.from_artifact(path, "cpu", None, "onnx", name) for name in ("fp32", "int8"))
+        shares = agreement(plain, coarse, proof_frames(data, card.input_size, frames))
+        worst = min(shares, key=shares.__getitem__)
+        if shares[worst] < LEAST_AGREEMENT:
+            raise ExportError(
+                f"{graph} and the network agree on {shares[worst]:.2f} of the cells of class {worst}; expected at "
+                f"least {LEAST_AGREEMENT:g}: calibrate with frames like those of the vehicle (--calibrate)"
+            )
+    except BaseException:
+        graph.unlink(missing_ok=True)
+        raise
+    listed = ", ".join(f"{name} {share:.3f}" for name, share in shares.items())
+    print(f"{graph}: {graph.stat().st_size / 1e6:.1f} MB; cells that it shares with the network: {listed}")

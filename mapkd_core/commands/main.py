@@ -1,0 +1,74 @@
+"""The `mapkd` command: one sub-command per job, each in its own module, imported only when it is called."""
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+
+from mapkd_core.extras import EXTRAS
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "train": ("mapkd_core.commands.train", "train a network from a config, or resume it"),
+    "distill": ("mapkd_core.commands.distill", "train a student that imitates a frozen teacher"),
+    "export": ("mapkd_core.commands.export", "turn a training run into the artifact that is deployed"),
+    "sim": ("mapkd_core.commands.sim", "simulated drives: show, export in nuScenes' format, contact sheet"),
+    "cache": ("mapkd_core.commands.cache", "pack frames into fast, streamable training shards"),
+    "bag": ("mapkd_core.commands.bag", "write a drive as a rosbag2, without ROS"),
+    "evaluate": ("mapkd_core.commands.evaluate", "score a network or a file of predictions: IoU, AP, images"),
+    "predict": ("mapkd_core.commands.predict", "six images or a data root to overview images and elements"),
+    "report": ("mapkd_core.commands.report", "write one HTML file about a trained model"),
+    "benchmark": ("mapkd_core.commands.benchmark", "measure this software on this machine"),
+}
+"""name -> (module, one line for --help). The module offers `configure(parser)` and `run(args) -> int`;
+with TAKES_OVERRIDES = True, what the parser does not know arrives as `args.overrides`. A module that offers a table
+COMMANDS of its own has sub-commands."""
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one sub-command; a user's mistake ends with one line on stderr and exit code 2, not a traceback."""
+    return _dispatch("mapkd", COMMANDS, list(sys.argv[1:] if argv is None else argv))
+
+
+def _dispatch(prog: str, commands: Mapping[str, tuple[str, str]], arguments: Sequence[str]) -> int:
+    width = max((len(name) for name in commands), default=0)
+    listing = "\n".join(f"  {name:<{width}}  {line}" for name, (_, line) in commands.items())
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(f"usage: {prog} COMMAND [options]\n\n{listing}\n\n`{prog} COMMAND --help` shows options and an example.")
+        return 0 if arguments else 2
+    name = arguments[0]
+    if name not in commands:
+        print(f"{prog}: no command {name!r}; there are:\n{listing}", file=sys.stderr)
+        return 2
+    try:
+        module = importlib.import_module(commands[name][0])
+        if hasattr(module, "COMMANDS"):
+            return _dispatch(f"{prog} {name}", module.COMMANDS, arguments[1:])
+        parser = argparse.ArgumentParser(
+            prog=f"{prog} {name}",
+            description=module.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,  # an abbreviation could swallow a key of the config
+        )
+        module.configure(parser)
+        options, rest = parser.parse_known_args(arguments[1:])
+        if getattr(module, "TAKES_OVERRIDES", False):
+            options.overrides = rest
+        elif rest:
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        return int(module.run(options) or 0)
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").split(".")[0])
+        if extra is None:
+            raise
+        print(f"{prog} {name}: needs {error.name}; install it with: pip install 'mapkd_ros[{extra}]'", file=sys.stderr)
+        return 2
+    except (ValueError, FileNotFoundError, FileExistsError) as error:
+        print(f"{prog} {name}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{prog} {name}: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

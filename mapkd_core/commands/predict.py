@@ -1,0 +1,150 @@
+"""Predicts the vector map round the vehicle from six images, and writes an overview PNG and the elements as JSON.
+
+From a nuScenes data root (every keyframe, or those of --scene):
+
+    mapkd predict --dataroot data/nuscenes --scene scene-0103 --out predictions
+
+From images of your own, with a calibration file:
+
+    mapkd predict --images front_left.jpg front.jpg front_right.jpg back_left.jpg back.jpg back_right.jpg \\
+                  --calibration rig.json --out predictions
+
+The calibration file is a JSON object with one entry a camera, in the order of the images:
+
+    {"CAM_FRONT_LEFT": {"intrinsics": [[fx, 0, cx], [0, fy, cy], [0, 0, 1]],
+                        "base_from_camera": [[...4 numbers...], [...], [...], [0, 0, 0, 1]]}, ...}
+
+`intrinsics` hold for the images as they are; `base_from_camera` places the camera's optical frame (x right, y down,
+z ahead) in `base_link` (x forward, y left, z up, metres).
+"""
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapkd_core.data.images import decode
+from mapkd_core.draw import overview, write_png
+from mapkd_core.runtime import BACKENDS, PRECISIONS, wait_without_spinning
+from mapkd_core.types import MapElement
+
+if TYPE_CHECKING:
+    from mapkd_core.predictor import MapPredictor, PredictedMap
+
+
+@dataclass(frozen=True, eq=False)
+class _Shot:
+    """One set of images with its calibration, and the reference map where there is one."""
+
+    name: str
+    images: list[bytes]
+    cameras: list[str]
+    intrinsics: NDArray[np.float64]
+    base_from_camera: NDArray[np.float64]
+    truth: list[MapElement] | None = None
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--dataroot", type=Path, help="a nuScenes data root, or a folder in its format")
+    source.add_argument("--images", type=Path, nargs="+", help="one JPEG or PNG a camera, with --calibration")
+    parser.add_argument("--calibration", type=Path, help="JSON file that calibrates --images (see above)")
+    parser.add_argument("--version", default="v1.0-mini", help="version folder of the data root (%(default)s)")
+    parser.add_argument("--scene", action="append", help="only this scene of the data root; may be repeated")
+    parser.add_argument("--limit", type=int, help="at most this many keyframes")
+    parser.add_argument("--weights", type=Path, help="a card (NAME.json), or shipped: nano (default), small, base")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (%(default)s)")
+    parser.add_argument("--backend", default="auto", choices=BACKENDS, help="what runs a student (%(default)s)")
+    parser.add_argument("--precision", default="fp32", choices=PRECISIONS, help="of a student (%(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("predictions"), help="output folder (%(default)s)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predicts, writes NAME.png and NAME.json a keyframe, and prints what was found."""
+    if args.images and not args.calibration:
+        raise ValueError("--images needs --calibration: without it nobody knows where the cameras look")
+    wait_without_spinning()
+    from tqdm import tqdm
+
+    from mapkd_core.predictor import DEFAULT_WEIGHTS, MapPredictor
+
+    predictor = MapPredictor.from_artifact(
+        args.weights or DEFAULT_WEIGHTS, args.device, backend=args.backend, precision=args.precision
+    )
+    shots = _from_files(args.images, args.calibration) if args.images else _from_dataroot(args, predictor)
+    for shot in tqdm(shots, desc="predict", unit="frame", disable=bool(args.images)):
+        result = predictor.predict(shot.images, shot.intrinsics, shot.base_from_camera)
+        _write(args.out, shot, result, predictor)
+        counts = {label: sum(e.label == label for e in result.elements) for label in predictor.card.classes}
+        found = ", ".join(f"{count} {label}" for label, count in counts.items())
+        tqdm.write(f"{shot.name}: {found}; {sum(result.stage_ms.values()):.0f} ms -> {args.out / shot.name}.png, .json")
+    return 0
+
+
+def _from_files(images: list[Path], calibration: Path) -> list[_Shot]:
+    """The images named on the command line."""
+    try:
+        rig = json.loads(calibration.read_text())
+        intrinsics = np.array([camera["intrinsics"] for camera in rig.values()], np.float64)
+        poses = np.array([camera["base_from_camera"] for camera in rig.values()], np.float64)
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{calibration}: {error!r}; see `mapkd predict --help` for the format") from error
+    if len(rig) != len(images):
+        raise ValueError(f"{len(images)} images, {len(rig)} cameras in {calibration}; expected one of each, in order")
+    return [_Shot(images[0].stem, [image.read_bytes() for image in images], list(rig), intrinsics, poses)]
+
+
+def _from_dataroot(args: argparse.Namespace, predictor: MapPredictor) -> Iterator[_Shot]:
+    """The keyframes of a data root, with the reference map where the root has one."""
+    from mapkd_core.data.labels import map_elements
+    from mapkd_core.data.nuscenes import NuScenesSource
+
+    source = NuScenesSource(args.dataroot, args.version, scenes=args.scene, lidar_sweeps=0)
+    for frame in list(source)[: args.limit]:
+        truth = None
+        if frame.vector_map is not None and frame.map_from_base is not None:
+            truth = map_elements(frame.vector_map(), frame.map_from_base, predictor.card.grid, "polygon")
+        jpegs = [view.image.jpeg() for view in frame.views]
+        missing = [view.name for view, jpeg in zip(frame.views, jpegs, strict=True) if jpeg is None]
+        if missing:
+            raise ValueError(f"{frame.scene} {frame.token}: no JPEG for {', '.join(missing)}")
+        yield _Shot(
+            f"{frame.scene}_{frame.token[:8]}",
+            [jpeg for jpeg in jpegs if jpeg is not None],
+            [view.name for view in frame.views],
+            np.stack([view.intrinsics for view in frame.views]),
+            np.stack([view.base_from_camera for view in frame.views]),
+            truth,
+        )
+
+
+def _write(out: Path, shot: _Shot, result: PredictedMap, predictor: MapPredictor) -> None:
+    grid = predictor.card.grid
+    image = overview(
+        [decode(image) for image in shot.images], shot.intrinsics, shot.base_from_camera, result.elements, grid,
+        truth=shot.truth, semantic=result.probabilities, title=shot.name, names=shot.cameras,
+    )
+    write_png(out / f"{shot.name}.png", image)
+    record = {
+        "model": {"name": predictor.card.name, "version": predictor.card.version},
+        "frame": "base_link: x forward, y left, metres",
+        "grid": grid.as_dict(),
+        "elements": [
+            {
+                "label": element.label,
+                "score": round(element.score, 4),
+                "closed": element.closed,
+                "points_m": np.round(element.points_m.astype(float), 3).tolist(),
+            }
+            for element in result.elements
+        ],
+        "stage_ms": {name: round(ms, 2) for name, ms in result.stage_ms.items()},
+    }
+    (out / f"{shot.name}.json").write_text(json.dumps(record, indent=1) + "\n")

@@ -1,0 +1,1 @@
+"""Predicts frames, scores them, draws and reports."""

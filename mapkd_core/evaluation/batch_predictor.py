@@ -1,0 +1,77 @@
+"""Runs any network of `model/build.py` on frames, also those that need LiDAR or an SD map (teacher, coach)."""
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from mapkd_core.artifact import ModelCard
+from mapkd_core.data.cache_record import CachedFrame
+from mapkd_core.data.dataset import Collate
+from mapkd_core.data.frame_sample import SampleOptions, sample_from_frame
+from mapkd_core.data.sample import Sample
+from mapkd_core.predictor import PredictedMap
+from mapkd_core.runtime import pick_device
+from mapkd_core.training.trained import load_trained
+from mapkd_core.types import Frame
+from mapkd_core.vectorizer.vectorize import VectorizeConfig, vectorize
+
+
+class BatchPredictor:
+    """A network fed as in training: frames become a batch with the inputs that the network's config names.
+
+    `weights` is an artifact's card, the folder of a training run, or a network with its card.
+    """
+
+    def __init__(
+        self,
+        weights: str | Path | tuple[nn.Module, ModelCard],
+        device: str = "auto",
+        vectorize_config: VectorizeConfig | None = None,
+    ) -> None:
+        model, self.card = weights if isinstance(weights, tuple) else load_trained(weights)
+        self.device = pick_device(device)
+        self.model = model.to(self.device).eval()
+        self.vectorize_config = vectorize_config or VectorizeConfig()
+        config = getattr(model, "config", None)
+        self.options = SampleOptions(
+            self.card.grid,
+            self.card.input_size,
+            lidar=bool(getattr(config, "lidar", False)),
+            sd_map=bool(getattr(config, "sd_prior", False)),
+            labels=False,
+        )
+        self._collate = Collate(self.card.grid, labels=False)
+
+    def predict_frame(self, frame: Frame) -> PredictedMap:
+        """The map of one frame. Raises ValueError if the frame lacks an input that the network needs."""
+        start = time.perf_counter()
+        sample = sample_from_frame(frame, self.options)
+        read = time.perf_counter()
+        probabilities = self._probabilities([sample])[0]
+        inferred = time.perf_counter()
+        elements = vectorize(probabilities, self.card.grid, config=self.vectorize_config)
+        stages = {
+            "prepare": read - start,
+            "network": inferred - read,
+            "vectorize": time.perf_counter() - inferred,
+        }
+        return PredictedMap(elements, probabilities, {name: 1e3 * seconds for name, seconds in stages.items()})
+
+    def predict_cached(self, frames: Sequence[CachedFrame]) -> list[PredictedMap]:
+        """The maps of some cached frames, run as one batch; no latencies, since a batch's are not a frame's.
+
+        Raises ValueError if the cache lacks an input that the network needs, or holds smaller images than it sees.
+        """
+        maps = self._probabilities([frame.sample(self.options) for frame in frames])
+        return [PredictedMap(vectorize(m, self.card.grid, config=self.vectorize_config), m) for m in maps]
+
+    def _probabilities(self, samples: Sequence[Sample]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            batch = self._collate(samples).to(self.device)
+            return self.model(batch).semantic.float().softmax(1).cpu().numpy()          # B 4 Y X

@@ -1,0 +1,138 @@
+"""Scores a network on a training cache: images are small already and the map is cut out, so it takes seconds.
+
+    evaluation = evaluate_cache("runs/student", "caches/val", Path("runs/student/evaluation"))
+    evaluation.result["iou"]["miou"], evaluation.result["ap"]["ap_chamfer"]["0.5/1/1.5"]["mAP"]
+"""
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from mapkd_core.artifact import ModelCard
+from mapkd_core.data.cache import CachedSamples
+from mapkd_core.data.frame_sample import SampleOptions
+from mapkd_core.evaluation.batch_predictor import BatchPredictor
+from mapkd_core.evaluation.evaluate import (
+    PREDICTIONS,
+    TRUTH,
+    Evaluation,
+    predicted_record,
+    resumed_files,
+    score_frames,
+    truth_of,
+)
+from mapkd_core.metrics.scoring import THRESHOLD_SETS
+from mapkd_core.predictor import MapPredictor
+from mapkd_core.types import Frame
+
+BATCH = 16
+
+Weights = str | Path | BatchPredictor | MapPredictor
+
+
+class CachedFrames:
+    """The frames of a cache in its order: images at cache size, LiDAR, conditions; no road map."""
+
+    def __init__(self, cached: CachedSamples) -> None:
+        self.cached = cached
+
+    def __len__(self) -> int:
+        return len(self.cached)
+
+    def __getitem__(self, index: int) -> Frame:
+        return self.cached.frame(index).frame
+
+    def __iter__(self) -> Iterator[Frame]:
+        return (self[index] for index in range(len(self)))
+
+
+def evaluate_cache(
+    weights: Weights,
+    cache: str | Path,
+    out: Path,
+    processes: int = 1,
+    limit: int | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+    threshold_sets: tuple[tuple[float, ...], ...] = THRESHOLD_SETS,
+) -> Evaluation:
+    """Runs a network over a local cache's frames (the first `limit`), writing to `out`, and scores what is there.
+
+    `weights` is the folder of a training run, an artifact's card, or a loaded predictor. The same call again goes on
+    where a stopped one was. Raises FileExistsError if `out` holds another network's predictions and not `overwrite`,
+    ValueError if the cache lacks labels, an input of the network, or reach.
+    """
+    predictor = BatchPredictor(weights, device) if isinstance(weights, str | Path) else weights
+    header = header_of(predictor, f"cache:{cache}")
+    predict_cache(open_cache(cache, predictor.card), predictor, out, header, overwrite, limit)
+    return score_frames(out / PREDICTIONS, out / TRUTH, threshold_sets=threshold_sets, processes=processes)
+
+
+def scored_once(
+    weights: Weights, cache: str | Path, out: Path, newer_than: Path, processes: int = 1, again: bool = False
+) -> dict[str, Any]:
+    """`evaluate_cache`'s result, from `out`/result.json if that is newer than the file `newer_than` and not `again`."""
+    written = out / "result.json"
+    if again or not written.exists() or written.stat().st_mtime < newer_than.stat().st_mtime:
+        evaluation = evaluate_cache(weights, cache, out, processes, overwrite=True)
+        written.write_text(json.dumps(evaluation.result, indent=1) + "\n")
+    result: dict[str, Any] = json.loads(written.read_text())
+    return result
+
+
+def open_cache(cache: str | Path, card: ModelCard) -> CachedSamples:
+    """A local cache to score a network on. Raises ValueError if its maps do not cover the network's grid."""
+    return CachedSamples(cache, SampleOptions(card.grid, card.input_size, labels=True, margin_m=0.0))
+
+
+def header_of(predictor: BatchPredictor | MapPredictor, data: str) -> dict[str, Any]:
+    """What predicts what, for the files of predictions."""
+    card = predictor.card
+    precision = "fp32" if isinstance(predictor, BatchPredictor) else predictor.runtime.precision
+    return {
+        "artifact": {
+            "name": card.name, "version": card.version, "model": card.model, "sha256": card.weights_sha256
+        },
+        "precision": precision,
+        "data": data,
+        "vectorize": predictor.vectorize_config.__dict__,
+    }
+
+
+def predict_cache(
+    cached: CachedSamples,
+    predictor: BatchPredictor | MapPredictor,
+    folder: Path,
+    header: Mapping[str, Any],
+    overwrite: bool = False,
+    limit: int | None = None,
+) -> int:
+    """Writes predictions and truth of a cache's frames, as `evaluate.predict_frames` does for frames."""
+    grid = predictor.card.grid
+    predictions, truth = resumed_files(folder, header, grid, overwrite)
+    total = len(cached) if limit is None else min(limit, len(cached))
+    quiet = 0.1 if sys.stderr.isatty() else 30.0  # a log file needs no animation
+    with tqdm(
+        total=total, initial=min(truth.done, total), desc="predict", unit="frame", mininterval=quiet
+    ) as bar:
+        while truth.done < total:
+            frames = [cached.frame(index) for index in range(truth.done, min(truth.done + BATCH, total))]
+            if isinstance(predictor, BatchPredictor):
+                maps = predictor.predict_cached(frames)
+            else:
+                maps = [predictor.predict_frame(held.frame) for held in frames]
+            for held, predicted in zip(frames, maps, strict=True):
+                if held.local_map is None:
+                    raise ValueError(
+                        f"the cache in {cached.index.location} was written without labels, so nothing is known to "
+                        "score predictions with; write it again with labels"
+                    )
+                predictions.append(predicted_record(held.frame, predicted))
+                truth.append(truth_of(held.frame, held.local_map, grid))
+            bar.update(len(frames))
+    return total

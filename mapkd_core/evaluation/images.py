@@ -1,0 +1,124 @@
+"""Images of single frames of an evaluation: the best, the median and the worst, prediction beside truth."""
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mapkd_core.draw import draw_bev, overview, put_text
+from mapkd_core.evaluation.evaluate import Evaluation
+from mapkd_core.frame_sources import Frames
+from mapkd_core.types import CLASSES, Frame
+
+_TEXT = (225, 228, 235)
+
+
+@dataclass(frozen=True)
+class FrameImage:
+    """One frame's image with what to say about it."""
+
+    group: str
+    """`best`, `median` or `worst`."""
+    token: str
+    caption: str
+    path: Path
+
+
+def draw_examples(
+    evaluation: Evaluation, folder: Path, frames: Mapping[str, Frame], count: int = 3
+) -> list[FrameImage]:
+    """Draws the best, median and worst `count` frames to `folder`; with cameras for the frames that `frames` has."""
+    folder.mkdir(parents=True, exist_ok=True)
+    images = []
+    for group, indices in examples(evaluation, count).items():
+        for place, index in enumerate(indices, 1):
+            truth, score = evaluation.truths[index], evaluation.scores[index]
+            words = ", ".join(truth.conditions)
+            caption = f"{100 * score.quality:.1f} % {'mIoU' if score.iou else 'AP'}; {truth.scene} {words}".strip()
+            path = folder / f"{group}-{place}.jpg"
+            image = _image(evaluation, index, frames.get(truth.token), caption)
+            cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
+            images.append(FrameImage(group, truth.token, caption, path))
+    return images
+
+
+def examples(evaluation: Evaluation, count: int = 3) -> dict[str, list[int]]:
+    """Indices of the best, median and worst frames, without repeats."""
+    ranked = evaluation.ranked()
+    count = min(count, max(len(ranked) // 3, 1))
+    middle = max((len(ranked) - count) // 2, 0)
+    chosen = {"best": ranked[:count], "median": ranked[middle : middle + count], "worst": ranked[-count:][::-1]}
+    seen: set[int] = set()
+    unique: dict[str, list[int]] = {}
+    for group, indices in chosen.items():
+        unique[group] = [i for i in indices if i not in seen]
+        seen.update(indices)
+    return {group: indices for group, indices in unique.items() if indices}
+
+
+def find_frames(source: Frames, tokens: set[str], limit: int | None = None) -> dict[str, Frame]:
+    """The frames with these tokens."""
+    found: dict[str, Frame] = {}
+    for index in range(len(source) if limit is None else min(limit, len(source))):
+        if len(found) == len(tokens):
+            break
+        frame = source[index]
+        if frame.token in tokens:
+            found[frame.token] = frame
+    return found
+
+
+def write_page(path: Path, title: str, images: list[FrameImage]) -> None:
+    """One self-contained HTML page of the images."""
+    body = "".join(
+        f"<h2>{group}</h2>" + "".join(figure(p) for p in images if p.group == group)
+        for group in dict.fromkeys(p.group for p in images)
+    )
+    style = "body{font:16px system-ui;background:#15171c;color:#e1e4eb;margin:2em}img{max-width:100%}"
+    path.write_text(
+        f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title><style>{style}</style>"
+        f"<h1>{html.escape(title)}</h1>{body}"
+    )
+
+
+def figure(image: FrameImage) -> str:
+    """An HTML figure with the image inside."""
+    data = base64.b64encode(image.path.read_bytes()).decode()
+    caption = html.escape(f"{image.caption} ({image.token})")
+    return f'<figure><img src="data:image/jpeg;base64,{data}" alt=""><figcaption>{caption}</figcaption></figure>'
+
+
+def _image(evaluation: Evaluation, index: int, frame: Frame | None, caption: str) -> NDArray[np.uint8]:
+    predicted, truth = evaluation.predictions[index], evaluation.truths[index]
+    reference = [e for e in truth.elements if truth.outlines is None or e.label != "ped_crossing"]
+    reference += list(truth.outlines or ())
+    semantic = predicted.semantic
+    glow = None
+    if semantic is not None:
+        glow = (semantic[None] == np.arange(len(CLASSES) + 1)[:, None, None]).astype(np.float32)
+    if frame is not None:
+        images = [view.image.rgb() for view in frame.views]
+        return overview(
+            images,
+            [view.intrinsics for view in frame.views],
+            [view.base_from_camera for view in frame.views],
+            predicted.elements,
+            evaluation.grid,
+            truth=reference,
+            semantic=glow,
+            title=caption,
+            names=[view.name for view in frame.views],
+        )
+    panels = [
+        draw_bev(predicted.elements, evaluation.grid, semantic=glow, scores=True),
+        draw_bev(reference, evaluation.grid),
+    ]
+    for name, panel in zip(("prediction", "reference"), panels, strict=True):
+        put_text(panel, name, (10, 26), 17, _TEXT)
+    return np.concatenate(panels, axis=1)

@@ -1,0 +1,1 @@
+"""Turns a trained student into ONNX graphs, and proves them."""

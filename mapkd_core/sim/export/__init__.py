@@ -1,0 +1,1 @@
+"""Simulated drives as a folder in nuScenes' format."""

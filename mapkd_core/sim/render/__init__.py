@@ -1,0 +1,1 @@
+"""Images and LiDAR sweeps of a world."""

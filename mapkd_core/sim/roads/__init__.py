@@ -1,0 +1,1 @@
+"""Road networks: invented and real ones, and ways through them."""

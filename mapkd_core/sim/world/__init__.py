@@ -1,0 +1,1 @@
+"""What stands on a road map: ground, paint, solids, traffic, weather."""

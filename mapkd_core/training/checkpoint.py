@@ -1,0 +1,63 @@
+"""Checkpoints of a training run: written atomically, read without unpickling code, refused under another config."""
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mapkd_core.config import difference, with_new_names
+
+
+def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Writes tensors, numbers and strings to `path`; a crash in between leaves the old file whole."""
+    partial = path.with_name(path.name + ".partial")
+    torch.save(dict(state), partial)
+    partial.replace(path)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """What `save_checkpoint` wrote; raises ValueError when the file is damaged or holds anything but plain data."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged archive
+        raise ValueError(f"{path} is not a checkpoint of this software ({type(error).__name__}); start anew") from error
+    if not isinstance(state, dict) or "step" not in state:
+        raise ValueError(f"{path} holds no training state; expected a file written by `mapkd train`")
+    return state
+
+
+def refuse_another_run(folder: Path, config: Mapping[str, Any]) -> None:
+    """Raises ValueError, listing the differing keys, if `folder` holds a run under another config.
+
+    Where things run, and how often they are saved and looked at, may differ.
+    """
+    free = {"devices", "nodes", "accelerator", "log_every", "save_every", "val_every", "val_batches", "out"}
+    written = folder / "config.json"
+    if not (written.exists() and (folder / "last.pt").exists()):
+        return
+    theirs = with_new_names(json.loads(written.read_text()), str(written))
+    lines = [line for line in difference(theirs, config) if line.split(":")[0] not in free]
+    if lines:
+        raise ValueError(
+            f"{folder} holds a run under another config:\n  " + "\n  ".join(lines) + "\n"
+            "choose another --name, or --restart to throw that run away"
+        )
+
+
+def claim_run_folder(folder: Path, config: Mapping[str, Any], restart: bool = False) -> bool:
+    """Makes `folder` this config's own; True if it holds a run to resume.
+
+    Raises ValueError, listing the differing keys, if the folder belongs to a run under another config.
+    """
+    written = folder / "config.json"
+    if not restart:
+        refuse_another_run(folder, config)
+    folder.mkdir(parents=True, exist_ok=True)
+    if restart:
+        for name in ("last.pt", "best.pt"):
+            (folder / name).unlink(missing_ok=True)
+    written.write_text(json.dumps(config, indent=2, sort_keys=True))
+    return (folder / "last.pt").exists()

@@ -1,0 +1,286 @@
+"""The training loop of every role on Lightning Fabric: one process or many, resumable to the same losses.
+
+What is minimised is an `Objective`: the task losses here, the distillation methods in `distill/`.
+"""
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.loggers import TensorBoardLogger
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from mapkd_core.config import TrainConfig, config_dict
+from mapkd_core.losses import task_terms, weigh
+from mapkd_core.metrics.iou import IouMeter
+from mapkd_core.model.build import build_model
+from mapkd_core.training.batches import training_batches, validation_batches
+from mapkd_core.training.checkpoint import claim_run_folder, load_checkpoint, save_checkpoint
+from mapkd_core.training.muon import Muon
+from mapkd_core.training.stages import check_stages, start_from
+from mapkd_core.training.validation_images import ValidationImages
+from mapkd_core.types import Batch, Prediction
+
+
+class Objective(Protocol):
+    """What a step minimises, and the train-only modules that come with it."""
+
+    modules: nn.Module
+    """Train-only parameters; optimised and checkpointed, never shipped."""
+
+    def prepare(self, network: nn.Module) -> None:
+        """Called once with the fresh network, before the optimizer is made; `modules` must stand afterwards."""
+
+    def terms(self, prediction: Prediction, batch: Batch, step: int) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """Named losses and their weights."""
+
+
+class TaskObjective:
+    """The map losses alone."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        """Raises ValueError for a config with frames that nobody labels."""
+        if config.data.unlabelled:
+            raise ValueError("data.unlabelled needs a teacher: use `mapkd distill`, or leave those frames out")
+        self.config = config
+        self.modules: nn.Module = nn.Module()
+
+    def prepare(self, network: nn.Module) -> None:
+        """Nothing to prepare."""
+
+    def terms(self, prediction: Prediction, batch: Batch, step: int) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """Named losses and their weights."""
+        return task_terms(prediction, batch, self.config.loss), asdict(self.config.loss)
+
+
+def train(config: TrainConfig, objective: Objective | None = None, restart: bool = False) -> Path:
+    """Trains to `config.steps`, resuming what `out/name` holds; returns that folder (last.pt, best.pt, TensorBoard).
+
+    Raises ValueError if the folder belongs to another config, FloatingPointError when a loss stops being finite.
+    """
+    run, resuming = open_run(config, objective or TaskObjective(config), restart)
+    return run.fit(resuming)
+
+
+def open_run(config: TrainConfig, objective: Objective, restart: bool = False) -> tuple[Run, bool]:
+    """A run on its folder with a fresh network, and whether the folder holds a checkpoint to resume from."""
+    check_stages(config.init)
+    folder = Path(config.out) / config.name
+    fabric = Fabric(
+        accelerator=config.accelerator,
+        devices=config.devices,
+        num_nodes=config.nodes,
+        precision=config.precision,  # type: ignore[arg-type]
+        strategy="ddp" if config.devices * config.nodes > 1 else "auto",
+        loggers=TensorBoardLogger(folder, name="", version="log"),
+    )
+    fabric.launch()
+    fabric.seed_everything(config.seed, verbose=False)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    resuming = claim_run_folder(folder, config_dict(config), restart) if fabric.global_rank == 0 else False
+    resuming = bool(fabric.broadcast(resuming))
+    network = build_model(config.model, config.grid, config.model_options)
+    for stage in config.init:
+        start_from(network, stage)
+    objective.prepare(network)
+    return Run(config, folder, fabric, network, objective), resuming
+
+
+def make_optimizer(config: TrainConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimizer that the config names."""
+    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "muon": Muon}[config.optimizer]
+    return kind(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+
+
+def progress_bar(config: TrainConfig, done: int, shown: bool = True) -> tqdm:
+    """A bar over the run's steps; in a log file it speaks every half minute."""
+    return tqdm(
+        total=config.steps, initial=done, desc=config.name, unit="step", disable=not shown, dynamic_ncols=True,
+        mininterval=1.0 if sys.stderr.isatty() else 30.0,
+    )
+
+
+class Run:
+    """One training run's state: network, optimizer, averaged weights, step."""
+
+    def __init__(
+        self, config: TrainConfig, folder: Path, fabric: Fabric, network: nn.Module, objective: Objective
+    ) -> None:
+        self.config, self.folder, self.fabric, self.objective = config, folder, fabric, objective
+        self.average = copy.deepcopy(network).eval().requires_grad_(False) if config.ema else None
+        # Both in one module, so that the optimizer, DDP and checkpoints never forget the train-only part.
+        self.trained = nn.ModuleDict({"network": network, "train_only": objective.modules})
+        parameters = [p for p in self.trained.parameters() if p.requires_grad]
+        self.network, self.optimizer = fabric.setup(network, make_optimizer(config, parameters))
+        objective.modules.to(fabric.device)
+        if self.average is not None:
+            self.average.to(fabric.device)
+        self.step, self.best = 0, -math.inf
+
+    def fit(self, resuming: bool) -> Path:
+        """Steps until `config.steps`."""
+        if resuming:
+            self.resume()
+        config, fabric = self.config, self.fabric
+        batches = training_batches(config, self.step * config.accumulate, fabric.global_rank, fabric.world_size)
+        with progress_bar(config, self.step, fabric.global_rank == 0) as shown:
+            while self.step < config.steps:
+                total = self.advance(batches)
+                shown.update()
+                shown.set_postfix(loss=f"{total:.4f}", refresh=False)
+        return self.folder
+
+    def resume(self) -> None:
+        """Continues from the checkpoint in the run's folder."""
+        self._restore(load_checkpoint(self.folder / "last.pt"))
+
+    def advance(self, batches: Iterator[Batch]) -> float:
+        """One optimizer step with what is due after it: logs, validation, checkpoint. Returns the step's loss."""
+        config = self.config
+        began = time.monotonic()
+        values = self._one_step(batches)
+        self.step += 1
+        last = self.step == config.steps
+        if self.step % config.log_every == 0 or last:
+            values = self._averaged(values)
+            rates = {"learning_rate": self.rate(), "steps_per_second": 1 / max(time.monotonic() - began, 1e-9)}
+            self.fabric.log_dict({**{f"train/{k}": v for k, v in values.items()}, **rates}, self.step)
+        if self.step % config.val_every == 0 or last:
+            self._validate()
+        if self.step % config.save_every == 0 or last:
+            self._save("last.pt")
+        return values["total"]
+
+    def rate(self) -> float:
+        """Learning rate of the coming step."""
+        config = self.config
+        rate = config.learning_rate
+        if config.warmup_steps and self.step < config.warmup_steps:
+            return rate * (self.step + 1) / config.warmup_steps
+        if config.schedule == "cosine":
+            done = (self.step - config.warmup_steps) / max(config.steps - config.warmup_steps, 1)
+            return rate * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+        if config.schedule == "step" and config.decay_steps:
+            return float(rate * 0.1 ** (self.step // config.decay_steps))
+        return rate
+
+    def _one_step(self, batches: Iterator[Batch]) -> dict[str, float]:
+        config = self.config
+        self.network.train()
+        self.objective.modules.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate()
+        sums: dict[str, float] = {}
+        for part in range(config.accumulate):
+            batch = next(batches).to(self.fabric.device)
+            with self.fabric.no_backward_sync(self.network, enabled=part + 1 < config.accumulate):
+                terms, weights = self.objective.terms(self.network(batch), batch, self.step)
+                total = weigh(terms, weights) / config.accumulate
+                if not torch.isfinite(total):
+                    self._stop_at(batch, terms)
+                self.fabric.backward(total)
+            for name, value in {**terms, "total": total * config.accumulate}.items():
+                sums[name] = sums.get(name, 0.0) + float(value.detach()) / config.accumulate
+        self._sum_train_only_gradients()
+        if config.clip_norm:
+            self.fabric.clip_gradients(self.network, self.optimizer, max_norm=config.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self._follow()
+        return sums
+
+    def _averaged(self, values: dict[str, float]) -> dict[str, float]:
+        """Losses averaged over all processes, as if one process had seen the whole batch."""
+        if self.fabric.world_size == 1:
+            return values
+        together = self.fabric.all_reduce(torch.tensor(list(values.values()), device=self.fabric.device))
+        return dict(zip(values, together.tolist(), strict=True))  # type: ignore[union-attr]
+
+    def _sum_train_only_gradients(self) -> None:
+        """Train-only modules lie outside the network that DDP wraps: their gradients are averaged here."""
+        if self.fabric.world_size > 1:
+            for parameter in self.objective.modules.parameters():
+                if parameter.grad is not None:
+                    parameter.grad = self.fabric.all_reduce(parameter.grad, reduce_op="mean")  # type: ignore[assignment]
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        if self.average is None:
+            return
+        # Early on the plain average of few steps is better than one that still remembers the random start.
+        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        for mine, theirs in zip(self.average.state_dict().values(), self._plain().state_dict().values(), strict=True):
+            if mine.dtype.is_floating_point:
+                mine.lerp_(theirs, 1 - decay)
+            else:
+                mine.copy_(theirs)
+
+    def _plain(self) -> nn.Module:
+        return self.trained["network"]
+
+    @torch.no_grad()
+    def _validate(self) -> None:
+        network = self.average if self.average is not None else self.network
+        network.eval()
+        meter, images = IouMeter(), ValidationImages(self.config.grid)
+        for batch in validation_batches(self.config, self.fabric.global_rank, self.fabric.world_size):
+            moved = batch.to(self.fabric.device)
+            assert moved.semantic is not None, "validation frames carry labels"
+            logits = network(moved).semantic
+            meter.update(logits, moved.semantic)
+            images.see(moved, logits)
+        meter.reduce(self.fabric)
+        scores = meter.result()
+        self.fabric.log_dict({f"val/{name}": value for name, value in scores.items()}, self.step)
+        if self.fabric.global_rank == 0:
+            images.write(self.fabric.logger, self.step)
+            tqdm.write(f"step {self.step}: " + ", ".join(f"{k} {100 * v:.2f}" for k, v in scores.items()))
+        if scores["miou"] > self.best:
+            self.best = scores["miou"]
+            self._save("best.pt")
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "best": self.best,
+            "network": self._plain().state_dict(),
+            "train_only": self.objective.modules.state_dict(),
+            "average": self.average.state_dict() if self.average is not None else {},
+            "optimizer": self.optimizer.state_dict(),
+            "torch_rng": torch.get_rng_state(),
+            "config": config_dict(self.config),
+        }
+
+    def _save(self, name: str) -> None:
+        if self.fabric.global_rank == 0:
+            save_checkpoint(self.folder / name, self._state())
+        self.fabric.barrier()
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self._plain().load_state_dict(state["network"])
+        self.objective.modules.load_state_dict(state["train_only"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["torch_rng"])
+        self.step, self.best = state["step"], state["best"]
+
+    def _stop_at(self, batch: Batch, terms: dict[str, Tensor]) -> None:
+        path = self.folder / f"not_finite_step{self.step}.pt"
+        plain = {k: v for k, v in vars(batch).items() if v is not None and k != "elements"}
+        save_checkpoint(path, {"step": self.step, **plain})
+        values = ", ".join(f"{name} {float(term.detach()):g}" for name, term in terms.items())
+        raise FloatingPointError(
+            f"the loss at step {self.step} is not finite ({values}); the batch is in {path}. "
+            "Lower learning_rate, or use precision 32-true"
+        )

@@ -1,0 +1,44 @@
+"""The frozen networks that a distillation run names, checked to fit beside its student."""
+from __future__ import annotations
+
+from functools import partial
+
+from torch import nn
+
+from mapkd_core.distill.coarser import CoarserTeacher
+from mapkd_core.distill.config import DistillConfig
+from mapkd_core.distill.frozen import FrozenNetworks, Teachers
+from mapkd_core.distill.methods import METHODS, method_class
+from mapkd_core.training.pseudo_labels import draw_unknown_labels
+from mapkd_core.training.trained import load_trained
+
+
+def frozen_networks(config: DistillConfig) -> FrozenNetworks:
+    """The teacher and the coach that the config names; raises what `frozen_network` raises."""
+    teacher, coach = (frozen_network(place, config) if place else None for place in (config.teacher, config.coach))
+    if teacher is not None and config.more_teachers:
+        teacher = Teachers([teacher, *(frozen_network(place, config) for place in config.more_teachers)])
+    return FrozenNetworks(teacher, coach, partial(draw_unknown_labels, grid=config.grid))
+
+
+def frozen_network(place: str, config: DistillConfig) -> nn.Module:
+    """The network of a run's folder or an artifact, fit to stand beside the run `config`.
+
+    One trained on larger cells and smaller images is heard at the student's size by methods that only compare maps.
+    Raises FileNotFoundError if there is none, ValueError if its sizes do not fit.
+    """
+    network, card = load_trained(place)
+    grid, size = card.grid, tuple(card.input_size)
+    own_size = tuple(config.data.image_size)
+    if (grid, size) == (config.grid, own_size):
+        return network
+    if not method_class(config.method).any_cells:
+        raise ValueError(
+            f"{place} was trained on {grid} with images of {size}, this run has {config.grid} and {own_size}; the "
+            f"method {config.method!r} needs networks of one size (methods that do not: {_any_cells()})"
+        )
+    return CoarserTeacher(network, grid, (size[0], size[1]), config.grid, (own_size[0], own_size[1]))
+
+
+def _any_cells() -> str:
+    return ", ".join(name for name, kind in METHODS.items() if kind.any_cells)

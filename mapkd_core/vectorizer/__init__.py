@@ -1,0 +1,1 @@
+"""From a semantic map to polylines and rings."""

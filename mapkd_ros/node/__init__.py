@@ -1,0 +1,1 @@
+"""student_node: camera messages to vector maps."""

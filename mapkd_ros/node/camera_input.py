@@ -1,0 +1,190 @@
+"""One camera's subscriptions: images and camera_info come in, are checked, and what is wrong can be told in words."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapkd_ros.calibration import CalibrationError, CameraModel, camera_model
+from mapkd_ros.conversions import ImageError, compressed_size, image_size, rgb_from_image, stamp_ns
+from mapkd_ros.node.diagnostics import Rate
+from mapkd_ros.node.qos_events import subscription_events
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
+    from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+SUFFIX = {"compressed": "image_raw/compressed", "raw": "image_raw"}
+DEPTH = {"compressed": 1, "raw": 2}
+"""Newest only; but a raw image takes so long to cross that the next must not push it out half received."""
+
+
+@dataclass(frozen=True, eq=False)
+class CameraImage:
+    """A checked image as it came, not yet decoded."""
+
+    message: Image | CompressedImage
+    size: tuple[int, int]
+    """(width, height) in pixels."""
+    frame_id: str
+
+    def source(self) -> memoryview | NDArray[np.uint8]:
+        """A JPEG's or PNG's bytes, or (H, W, 3) RGB pixels of a raw message."""
+        return rgb_from_image(self.message) if hasattr(self.message, "step") else memoryview(self.message.data)
+
+
+class CameraInput:
+    """Subscribes to `camera/<name>/...` and keeps the camera's newest calibration.
+
+    `on_image(camera, stamp_ns, image)` gets each sound image, `on_fault(kind, message)` each fault, and
+    `on_calibration()` is called when `model` has become another one.
+    Reliability `auto` asks for reliable delivery and falls back to best effort when a publisher offers only that.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        camera: str,
+        transport: str,
+        reliability: str,
+        on_image: Callable[[str, int, CameraImage], None],
+        on_calibration: Callable[[], None],
+        on_fault: Callable[[str, str], None],
+    ) -> None:
+        from sensor_msgs.msg import CameraInfo
+
+        self.camera = camera
+        self.model: CameraModel | None = None
+        self.rate = Rate()
+        self.qos_note = ""
+        self._node = node
+        self._transport = transport
+        self._reliability = reliability
+        self._on_checked_image = on_image
+        self._on_calibration = on_calibration
+        self._on_fault = on_fault
+        self._info_key: object = None
+        self._other_qos_wanted = False
+        self._base_topic = f"camera/{camera.lower()}"
+        self._images = self._subscribe("best_effort" if reliability == "best_effort" else "reliable")
+        # Best effort takes what any publisher offers; the messages are small and come again with every image.
+        self._infos = node.create_subscription(
+            CameraInfo,
+            f"{self._base_topic}/camera_info",
+            self._on_info,
+            _qos("best_effort"),
+            event_callbacks=subscription_events(),
+        )
+
+    @property
+    def topic(self) -> str:
+        """The full name of the image topic, after remapping."""
+        return str(self._images.topic_name)
+
+    def maintain(self) -> None:
+        """Called now and then: takes the second-best delivery where a publisher offers only that."""
+        if self._other_qos_wanted and self._reliability == "auto":
+            self._other_qos_wanted = False
+            self._node.destroy_subscription(self._images)
+            self._images = self._subscribe("best_effort")
+            self.qos_note = "best effort, as its publisher offers no reliable delivery"
+            self._node.get_logger().info(f"{self.camera}: {self.topic} is received {self.qos_note}")
+
+    def lack(self, now_ns: int) -> str:
+        """What this camera still lacks in words for the user; empty if images and camera_info come in."""
+        if self.rate.stopped(now_ns):
+            return self._no_image_reason()
+        if self.model is None:
+            topic = self._infos.topic_name
+            publishers = self._node.count_publishers(topic)
+            reason = "has no publisher" if publishers == 0 else "has sent no usable calibration"
+            return f"images come, but {topic} {reason}"
+        return ""
+
+    def describe(self, now_ns: int) -> str:
+        """One line of the start-up report."""
+        lack = self.lack(now_ns)
+        if lack:
+            return lack
+        assert self.model is not None
+        notes = [f"{self.rate.hz(now_ns):.1f} Hz on {self.topic}", f"{self.model.size[0]}x{self.model.size[1]}"]
+        if self.model.distortion_model:
+            notes.append(f"undistorted here ({self.model.distortion_model})")
+        return ", ".join([*notes, *([self.qos_note] if self.qos_note else [])])
+
+    def _no_image_reason(self) -> str:
+        if self.qos_note:
+            return f"no image on {self.topic}: {self.qos_note}"
+        if self.rate.count:
+            return f"no more images on {self.topic} after {self.rate.count}"
+        offered = {info.topic_type for info in self._node.get_publishers_info_by_topic(self.topic)}
+        wanted = self._message_type_name()
+        if offered - {wanted}:
+            return f"{self.topic} carries {', '.join(sorted(offered))}; expected {wanted}"
+        if offered:
+            return f"no image yet on {self.topic}, though it has a publisher"
+        other = "raw" if self._transport == "compressed" else "compressed"
+        other_topic = self._node.resolve_topic_name(f"{self._base_topic}/{SUFFIX[other]}")
+        if self._node.count_publishers(other_topic):
+            return f"{self.topic} has no publisher; {other_topic} has one: set image_transport to {other}"
+        return f"{self.topic} has no publisher"
+
+    def _message_type_name(self) -> str:
+        return "sensor_msgs/msg/CompressedImage" if self._transport == "compressed" else "sensor_msgs/msg/Image"
+
+    def _subscribe(self, reliability: str) -> Any:
+        from sensor_msgs.msg import CompressedImage, Image
+
+        return self._node.create_subscription(
+            CompressedImage if self._transport == "compressed" else Image,
+            f"{self._base_topic}/{SUFFIX[self._transport]}",
+            self._on_image,
+            _qos(reliability, DEPTH[self._transport]),
+            event_callbacks=subscription_events(self._on_incompatible_qos),
+        )
+
+    def _on_incompatible_qos(self, event: Any) -> None:
+        # Subscriptions must not be replaced inside their own event; `maintain` does it.
+        self._other_qos_wanted = True
+        if self._reliability != "auto":
+            self.qos_note = "a publisher offers no reliable delivery; set the parameter reliability to auto"
+            self._on_fault(f"incompatible QoS {self.camera}", f"{self.camera} ({self.topic}): {self.qos_note}")
+
+    def _on_image(self, message: Image | CompressedImage) -> None:
+        self.rate.tick(time.monotonic_ns())
+        try:
+            size = compressed_size(message) if self._transport == "compressed" else image_size(message)
+        except ImageError as error:
+            self._on_fault(f"{error.kind} {self.camera}", f"{self.camera} ({self.topic}): {error}")
+            return
+        image = CameraImage(message, size, message.header.frame_id)
+        self._on_checked_image(self.camera, stamp_ns(message.header.stamp), image)
+
+    def _on_info(self, info: CameraInfo) -> None:
+        roi = info.roi
+        # One CameraInfo comes with every image and hardly ever differs from the one before.
+        key = (
+            info.width, info.height, info.distortion_model, tuple(info.d), info.k.tobytes(),
+            info.binning_x, info.binning_y, roi.width, roi.height,
+        )  # fmt: skip
+        if key == self._info_key:
+            return
+        self._info_key = key
+        try:
+            self.model = camera_model(info)
+        except CalibrationError as error:
+            self.model = None
+            self._on_fault(f"camera_info {self.camera}", f"{self.camera} ({self._infos.topic_name}): {error}")
+            return
+        self._on_calibration()
+
+
+def _qos(reliability: str, depth: int = 1) -> Any:
+    from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+    policy = ReliabilityPolicy.RELIABLE if reliability == "reliable" else ReliabilityPolicy.BEST_EFFORT
+    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=policy)

@@ -1,0 +1,126 @@
+"""One set of images with its calibration, on its way through the predictor. No ROS calls inside."""
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapkd_core.artifact import ModelCard
+from mapkd_core.data.images import decode
+from mapkd_core.geometry import scale_intrinsics
+from mapkd_core.predictor import PredictedMap, PreparedImages
+from mapkd_ros.calibration import CameraModel, undistorted
+from mapkd_ros.conversions import ImageError
+from mapkd_ros.node.camera_input import CameraImage
+from mapkd_ros.node.synchronizer import CameraSet
+
+
+class Predictor(Protocol):
+    """What the node needs of mapkd_core.predictor.MapPredictor."""
+
+    @property
+    def card(self) -> ModelCard:
+        """Facts of the network."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs."""
+
+    @property
+    def engine(self) -> str:
+        """What runs it, in which precision."""
+
+    def prepare(
+        self,
+        images: Sequence[bytes | memoryview | NDArray[np.uint8]],
+        intrinsics: NDArray[np.float64],
+        base_from_camera: NDArray[np.float64],
+        image_sizes: Sequence[tuple[int, int]] | None = None,
+    ) -> PreparedImages:
+        """One set of images, decoded and in the network's input."""
+
+    def complete(self, prepared: PreparedImages) -> PredictedMap:
+        """Its map."""
+
+
+@dataclass(frozen=True, eq=False)
+class MappingJob:
+    """Everything that the worker needs of one set."""
+
+    camera_set: CameraSet[CameraImage]
+    cameras: tuple[str, ...]
+    models: tuple[CameraModel, ...]
+    base_from_camera: NDArray[np.float64]
+    """(N, 4, 4)."""
+    complete_ns: int
+    """Monotonic time at which the last image arrived."""
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedJob:
+    """A set whose images are in the network's input."""
+
+    job: MappingJob
+    images: PreparedImages
+    waited_ms: float
+    """For the worker to begin."""
+    convert_ms: float
+    ready_ns: int
+    """Monotonic time at which it could go into the network."""
+
+
+def prepare_job(job: MappingJob, predictor: Predictor, tables: dict) -> PreparedJob:
+    """The first half of the work on one set; may run while `complete_job` works on the set before.
+
+    `tables` keeps undistortion look-up tables from call to call. Raises ImageError, naming the camera, for a
+    image that cannot be decoded, and ValueError for anything else the predictor refuses.
+    """
+    start_ns = time.monotonic_ns()
+    images: list[memoryview | NDArray[np.uint8]] = []
+    intrinsics, sizes = [], []
+    for camera, camera_image, model in zip(job.cameras, job.camera_set.images, job.models, strict=True):
+        try:
+            image, matrix, size = _straight(camera_image, model, predictor.card.input_size, tables)
+        except ValueError as error:
+            raise ImageError(f"undecodable {camera}", f"{camera}: {error}") from error
+        images.append(image)
+        intrinsics.append(matrix)
+        sizes.append(size)
+    converted_ns = time.monotonic_ns()
+    try:
+        prepared = predictor.prepare(images, np.stack(intrinsics), job.base_from_camera, sizes)
+    except ValueError as error:
+        # The predictor knows cameras by their place only.
+        place = re.match(r"camera (\d+): ", str(error))
+        if place is None or int(place[1]) >= len(job.cameras):
+            raise
+        camera = job.cameras[int(place[1])]
+        raise ImageError(f"undecodable {camera}", f"{camera}: {str(error)[place.end():]}") from error
+    return PreparedJob(
+        job, prepared, (start_ns - job.complete_ns) / 1e6, (converted_ns - start_ns) / 1e6, time.monotonic_ns()
+    )
+
+
+def complete_job(prepared: PreparedJob, predictor: Predictor) -> PredictedMap:
+    """The map of one set, with the stages `wait` (for free workers) and `convert` before the predictor's own."""
+    waited_ms = prepared.waited_ms + (time.monotonic_ns() - prepared.ready_ns) / 1e6
+    result = predictor.complete(prepared.images)
+    return replace(result, stage_ms={"wait": waited_ms, "convert": prepared.convert_ms, **result.stage_ms})
+
+
+def _straight(
+    image: CameraImage, model: CameraModel, min_size: tuple[int, int], tables: dict
+) -> tuple[memoryview | NDArray[np.uint8], NDArray[np.float64], tuple[int, int]]:
+    """CameraImage without lens distortion, with the intrinsics and the size (width, height) that go with it."""
+    source = image.source()
+    if not model.distortion_model:
+        return source, model.intrinsics, model.size
+    pixels = decode(source, min_size) if isinstance(source, memoryview) else source
+    pixels = undistorted(pixels, model, tables)
+    size = (pixels.shape[1], pixels.shape[0])
+    return pixels, scale_intrinsics(model.intrinsics, size[0] / model.size[0], size[1] / model.size[1]), size

@@ -1,0 +1,255 @@
+"""The node between six cameras and the map: subscribes, synchronizes, predicts in a worker, publishes, reports."""
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile
+from rclpy.utilities import get_rmw_implementation_identifier
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from tf2_msgs.msg import TFMessage
+from visualization_msgs.msg import MarkerArray
+
+from mapkd_core.predictor import PredictedMap
+from mapkd_ros.calibration import CalibrationError, TransformTree
+from mapkd_ros.conversions import ImageError, check_size, seconds_and_ns
+from mapkd_ros.msg import VectorMap
+from mapkd_ros.node import map_messages
+from mapkd_ros.node.camera_input import CameraImage, CameraInput
+from mapkd_ros.node.diagnostics import Statistics
+from mapkd_ros.node.element_ids import ElementIds
+from mapkd_ros.node.mapping_job import MappingJob, Predictor, PreparedJob, complete_job, prepare_job
+from mapkd_ros.node.markers import MarkerBook
+from mapkd_ros.node.qos_events import (
+    publisher_events,
+    subscription_events,
+    warning_of_unfit_publisher,
+    warning_of_unfit_subscriber,
+)
+from mapkd_ros.node.report import InputReport, diagnostic_statuses, raw_transport_hint
+from mapkd_ros.node.student_parameters import PARAMETERS
+from mapkd_ros.node.synchronizer import CameraSet, Synchronizer
+from mapkd_ros.node.worker import LatestWorker, RateLimit
+from mapkd_ros.parameters import declare
+
+REPORT_PERIOD_S = 1.0
+ID_MEMORY_NS = 2_000_000_000
+"""After a longer pause, or a step back in time, nothing says which element is which."""
+
+
+class _Incomplete(Exception):
+    """A set whose calibration has not come yet."""
+
+
+class MappingNode(Node):
+    """Publishes `~/markers`, `~/vector_map` and `~/semantic_bev` of the newest complete set of images.
+
+    `make_predictor` gets the parameters and returns the predictor. Raises ValueError, fit to be shown to the user,
+    for parameters or weights that cannot work.
+    """
+
+    def __init__(self, make_predictor: Callable[[Any], Predictor], **node_arguments: Any) -> None:
+        super().__init__("student_node", **node_arguments)
+        values = declare(self, PARAMETERS)
+        cameras = tuple(values["cameras"])
+        self._values = values
+        self._synchronizer: Synchronizer[CameraImage] = Synchronizer(
+            cameras, values["anchor"], round(1e6 * values["window_ms"])
+        )
+        self._predictor = make_predictor(values)
+        self._statistics = Statistics()
+        self._transforms = TransformTree()
+        self._ids = ElementIds()
+        self._book = MarkerBook(values["marker_lifetime"])
+        self._rate_limit = RateLimit()
+        self._undistortion_tables: dict = {}
+        self._last_stamp_ns: int | None = None
+        self._blocked: CameraSet[CameraImage] | None = None
+        self._blocked_by = ""
+        self._markers = self._output(MarkerArray, "~/markers", 5)
+        self._vector_map = self._output(VectorMap, "~/vector_map", 5)
+        self._semantic = self._output(Image, "~/semantic_bev", 1)
+        self._diagnostics = self._output(DiagnosticArray, "/diagnostics", 10)
+        self._inputs = {
+            camera: CameraInput(
+                self,
+                camera,
+                values["image_transport"],
+                values["reliability"],
+                self._on_image,
+                self._on_calibration,
+                self._fault,
+            )
+            for camera in cameras
+        }
+        latched = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        for topic, qos in (("/tf_static", latched), ("/tf", QoSProfile(depth=100))):
+            unfit = warning_of_unfit_publisher(self.get_logger(), topic)
+            self.create_subscription(
+                TFMessage, topic, self._on_transforms, qos, event_callbacks=subscription_events(unfit)
+            )
+        self._report = InputReport(self._inputs, self._transforms, values["base_frame"], self.get_logger())
+        self._worker: LatestWorker[MappingJob] = LatestWorker(self._prepare, self._on_worker_error)
+        self._network: LatestWorker[PreparedJob] | None = None
+        if values["overlap"]:
+            self._network = LatestWorker(self._complete, self._on_worker_error)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # reports go on when simulated time stands still
+        self.create_timer(REPORT_PERIOD_S, self._report.tick, clock=steady)
+        if values["diagnostics_period"] > 0:
+            self.create_timer(values["diagnostics_period"], self._publish_diagnostics, clock=steady)
+        self._announce()
+
+    def close(self) -> bool:
+        """Lets the maps in hand finish and ends the workers; True if the node may now be destroyed."""
+        ended = self._worker.stop()
+        return ended if self._network is None else self._network.stop() and ended
+
+    def _output(self, msg_type: type, topic: str, depth: int) -> Any:
+        unfit = warning_of_unfit_subscriber(self.get_logger(), topic)
+        return self.create_publisher(msg_type, topic, depth, event_callbacks=publisher_events(unfit))
+
+    def _announce(self) -> None:
+        card, grid = self._predictor.card, self._predictor.card.grid
+        self.get_logger().info(
+            f"{card.name} {card.version} on {self._predictor.device} ({self._predictor.engine}): "
+            f"{grid.x_range_m[1] - grid.x_range_m[0]:g} x {grid.y_range_m[1] - grid.y_range_m[0]:g} m "
+            f"at {grid.cell_m:g} m, classes {', '.join(card.classes)}; "
+            f"waiting for {len(self._inputs)} cameras ({self._values['image_transport']})"
+        )
+        if self._values["image_transport"] == "raw":
+            hint = raw_transport_hint(get_rmw_implementation_identifier(), os.environ)
+            if hint:
+                self.get_logger().warning(hint)
+        if set(self._inputs) != set(card.cameras):
+            self.get_logger().warning(
+                f"the cameras {list(self._inputs)} are not those that {card.name} was trained with, "
+                f"{list(card.cameras)}: it runs, but expect worse maps"
+            )
+
+    def _on_transforms(self, message: TFMessage) -> None:
+        try:
+            self._transforms.update(message.transforms)
+        except CalibrationError as error:
+            self._fault("bad transform", str(error))
+        self._on_calibration()
+
+    def _on_calibration(self) -> None:
+        """Images often come before the first camera_info: their set then goes on as soon as it can."""
+        blocked, self._blocked = self._blocked, None
+        if blocked is not None:
+            self._on_set(blocked)
+
+    def _on_image(self, camera: str, stamp_ns: int, image: Image) -> None:
+        self._report.frame_ids[camera] = image.frame_id
+        camera_set = self._synchronizer.add(camera, stamp_ns, image)
+        if camera_set is None or not self._wanted():
+            return
+        if self._blocked is not None:
+            self._statistics.drop(self._blocked_by)
+        self._blocked = None
+        self._on_set(camera_set)
+
+    def _wanted(self) -> bool:
+        """False while nobody would see the result; the network then rests."""
+        outputs = (self._markers, self._vector_map, self._semantic)
+        return self._values["always_run"] or any(output.get_subscription_count() for output in outputs)
+
+    def _on_set(self, camera_set: CameraSet[CameraImage]) -> None:
+        now_ns = time.monotonic_ns()
+        try:
+            job = self._job(camera_set, now_ns)
+        except ImageError as error:
+            self._fault(error.kind, str(error))
+            return
+        except _Incomplete as lack:
+            self._blocked, self._blocked_by = camera_set, str(lack)
+            return
+        if not self._rate_limit.allows(now_ns, self._values["max_rate"]):
+            self._statistics.drop("max_rate reached")
+        elif self._worker.submit(job):
+            self._statistics.drop("overtaken by a newer set while the network was busy")
+
+    def _job(self, camera_set: CameraSet[CameraImage], now_ns: int) -> MappingJob:
+        """The set with its calibration."""
+        models, mountings = [], []
+        for camera, image in zip(self._synchronizer.cameras, camera_set.images, strict=True):
+            model = self._inputs[camera].model
+            if model is None:
+                raise _Incomplete(f"no camera_info {camera}")
+            try:
+                check_size(image.size, model.size)
+                mountings.append(self._transforms.lookup(self._values["base_frame"], image.frame_id))
+            except ImageError as error:
+                raise ImageError(f"{error.kind} {camera}", f"{camera}: {error}") from error
+            except CalibrationError as error:
+                raise _Incomplete(f"no transform {camera}") from error
+            models.append(model)
+        return MappingJob(camera_set, self._synchronizer.cameras, tuple(models), np.stack(mountings), now_ns)
+
+    def _prepare(self, job: MappingJob) -> None:
+        """Runs in the worker."""
+        prepared = prepare_job(job, self._predictor, self._undistortion_tables)
+        if self._network is None:
+            self._complete(prepared)
+            return
+        self._network.submit(prepared)
+        self._network.wait_until_taken()  # decoding further ahead would only make maps older
+
+    def _complete(self, prepared: PreparedJob) -> None:
+        """Runs in the same worker or, overlapped, in the network's own."""
+        self._publish(prepared.job, complete_job(prepared, self._predictor))
+
+    def _publish(self, job: MappingJob, result: PredictedMap) -> None:
+        start_ns = time.monotonic_ns()
+        stamp_ns = job.camera_set.stamp_ns
+        header = Header(stamp=Time(**seconds_and_ns(stamp_ns)), frame_id=self._values["base_frame"])
+        elements = [e for e in result.elements if e.score >= self._values["score_threshold"]]
+        if self._last_stamp_ns is None or not 0 < stamp_ns - self._last_stamp_ns < ID_MEMORY_NS:
+            self._ids.reset()
+        self._last_stamp_ns = stamp_ns
+        ids = self._ids.assign(elements)
+        self._book.measure(start_ns)
+        self._markers.publish(self._book.array(header, elements, ids))
+        if self._semantic.get_subscription_count():
+            self._semantic.publish(map_messages.semantic_image(header, result.semantic))
+        stages = {**result.stage_ms, "messages": (time.monotonic_ns() - start_ns) / 1e6}
+        stamps_ns = dict(zip(job.cameras, job.camera_set.stamps_ns, strict=True))
+        self._vector_map.publish(
+            map_messages.vector_map(header, elements, ids, self._predictor.card, stamps_ns, stages)
+        )
+        age_ms = (self.get_clock().now().nanoseconds - stamp_ns) / 1e6
+        self._statistics.publish(time.monotonic_ns(), stages, age_ms)
+
+    def _on_worker_error(self, error: Exception) -> None:
+        kind = error.kind if isinstance(error, ImageError) else f"prediction failed: {type(error).__name__}"
+        self._fault(kind, f"{kind}: {error}" if kind not in str(error) else str(error))
+
+    def _fault(self, kind: str, message: str) -> None:
+        """Counts a set or image that was given up; says so once per kind."""
+        if self._statistics.drop(kind) == 1:
+            self.get_logger().warning(f"{message} (counted as '{kind}' in /diagnostics; not logged again)")
+
+    def _publish_diagnostics(self) -> None:
+        now_ns = time.monotonic_ns()
+        for camera_input in self._inputs.values():
+            camera_input.maintain()
+        statuses = diagnostic_statuses(
+            self.get_name(),
+            self._statistics.snapshot(now_ns),
+            self._synchronizer,
+            self._report.lacks(now_ns),
+            self._inputs,
+            self._predictor,
+            self._wanted(),
+            now_ns,
+        )
+        header = Header(stamp=self.get_clock().now().to_msg())
+        self._diagnostics.publish(DiagnosticArray(header=header, status=statuses))

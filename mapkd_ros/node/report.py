@@ -1,0 +1,139 @@
+"""Tells the user what the node receives, what it still waits for, and how it fares: log lines and diagnostics."""
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mapkd_ros.calibration import CalibrationError, TransformTree
+from mapkd_ros.node.diagnostics import ERROR, OK, WARN, Snapshot, map_values, status
+
+if TYPE_CHECKING:
+    from diagnostic_msgs.msg import DiagnosticStatus
+
+    from mapkd_ros.node.camera_input import CameraInput
+    from mapkd_ros.node.mapping_job import Predictor
+    from mapkd_ros.node.synchronizer import Synchronizer
+
+START_UP_NS = 3_000_000_000
+FIRST_PAUSE_NS = 5_000_000_000
+LONGEST_PAUSE_NS = 60_000_000_000
+FAST_DDS_SETTINGS = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
+
+
+class InputReport:
+    """Logs one line per camera when all inputs are there, or after three seconds; later what lacks, while it lacks.
+
+    The pauses between such lines grow from five seconds to a minute while nothing changes.
+    """
+
+    def __init__(
+        self, inputs: Mapping[str, CameraInput], transforms: TransformTree, base_frame: str, logger: Any
+    ) -> None:
+        self.frame_ids: dict[str, str] = {}
+        """Each camera's optical frame, from its newest image."""
+        self._inputs = inputs
+        self._transforms = transforms
+        self._base_frame = base_frame
+        self._logger = logger
+        self._born_ns = time.monotonic_ns()
+        self._reported = False
+        self._logged_ns = 0
+        self._pause_ns = FIRST_PAUSE_NS
+        self._lacks: dict[str, str] = {}
+
+    def lacks(self, now_ns: int) -> dict[str, str]:
+        """Camera -> what it lacks, only for those that lack something."""
+        result = {}
+        for camera, camera_input in self._inputs.items():
+            lack = camera_input.lack(now_ns)
+            if not lack and camera in self.frame_ids:
+                try:
+                    self._transforms.lookup(self._base_frame, self.frame_ids[camera])
+                except CalibrationError as error:
+                    lack = str(error)
+            if lack:
+                result[camera] = lack
+        return result
+
+    def tick(self) -> None:
+        """Called every second."""
+        now_ns = time.monotonic_ns()
+        for camera_input in self._inputs.values():
+            camera_input.maintain()
+        lacks = self.lacks(now_ns)
+        if not self._reported:
+            if lacks and now_ns - self._born_ns < START_UP_NS:
+                return
+            self._reported = True
+            found = {camera: lacks.get(camera) or source.describe(now_ns) for camera, source in self._inputs.items()}
+            self._logger.info("inputs:" + _lines(found))
+            self._logged_ns = now_ns
+        elif lacks and now_ns - self._logged_ns >= self._pause_ns:
+            self._logger.warning("no map; these cameras lack something:" + _lines(lacks))
+            self._logged_ns = now_ns
+            self._pause_ns = min(2 * self._pause_ns, LONGEST_PAUSE_NS) if lacks == self._lacks else FIRST_PAUSE_NS
+        elif self._lacks and not lacks:
+            self._logger.info("all cameras, calibrations and transforms are there")
+            self._pause_ns = FIRST_PAUSE_NS
+        self._lacks = lacks
+
+
+def raw_transport_hint(rmw: str, environment: Mapping[str, str]) -> str:
+    """Advice for raw images where the default settings of Fast DDS hold; empty where nothing needs to be said."""
+    tuned = any(environment.get(name) for name in FAST_DDS_SETTINGS)
+    if "fastrtps" not in rmw or tuned:
+        return ""
+    return (
+        "raw images do not fit into the default shared memory of Fast DDS, and many get lost on a busy machine; "
+        "use compressed ones, or launch publishers and this node with large_data:=true (docs/node.md)"
+    )
+
+
+def _lines(texts: Mapping[str, str]) -> str:
+    return "".join(f"\n  {camera}: {text}" for camera, text in texts.items())
+
+
+def diagnostic_statuses(
+    name: str,
+    snapshot: Snapshot,
+    synchronizer: Synchronizer,
+    lacks: Mapping[str, str],
+    inputs: Mapping[str, CameraInput],
+    predictor: Predictor,
+    wanted: bool,
+    now_ns: int,
+) -> list[DiagnosticStatus]:
+    """The node's status, then one per camera."""
+    card = predictor.card
+    if lacks:
+        level, message = ERROR, "no map: " + "; ".join(f"{camera}: {lack}" for camera, lack in lacks.items())
+    elif not wanted:
+        level, message = OK, "idle: nobody subscribes to an output"
+    elif snapshot.quiet:
+        reasons = {"last dropped": snapshot.last_dropped, "last set not formed": synchronizer.last_reason}
+        known = [f"{what}: {reason}" for what, reason in reasons.items() if reason]
+        level, message = WARN, "; ".join(["no map lately", *known])
+    else:
+        level, message = OK, f"{snapshot.published_hz:.1f} maps a second"
+    values: dict[str, object] = {
+        "device": predictor.device,
+        "engine": predictor.engine,
+        "model": f"{card.name} {card.version}",
+        "sets formed": synchronizer.formed,
+        **map_values(snapshot),
+        **{f"set not formed: {reason}": count for reason, count in synchronizer.not_formed.most_common()},
+        **{f"image ignored: {reason}": count for reason, count in synchronizer.ignored.most_common()},
+    }
+    if synchronizer.last_reason:
+        values["last set not formed"] = synchronizer.last_reason
+    statuses = [status(f"{name}: map", level, message, values, predictor.device)]
+    for camera, camera_input in inputs.items():
+        text = lacks.get(camera) or camera_input.describe(now_ns)
+        camera_values = {
+            "topic": camera_input.topic,
+            "images": camera_input.rate.count,
+            "rate [Hz]": f"{camera_input.rate.hz(now_ns):.2f}",
+        }
+        statuses.append(status(f"{name}: {camera}", ERROR if camera in lacks else OK, text, camera_values))
+    return statuses

@@ -1,0 +1,36 @@
+"""The table of student_node's parameters; config/student_node.yaml explains them to users."""
+from __future__ import annotations
+
+from mapkd_core.runtime import BACKENDS, PRECISIONS
+from mapkd_core.types import CAMERAS
+from mapkd_ros.node.synchronizer import WINDOW_NS
+from mapkd_ros.parameters import Parameter
+
+PARAMETERS = (
+    Parameter("weights", "", "path of the weights or their card (NAME.json); empty for those of the package"),
+    Parameter("device", "auto", "where the network runs; auto takes a GPU if there is one",
+              choices=("auto", "cpu", "cuda")),
+    Parameter("backend", "auto", "what runs the network; auto takes the fastest that is sure to be there",
+              choices=tuple(BACKENDS)),
+    Parameter("precision", "auto", "numbers the network computes in; not every backend and device has all",
+              choices=tuple(PRECISIONS)),
+    Parameter("threads", 0, "CPU threads of the network; 0 leaves the choice to PyTorch", range=(0, 256)),
+    Parameter("overlap", False, "decode the next set while the network works on this one; gains where cores are left"),
+    Parameter("cameras", list(CAMERAS), "cameras used; NAME is read from camera/name/... in lower case"),
+    Parameter("anchor", "CAM_FRONT", "camera whose stamp the map gets"),
+    Parameter("window_ms", WINDOW_NS / 1e6, "largest time between the oldest and newest image of a set [ms]",
+              range=(1, 2000)),
+    Parameter("image_transport", "compressed", "read camera/name/image_raw/compressed or camera/name/image_raw",
+              choices=("compressed", "raw")),
+    Parameter("reliability", "auto",
+              "delivery of images; auto asks for reliable and takes best effort where only that is offered",
+              choices=("auto", "reliable", "best_effort")),
+    Parameter("base_frame", "base_link", "vehicle frame of the map: x forward, y left, z up, origin on the ground"),
+    Parameter("score_threshold", 0.0, "drop map elements with a score below this", range=(0, 1), read_only=False),
+    Parameter("max_rate", 0.0, "most maps a second [Hz]; 0 for as many as the device manages", range=(0, 1000),
+              read_only=False),
+    Parameter("marker_lifetime", 0.0, "seconds that markers outlive the last map; 0 for three measured periods",
+              range=(0, 3600)),
+    Parameter("diagnostics_period", 1.0, "seconds between messages on /diagnostics; 0 for none", range=(0, 60)),
+    Parameter("always_run", False, "run the network even when nobody subscribes to an output", read_only=False),
+)  # fmt: skip

@@ -1,0 +1,287 @@
+"""Puts images of several cameras that belong to one moment into a set, and says why when it cannot.
+
+Stamps are integers in nanoseconds. No ROS inside: an image is any object.
+"""
+from __future__ import annotations
+
+from bisect import insort
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+Image = TypeVar("Image")
+
+WINDOW_NS = 60_000_000
+"""nuScenes' cameras fire one after the other over 43 ms every 83 ms; 60 ms holds one round and never parts of two."""
+DEPTH = 4
+JUMP_NS = 1_000_000_000
+LATE_IN_A_ROW = 3
+"""So many late images of one camera are no disorder of transport any more: its stamps went back."""
+
+
+@dataclass(frozen=True)
+class CameraSet(Generic[Image]):
+    """One image of every camera, all within the window."""
+
+    stamp_ns: int
+    """The anchor camera's stamp."""
+    stamps_ns: tuple[int, ...]
+    """Every camera's stamp, in the order of the synchronizer's cameras."""
+    images: tuple[Image, ...]
+    """In the same order."""
+
+    @property
+    def spread_ns(self) -> int:
+        """Newest minus oldest stamp."""
+        return max(self.stamps_ns) - min(self.stamps_ns)
+
+
+@dataclass
+class _Track(Generic[Image]):
+    """The newest few images of one camera, oldest first."""
+
+    images: dict[int, Image] = field(default_factory=dict)
+    stamps: list[int] = field(default_factory=list)
+    newest: int | None = None
+    """Outlives the images, which are dropped once they cannot be used any more."""
+    period: int | None = None
+    late_in_a_row: int = 0
+
+    def near(self, stamp: int, window: int) -> list[int]:
+        return [s for s in self.stamps if abs(s - stamp) <= window]
+
+    def drop(self, stamp: int) -> None:
+        self.stamps.remove(stamp)
+        del self.images[stamp]
+
+    def lost_one(self, stamp: int, now: int) -> bool:
+        """True if an image is lacking around this stamp, judged by this camera's own rhythm; `now` is a stamp too."""
+        if not self.stamps:
+            return True
+        before = max((s for s in self.stamps if s <= stamp), default=None)
+        after = min((s for s in self.stamps if s > stamp), default=max(now, stamp))
+        if before is None or self.period is None:
+            return False
+        return after - before > self.period * 3 // 2
+
+    def learn(self, stamp: int) -> None:
+        """Shrinks the period at once and lets it grow slowly, so that a lost image does not double it."""
+        if self.newest is not None:
+            interval = stamp - self.newest
+            self.period = interval if self.period is None else min(interval, self.period * 5 // 4)
+        self.newest = stamp
+
+
+class Synchronizer(Generic[Image]):
+    """Forms the newest complete set around each image of the anchor camera, in constant time and memory.
+
+    A set is one image per camera with newest minus oldest stamp <= `window_ns`; of several possible ones the
+    tightest is taken, so that a round of cameras firing one after the other stays together whichever is the anchor.
+    It fires with the image that completes it. It only waits longer when a camera's next image, foreseen from
+    its period and not overdue, would make the set tighter by more than an eighth of the window. Anchors of
+    successive sets never go back, except after a camera's stamps jump back (a looping bag, a simulator reset):
+    that camera then starts anew by itself.
+
+    `not_formed` counts one reason for every anchor image that found no set; `last_reason` is the latest of them
+    in full. `ignored` counts images that could not be used. Raises ValueError for cameras that make no sense.
+    """
+
+    def __init__(
+        self,
+        cameras: Sequence[str],
+        anchor: str,
+        window_ns: int = WINDOW_NS,
+        depth: int = DEPTH,
+        jump_ns: int = JUMP_NS,
+    ) -> None:
+        if anchor not in cameras:
+            raise ValueError(f"anchor camera {anchor!r} is not one of the cameras {list(cameras)}")
+        if len(set(cameras)) != len(cameras):
+            raise ValueError(f"a camera is named twice in {list(cameras)}")
+        if window_ns <= 0 or depth < 1:
+            raise ValueError(f"window {window_ns} ns and depth {depth} must be positive")
+        self.cameras = tuple(cameras)
+        self.anchor = anchor
+        self.window_ns = window_ns
+        self.formed = 0
+        self.not_formed: Counter[str] = Counter()
+        self.ignored: Counter[str] = Counter()
+        self.last_reason = ""
+        self._depth = depth
+        self._jump_ns = jump_ns
+        self._tracks: dict[str, _Track[Image]] = {camera: _Track() for camera in cameras}
+        self._last_fired: int | None = None
+        self._unanchored: int | None = None
+
+    @property
+    def held(self) -> int:
+        """Number of images in memory; at most depth * cameras."""
+        return sum(len(track.stamps) for track in self._tracks.values())
+
+    @property
+    def pending(self) -> int:
+        """Number of anchor images that still hope for a set."""
+        return len(self._pending())
+
+    def add(self, camera: str, stamp_ns: int, image: Image) -> CameraSet[Image] | None:
+        """Takes one image and returns the set that it completes, or None. Raises KeyError for an unknown camera."""
+        track = self._tracks[camera]
+        if track.newest is not None and stamp_ns < track.newest - self._jump_ns:
+            track = self._restart(camera)
+        if stamp_ns in track.images or stamp_ns == track.newest:
+            self.ignored[f"duplicate {camera}"] += 1
+            return None
+        if self._too_late(camera, stamp_ns):
+            self.ignored[f"late {camera}"] += 1
+            track.late_in_a_row += 1
+            if track.late_in_a_row < LATE_IN_A_ROW:
+                return None
+            track = self._restart(camera)
+        track.late_in_a_row = 0
+        if track.newest is None or stamp_ns > track.newest:
+            track.learn(stamp_ns)
+        insort(track.stamps, stamp_ns)
+        track.images[stamp_ns] = image
+        if len(track.stamps) > self._depth:
+            self._evict_oldest(camera)
+        return self._fire()
+
+    def _too_late(self, camera: str, stamp: int) -> bool:
+        track = self._tracks[camera]
+        if len(track.stamps) == self._depth and stamp < track.stamps[0]:
+            return True
+        if self._last_fired is None or self._tracks[self.anchor].newest is None:
+            return False
+        return stamp <= self._last_fired if camera == self.anchor else self._useless(stamp)
+
+    def _useless(self, stamp: int) -> bool:
+        """No anchor newer than the last set's can reach back to this stamp. Only true of stamps of the same run."""
+        assert self._last_fired is not None
+        return self._last_fired - self._jump_ns <= stamp < self._last_fired - self.window_ns
+
+    def _restart(self, camera: str) -> _Track[Image]:
+        """Forgets a camera whose stamps went back; the others follow by themselves when theirs do."""
+        self.ignored[f"time jumped back {camera}"] += 1
+        if camera == self.anchor:
+            for stamp in self._pending():
+                self._miss(stamp)
+            self._last_fired = None
+        self._tracks[camera] = _Track()
+        return self._tracks[camera]
+
+    def _pending(self) -> list[int]:
+        stamps = self._tracks[self.anchor].stamps
+        return [s for s in stamps if self._last_fired is None or s > self._last_fired]
+
+    def _evict_oldest(self, camera: str) -> None:
+        track = self._tracks[camera]
+        oldest = track.stamps[0]
+        if camera == self.anchor:
+            if self._last_fired is None or oldest > self._last_fired:
+                self._miss(oldest)
+        else:
+            for stamp in self._pending():
+                if track.near(stamp, self.window_ns) == [oldest]:  # its last hope goes
+                    self._miss(stamp)
+                    self._tracks[self.anchor].drop(stamp)
+            if not self._tracks[self.anchor].near(oldest, self.window_ns):
+                self._miss_anchor(oldest)
+        track.drop(oldest)
+
+    def _miss_anchor(self, stamp: int) -> None:
+        """Counts a round of images without an anchor once, not once per camera."""
+        newest = self._tracks[self.anchor].newest
+        silent = newest is None or newest < stamp - self.window_ns
+        if silent and (self._unanchored is None or abs(stamp - self._unanchored) > self.window_ns):
+            self._unanchored = stamp
+            self._count(f"missing {self.anchor} (anchor)")
+
+    def _near(self, stamp: int) -> list[list[int]]:
+        """Each camera's stamps within the window of an anchor image."""
+        return [
+            [stamp] if camera == self.anchor else track.near(stamp, self.window_ns)
+            for camera, track in self._tracks.items()
+        ]
+
+    def _newest(self) -> int:
+        return max(track.newest for track in self._tracks.values() if track.newest is not None)
+
+    def _fire(self) -> CameraSet[Image] | None:
+        for stamp in reversed(self._pending()):
+            near = self._near(stamp)
+            chosen = _tightest(near, stamp)
+            if chosen is None or _spread(chosen) > self.window_ns or self._worth_waiting(near, stamp, _spread(chosen)):
+                continue
+            for older in self._pending():
+                if older < stamp:
+                    self._miss(older)
+            tracks = self._tracks.values()
+            images = tuple(track.images[s] for track, s in zip(tracks, chosen, strict=True))
+            self.formed += 1
+            self._last_fired = stamp
+            self._forget_useless()
+            return CameraSet(stamp, tuple(chosen), images)
+        return None
+
+    def _worth_waiting(self, near: list[list[int]], stamp: int, spread: int) -> bool:
+        """True while a tighter set is about to come."""
+        newest = self._newest()
+        hoped = []
+        for camera, stamps in zip(self.cameras, near, strict=True):
+            track = self._tracks[camera]
+            coming = []
+            if camera != self.anchor and track.newest is not None and track.period is not None:
+                foreseen = track.newest + track.period
+                if abs(foreseen - stamp) <= self.window_ns and newest <= foreseen + track.period // 2:
+                    coming = [foreseen]
+            hoped.append(stamps + coming)
+        tightest = _tightest(hoped, stamp)
+        return tightest is not None and _spread(tightest) < spread - self.window_ns // 8
+
+    def _forget_useless(self) -> None:
+        for camera, track in self._tracks.items():
+            for stamp in list(track.stamps):
+                if self._useless(stamp) or (camera == self.anchor and stamp < self._last_fired):  # type: ignore[operator]
+                    track.drop(stamp)
+
+    def _miss(self, stamp: int) -> None:
+        """Counts why the anchor image of this stamp found no set."""
+        chosen = _tightest(self._near(stamp), stamp)
+        if chosen is not None and _spread(chosen) <= self.window_ns:
+            self._count("overtaken by a newer set")
+            return
+        now = self._newest()
+        missing = [c for c, track in self._tracks.items() if c != self.anchor and track.lost_one(stamp, now)]
+        if missing:
+            self._count("missing " + ", ".join(missing))
+        elif chosen is not None:
+            self._count("skew", f"skew {_spread(chosen) / 1e6:.0f} ms > {self.window_ns / 1e6:.0f} ms")
+        else:
+            away, camera = max(
+                (min(abs(s - stamp) for s in track.stamps), camera) for camera, track in self._tracks.items()
+            )
+            self._count(f"skew {camera}", f"skew {camera} {away / 1e6:.0f} ms > {self.window_ns / 1e6:.0f} ms")
+
+    def _count(self, kind: str, reason: str | None = None) -> None:
+        self.not_formed[kind] += 1
+        self.last_reason = reason or kind
+
+
+def _tightest(near: Sequence[Sequence[int]], stamp: int) -> list[int] | None:
+    """One stamp of each camera's ascending `near` so that newest minus oldest is smallest; None if a camera has none.
+
+    One list must be [stamp]: the set's oldest image is then at or before it, and for each possible oldest one
+    the earliest image not before it is the best that a camera can offer.
+    """
+    best: list[int] | None = None
+    for low in sorted({s for stamps in near for s in stamps if s <= stamp}, reverse=True):
+        picks = [next((s for s in stamps if s >= low), None) for stamps in near]
+        known = [s for s in picks if s is not None]
+        if len(known) == len(picks) and (best is None or _spread(known) < _spread(best)):
+            best = known
+    return best
+
+
+def _spread(stamps: Sequence[int]) -> int:
+    return max(stamps) - min(stamps)

@@ -1,0 +1,1 @@
+"""Measures the node over DDS, from sender to listener."""

@@ -1,0 +1,1 @@
+"""nuscenes_player: data sets and bags as live topics."""

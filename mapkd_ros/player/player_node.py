@@ -1,0 +1,165 @@
+"""The node `nuscenes_player`: a data set or a bag as live topics."""
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rclpy.duration import Duration
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
+from mapkd_core.bags.drive_stream import TRANSPORTS, DriveStream, Record, Topic, open_drive
+from mapkd_core.bags.sensor_fields import CLOCK, COMPRESSED_IMAGE, IMAGE, TF_MESSAGE
+from mapkd_ros.parameters import Parameter, declare
+from mapkd_ros.player.bag_player import BagStream, is_bag
+from mapkd_ros.player.playback import STAMPS, Item, Outlet, Pace, Stream, play
+from mapkd_ros.sensor_messages import clock_message, message_class, to_message
+
+NODE_NAME = "nuscenes_player"
+
+PARAMETERS = (
+    Parameter("dataroot", "", "folder of nuScenes or of a simulated drive, the one that holds samples/; or a bag"),
+    Parameter("bag", "", "rosbag2 to play instead of a dataroot: its folder, or an .mcap or .db3 file"),
+    Parameter("version", "v1.0-mini", "folder of the tables inside dataroot"),
+    Parameter("scene", "", "scene names, separated by commas, in the order of the data set; empty plays all"),
+    Parameter("rate", 1.0, "speed of playing, 1 is real time", range=(0.01, 100.0)),
+    Parameter("loop", False, "begin again at the end; time goes on to increase"),
+    Parameter("start", 0.0, "seconds to skip at the beginning", range=(0.0, 1e9)),
+    Parameter("hold", 0.0, "seconds for which a scene with a single keyframe is repeated, twice a second", (0.0, 1e6)),
+    Parameter("transport", "jpeg", "images as CompressedImage with the file's own bytes, or as Image (rgb8)",
+              choices=TRANSPORTS),
+    Parameter("lidar", True, "publish lidar_top/points where the data have LiDAR"),
+    Parameter("clock", False, "publish /clock, for nodes with use_sim_time"),
+    Parameter("stamps", "original", "stamp messages as recorded, or as if they happened now", choices=STAMPS),
+    Parameter("wait_for_subscribers", 0.0, "seconds to wait at most until every image topic has a subscriber",
+              range=(0.0, 3600.0)),
+    Parameter("reliability", "auto", "QoS of sensor topics; auto is reliable, for a bag as it was recorded",
+              choices=("auto", "reliable", "best_effort")),
+    Parameter("depth", 5, "QoS queue length of sensor topics", range=(1, 1000)),
+)  # fmt: skip
+
+_DRIVE_ONLY = ("scene", "transport", "lidar", "hold")
+_TF_DEPTH = 100
+
+
+class NuscenesPlayer(Node):
+    """Publishes a data set or a bag; see PARAMETERS. Raises ValueError or FileNotFoundError fit for the user."""
+
+    def __init__(self) -> None:
+        super().__init__(NODE_NAME)
+        self.values = declare(self, PARAMETERS)
+        self.stream = self.open_stream()
+        self.senders = {outlet.topic: self.sender(outlet) for outlet in self.stream.outlets}
+        self.clock_sender: Any = None
+        if self.values["clock"]:
+            self.clock_sender = self.create_publisher(message_class(CLOCK), "/clock", 10)
+        self.images = [o.topic for o in self.stream.outlets if o.msg_type in (IMAGE, COMPRESSED_IMAGE)]
+        self.spinner = SingleThreadedExecutor()
+        self.spinner.add_node(self)
+        self.behind_s = 0.0
+
+    def open_stream(self) -> Stream:
+        """What the parameters ask to play."""
+        values, log = self.values, self.get_logger()
+        if bool(values["dataroot"]) == bool(values["bag"]):
+            raise ValueError("give either dataroot or bag, for example: --ros-args -p dataroot:=/data/nuscenes")
+        path = Path(values["bag"] or values["dataroot"]).expanduser()
+        if values["bag"] or is_bag(path):
+            ignored = [row.name for row in PARAMETERS if row.name in _DRIVE_ONLY and values[row.name] != row.default]
+            if ignored:
+                log.warning(f"{', '.join(ignored)} have no meaning for a bag and are ignored")
+            skipped = ("/clock",) if values["clock"] else ()
+            bag = BagStream(path, values["start"], log.warning, skipped)
+            log.info(f"playing {path}: {len(bag.outlets)} topics, {bag.reader.message_count} messages")
+            return bag
+        scenes = [name.strip() for name in values["scene"].split(",") if name.strip()]
+        frames = open_drive(path, values["version"], scenes, values["lidar"])
+        drive = DriveStream(frames, values["transport"], values["lidar"], values["hold"], values["start"])
+        names = list(dict.fromkeys(frame.scene for frame in frames))
+        log.info(f"playing {path}: {len(drive)} frames of {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}")
+        return _Drive(drive)
+
+    def sender(self, outlet: Outlet) -> Any:
+        """A publisher with the QoS that fits the topic."""
+        asked = self.values["reliability"]
+        reliable = asked == "reliable" or (asked == "auto" and outlet.reliable is not False)
+        reliable |= outlet.latched
+        depth = outlet.depth or self.values["depth"]
+        if outlet.msg_type == TF_MESSAGE and not outlet.latched:
+            reliable, depth = True, _TF_DEPTH
+        profile = QoSProfile(
+            depth=depth,
+            reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL if outlet.latched else DurabilityPolicy.VOLATILE,
+        )
+        return self.create_publisher(message_class(outlet.msg_type), outlet.topic, profile)
+
+    def run(self, stopping: Callable[[], bool]) -> None:
+        """Plays to the end, or until `stopping` says so."""
+        self.wait_for_subscribers(stopping)
+        pace = Pace(self.values["rate"], self.values["stamps"], self.wait)
+
+        def publish(topic: str, message: Any) -> None:
+            self.senders[topic].publish(message)
+            if pace.behind_s and not self.behind_s:
+                self.get_logger().warning(f"cannot keep up with rate {pace.rate:g}: messages come late")
+            self.behind_s = pace.behind_s
+
+        begun = time.monotonic()
+        clock = self.send_clock if self.clock_sender else None
+        count = play(self.stream.items(self.values["loop"]), pace, publish, lambda: not stopping(), clock)
+        late = f", {self.behind_s:.1f} s late" if self.behind_s else ""
+        self.get_logger().info(f"published {count} messages in {time.monotonic() - begun:.1f} s{late}")
+        # Reliable subscribers need a moment to take the last messages before the publishers vanish.
+        for sender in self.senders.values():
+            if not stopping():
+                with contextlib.suppress(RuntimeError):  # of rclpy, where the middleware cannot tell
+                    sender.wait_for_all_acked(Duration(seconds=1.0))
+
+    def send_clock(self, stamp_ns: int) -> None:
+        """Publishes /clock."""
+        self.clock_sender.publish(clock_message(stamp_ns))
+
+    def wait(self, seconds: float) -> None:
+        """Lets time pass while ROS services of this node (parameters) answer; may come back sooner."""
+        self.spinner.spin_once(timeout_sec=seconds)
+
+    def wait_for_subscribers(self, stopping: Callable[[], bool]) -> None:
+        """Waits, within the parameter's limit, until every image topic has a subscriber; without images, any."""
+        limit_s = self.values["wait_for_subscribers"]
+        until = time.monotonic() + limit_s
+        while limit_s and not stopping():
+            lonely = [topic for topic in self.images if not self.senders[topic].get_subscription_count()]
+            if self.images and not lonely:
+                return
+            if not self.images and any(sender.get_subscription_count() for sender in self.senders.values()):
+                return
+            if time.monotonic() >= until:
+                missing = ", ".join(lonely) or "any topic"
+                self.get_logger().warning(f"after {limit_s:g} s there is no subscriber of {missing}; playing anyhow")
+                return
+            self.wait(0.05)
+
+
+class _Drive:
+    """A DriveStream as something to play."""
+
+    def __init__(self, drive: DriveStream):
+        self.drive = drive
+        self.outlets: Sequence[Outlet] = [_outlet(topic) for topic in drive.topics]
+
+    def items(self, loop: bool) -> Iterator[Item]:
+        for record in self.drive.records(loop):
+            yield Item(record.stamp_ns, record.topic.name, _maker(record))
+
+
+def _outlet(topic: Topic) -> Outlet:
+    return Outlet(topic.name, topic.msg_type, topic.latched, depth=1 if topic.latched else None)
+
+
+def _maker(record: Record) -> Any:
+    return lambda shift_ns: to_message(record.topic.msg_type, record.fields(record.stamp_ns + shift_ns))

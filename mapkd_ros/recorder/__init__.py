@@ -1,0 +1,1 @@
+"""recorder: topics to a bag."""

@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""Records student_node's inputs and outputs to one MCAP file that opens in Foxglove.
+
+    ros2 run mapkd_ros recorder --ros-args -p output:=out.mcap
+
+Ends on SIGINT or SIGTERM with exit code 0; 2 when it cannot start, the reason is one line on stderr.
+"""
+from __future__ import annotations
+
+import sys
+import time
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mapkd_core.bags.drive_stream import LIDAR_TOPIC, TRANSPORTS
+from mapkd_core.bags.sensor_fields import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, POINT_CLOUD, TF_MESSAGE
+from mapkd_core.types import CAMERAS
+from mapkd_ros.parameters import Parameter
+from mapkd_ros.stop_signals import StopSignals
+
+if TYPE_CHECKING:
+    from rosbags.typesys.store import Typestore
+
+PARAMETERS = (
+    Parameter("output", "", "the .mcap file to write; one that is there is replaced"),
+    Parameter("transport", "jpeg", "record camera/name/image_raw/compressed or camera/name/image_raw",
+              choices=TRANSPORTS),
+    Parameter("node", "student_node", "name of the node whose outputs are recorded"),
+)  # fmt: skip
+
+VECTOR_MAP = "mapkd_ros/msg/VectorMap"
+MARKERS = "visualization_msgs/msg/MarkerArray"
+DIAGNOSTICS = "diagnostic_msgs/msg/DiagnosticArray"
+_DEPTH = 100
+
+
+def topics(transport: str, node: str) -> dict[str, str]:
+    """Topic -> message type of what is recorded, without a namespace."""
+    suffix, image = ("/compressed", COMPRESSED_IMAGE) if transport == "jpeg" else ("", IMAGE)
+    found = {"/tf": TF_MESSAGE, "/tf_static": TF_MESSAGE, "/diagnostics": DIAGNOSTICS, LIDAR_TOPIC: POINT_CLOUD}
+    for camera in CAMERAS:
+        found[f"camera/{camera.lower()}/image_raw{suffix}"] = image
+        found[f"camera/{camera.lower()}/camera_info"] = CAMERA_INFO
+    return found | {f"{node}/markers": MARKERS, f"{node}/vector_map": VECTOR_MAP, f"{node}/semantic_bev": IMAGE}
+
+
+@cache
+def typestore(share: Path) -> Typestore:
+    """rosbags' message definitions, and this package's own from its installed `share` folder."""
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+    store = get_typestore(Stores.ROS2_HUMBLE)
+    for path in sorted((share / "msg").glob("*.msg")):
+        store.register(get_types_from_msg(path.read_text(), f"mapkd_ros/msg/{path.stem}"))
+    return store
+
+
+class McapFile:
+    """An MCAP file of ROS 2 messages, each topic with the definition of its type. Close it, or it has no index."""
+
+    def __init__(self, path: Path, share: Path):
+        from mcap.writer import CompressionType, Writer
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._types = typestore(share)
+        self._writer = Writer(str(path), compression=CompressionType.LZ4)
+        self._writer.start(profile="ros2", library="mapkd_ros")
+        self._schemas: dict[str, int] = {}
+        self._channels: dict[str, int] = {}
+        self.count = 0
+
+    def add_topic(self, topic: str, msg_type: str) -> None:
+        """Declares a topic before its first message."""
+        if msg_type not in self._schemas:
+            definition, _ = self._types.generate_msgdef(msg_type, ros_version=2)
+            self._schemas[msg_type] = self._writer.register_schema(msg_type, "ros2msg", definition.encode())
+        self._channels[topic] = self._writer.register_channel(
+            topic, "cdr", self._schemas[msg_type], {"offered_qos_profiles": ""}
+        )
+
+    def write(self, topic: str, raw: bytes, stamp_ns: int) -> None:
+        """Adds a serialized message, received at `stamp_ns`."""
+        self._writer.add_message(self._channels[topic], stamp_ns, raw, stamp_ns)
+        self.count += 1
+
+    def close(self) -> None:
+        """Writes the index."""
+        self._writer.finish()
+
+
+def _subscribe(node: Any, topic: str, msg_type: str, file: McapFile) -> None:
+    from rclpy.qos import DurabilityPolicy, QoSProfile
+
+    from mapkd_ros.sensor_messages import message_class
+
+    latched = topic == "/tf_static"
+    profile = QoSProfile(
+        depth=_DEPTH, durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
+    )
+    node.create_subscription(
+        message_class(msg_type), topic, lambda raw: file.write(topic, raw, time.time_ns()), profile, raw=True
+    )
+
+
+def main() -> int:
+    """Records until a signal comes; returns the exit code."""
+    signals = StopSignals()
+    try:
+        return _run(signals)
+    except (ValueError, OSError) as error:
+        print(f"recorder: {error}", file=sys.stderr, flush=True)
+        return 2
+    finally:
+        signals.ignore()
+
+
+def _run(signals: StopSignals) -> int:
+    import rclpy
+    from ament_index_python.packages import get_package_share_directory
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
+
+    from mapkd_ros.parameters import declare
+
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = rclpy.create_node("recorder")
+        values = declare(node, PARAMETERS)
+        if not values["output"]:
+            raise ValueError("output is empty; give a file: --ros-args -p output:=out.mcap")
+        file = McapFile(Path(values["output"]).expanduser(), Path(get_package_share_directory("mapkd_ros")))
+        try:
+            wanted = topics(values["transport"], values["node"])
+            for name, msg_type in wanted.items():
+                topic = node.resolve_topic_name(name)
+                file.add_topic(topic, msg_type)
+                _subscribe(node, topic, msg_type, file)
+            node.get_logger().info(f"recording {len(wanted)} topics to {values['output']}")
+            executor = SingleThreadedExecutor()
+            executor.add_node(node)
+            signals.spin(executor)
+        finally:
+            file.close()
+        node.get_logger().info(f"recorded {file.count} messages")
+        node.destroy_node()
+    finally:
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

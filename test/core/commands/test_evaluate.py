@@ -1,0 +1,66 @@
+import json
+
+import pytest
+from noise_frames import noise_frames
+
+from mapkd_core.artifact import load_card
+from mapkd_core.commands.main import main
+from mapkd_core.evaluation.evaluate import PREDICTIONS
+from mapkd_core.metrics.frame_file import read_frames
+from mapkd_core.metrics.submission import read_submission
+from mapkd_core.predictor import DEFAULT_WEIGHTS
+
+
+@pytest.fixture
+def data(monkeypatch):
+    monkeypatch.setattr("mapkd_core.frame_sources.open_frames", lambda *a, **k: (noise_frames(3), ["half the roads"]))
+
+
+def evaluate(*words):
+    return main(["evaluate", *map(str, words)])
+
+
+def test_weights_on_data_and_again_from_the_files(tmp_path, data, capsys):
+    assert evaluate("--data", "invented", "--out", tmp_path / "a", "--device", "cpu") == 0
+    printed = capsys.readouterr().out
+    assert "left out: half the roads" in printed and "`ap_hdmapnet_corrected`" in printed
+    result = json.loads((tmp_path / "a" / "result.json").read_text())
+    card = load_card(DEFAULT_WEIGHTS)
+    assert result["predictions"]["artifact"]["sha256"] == card.weights_sha256
+    assert result["frames"] == 3 and result["latency_ms"]["network"] > 0 and "torch" in result["machine"]
+    assert (tmp_path / "a" / "result.md").read_text().startswith(f"# {card.name}")
+    images = list((tmp_path / "a" / "images").glob("*.jpg"))
+    assert len(images) == sum(len(tokens) for tokens in result["examples"].values()) == 3
+    page = (tmp_path / "a" / "images.html").read_text()
+    assert page.count("data:image/jpeg;base64,") == 3
+    written = read_submission(tmp_path / "a" / "submission.json")
+    assert list(written) == [r.token for r in read_frames(tmp_path / "a" / PREDICTIONS)]
+
+    files = ("--predictions", tmp_path / "a" / PREDICTIONS, "--truth", tmp_path / "a" / "truth.jsonl")
+    assert evaluate(*files, "--out", tmp_path / "b", "--images", 0, "--thresholds", "0.5,1,1.5") == 0
+    again = json.loads((tmp_path / "b" / "result.json").read_text())
+    assert again["iou"] == result["iou"]
+    assert again["ap"]["ap_chamfer"] == {"0.5/1/1.5": result["ap"]["ap_chamfer"]["0.5/1/1.5"]}
+    assert not (tmp_path / "b" / "images").exists()
+
+
+def test_a_user_s_mistakes_end_with_one_line(tmp_path, data, capsys):
+    for words, told in (
+        ([], "give either --data"),
+        (["--data", "x", "--truth", "y"], "give either --data"),
+        (["--predictions", tmp_path / "no.json", "--truth", tmp_path / "no.json"], "does not exist"),
+        (["--predictions", "a", "--truth", "b", "--range", "60"], "--range 60"),
+        (["--predictions", "a", "--truth", "b", "--thresholds", "1,x"], "expected such as"),
+        (["--predictions", "a", "--truth", "b", "--thresholds", "0,1"], "above 0"),
+        (["--data", "x", "--weights", tmp_path / "none.json"], "no model card"),
+    ):
+        assert evaluate(*words) == 2
+        assert told in capsys.readouterr().err
+
+
+def test_a_changed_run_asks_for_overwrite(tmp_path, data, capsys):
+    quick = ("--out", tmp_path, "--limit", 1, "--images", 0, "--device", "cpu")
+    assert evaluate("--data", "one", *quick) == 0
+    assert evaluate("--data", "two", *quick) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert evaluate("--data", "two", *quick, "--overwrite") == 0

@@ -1,0 +1,51 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from noise_frames import noise_frames
+from oracle_frames import road_map
+
+from mapkd_core.artifact import ModelCard, save_artifact
+from mapkd_core.evaluation.batch_predictor import BatchPredictor
+from mapkd_core.grid import BevGrid
+from mapkd_core.model.build import build_model
+
+GRID = BevGrid((-15.0, 15.0), (-15.0, 15.0), 0.75)
+OPTIONS = {
+    "image_size": [88, 32], "camera": False, "lidar": True, "sd_prior": True, "lidar_channels": 8, "pillar_width": 8,
+    "bev_width": 8, "outputs": ["semantic"],
+}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("artifact") / "lidar.json"
+    network = build_model("hdmapnet_lidar", GRID, OPTIONS)
+    save_artifact(path, ModelCard("lidar", "1", "hdmapnet_lidar", OPTIONS, GRID, (88, 32)), network.state_dict())
+    return path
+
+
+def whole_frame():
+    rng = np.random.default_rng(1)
+    points = rng.uniform([-14, -14, -1, 0, 0], [14, 14, 1, 255, 0.1], (500, 5)).astype(np.float32)
+    shared = replace(road_map(), sd_roads_m=(np.array([(-40.0, 1.0), (40.0, 1.0)]),))
+    return replace(noise_frames(1)[0], vector_map=lambda: shared, lidar=lambda: points)
+
+
+def test_a_network_with_lidar_and_sd_map_runs_on_a_frame(weights):
+    predictor = BatchPredictor(weights, "cpu")
+    assert predictor.options.lidar and predictor.options.sd_map
+    predicted = predictor.predict_frame(whole_frame())
+    assert predicted.probabilities.shape == (4, *GRID.shape)
+    np.testing.assert_allclose(predicted.probabilities.sum(0), 1, atol=1e-5)
+    assert set(predicted.stage_ms) == {"prepare", "network", "vectorize"}
+    again = predictor.predict_frame(whole_frame())
+    np.testing.assert_array_equal(again.probabilities, predicted.probabilities)
+
+
+def test_a_missing_input_is_named(weights):
+    predictor = BatchPredictor(weights, "cpu")
+    with pytest.raises(ValueError, match="LiDAR"):
+        predictor.predict_frame(replace(whole_frame(), lidar=None))

@@ -1,0 +1,81 @@
+from dataclasses import replace
+
+import pytest
+from oracle_frames import GRID, HEADER, Oracle, frames
+
+from mapkd_core.evaluation.evaluate import PREDICTIONS, TRUTH, predict_frames, score_frames
+from mapkd_core.grid import BevGrid
+from mapkd_core.metrics.crossings import in_side_form
+from mapkd_core.metrics.frame_file import read_frames
+from mapkd_core.metrics.submission import write_submission
+
+
+def test_the_truth_itself_scores_one_by_every_definition(tmp_path):
+    assert predict_frames(frames(4), Oracle(), GRID, tmp_path, HEADER) == 4
+    evaluation = score_frames(tmp_path / PREDICTIONS, tmp_path / TRUTH)
+    result = evaluation.result
+    for definition, sets in result["ap"].items():
+        # The compatible truth is re-sampled every metre and may lose a metre at line ends, never more.
+        assert sets["0.5/1/1.5"]["mAP"] > (0.99 if "corrected" in definition else 0.85), definition
+    assert result["iou_exact_lines"]["miou"] == pytest.approx(1)
+    assert result["latency_ms"] == {"network": 5, "total": 6, "vectorize": 1}
+    assert set(result["by_condition"]) == {"day", "night"} and result["by_condition"]["day"]["frames"] == 2
+    assert result["predictions"]["data"] == "invented"
+    assert sorted(evaluation.ranked()) == [0, 1, 2, 3]
+
+
+def test_a_stopped_run_goes_on_where_it_was(tmp_path):
+    predict_frames(frames(5), Oracle(), GRID, tmp_path, HEADER, limit=2)
+    with (tmp_path / TRUTH).open("a") as file:
+        file.write('{"token": "broken')  # killed while writing
+    oracle = Oracle()
+    assert predict_frames(frames(5), oracle, GRID, tmp_path, HEADER) == 5
+    assert oracle.asked == ["t2", "t3", "t4"]
+    assert [r.token for r in read_frames(tmp_path / TRUTH)] == [f"t{k}" for k in range(5)]
+
+
+def test_another_network_in_the_same_folder_is_refused(tmp_path):
+    predict_frames(frames(1), Oracle(), GRID, tmp_path, HEADER)
+    other = {**HEADER, "data": "elsewhere"}
+    with pytest.raises(FileExistsError, match="data was 'invented', now 'elsewhere'"):
+        predict_frames(frames(1), Oracle(), GRID, tmp_path, other)
+    assert predict_frames(frames(2), Oracle(), GRID, tmp_path, other, overwrite=True) == 2
+
+
+def test_frames_without_a_map_are_passed_over(tmp_path):
+    mixed = [*frames(1), *[replace(f, token="x") for f in frames(1, with_map=False)]]
+    assert predict_frames(mixed, Oracle(), GRID, tmp_path / "a", HEADER) == 1
+    with pytest.raises(ValueError, match="none of 1 frames has a road map"):
+        predict_frames(frames(1, with_map=False), Oracle(), GRID, tmp_path / "b", HEADER)
+
+
+def test_submissions_are_scored_against_submissions(tmp_path):
+    predict_frames(frames(3), Oracle(), GRID, tmp_path, HEADER)
+    truths = {r.token: r.elements for r in read_frames(tmp_path / TRUTH)}
+    predictions = {r.token: r.elements for r in read_frames(tmp_path / PREDICTIONS)}
+    write_submission(tmp_path / "truth.json", truths)
+    write_submission(tmp_path / "predictions.json", predictions)
+    with pytest.raises(ValueError, match="does not say for which grid"):
+        score_frames(tmp_path / "predictions.json", tmp_path / "truth.json")
+    result = score_frames(tmp_path / "predictions.json", tmp_path / "truth.json", GRID).result
+    assert result["iou"] is None
+    assert all(sets["0.2/0.5/1"]["mAP"] > 0.99 for sets in result["ap"].values())
+    assert len(in_side_form(predictions["t0"])) == len(truths["t0"])
+
+
+def test_missing_predictions_are_empty_maps_and_strays_are_refused(tmp_path):
+    predict_frames(frames(2), Oracle(), GRID, tmp_path, HEADER)
+    records = {r.token: r.elements for r in read_frames(tmp_path / PREDICTIONS)}
+    write_submission(tmp_path / "half.json", {"t0": records["t0"]})
+    result = score_frames(tmp_path / "half.json", tmp_path / TRUTH).result
+    assert result["ap"]["ap_chamfer_corrected"]["0.5/1/1.5"]["per_class"]["divider"] == pytest.approx(0.5)
+    assert "1 frames have no prediction" in result["notes"][1]
+    write_submission(tmp_path / "stray.json", {"elsewhere": records["t0"]})
+    with pytest.raises(ValueError, match="'elsewhere'"):
+        score_frames(tmp_path / "stray.json", tmp_path / TRUTH)
+
+
+def test_two_grids_are_refused(tmp_path):
+    predict_frames(frames(1), Oracle(), GRID, tmp_path, HEADER)
+    with pytest.raises(ValueError, match="disagree on the grid"):
+        score_frames(tmp_path / PREDICTIONS, tmp_path / TRUTH, BevGrid(cell_m=0.3))

@@ -1,0 +1,65 @@
+"""ONNX export: same numbers through ONNX Runtime, only common operators, and a refusal when the graph is wrong."""
+import logging
+
+import numpy as np
+import pytest
+import torch
+from rigs import ring
+from tiny_student import GRID, OPTIONS, SIZE, tiny_images
+
+from mapkd_core.artifact import ModelCard, load_model, save_artifact
+from mapkd_core.export import onnx_graph as export
+from mapkd_core.model.build import build_model
+from mapkd_core.runtime import OnnxRuntime, TorchRuntime
+
+pytest.importorskip("onnxscript", reason="ONNX export needs: pip install 'mapkd_ros[deploy]'")
+pytest.importorskip("onnxruntime", reason="ONNX Runtime needs: pip install 'mapkd_ros[deploy]'")
+
+COMMON = {
+    "Add", "Cast", "Concat", "Conv", "DepthToSpace", "Div", "Exp", "Gather", "Mul", "ReduceMax", "ReduceSum", "Relu",
+    "Reshape", "Resize", "Slice", "Sub", "Transpose",
+}
+
+
+def _export(path, graph):
+    student, card = load_model(path)
+    return export.export_onnx(student, graph, card)
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory):
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("artifact")
+    model = build_model("student", GRID, OPTIONS)
+    card = ModelCard("tiny", "1", "student", OPTIONS, GRID, SIZE)
+    save_artifact(folder / "tiny.json", card, model.state_dict())
+    difference, operators = _export(folder / "tiny.json", folder / "tiny.onnx")
+    logging.getLogger("torch.onnx").setLevel(logging.WARNING)
+    return folder / "tiny.json", difference, operators
+
+
+def test_only_common_operators_and_a_proof(artifact):
+    path, difference, operators = artifact
+    assert b".py" not in path.with_suffix(".onnx").read_bytes(), "the exporter's stack traces name our folders"
+    assert difference < 1e-5
+    assert set(operators) <= COMMON
+    assert operators["Conv"] > 10
+
+
+def test_both_runtimes_agree_on_another_calibration(artifact):
+    path = artifact[0]
+    intrinsics, poses = ring(6, SIZE, 50.0, height_m=1.7, start=0.2)
+    images = tiny_images()
+    ours = TorchRuntime(path, "cpu").probabilities(images, intrinsics, poses)
+    runtime = OnnxRuntime(path, "cpu")
+    theirs = runtime.probabilities(images, intrinsics, poses)
+    assert np.abs(ours - theirs).max() < 1e-4
+    runtime.probabilities(images, intrinsics, poses)
+    assert runtime.lookups.computed == 1
+
+
+def test_a_wrong_graph_is_not_kept(artifact, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "TOLERANCE", 0.0)
+    with pytest.raises(export.ExportError, match="differs by"):
+        _export(artifact[0], tmp_path / "bad.onnx")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,41 @@
+"""Checkpoints: atomic, safe to read, bound to their config."""
+import pickle
+
+import pytest
+import torch
+
+from mapkd_core.training.checkpoint import claim_run_folder, load_checkpoint, save_checkpoint
+
+
+def test_round_trip(tmp_path):
+    save_checkpoint(tmp_path / "a.pt", {"step": 3, "w": torch.arange(4.0), "config": {"x": [1, "y"]}})
+    state = load_checkpoint(tmp_path / "a.pt")
+    assert state["step"] == 3 and torch.equal(state["w"], torch.arange(4.0)) and state["config"] == {"x": [1, "y"]}
+    assert [p.name for p in tmp_path.iterdir()] == ["a.pt"]
+
+
+def test_a_damaged_file_is_refused(tmp_path):
+    (tmp_path / "a.pt").write_bytes(b"rubbish")
+    with pytest.raises(ValueError, match="not a checkpoint"):
+        load_checkpoint(tmp_path / "a.pt")
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("unpickled code ran",))
+
+
+def test_code_in_a_file_never_runs(tmp_path, capsys):
+    (tmp_path / "a.pt").write_bytes(pickle.dumps({"step": Evil()}))
+    with pytest.raises(ValueError, match="not a checkpoint"):
+        load_checkpoint(tmp_path / "a.pt")
+    assert "ran" not in capsys.readouterr().out
+
+
+def test_another_config_is_refused_with_the_difference(tmp_path):
+    assert claim_run_folder(tmp_path / "run", {"lr": 1, "steps": 5, "val_every": 2}) is False
+    save_checkpoint(tmp_path / "run" / "last.pt", {"step": 1})
+    assert claim_run_folder(tmp_path / "run", {"lr": 1, "steps": 5, "val_every": 9}) is True
+    with pytest.raises(ValueError, match="lr: 1 -> 2"):
+        claim_run_folder(tmp_path / "run", {"lr": 2, "steps": 5, "val_every": 2})
+    assert claim_run_folder(tmp_path / "run", {"lr": 2, "steps": 5, "val_every": 2}, restart=True) is False

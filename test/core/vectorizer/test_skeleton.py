@@ -1,0 +1,107 @@
+"""Thinning follows the paper cell by cell, and branches come out whole, in order, each cell once."""
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from mapkd_core.vectorizer import skeleton
+from mapkd_core.vectorizer.bitplane import grow, pack, stride_of, unpack
+
+
+def smooth_noise(seed: int, cells: float = 2.0, shape: tuple[int, int] = (40, 61)) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(0, 1, shape)
+    return (cv2.GaussianBlur(noise, (0, 0), cells) > 0).astype(np.uint8)
+
+
+def around(mask: np.ndarray, row: int, col: int) -> list[int]:
+    """P2..P9 of the literature."""
+    at = np.pad(mask, 1)
+    steps = [(-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1)]
+    return [int(at[row + 1 + down, col + 1 + right]) for down, right in steps]
+
+
+def plainly_thinned(mask: np.ndarray, odd: bool) -> np.ndarray:
+    """One sub-iteration of Guo and Hall (CACM 1989, algorithm A1), cell by cell."""
+    result = mask.copy()
+    for row, col in zip(*np.nonzero(mask), strict=True):
+        p2, p3, p4, p5, p6, p7, p8, p9 = p = around(mask, row, col)
+        pieces = sum((1 - p[k]) & (p[k + 1] | p[(k + 2) % 8]) for k in (0, 2, 4, 6))
+        ways = min(sum(p[k - 1] | p[k] for k in (0, 2, 4, 6)), sum(p[k] | p[k + 1] for k in (0, 2, 4, 6)))
+        side = (p2 | p3 | (1 - p5)) & p4 if odd else (p6 | p7 | (1 - p9)) & p8
+        if pieces == 1 and 2 <= ways <= 3 and not side:
+            result[row, col] = 0
+    return result
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("odd", [True, False])
+def test_a_sub_iteration_is_the_published_one(seed: int, odd: bool) -> None:
+    for cells in (0.01, 1.0, 2.0):
+        mask = smooth_noise(seed, cells)
+        thinned = skeleton._thinned(pack(mask), stride_of(mask.shape), 0 if odd else 4)
+        np.testing.assert_array_equal(unpack(thinned, mask.shape), plainly_thinned(mask, odd))
+
+
+def test_thinning_leaves_lines_and_no_areas() -> None:
+    mask = np.zeros((60, 90), np.uint8)
+    cv2.line(mask, (8, 10), (80, 20), 1, 7)
+    cv2.rectangle(mask, (20, 28), (80, 56), 1, -1)
+    stride = stride_of(mask.shape)
+    thin = unpack(skeleton.thin(pack(mask), stride, 10), mask.shape)
+    assert thin[:25].sum() == pytest.approx(72, abs=8) and thin[30:].sum() == 0
+    assert cv2.connectedComponents(thin)[0] == 2
+
+
+def test_branches_end_where_three_ways_meet() -> None:
+    for seed in range(3):
+        mask = smooth_noise(seed)
+        stride = stride_of(mask.shape)
+        plane = skeleton.thin(pack(mask), stride, 10)
+        thin = unpack(plane, mask.shape)
+        meets = np.zeros_like(mask)
+        for row, col in zip(*np.nonzero(thin), strict=True):
+            p = around(thin, row, col)
+            meets[row, col] = sum(p[k - 1] < p[k] for k in range(8)) >= 3
+        branches, zone = skeleton.split_at_junctions(plane, stride)
+        expected = cv2.dilate(meets, np.ones((3, 3), np.uint8))
+        np.testing.assert_array_equal(unpack(zone, mask.shape), expected)
+        np.testing.assert_array_equal(unpack(branches, mask.shape), thin & (1 - expected))
+
+
+def test_only_crumbs_are_swept() -> None:
+    mask = (np.random.default_rng(1).random((60, 80)) < 0.4).astype(np.uint8)
+    stride = stride_of(mask.shape)
+    branches, _ = skeleton.split_at_junctions(skeleton.thin(pack(mask), stride, 10), stride)
+    before, after = (unpack(p, mask.shape) for p in (branches, skeleton.without_crumbs(branches, stride, 2)))
+    count, labels = cv2.connectedComponents(before)
+    for k in range(1, count):
+        piece = labels == k
+        assert after[piece].all() or (not after[piece].any() and piece.sum() <= 4)
+    assert 0 < after.sum() < before.sum()
+
+
+def test_chains_walk_each_branch_once_and_keep_the_longest() -> None:
+    mask = np.zeros((40, 60), np.uint8)
+    cv2.line(mask, (3, 3), (50, 9), 1)
+    cv2.line(mask, (5, 30), (25, 20), 1)
+    cv2.circle(mask, (45, 25), 8, 1)
+    cv2.line(mask, (1, 37), (4, 37), 1)
+    found = skeleton.chains(mask, 6, 96)
+    assert [len(chain) for chain in found] == sorted((len(chain) for chain in found), reverse=True)
+    assert len(found) == 3
+    for chain in found:
+        assert (np.abs(np.diff(chain, axis=0)).max(1) == 1).all()
+        assert len(np.unique(chain, axis=0)) == len(chain)
+    assert sum(map(len, found)) == mask.sum() - 4
+    assert len(skeleton.chains(mask, 6, 1)) == 1
+    assert skeleton.chains(np.zeros_like(mask), 6, 96) == []
+
+
+def test_growing_a_zone_past_the_border_is_harmless() -> None:
+    mask = np.zeros((9, 8), np.uint8)
+    mask[8] = mask[:, 4] = 1
+    stride = stride_of(mask.shape)
+    branches, zone = skeleton.split_at_junctions(pack(mask), stride)
+    assert unpack(branches, mask.shape).sum() == mask.sum() - 4
+    assert unpack(grow(zone, stride), mask.shape).shape == mask.shape

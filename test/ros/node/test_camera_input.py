@@ -1,0 +1,87 @@
+"""One camera's subscriptions: what gets through, what is told."""
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+import ros_messages
+
+from mapkd_ros.node.camera_input import CameraImage, CameraInput
+
+
+def test_an_image_gives_jpeg_bytes_or_rgb_pixels():
+    data = ros_messages.jpeg()
+    assert bytes(CameraImage(ros_messages.compressed(data), (64, 36), "camera").source()) == data
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    straight = CameraImage(ros_messages.image(pixels[..., ::-1], "bgr8"), (4, 2), "camera").source()
+    np.testing.assert_array_equal(straight, pixels)
+
+
+@pytest.fixture
+def camera(private_domain):
+    """A CameraInput on a real node, with lists of what it called back."""
+    rclpy = pytest.importorskip("rclpy", reason="needs ROS 2 (rclpy)")
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node("camera_input_test", context=context, namespace="car")
+    calls: dict[str, list] = {"image": [], "calibration": [], "fault": []}
+    camera = CameraInput(
+        node,
+        "CAM_BACK",
+        "compressed",
+        "auto",
+        lambda *call: calls["image"].append(call),
+        lambda: calls["calibration"].append(True),
+        lambda *call: calls["fault"].append(call),
+    )
+    yield camera, calls
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+
+
+@pytest.mark.ros
+def test_topics_are_relative_and_in_lower_case(camera):
+    assert camera[0].topic == "/car/camera/cam_back/image_raw/compressed"
+
+
+@pytest.mark.ros
+def test_sound_images_get_through_with_stamp_size_and_frame(camera):
+    one, calls = camera
+    message = ros_messages.compressed(ros_messages.jpeg())
+    message.header.stamp = ros_messages.stamp(5_000_000_001)
+    one._on_image(message)
+    ((name, stamp_ns, checked),) = calls["image"]
+    assert (name, stamp_ns, checked.size, checked.frame_id) == ("CAM_BACK", 5_000_000_001, (64, 36), "camera")
+    one._on_image(ros_messages.compressed(b"nothing"))
+    assert len(calls["image"]) == 1
+    ((kind, text),) = calls["fault"]
+    assert kind == "undecodable CAM_BACK" and text.startswith("CAM_BACK (/car/camera/cam_back/image_raw/compressed): ")
+    assert one.rate.count == 2  # a bad image is still a sign of life
+
+
+@pytest.mark.ros
+def test_a_calibration_is_read_again_only_when_it_changes(camera):
+    one, calls = camera
+    for _ in range(3):
+        one._on_info(ros_messages.camera_info())
+    assert len(calls["calibration"]) == 1 and one.model.size == (64, 36)
+    one._on_info(ros_messages.camera_info(focal=60.0))
+    assert len(calls["calibration"]) == 2 and one.model.intrinsics[0, 0] == 60.0
+    one._on_info(ros_messages.camera_info(focal=float("nan")))
+    assert one.model is None and [kind for kind, _ in calls["fault"]] == ["camera_info CAM_BACK"]
+    one._on_info(ros_messages.camera_info(focal=60.0))
+    assert one.model is not None and len(calls["calibration"]) == 3
+
+
+@pytest.mark.ros
+def test_what_lacks_is_told_step_by_step(camera):
+    one, _ = camera
+    assert one.lack(time.monotonic_ns()) == "/car/camera/cam_back/image_raw/compressed has no publisher"
+    one._on_image(ros_messages.compressed(ros_messages.jpeg()))
+    now_ns = time.monotonic_ns()
+    assert one.lack(now_ns) == "images come, but /car/camera/cam_back/camera_info has no publisher"
+    one._on_info(ros_messages.camera_info())
+    assert one.lack(now_ns) == ""
+    assert one.describe(now_ns) == "0.0 Hz on /car/camera/cam_back/image_raw/compressed, 64x36"
+    assert one.lack(now_ns + 10**10) == "no more images on /car/camera/cam_back/image_raw/compressed after 1"

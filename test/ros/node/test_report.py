@@ -1,0 +1,130 @@
+"""What the user is told: once at start, then while something lacks, with growing pauses; and in /diagnostics."""
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from ros_messages import transform
+
+from mapkd_ros.calibration import TransformTree
+from mapkd_ros.node import report as node_report
+from mapkd_ros.node.diagnostics import ERROR, OK, WARN, Rate, Statistics
+from mapkd_ros.node.report import InputReport, diagnostic_statuses, raw_transport_hint
+from mapkd_ros.node.synchronizer import Synchronizer
+
+S = 1_000_000_000
+
+
+class Input:
+    """A camera input that lacks what the test says."""
+
+    def __init__(self, lack: str = "") -> None:
+        self.missing = lack
+        self.topic = "/camera/x"
+        self.rate = Rate()
+
+    def maintain(self) -> None: ...
+
+    def lack(self, now_ns: int) -> str:
+        return self.missing
+
+    def describe(self, now_ns: int) -> str:
+        return self.missing or "12.0 Hz"
+
+
+class Log(list):
+    """A logger that keeps (level, text)."""
+
+    def info(self, text: str) -> None:
+        self.append(("info", text))
+
+    def warning(self, text: str) -> None:
+        self.append(("warning", text))
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = SimpleNamespace(ns=100 * S)
+    monkeypatch.setattr(node_report.time, "monotonic_ns", lambda: now.ns)
+    return now
+
+
+def make(inputs: dict[str, Input]) -> tuple[InputReport, Log, TransformTree]:
+    log, tree = Log(), TransformTree()
+    return InputReport(inputs, tree, "base_link", log), log, tree
+
+
+def run(report: InputReport, clock, seconds: int) -> None:
+    for _ in range(seconds):
+        clock.ns += S
+        report.tick()
+
+
+def test_complete_inputs_are_reported_at_once_and_once(clock):
+    report, log, _ = make({"A": Input(), "B": Input()})
+    run(report, clock, 60)
+    assert log == [("info", "inputs:\n  A: 12.0 Hz\n  B: 12.0 Hz")]
+
+
+def test_what_lacks_is_reported_after_three_seconds_and_again_with_growing_pauses(clock):
+    inputs = {"A": Input(), "B": Input("no publisher")}
+    report, log, _ = make(inputs)
+    run(report, clock, 2)
+    assert not log
+    run(report, clock, 120)
+    assert log[0] == ("info", "inputs:\n  A: 12.0 Hz\n  B: no publisher")
+    warnings = [text for level, text in log if level == "warning"]
+    assert set(warnings) == {"no map; these cameras lack something:\n  B: no publisher"}
+    assert 3 <= len(warnings) <= 6
+    inputs["B"].missing = ""
+    run(report, clock, 1)
+    assert log[-1] == ("info", "all cameras, calibrations and transforms are there")
+    inputs["A"].missing = "no more images"
+    count = len(log)
+    run(report, clock, 65)
+    assert ("warning", "no map; these cameras lack something:\n  A: no more images") in log[count:]
+
+
+def test_a_missing_transform_is_something_that_lacks(clock):
+    report, _, tree = make({"A": Input()})
+    report.frame_ids["A"] = "a_optical"
+    assert "nothing has come on /tf_static" in report.lacks(clock.ns)["A"]
+    tree.update([transform("base_link", "a_optical")])
+    assert report.lacks(clock.ns) == {}
+
+
+def test_raw_images_over_untuned_fast_dds_are_advised_against():
+    assert "large_data:=true" in raw_transport_hint("rmw_fastrtps_cpp", {})
+    assert raw_transport_hint("rmw_fastrtps_cpp", {"FASTDDS_DEFAULT_PROFILES_FILE": "/x.xml"}) == ""
+    assert raw_transport_hint("rmw_cyclonedds_cpp", {}) == ""
+
+
+@pytest.mark.ros
+def test_levels_of_the_diagnostics():
+    pytest.importorskip("diagnostic_msgs.msg", reason="needs ROS 2 (diagnostic_msgs)")
+    statistics, synchronizer = Statistics(), Synchronizer(["A", "B"], "A")
+    predictor = SimpleNamespace(device="cpu", engine="onnx int8", card=SimpleNamespace(name="student", version="1.0"))
+    inputs = {"A": Input(), "B": Input()}
+
+    def first(lacks: dict[str, str], wanted: bool, now_ns: int):
+        snapshot = statistics.snapshot(now_ns)
+        statuses = diagnostic_statuses("node", snapshot, synchronizer, lacks, inputs, predictor, wanted, now_ns)
+        assert [status.name for status in statuses] == ["node: map", "node: A", "node: B"]
+        return statuses[0]
+
+    def level(*arguments) -> int:
+        return first(*arguments).level[0]
+
+    assert level({"B": "no image"}, True, 0) == ERROR
+    assert first({"B": "no image"}, True, 0).message == "no map: B: no image"
+    assert level({}, False, 0) == OK
+    statistics.drop("size B")
+    assert level({}, True, 0) == WARN
+    assert first({}, True, 0).message == "no map lately; last dropped: size B"
+    statistics.publish(10 * S, {"network": 5.0}, 40.0)
+    statistics.publish(11 * S, {"network": 5.0}, 40.0)
+    assert level({}, True, 12 * S) == OK
+    values = {v.key: v.value for v in first({}, True, 12 * S).values}
+    assert (values["device"], values["engine"]) == ("cpu", "onnx int8")
+    assert values["model"] == "student 1.0" and values["dropped: size B"] == "1"
+    assert values["rate [Hz]"] == "1.00"

@@ -1,0 +1,89 @@
+"""What processes use, read from /proc; sums and slopes of known samples."""
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mapkd_ros.pipeline_benchmark import process_usage
+from mapkd_ros.pipeline_benchmark.process_usage import (
+    Usage,
+    UsageSampler,
+    cpu_percent,
+    mb_per_minute,
+    read_machine_cpu_s,
+    read_usage,
+    remove_left_over,
+)
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="needs Linux's /proc")
+
+
+def usage(second: float, cpu_s: float = 0.0, private_mb: float = 0.0) -> Usage:
+    return Usage(round(second * 1e9), cpu_s, 300.0, private_mb, 4)
+
+
+def test_cpu_is_the_share_of_one_core_between_two_moments() -> None:
+    samples = [usage(0, 5.0), usage(1, 6.0), usage(2, 7.5), usage(3, 9.0), usage(4, 99.0)]
+    assert cpu_percent(samples, round(0.5e9), round(3.5e9)) == pytest.approx(150.0)
+    assert cpu_percent(samples, 0, 0) is None
+
+
+def test_slope_of_memory_is_that_of_a_straight_line() -> None:
+    growing = [usage(30 * i, private_mb=200 + 1.5 * i) for i in range(6)]
+    assert mb_per_minute(growing, 0, 10**12) == pytest.approx(3.0)
+    # A saw tooth that always comes back is no growth.
+    steady = [usage(10 * i, private_mb=200 + (5 if i % 2 else 0)) for i in range(61)]
+    assert mb_per_minute(steady, 0, 10**12) == pytest.approx(0.0, abs=0.01)
+    assert mb_per_minute(growing[:2], 0, 10**12) is None
+
+
+@needs_proc
+def test_this_process_uses_something() -> None:
+    before = read_usage(os.getpid())
+    sum(range(3_000_000))
+    after = read_usage(os.getpid())
+    assert after.cpu_s > before.cpu_s and after.monotonic_ns > before.monotonic_ns
+    assert after.rss_mb > after.private_mb > 1 and after.threads >= 1
+
+
+def test_the_machine_works_unless_it_idles_or_waits(tmp_path: Path) -> None:
+    (tmp_path / "stat").write_text("cpu  100 20 30 99999 8888 4 5 6 7 7\ncpu0 1 2 3\n")
+    assert read_machine_cpu_s(tmp_path / "stat") == pytest.approx(165 / os.sysconf("SC_CLK_TCK"))
+
+
+@needs_proc
+def test_the_sampler_outlives_its_processes() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        with UsageSampler({"child": child.pid, "never there": 2**22 + 1}, period_s=0.01) as sampler:
+            while len(sampler.samples["child"]) < 3:
+                assert child.poll() is None
+            child.kill()
+            child.wait()
+    finally:
+        child.kill()
+    assert sampler.samples["never there"] == []
+    assert sampler.machine[-1].cpu_s >= sampler.machine[0].cpu_s > 0
+
+
+@needs_proc
+def test_only_files_that_nobody_maps_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_usage, "SHARED", tmp_path)
+    used, left, foreign = (tmp_path / name for name in ("fastdds_used", "fastdds_left", "fastdds_foreign"))
+    for path in (used, left, foreign):
+        path.write_bytes(b"x" * 4096)
+    wait = "import mmap, sys; f = open(sys.argv[1], 'r+b'); m = mmap.mmap(f.fileno(), 0); print('mapped', flush=True); "
+    with subprocess.Popen(
+        [sys.executable, "-c", wait + "sys.stdin.read()", used], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None and child.stdout.readline() == b"mapped\n"
+        assert process_usage.shared_files(child.pid) == {used}
+        assert remove_left_over({used, left}) == [left]
+        assert used.exists() and foreign.exists() and not left.exists()
+        child.communicate()
+    assert remove_left_over(set()) == []
+    assert process_usage.shared_files(2**22 + 1) == set()

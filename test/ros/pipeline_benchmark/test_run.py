@@ -1,0 +1,73 @@
+"""One short run of the real benchmark; which cases there are."""
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+import tiny_nuscenes
+
+from mapkd_core.commands.benchmark_pipeline import configure
+from mapkd_ros.pipeline_benchmark import run as pipeline_benchmark
+from mapkd_ros.pipeline_benchmark.process_usage import SHARED
+
+
+def options(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    configure(parser)
+    return parser.parse_args(words)
+
+
+def test_every_transport_is_measured_at_every_rate() -> None:
+    found = list(pipeline_benchmark.cases(options("--rates", "5", "max", "--transports", "jpeg", "raw-large")))
+    assert [(case.transport, case.rate) for case in found] == [
+        ("jpeg", "5 Hz"), ("jpeg", "flat out"), ("raw-large", "5 Hz"), ("raw-large", "flat out"),
+    ]  # fmt: skip
+    assert {case.seconds for case in found} == {15.0}
+    assert next(pipeline_benchmark.cases(options("--minutes", "10"))).seconds == 600
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "fast", "nan", "1e9"])
+def test_a_rate_that_makes_no_sense_is_refused(rate: str) -> None:
+    with pytest.raises(ValueError, match="expected rounds a second"):
+        list(pipeline_benchmark.cases(options("--rates", "5", rate)))
+    with pytest.raises(ValueError, match="0 s"):
+        list(pipeline_benchmark.cases(options("--seconds", "0")))
+
+
+@pytest.mark.ros
+def test_a_short_run_gives_every_table_and_leaves_nothing_behind(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("nuscenes", reason="needs nuscenes-devkit")
+    root = tiny_nuscenes.write_tiny_nuscenes(tmp_path / "drive", {"scene-0061": 2})
+    before = set(SHARED.glob("fastdds_*"))
+    code = pipeline_benchmark.main(
+        ["--dataroot", str(root), "--rates", "5", "--transports", "jpeg", "--seconds", "1", "--warm-up", "0.5",
+         "-p", "threads:=1", "-p", "device:=cpu", "--out", str(tmp_path / "out" / "pipeline.md")]
+    )  # fmt: skip
+    said = capfd.readouterr()
+    assert code == 0, said.err
+    text = (tmp_path / "out" / "pipeline.md").read_text()
+    assert "maps of 5 sets" in said.out and text in said.out
+    head, _, row = [line for line in text.split("## Latency")[1].split("##")[0].splitlines() if line.startswith("|")]
+    cells = dict(zip((c.strip() for c in head.split("|")), (c.strip() for c in row.split("|")), strict=True))
+    assert cells["sent"] == "5" and int(cells["mapped"]) >= 1
+    assert cells["front: median / p95 / max"] != "-"
+    assert "network" in text and "-p threads:=1" in text
+    assert set(SHARED.glob("fastdds_*")) <= before
+
+
+def test_a_node_that_cannot_start_ends_the_benchmark_with_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    node = tmp_path / "student_node"
+    node.write_text("#!/bin/sh\necho no weights at /nowhere\nexit 2\n")
+    node.chmod(0o755)
+    monkeypatch.setattr(pipeline_benchmark, "node_executable", lambda name: node)
+    words = ["--dataroot", str(tmp_path), "--rates", "5", "--transports", "jpeg"]
+    assert pipeline_benchmark.main(words) == 2
+    said = capfd.readouterr().err
+    assert "student_node ended with code 2" in said and "no weights at /nowhere" in said
+    assert pipeline_benchmark.main(words[2:]) == 2
+    assert "--dataroot is missing" in capfd.readouterr().err
