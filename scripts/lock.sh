@@ -13,7 +13,7 @@ requires-python = ">=3.10,<3.13"
 [tool.uv]
 environments = ["sys_platform == 'linux' and platform_machine == 'x86_64' and python_version < '3.13'"]
 END
-cat core.txt nuscenes.txt ros-wheels.txt dev.txt | grep -v '^-c' > "$folder/wanted.in"
+cat core.txt nuscenes.txt ros-wheels.txt dev.txt docs.txt | grep -v '^-c' > "$folder/wanted.in"
 if [ -f constraints.txt ]; then cp constraints.txt "$folder/locked.txt"; fi
 (cd "$folder" && uv pip compile --universal --python-version 3.10 --no-annotate --no-header --quiet "$@" wanted.in -o locked.txt)
 # torch pins its own CUDA packages; a build without CUDA must not be made to bring them
