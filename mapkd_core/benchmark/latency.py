@@ -60,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
     parser.add_argument(
         "--networks", nargs="*", default=list(NETWORKS), metavar="NAME",
-        help="student:VARIANT, or a model of docs/training.md with random weights (default: %(default)s)",
+        help="student:VARIANT, or a model of docs/how-to/train.md with random weights (default: %(default)s)",
     )
     parser.add_argument("--weights", type=Path, action="append", default=[], metavar="CARD", help="artifact to time")
     parser.add_argument("--backends", nargs="+", default=["auto"], choices=BACKENDS, help="of the students (auto)")

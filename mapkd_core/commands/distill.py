@@ -8,7 +8,7 @@ examples:
 
 The config is that of `mapkd train` and, besides, `teacher` and `coach` (folders of training runs, or artifacts),
 `method`, `method_options` and `calibrate_steps`. The run's folder is one of `mapkd train`: `mapkd export` makes it an
-artifact, in which nothing of teacher or method remains. docs/distillation.md helps to choose a method.
+artifact, in which nothing of teacher or method remains. docs/reference/distillation.md helps to choose a method.
 """
 from __future__ import annotations
 

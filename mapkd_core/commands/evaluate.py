@@ -13,7 +13,7 @@ the fast way to score a network that was trained on one; its images are those of
 The first three run the network and write predictions.jsonl and truth.jsonl to the output folder, continuing where an
 earlier run stopped; then, as the others, they score the files. The output folder gets result.json, result.md,
 images.html and submission.json (HDMapNet's format). Other weights or data for the same folder need --overwrite.
-What the numbers mean: docs/evaluation.md.
+What the numbers mean: docs/explanation/metrics.md.
 """
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def assemble(
     if options.sd_map and (local is None or local.sd_roads is None):
         raise ValueError(
             f"frame {frame.token} of {frame.scene} has no SD roads; put an OpenStreetMap extract named after the "
-            "location beside the data (docs/data.md), or do not ask for an SD map"
+            "location beside the data (docs/reference/data.md), or do not ask for an SD map"
         )
     labels = local if options.labels else None
     sample = Sample(

@@ -43,7 +43,7 @@ METHODS: dict[str, type[Method]] = {
     "x3kd": X3kd,
     "labeldistill": LabelDistill,
 }
-"""name -> Method; `docs/distillation.md` says what each is."""
+"""name -> Method; `docs/reference/distillation.md` says what each is."""
 
 
 def method_class(name: str) -> type[Method]:

@@ -1,4 +1,4 @@
-"""Thin line masks to one-cell chains: the topology half of the vectorizer (see docs/vectorizer.md)."""
+"""Thin line masks to one-cell chains: the topology half of the vectorizer (see docs/explanation/vectorizer.md)."""
 from __future__ import annotations
 
 import itertools

@@ -2,7 +2,7 @@
 
     elements = vectorize(softmax_of_logits, grid)
 
-How it works, with an image of each stage: docs/vectorizer.md.
+How it works, with an image of each stage: docs/explanation/vectorizer.md.
 """
 from __future__ import annotations
 

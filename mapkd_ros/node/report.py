@@ -86,7 +86,7 @@ def raw_transport_hint(rmw: str, environment: Mapping[str, str]) -> str:
         return ""
     return (
         "raw images do not fit into the default shared memory of Fast DDS, and many get lost on a busy machine; "
-        "use compressed ones, or launch publishers and this node with large_data:=true (docs/node.md)"
+        "use compressed ones, or launch publishers and this node with large_data:=true (docs/reference/node.md)"
     )
 
 

@@ -5,7 +5,7 @@
     ros2 run mapkd_ros nuscenes_player --ros-args -p bag:=drive.mcap -p rate:=0.5
 
 Exit code 0 at the end of the drive and after SIGINT or SIGTERM, 2 when it cannot play; the reason is one line on
-stderr. See docs/player.md.
+stderr. See docs/how-to/play.md.
 """
 from __future__ import annotations
 

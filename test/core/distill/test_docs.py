@@ -9,14 +9,14 @@ from distill_bench import Bench, batch_of
 
 from mapkd_core.distill import methods
 
-PAGE = (Path(__file__).parents[3] / "docs" / "distillation.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "distillation.md").read_text()
 
 
 def test_the_example_is_a_method(monkeypatch):
     (source,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     module = types.ModuleType("example")
     monkeypatch.setitem(sys.modules, "example", module)  # dataclasses look up their own module
-    exec(compile(source, "docs/distillation.md", "exec"), vars(module))
+    exec(compile(source, "docs/reference/distillation.md", "exec"), vars(module))
     monkeypatch.setitem(methods.METHODS, "cosine", module.Cosine)
     bench = Bench(coach=None)
     method, step = bench.method("cosine"), bench.step(batch_of())

@@ -208,7 +208,7 @@ def test_a_bag_in_a_loop_leaves_out_foreign_types_and_says_so(tmp_path, listen, 
 def test_documentation_lists_every_parameter_with_its_default_and_meaning():
     from mapkd_ros.player.player_node import PARAMETERS
 
-    document = (Path(__file__).parents[3] / "docs" / "player.md").read_text()
+    document = (Path(__file__).parents[3] / "docs" / "how-to" / "play.md").read_text()
     rows = [line.split(" | ") for line in document.splitlines() if line.startswith("| `")]
     listed = {row[0].strip("| `"): row for row in rows}
     for row in PARAMETERS:
