@@ -1,4 +1,4 @@
-"""Cell chains to smooth, sub-cell accurate centre lines: the accuracy half of the vectorizer (docs/explanation/vectorizer.md).
+"""Cell chains to smooth, sub-cell accurate centre lines: the accurate half of docs/explanation/vectorizer.md.
 
 All lines are handled at once: `points` (P,) holds the points of every line one after the other as complex numbers
 col + 1j * row, integers being cell centres, and `starts` (L + 1,) the index at which each line begins and the last one

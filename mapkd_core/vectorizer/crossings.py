@@ -1,4 +1,4 @@
-"""Pedestrian crossings as closed rings, from their two drawn edges or from filled areas (docs/explanation/vectorizer.md)."""
+"""Pedestrian crossings as closed rings, from their two drawn edges or from filled areas (explanation/vectorizer.md)."""
 from __future__ import annotations
 
 import math

@@ -1,4 +1,4 @@
-"""Joins pieces of lines across junctions, gaps and places hidden by another class (see docs/explanation/vectorizer.md)."""
+"""Joins pieces of lines across junctions, gaps and places hidden by another class (explanation/vectorizer.md)."""
 from __future__ import annotations
 
 import numpy as np

@@ -3,7 +3,7 @@
 
     ros2 run mapkd_ros student_node --ros-args -p device:=cuda -p image_transport:=raw
 
-Exit code 0 after SIGINT or SIGTERM, 2 when it cannot start; the reason is one line on stderr. See docs/reference/node.md.
+Exit code 0 after SIGINT or SIGTERM, 2 when it cannot start, with one line on stderr. See docs/reference/node.md.
 """
 from __future__ import annotations
 
