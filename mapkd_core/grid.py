@@ -90,6 +90,13 @@ class BevGrid:
         return cls((float(x[0]), float(x[1])), (float(y[0]), float(y[1])), float(values["cell_m"]))
 
 
+LINE_THICKNESS = 5
+"""Thickness that OpenCV is given for every line of a label raster (HDMapNet, arXiv 2107.06307), whatever the grid."""
+LINE_CELLS = LINE_THICKNESS + 2
+"""Cells across a line that OpenCV covers at this thickness, where the line runs along a row or a column."""
+BOUNDARY_INSET_M = 0.2
+"""Boundaries end this far inside the grid, so that the grid's own edge never becomes one (HDMapNet)."""
+
 GRID_60X30 = BevGrid()
 GRID_60X30_COARSE = BevGrid(cell_m=0.3)
 GRID_120X60 = BevGrid((-60.0, 60.0), (-30.0, 30.0), 0.3)

@@ -21,6 +21,11 @@ if TYPE_CHECKING:  # a bag player or a label tool must not wait for torch
 
 CLASSES: tuple[str, ...] = ("divider", "ped_crossing", "boundary")
 """Map classes; channel c + 1 of a semantic map is class c, channel 0 is background."""
+CLASS_IDS: dict[str, int] = {label: c + 1 for c, label in enumerate(CLASSES)}
+"""Number of each class in a class map, and its channel in a semantic map; 0 is background."""
+
+DIRECTION_BINS = 36
+"""Bins of 10 degrees; bin 1 is centred on +x (growing column), bin 10 on +y (growing row), 0 is no line."""
 
 CAMERAS: tuple[str, ...] = (
     "CAM_FRONT_LEFT",

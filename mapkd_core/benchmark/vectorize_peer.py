@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from mapkd_core.benchmark.peer_checkout import importable
 from mapkd_core.benchmark.vectorize_inputs import Array
-from mapkd_core.data.raster import DIRECTION_BINS, rasterize
+from mapkd_core.data.raster import rasterize
 from mapkd_core.grid import BevGrid
-from mapkd_core.types import CLASSES, MapElement
+from mapkd_core.types import CLASSES, DIRECTION_BINS, MapElement
 
 Vectorizer = Callable[[Array, Array, Array, BevGrid], list[MapElement]]
 """Semantic logits (4, Y, X), embedding (E, Y, X), direction logits (37, Y, X), grid -> elements."""

@@ -21,14 +21,11 @@ from shapely.geometry.base import BaseGeometry
 
 from mapkd_core.data.polylines import Piece, Points, PolylineIndex, Range, clip_polylines, is_ring
 from mapkd_core.geometry import flattened
-from mapkd_core.grid import BevGrid
-from mapkd_core.types import CLASSES, MapElement
+from mapkd_core.grid import BOUNDARY_INSET_M, BevGrid
+from mapkd_core.types import CLASS_IDS, CLASSES, MapElement
 from mapkd_core.vector_map import VectorMap
 
 Crossings = Literal["edges", "polygon"]
-
-BOUNDARY_MARGIN_M = 0.2
-"""Boundaries end this far inside the grid, so that the grid's own edge never becomes one (HDMapNet)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +81,7 @@ def elements_of(local: LocalMap, grid: BevGrid, crossings: Crossings = "edges") 
         return on_grid(uncut_elements(local), grid)
     outlines = [_element("ped_crossing", ring) for ring in _crossing_outlines(local.crossings, grid_range(grid))]
     lines = on_grid(uncut_elements(replace(local, crossings=())), grid)
-    return sorted([*lines, *outlines], key=lambda element: CLASSES.index(element.label))
+    return sorted([*lines, *outlines], key=lambda element: CLASS_IDS[element.label])
 
 
 def uncut_elements(local: LocalMap) -> list[MapElement]:
@@ -95,10 +92,10 @@ def uncut_elements(local: LocalMap) -> list[MapElement]:
 
 
 def on_grid(elements: Sequence[MapElement], grid: BevGrid) -> list[MapElement]:
-    """Lines cut to a grid, boundaries `BOUNDARY_MARGIN_M` inside it, in the order of CLASSES."""
+    """Lines cut to a grid, boundaries `BOUNDARY_INSET_M` inside it, in the order of CLASSES."""
     result = []
     for label in CLASSES:
-        window = grid_range(grid).shrunk(BOUNDARY_MARGIN_M if label == "boundary" else 0.0)
+        window = grid_range(grid).shrunk(BOUNDARY_INSET_M if label == "boundary" else 0.0)
         lines = [element.points_m[:, :2] for element in elements if element.label == label]
         result += [_element(label, piece.points_m) for piece in clip_polylines(lines, window)]
     return result

@@ -1,8 +1,8 @@
 """Map elements drawn onto the grid: semantic, instance and direction targets with HDMapNet's drawing rules.
 
-A vertex falls into the cell that holds it (truncation), lines are drawn with OpenCV's thickness 5 (which covers
-7 cells across a line along an axis), a line's instance id counts over all classes, and a later class wipes the
-earlier ones along its lines drawn with thickness 9 (HDMapNet, arXiv 2107.06307, `data/rasterize.py`).
+A vertex falls into the cell that holds it (truncation), lines are drawn with OpenCV's thickness LINE_THICKNESS (which
+covers LINE_CELLS across a line along an axis), a line's instance id counts over all classes, and a later class wipes
+the earlier ones along its lines drawn with OVERLAP_THICKNESS (HDMapNet, arXiv 2107.06307, `data/rasterize.py`).
 Y X are the grid's rows and columns.
 """
 from __future__ import annotations
@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 
 from mapkd_core.data.labels import grid_range
 from mapkd_core.data.polylines import clip_polylines
-from mapkd_core.grid import BevGrid
-from mapkd_core.types import CLASSES, MapElement
+from mapkd_core.grid import LINE_THICKNESS, BevGrid
+from mapkd_core.types import CLASS_IDS, CLASSES, DIRECTION_BINS, MapElement
 
-THICKNESS = 5
-OVERLAP_THICKNESS = THICKNESS + 4
-DIRECTION_BINS = 36
-"""Bins of 10 degrees; bin 1 is centred on +x (growing column), bin 10 on +y (growing row), 0 is no line."""
+OVERLAP_THICKNESS = LINE_THICKNESS + 4
+"""A class wipes the earlier ones this wide along its lines: a cell or two wider than it draws them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,14 +49,14 @@ def rasterize(
     ids: NDArray[np.integer] = np.zeros(grid.shape, np.int16 if wide else np.uint8)  # Y X
     direction = np.zeros((2, *grid.shape), np.uint8) if with_direction else None  # 2 Y X
     class_of_id = np.zeros(lines[-1].number + 1 if lines else 1, np.uint8)
-    for c in range(len(CLASSES)):
-        mine = [line for line in lines if line.channel == c]
-        if c and mine:
+    for class_id in CLASS_IDS.values():
+        mine = [line for line in lines if line.class_id == class_id]
+        if class_id > 1 and mine:
             for canvas in (ids, *(direction if direction is not None else ())):
                 cv2.polylines(canvas, [line.cells for line in mine], False, (0,), OVERLAP_THICKNESS)
         for line in mine:
-            class_of_id[line.number] = c + 1
-            cv2.polylines(ids, [line.cells], False, (line.number,), THICKNESS)
+            class_of_id[line.number] = class_id
+            cv2.polylines(ids, [line.cells], False, (line.number,), LINE_THICKNESS)
             if direction is not None:
                 _draw_bins(direction[0], line.cells, direction_bins(line.steps))
                 _draw_bins(direction[1], line.cells[::-1], direction_bins(-line.steps[::-1]))
@@ -77,7 +75,7 @@ def direction_bins(steps: NDArray[np.integer]) -> NDArray[np.intp]:
 class _CellLine:
     """A line in cells (N, 2) as (col, row), without repeats, and the steps (N - 1, 2) between them."""
 
-    channel: int
+    class_id: int
     number: int
     cells: NDArray[np.int32]
     steps: NDArray[np.int32]
@@ -103,7 +101,7 @@ def _cell_lines(elements: Sequence[MapElement], grid: BevGrid) -> list[_CellLine
             own, steps = own[np.concatenate([[True], moved])], steps[moved]
         number += piece.line != last_element
         last_element = piece.line
-        lines.append(_CellLine(CLASSES.index(ordered[piece.line].label), number, own, steps))
+        lines.append(_CellLine(CLASS_IDS[ordered[piece.line].label], number, own, steps))
     return lines
 
 
@@ -111,5 +109,5 @@ def _draw_bins(canvas: NDArray[np.uint8], cells: NDArray[np.int32], bins: NDArra
     """Paints each segment with its bin, later ones over earlier ones; neighbours with one bin in one call."""
     start = 0
     for end in (*(np.flatnonzero(bins[1:] != bins[:-1]) + 1), len(bins)):
-        cv2.polylines(canvas, [cells[start : end + 1]], False, (int(bins[start]),), THICKNESS)
+        cv2.polylines(canvas, [cells[start : end + 1]], False, (int(bins[start]),), LINE_THICKNESS)
         start = end

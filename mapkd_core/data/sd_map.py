@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.data.polylines import Points, Range, clip_polylines
-from mapkd_core.grid import BevGrid
+from mapkd_core.grid import LINE_THICKNESS, BevGrid
 
 ROAD_TYPES = frozenset(
     "trunk primary secondary tertiary unclassified residential living_street road "
@@ -31,7 +31,6 @@ ORIGINS = {
 """Latitude and longitude, degrees, of the origins of nuScenes' maps (nuScenes devkit, `NuScenesMap`)."""
 
 EARTH_RADIUS_M = 6378137.0
-THICKNESS = 5
 
 
 def metres_from_degrees(lon_lat: NDArray[np.floating], origin_lat_lon: tuple[float, float]) -> Points:
@@ -93,7 +92,7 @@ def rasterize_sd(lines_m: Iterable[NDArray[np.floating]], grid: BevGrid) -> NDAr
     canvas = np.zeros(grid.shape, np.uint8)
     pieces = clip_polylines([np.asarray(line)[:, :2] for line in lines_m], Range(grid.x_range_m, grid.y_range_m))
     cells = [grid.cells_from_metres(piece.points_m).astype(np.int32) for piece in pieces]
-    cv2.polylines(canvas, cells, False, (2,), THICKNESS)
+    cv2.polylines(canvas, cells, False, (2,), LINE_THICKNESS)
     return (canvas.astype(np.int8) - 1)[None]
 
 

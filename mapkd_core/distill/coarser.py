@@ -15,11 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mapkd_core.geometry import scale_intrinsics
-from mapkd_core.grid import BevGrid
+from mapkd_core.grid import LINE_THICKNESS, BevGrid
 from mapkd_core.types import Batch, Prediction
-
-LINE_CELLS = 5
-"""Width at which labels are drawn, cells of whatever grid."""
 
 
 def thinned(probability: Tensor, factor: int) -> Tensor:
@@ -28,7 +25,7 @@ def thinned(probability: Tensor, factor: int) -> Tensor:
     Probabilities that sum to 1, channel 0 background, which takes what the lines' edges lose.
     """
     fine = functional.interpolate(probability, scale_factor=factor, mode="bilinear", align_corners=False)
-    edge = LINE_CELLS * (factor - 1) // 2
+    edge = LINE_THICKNESS * (factor - 1) // 2
     lines = -functional.max_pool2d(-fine[:, 1:], 2 * edge + 1, 1, edge)
     return torch.cat([(1 - lines.sum(1, keepdim=True)).clamp(min=0), lines], 1)
 

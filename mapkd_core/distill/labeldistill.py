@@ -17,9 +17,7 @@ from mapkd_core.distill.taps import same_size, shrunk, tap
 from mapkd_core.losses import semantic_bce
 from mapkd_core.model.bev_encode import BevEncode
 from mapkd_core.model.layers import ResidualBlock
-from mapkd_core.types import CLASSES, Batch, Prediction
-
-BINS = 36
+from mapkd_core.types import CLASSES, DIRECTION_BINS, Batch, Prediction
 
 
 def label_planes(batch: Batch, distance_m: Tensor, far_m: float = 3.0) -> Tensor:
@@ -29,7 +27,7 @@ def label_planes(batch: Batch, distance_m: Tensor, far_m: float = 3.0) -> Tensor
     direction = batch.direction
     if direction is None:
         raise ValueError("labeldistill needs direction labels, the batch has none; use data/dataset Collate")
-    angle = (direction[:, :1].float() - 1) * (2 * torch.pi / BINS)
+    angle = (direction[:, :1].float() - 1) * (2 * torch.pi / DIRECTION_BINS)
     on_line = (direction[:, :1] > 0).float()
     planes += [torch.cos(2 * angle) * on_line, torch.sin(2 * angle) * on_line, distance_m.clamp(max=far_m) / far_m]
     return torch.cat(planes, 1)

@@ -15,9 +15,9 @@ def hdmapnet_definition(
 ) -> RasterAp:
     """HDMapNet's definition, for scoring frame by frame.
 
-    Lines are drawn 5 cells wide; the distance of two instances is the mean of their two mean nearest-pixel distances;
-    pairs are matched one to one, nearest first, without regard to confidence; AP is the mean precision at ten recalls
-    per frame and class, averaged over the frames that have the class on either side.
+    Lines are drawn as labels are (`LINE_THICKNESS`); the distance of two instances is the mean of their two mean
+    nearest-pixel distances; pairs are matched one to one, nearest first, without regard to confidence; AP is the mean
+    precision at ten recalls per frame and class, averaged over the frames that have the class on either side.
 
     The compatible form keeps the faults of the released code because the papers' numbers contain them: pieces of cut
     lines get ids but no confidences, the curve is sorted by ascending confidence, single-precision distances are up

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shapely.geometry import LineString, box
 from shapely.geometry.base import BaseGeometry
 
-from mapkd_core.grid import BevGrid
+from mapkd_core.grid import LINE_THICKNESS, BevGrid
 from mapkd_core.metrics.crossings import closed_line
 from mapkd_core.types import CLASSES, MapElement
 
@@ -31,7 +31,7 @@ class Drawing:
 
 
 def draw(
-    elements: Iterable[MapElement], grid: BevGrid, thickness: int = 5, one_id_per_line: bool = False
+    elements: Iterable[MapElement], grid: BevGrid, thickness: int = LINE_THICKNESS, one_id_per_line: bool = False
 ) -> Drawing:
     """Draws elements as lines of `thickness` cells; a later line overwrites an earlier one of its class.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.grid import BevGrid
+from mapkd_core.grid import LINE_THICKNESS, BevGrid
 from mapkd_core.metrics.ap_result import ApResult
 from mapkd_core.metrics.chamfer import PixelSet, chamfer_table_m
 from mapkd_core.metrics.crossings import in_side_form
@@ -43,7 +43,7 @@ class RasterAp:
     """Distance from prediction to truth only, otherwise the mean of both directions."""
     min_iou: float | None
     """A matched pair counts only with at least this pixel IoU; it is struck out either way."""
-    thickness: int = 5
+    thickness: int = LINE_THICKNESS
 
     def frame(self, predicted: Iterable[MapElement], truth: Iterable[MapElement]) -> NDArray[np.float32]:
         """(C, T) average precision of one frame; NaN for a class that neither side has."""

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mapkd_core.model.layers import ResidualBlock, conv_bn_relu
-from mapkd_core.types import Prediction
+from mapkd_core.types import CLASSES, DIRECTION_BINS, Prediction
 
-OUTPUTS = {"semantic": 4, "embedding": 16, "direction": 37}
+OUTPUTS = {"semantic": 1 + len(CLASSES), "embedding": 16, "direction": 1 + DIRECTION_BINS}
 
 
 class UpBranch(nn.Module):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.draw import CLASS_COLORS
-from mapkd_core.types import CLASSES, MapElement
+from mapkd_core.types import CLASS_IDS, CLASSES, MapElement
 from mapkd_ros.conversions import image_fields, seconds_and_ns
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def vector_map(
         message.elements.append(
             msg.MapElement(
                 id=key,
-                label=CLASSES.index(element.label) + 1,
+                label=CLASS_IDS[element.label],
                 label_name=element.label,
                 score=float(element.score),
                 closed=bool(element.closed),

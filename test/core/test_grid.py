@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mapkd_core.grid import GRID_60X30, GRID_120X60, GRID_240X60, BevGrid
+from mapkd_core.grid import GRID_60X30, GRID_120X60, GRID_240X60, LINE_CELLS, LINE_THICKNESS, BevGrid
 
 
 def test_papers_canvases():
@@ -50,3 +50,10 @@ def test_refuses_ranges_that_are_no_whole_number_of_cells(values):
 
 def test_dict_round_trip():
     assert BevGrid.from_dict(GRID_240X60.as_dict()) == GRID_240X60
+
+
+def test_line_of_a_label_covers_as_many_cells_as_the_constant_says():
+    for points in ([[10, 30], [50, 30]], [[30, 10], [30, 50]]):
+        canvas = np.zeros((60, 60), np.uint8)
+        cv2.polylines(canvas, [np.array(points, np.int32)], False, (1,), LINE_THICKNESS)
+        assert canvas.sum(0 if points[0][1] == 30 else 1)[30] == LINE_CELLS

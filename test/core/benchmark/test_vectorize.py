@@ -11,8 +11,8 @@ import pytest
 from mapkd_core.benchmark import vectorize_inputs as inputs
 from mapkd_core.benchmark.vectorize_peer import further_heads, hdmapnet
 from mapkd_core.commands import main as cli
-from mapkd_core.data.raster import DIRECTION_BINS
 from mapkd_core.grid import GRID_60X30
+from mapkd_core.types import DIRECTION_BINS
 from mapkd_core.vectorizer.vectorize import vectorize
 
 SMALL = ["benchmark", "vectorize", "--grids", "60x30", "--frames", "1", "--rounds", "1"]

@@ -7,7 +7,7 @@ import pytest
 from mapkd_core.artifact import ModelCard
 from mapkd_core.draw import CLASS_COLORS
 from mapkd_core.grid import BevGrid
-from mapkd_core.types import CLASSES, MapElement
+from mapkd_core.types import CLASS_IDS, CLASSES, MapElement
 from mapkd_ros.node.map_messages import semantic_rgb
 
 CARD = ModelCard("student", "1.2.3", "student", {}, BevGrid((-10.0, 30.0), (-5.0, 5.0), 0.5), (352, 128))
@@ -38,6 +38,8 @@ def test_every_field_of_a_vector_map_is_filled():
         (9, msg.MapElement.LABEL_DIVIDER, "divider", False),
     ]
     assert [e.score for e in message.elements] == [0.25, 0.5, 1.0]
+    constants = {name: getattr(msg.MapElement, f"LABEL_{name.upper()}") for name in CLASSES}
+    assert constants == CLASS_IDS
     assert [(p.x, p.y, p.z) for p in message.elements[0].points] == [(0, 1, 0), (2, 3, 0)]
     assert [p.z for p in message.elements[1].points] == [1, 1, 1, 1]
     assert (message.x_min, message.x_max, message.y_min, message.y_max, message.cell_size) == (-10, 30, -5, 5, 0.5)
