@@ -54,7 +54,7 @@ def draw_bev(
     """
     size = (round((grid.y_range_m[1] - grid.y_range_m[0]) * pixels_per_m),
             round((grid.x_range_m[1] - grid.x_range_m[0]) * pixels_per_m))
-    image = np.full((size[1], size[0], 3), _BACKGROUND, np.uint8)
+    image: RgbImage = np.full((size[1], size[0], 3), _BACKGROUND, np.uint8)
     if semantic is not None:
         image = _glow(image, semantic)
     _draw_metre_lines(image, grid, pixels_per_m)

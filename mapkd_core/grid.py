@@ -68,7 +68,7 @@ class BevGrid:
     def cell_centres_m(self) -> NDArray[np.float64]:
         """(x, y) of every cell's centre, (rows, cols, 2), metres in `base_link`."""
         col, row = np.meshgrid(np.arange(self.cols) + 0.5, np.arange(self.rows) + 0.5)
-        return self.metres_from_cells(np.stack([col, row], -1))
+        return np.asarray(self.metres_from_cells(np.stack([col, row], -1)), np.float64)
 
     def contains(self, points_m: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Which points (..., 2+) lie on the grid."""

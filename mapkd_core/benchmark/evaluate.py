@@ -61,7 +61,7 @@ def invented_prediction(truth: Elements, rng: np.random.Generator) -> Elements:
             points = element.points_m + error * np.array([np.cos(away), np.sin(away)])
             points = points + rng.normal(0, 0.05, points.shape)
             score = float(np.clip(0.9 - 0.4 * error + rng.normal(0, 0.12), 0.05, 0.999))
-            found.append(MapElement(element.label, points, score))
+            found.append(MapElement(element.label, points.astype(np.float32), score))
     for _ in range(rng.poisson(1)):
         start, step = rng.uniform([-25, -12], [25, 12]), rng.normal(0, 6, 2)
         label = str(rng.choice(["divider", "ped_crossing", "boundary"]))

@@ -135,5 +135,5 @@ def _points_moved(sample: Sample, move: Callable[[NDArray[np.floating]], NDArray
     elements = tuple(replace(e, points_m=move(e.points_m).astype(np.float32)) for e in sample.elements)
     sd_lines = sample.sd_lines_m
     if sd_lines is not None:
-        sd_lines = tuple(move(line) for line in sd_lines)
+        sd_lines = tuple(np.asarray(move(line), np.float64) for line in sd_lines)
     return replace(sample, lidar=lidar, elements=elements, sd_lines_m=sd_lines)

@@ -48,7 +48,8 @@ class TigBev(Method):
     def __init__(self, networks: Networks, config: TigBevConfig) -> None:
         super().__init__(networks, config)
         self.pair = TapPair(networks, "up1", always=True)
-        self.across_m = np.linspace(-config.width_m / 2, config.width_m / 2, config.across)
+        half_m = config.width_m / 2
+        self.across_m = np.linspace(-half_m, half_m, config.across, dtype=np.float64)
 
     def terms(self, step: DistillStep) -> dict[str, Tensor]:
         """`points`, `channels`."""

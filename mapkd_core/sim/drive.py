@@ -142,7 +142,7 @@ class SimDrive:
         used = path[: np.searchsorted(self._planar.times_s, self.time_s(self.frames - 1)) + 2]
         centre = (used.min(axis=0) + used.max(axis=0)) / 2
         times = np.arange(0.0, self.time_s(self.frames - 1) + 1.0, 0.25)
-        ego = np.array([(*self._planar.pose(t)[:2, 3], t) for t in times])
+        ego = np.array([(*self._planar.pose(float(t))[:2, 3], t) for t in times])
         return build_world(
             self.road_map,
             centre,

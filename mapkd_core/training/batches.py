@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from mapkd_core.config import AugmentConfig, TrainConfig
@@ -72,7 +73,8 @@ class _Shuffled:
 
     def __init__(self, source: SampleSource, seed: int) -> None:
         self.source, self.seed = source, seed
-        self._epoch, self._order = -1, np.arange(0)
+        self._epoch = -1
+        self._order: NDArray[np.integer] = np.arange(0)
 
     def __getitem__(self, number: int) -> Sample:
         epoch, place = divmod(number, len(self.source))

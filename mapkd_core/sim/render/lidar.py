@@ -124,9 +124,9 @@ def _candidates(
     middles = np.arange(block // 2, len(times), block)
     slack = np.pi * block / len(times) + 0.02
     close = _overlap(world, origins[middles], heading[middles], centre[middles], yaw[middles], None, model, slack)
-    coarse, solid = np.nonzero(close & present[middles])
-    view = (coarse[:, None] * block + np.arange(block)).reshape(-1)
-    solid = np.repeat(solid, block)
+    coarse, blocked = np.nonzero(close & present[middles])
+    view: NDArray[np.integer] = (coarse[:, None] * block + np.arange(block)).reshape(-1)
+    solid: NDArray[np.integer] = np.repeat(blocked, block)
     real = view < len(times)
     view, solid = view[real], solid[real]
     view_centre, view_yaw = centre[view, solid], yaw[view, solid]

@@ -154,7 +154,7 @@ def verge_layers(
     paved = np.clip((width - edge_m) / EDGE_CELL_M + 0.5, 0, 1)
     if conditions.palette == "tropical":  # grass between curb and path
         paved *= np.clip((edge_m - 1.4) / EDGE_CELL_M + 0.5, 0, 1)
-    paved = np.maximum((paved * 255).astype(np.uint8), walkways.blurred(0.6))
+    paving = np.maximum((paved * 255).astype(np.uint8), walkways.blurred(0.6))
     grass = np.clip((district + 0.5 * fine - green) * 4, 0, 1)
     mottle = np.clip(128 + 16 * tileable_noise(512, rng, 0.8), 0, 255).astype(np.uint8)
-    return paved, (grass * 255).astype(np.uint8), tiled(mottle, size)
+    return paving, (grass * 255).astype(np.uint8), tiled(mottle, size)

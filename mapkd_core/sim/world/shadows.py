@@ -66,12 +66,12 @@ def _lamp_pools(solids: Solids, cell_m: float, size: int) -> NDArray[np.uint8]:
     coarse = 8
     cells = size // coarse
     axis = (np.arange(cells, dtype=np.float32) + 0.5) * cell_m * coarse - size * cell_m / 2
-    pool = np.zeros((cells, cells), np.float32)
+    pool: NDArray[np.floating] = np.zeros((cells, cells), np.float32)
     for x, y, _ in solids.centre_m[solids.style == kinds.LAMP]:
         square = (axis[None] - x) ** 2 + (axis[:, None] - y) ** 2
         pool += (1 + square / LAMP_HEIGHT_M**2) ** -1.5
-    pool = (np.clip(pool, 0, 1) * 255).astype(np.uint8)
-    return np.asarray(cv2.resize(pool, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
+    bright = (np.clip(pool, 0, 1) * 255).astype(np.uint8)
+    return np.asarray(cv2.resize(bright, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def moving_shade(
