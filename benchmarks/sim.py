@@ -23,9 +23,9 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
-from tqdm import tqdm
 
 from mapkd_core.benchmark.sim import Times, batch_times, part_times
+from mapkd_core.progress import each
 from mapkd_core.sim.drive import SimDrive
 
 SMALL, NETWORK, FULL = (176, 64), (352, 128), (1600, 900)
@@ -39,7 +39,7 @@ def one_process_rows(size: tuple[int, int], seeds: list[int], frames: int) -> li
     """Rows for building maps and worlds, for images and for LiDAR, on one thread."""
     torch.set_num_threads(1)
     parts: dict[str, Times] = {}
-    for seed in tqdm(seeds, leave=False):
+    for seed in each(seeds, "sim", "drive"):
         drive = SimDrive(seed=seed, size=size, frames=frames)
         for name, times in part_times(drive, frames).items():
             parts[name] = parts.get(name, Times()) + times

@@ -13,7 +13,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 from vectorize_stages import COLORS, upright  # beside this file
 
 from mapkd_core.data.labels import elements_of
@@ -21,6 +20,7 @@ from mapkd_core.draw import CLASS_COLORS, put_text, write_png
 from mapkd_core.evaluation.batch_predictor import BatchPredictor
 from mapkd_core.evaluation.evaluate_cache import open_cache
 from mapkd_core.grid import BevGrid
+from mapkd_core.progress import each
 from mapkd_core.types import MapElement
 from mapkd_core.vectorizer import crossing_fit as ring_fit
 from mapkd_core.vectorizer.vectorize import vectorize
@@ -65,7 +65,7 @@ def main() -> None:
     predictor = BatchPredictor(args.weights)
     grid, cached = predictor.card.grid, open_cache(args.cache, predictor.card)
     tiles = []
-    for index in tqdm(range(len(cached)), unit="frame"):
+    for index in each(range(len(cached)), "rings"):
         held = cached.frame(index)
         (predicted,) = predictor.predict_cached([held])
         after = rings_of(predicted.elements)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mapkd_core.data.images import IMAGENET_MEAN, IMAGENET_STD
+from mapkd_core.files import write_atomic
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CAMERAS, CLASSES
 
@@ -60,11 +61,8 @@ def save_artifact(card_path: str | Path, card: ModelCard, state: Mapping[str, Te
     half = {k: (v.half() if v.dtype == torch.float32 else v).contiguous().cpu() for k, v in state.items()}
     weights = save(half)
     values = {**asdict(card), "grid": card.grid.as_dict(), "weights_sha256": hashlib.sha256(weights).hexdigest()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for target, data in ((path.with_suffix(".safetensors"), weights), (path, json.dumps(values, indent=2).encode())):
-        partial = target.with_name(target.name + ".partial")
-        partial.write_bytes(data)
-        partial.replace(target)
+    write_atomic(path.with_suffix(".safetensors"), weights)
+    write_atomic(path, json.dumps(values, indent=2))
     return load_card(path)
 
 

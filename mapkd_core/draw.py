@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.files import write_atomic
 from mapkd_core.geometry import apply, inverse, project
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CAMERAS, CLASSES, MapElement
@@ -159,12 +160,10 @@ def overview(
 
 def write_png(path: str | Path, image: RgbImage) -> None:
     """Writes an RGB image as PNG, making the folder if needed; raises OSError when that fails."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     if not done:
         raise OSError(f"cannot encode an image of shape {image.shape} as PNG")
-    path.write_bytes(data.tobytes())
+    write_atomic(path, data.tobytes())
 
 
 def put_text(image: RgbImage, text: str, at: tuple[int, int], height_px: int, color: Color) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from mapkd_core.bags.drive_stream import DriveStream, Record, Topic
+from mapkd_core.progress import Progress
 
 if TYPE_CHECKING:
     from rosbags.interfaces import Qos
@@ -127,11 +128,9 @@ def _qos(topic: Topic) -> Qos:
 
 def _with_progress(drive: DriveStream, shown: bool) -> Iterable[Record]:
     """The drive's records, and a bar that counts frames by their images."""
-    from tqdm import tqdm
-
     image_topics = set(drive.images.values())
     images = len(drive) * len(drive.shots[0].frame.views)
-    with tqdm(total=images, unit="image", desc="writing bag", disable=not shown) as bar:
+    with Progress("bag", images, "image", shown=shown) as bar:
         for record in drive.records():
             yield record
             if record.topic in image_topics:

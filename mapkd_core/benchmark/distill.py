@@ -19,6 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mapkd_core.files import write_atomic
+
 if TYPE_CHECKING:
     from mapkd_core.config import TrainConfig
     from mapkd_core.distill.config import DistillConfig
@@ -97,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     folder = Path(base.out) / plan.name
     print(write_table(folder, entries, students, args.plan))
     if args.out:
-        args.out.write_text((folder / "table.md").read_text())
+        write_atomic(args.out, (folder / "table.md").read_text())
     return 0
 
 
@@ -160,7 +162,7 @@ def _train_rows(plan: BenchmarkPlan, base: DistillConfig, seed: int, only: list[
         costs = train_together(missing, frozen_networks(missing[0]), threads)
         for config in missing:
             if config.name in costs:
-                (Path(config.out) / config.name / COST).write_text(json.dumps(costs[config.name]))
+                write_atomic(Path(config.out) / config.name / COST, json.dumps(costs[config.name]))
 
 
 def _missing(configs: Sequence[Config]) -> list[Config]:

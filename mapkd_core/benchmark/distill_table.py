@@ -10,6 +10,7 @@ from typing import Any
 
 from mapkd_core.benchmark.machine import describe, markdown_table
 from mapkd_core.config import TrainConfig
+from mapkd_core.files import write_atomic
 from mapkd_core.training.checkpoint import load_checkpoint
 from mapkd_core.types import CLASSES
 
@@ -82,11 +83,10 @@ def write_table(folder: Path, networks: Sequence[Entry], students: Sequence[Entr
     lines += ["## The papers' figures (nuScenes; another data set, other networks)", ""]
     lines.append(markdown_table(("network", "mIoU", "mAP"), PAPERS))
     text = "\n".join(lines) + "\n"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "table.md").write_text(text)
+    write_atomic(folder / "table.md", text)
     plain = [{"row": e.row, "name": e.config.name, "seed": e.config.seed, "result": _short(e.result)}
              for e in (*networks, *students) if e.result]  # fmt: skip
-    (folder / "table.json").write_text(json.dumps(plain, indent=1) + "\n")
+    write_atomic(folder / "table.json", json.dumps(plain, indent=1) + "\n")
     return text
 
 

@@ -20,16 +20,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from mapkd_core.benchmark.machine import command_line, cores, describe, markdown_table
 from mapkd_core.benchmark.peer_checkout import cuda_calls, importable
+from mapkd_core.files import write_atomic
 from mapkd_core.grid import BevGrid
 from mapkd_core.metrics.ap_chamfer import ap_chamfer
 from mapkd_core.metrics.ap_hdmapnet import ap_hdmapnet
 from mapkd_core.metrics.ap_pmapnet import ap_pmapnet
 from mapkd_core.metrics.drawing import draw
 from mapkd_core.metrics.iou import IouMeter
+from mapkd_core.progress import each
 from mapkd_core.types import MapElement
 
 GRID = BevGrid()
@@ -92,7 +93,7 @@ def peer(checkout: Path, predictions: list[Elements], truths: list[Elements]) ->
     sums, counts = torch.zeros(3, 3), torch.zeros(3, 3)
     start, start_cpu = time.perf_counter(), time.process_time()
     with cuda_calls("cpu"):
-        for found, true in tqdm(drawn, desc="HDMapNet", unit="frame"):
+        for found, true in each(drawn, "HDMapNet"):
             padding = (0, 300 - len(found.confidence))
             confidence = torch.from_numpy(np.pad(found.confidence, padding, constant_values=-1))
             masks = [torch.from_numpy(side.ids)[None] for side in (found, true)]
@@ -123,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
     truths = [invented_truth(rng) for _ in range(args.frames)]
     predictions = [invented_prediction(truth, rng) for truth in truths]
     rows, ours = [], {}
-    for name, work in tqdm(_works(predictions, truths, args.processes, rng).items(), desc="ours", unit="definition"):
+    for name, work in each(_works(predictions, truths, args.processes, rng).items(), "ours", "definition"):
         middle, least, cpu = timed(work, args.rounds)
         ours[name] = cpu
         own_cpu = "-" if "processes" in name else f"{cpu:.2f}"  # the children's time is not this process's
@@ -149,7 +150,7 @@ def run(args: argparse.Namespace) -> int:
     report = "\n".join(text)
     print(report)
     if args.out:
-        args.out.write_text(report + "\n")
+        write_atomic(args.out, report + "\n")
     return 0
 
 

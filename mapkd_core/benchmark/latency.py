@@ -38,6 +38,7 @@ from mapkd_core.benchmark.machine import (
     peak_memory_mb,
     summary,
 )
+from mapkd_core.files import write_atomic
 from mapkd_core.runtime import BACKENDS, PRECISIONS, wait_without_spinning
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     text = _report(args, given, contenders, times, (peak, bandwidth, entropy_decoding_ms(given)))
     print(text)
     if args.out:
-        args.out.write_text(text + "\n")
+        write_atomic(args.out, text + "\n")
     return 0
 
 

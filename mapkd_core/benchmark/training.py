@@ -23,6 +23,7 @@ from mapkd_core.benchmark.machine import (
     summary,
     timed_ms,
 )
+from mapkd_core.files import write_atomic
 
 if TYPE_CHECKING:
     from mapkd_core.config import TrainConfig
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     )
     print(text)
     if args.report:
-        args.report.write_text(text + "\n")
+        write_atomic(args.report, text + "\n")
     return 0
 
 

@@ -24,6 +24,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from mapkd_core.files import write_atomic
+
 if TYPE_CHECKING:
     from mapkd_core.benchmark.vectorize_inputs import Array
     from mapkd_core.benchmark.vectorize_peer import Vectorizer
@@ -76,8 +78,7 @@ def run(args: argparse.Namespace) -> int:
     finally:
         cv2.setNumThreads(threads)
     if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text("\n".join(lines) + "\n")
+        write_atomic(args.out, "\n".join(lines) + "\n")
     return 0
 
 

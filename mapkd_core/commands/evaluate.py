@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mapkd_core.commands.options import RenamedOption
+from mapkd_core.files import write_atomic
 from mapkd_core.runtime import BACKENDS, PRECISIONS, wait_without_spinning
 
 if TYPE_CHECKING:
@@ -128,14 +129,13 @@ def _write(evaluation: Evaluation, out: Path, args: argparse.Namespace, source: 
     from mapkd_core.metrics.submission import write_submission
     from mapkd_core.metrics.tables import markdown
 
-    out.mkdir(parents=True, exist_ok=True)
     title = _title(evaluation.result["predictions"])
     ranked = examples(evaluation, max(args.images, 1))
     if source is not None:
         evaluation.result["machine"] = _machine(args.device)
     evaluation.result["examples"] = {g: [evaluation.truths[i].token for i in chosen] for g, chosen in ranked.items()}
-    (out / "result.json").write_text(json.dumps(evaluation.result, indent=1) + "\n")
-    (out / "result.md").write_text(markdown(evaluation.result, title))
+    write_atomic(out / "result.json", json.dumps(evaluation.result, indent=1) + "\n")
+    write_atomic(out / "result.md", markdown(evaluation.result, title))
     if source is not None:
         write_submission(out / "submission.json", {r.token: r.elements for r in evaluation.predictions})
     if args.images > 0:

@@ -1,11 +1,14 @@
 """The `mapkd` command: one sub-command per job, each in its own module, imported only when it is called."""
 from __future__ import annotations
 
-import argparse
+import errno
 import importlib
+import signal
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from mapkd_core.commands.interruption import Interruption, let_go_of_stdout, stdout_is_gone
 from mapkd_core.extras import EXTRAS
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -24,12 +27,34 @@ COMMANDS: dict[str, tuple[str, str]] = {
 with TAKES_OVERRIDES = True, what the parser does not know arrives as `args.overrides`. A module that offers a table
 COMMANDS of its own has sub-commands."""
 
+_FULL = "free some space and run the same command again"
+_FORBIDDEN = "choose a place that you may write to"
+REMEDIES = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EROFS: _FORBIDDEN,
+    errno.EACCES: "allow it, or choose another place",
+    errno.EPERM: "allow it, or choose another place",
+}
+"""What helps when the operating system refuses."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one sub-command; a user's mistake ends with one line on stderr and exit code 2, not a traceback."""
-    return _dispatch("mapkd", COMMANDS, list(sys.argv[1:] if argv is None else argv))
+    with Interruption("mapkd", keep=argv is None) as interruption:
+        try:
+            try:
+                return _dispatch("mapkd", COMMANDS, list(sys.argv[1:] if argv is None else argv), interruption)
+            finally:  # also when argparse exits after --help
+                sys.stdout.flush()
+        except BrokenPipeError:
+            let_go_of_stdout()
+            return 128 + signal.SIGPIPE
 
 
-def _dispatch(prog: str, commands: Mapping[str, tuple[str, str]], arguments: Sequence[str]) -> int:
+def _dispatch(
+    prog: str, commands: Mapping[str, tuple[str, str]], arguments: Sequence[str], interruption: Interruption
+) -> int:
     width = max((len(name) for name in commands), default=0)
     listing = "\n".join(f"  {name:<{width}}  {line}" for name, (_, line) in commands.items())
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -39,22 +64,13 @@ def _dispatch(prog: str, commands: Mapping[str, tuple[str, str]], arguments: Seq
     if name not in commands:
         print(f"{prog}: no command {name!r}; there are:\n{listing}", file=sys.stderr)
         return 2
+    interruption.name = f"{prog} {name}"
     try:
         module = importlib.import_module(commands[name][0])
         if hasattr(module, "COMMANDS"):
-            return _dispatch(f"{prog} {name}", module.COMMANDS, arguments[1:])
-        parser = argparse.ArgumentParser(
-            prog=f"{prog} {name}",
-            description=module.__doc__,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,  # an abbreviation could swallow a key of the config
-        )
-        module.configure(parser)
-        options, rest = parser.parse_known_args(arguments[1:])
-        if getattr(module, "TAKES_OVERRIDES", False):
-            options.overrides = rest
-        elif rest:
-            parser.error(f"unrecognized arguments: {' '.join(rest)}")
+            return _dispatch(f"{prog} {name}", module.COMMANDS, arguments[1:], interruption)
+        options = _parsed(module, f"{prog} {name}", arguments[1:])
+        interruption.begun = True
         return int(module.run(options) or 0)
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").split(".")[0])
@@ -62,12 +78,45 @@ def _dispatch(prog: str, commands: Mapping[str, tuple[str, str]], arguments: Seq
             raise
         print(f"{prog} {name}: needs {error.name}; install it with: pip install 'mapkd_ros[{extra}]'", file=sys.stderr)
         return 2
-    except (ValueError, FileNotFoundError, FileExistsError) as error:
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) and stdout_is_gone():
+            raise
+        print(f"{prog} {name}: {_os_error(error)}", file=sys.stderr)
+        return 2
+    except ValueError as error:
         print(f"{prog} {name}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"{prog} {name}: interrupted", file=sys.stderr)
-        return 130
+        print(f"{prog} {name}: {interruption.word}", file=sys.stderr)
+        return interruption.exit_code
+
+
+def _parsed(module: Any, prog: str, arguments: Sequence[str]) -> Any:
+    """The options of a command."""
+    import argparse
+
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # an abbreviation could swallow a key of the config
+    )
+    module.configure(parser)
+    options, rest = parser.parse_known_args(arguments)
+    if getattr(module, "TAKES_OVERRIDES", False):
+        options.overrides = rest
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return options
+
+
+def _os_error(error: OSError) -> str:
+    """What the operating system refused, where, and what helps."""
+    if error.errno is None or error.strerror is None:
+        return str(error)
+    place = f"{error.filename}: " if error.filename is not None else ""
+    remedy = REMEDIES.get(error.errno)
+    return f"{place}{error.strerror}" + (f"; {remedy}" if remedy else "")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ from numpy.typing import NDArray
 
 from mapkd_core.data.images import decode
 from mapkd_core.draw import overview, write_png
+from mapkd_core.files import write_atomic
+from mapkd_core.progress import each, say
 from mapkd_core.runtime import BACKENDS, PRECISIONS, wait_without_spinning
 from mapkd_core.types import MapElement
 
@@ -71,20 +73,18 @@ def run(args: argparse.Namespace) -> int:
     if args.images and not args.calibration:
         raise ValueError("--images needs --calibration: without it nobody knows where the cameras look")
     wait_without_spinning()
-    from tqdm import tqdm
-
     from mapkd_core.predictor import DEFAULT_WEIGHTS, MapPredictor
 
     predictor = MapPredictor.from_artifact(
         args.weights or DEFAULT_WEIGHTS, args.device, backend=args.backend, precision=args.precision
     )
     shots = _from_files(args.images, args.calibration) if args.images else _from_dataroot(args, predictor)
-    for shot in tqdm(shots, desc="predict", unit="frame", disable=bool(args.images)):
+    for shot in each(shots, "predict", shown=not args.images):
         result = predictor.predict(shot.images, shot.intrinsics, shot.base_from_camera)
         _write(args.out, shot, result, predictor)
         counts = {label: sum(e.label == label for e in result.elements) for label in predictor.card.classes}
         found = ", ".join(f"{count} {label}" for label, count in counts.items())
-        tqdm.write(f"{shot.name}: {found}; {sum(result.stage_ms.values()):.0f} ms -> {args.out / shot.name}.png, .json")
+        say(f"{shot.name}: {found}; {sum(result.stage_ms.values()):.0f} ms -> {args.out / shot.name}.png, .json")
     return 0
 
 
@@ -147,4 +147,4 @@ def _write(out: Path, shot: _Shot, result: PredictedMap, predictor: MapPredictor
         ],
         "stage_ms": {name: round(ms, 2) for name, ms in result.stage_ms.items()},
     }
-    (out / f"{shot.name}.json").write_text(json.dumps(record, indent=1) + "\n")
+    write_atomic(out / f"{shot.name}.json", json.dumps(record, indent=1) + "\n")

@@ -14,6 +14,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mapkd_core.files import write_atomic
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
@@ -32,7 +34,6 @@ def run(args: argparse.Namespace) -> int:
     if not (args.weights or args.run or args.evaluation):
         raise ValueError("nothing to report; give --weights, --run or --evaluation")
     text = build_report(args.weights, args.run, args.evaluation)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(text)
+    write_atomic(args.out, text)
     print(f"wrote {args.out} ({len(text) / 1e6:.1f} MB)")
     return 0

@@ -17,10 +17,11 @@ Everything follows from --seed. An interrupted export goes on where it stopped w
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from mapkd_core.progress import Progress, each
 
 if TYPE_CHECKING:
     from mapkd_core.sim.drive import SimDrive
@@ -132,8 +133,6 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
     from mapkd_core.sim.export.nuscenes_folder import OFFICIAL_NAMES, export
 
     if min(args.drives, args.frames, args.workers) < 1:
@@ -145,11 +144,11 @@ def _export(args: argparse.Namespace) -> int:
             raise ValueError(f"nuScenes' mini split has {len(OFFICIAL_NAMES)} names, not {args.drives}; fewer --drives")
         names = OFFICIAL_NAMES[: args.drives]
     begun = time.perf_counter()
-    with tqdm(total=None, unit="frame", disable=not sys.stderr.isatty()) as bar:
+    with Progress("sim export", unit="group") as bar:
 
         def progress(done: int, total: int) -> None:
             bar.total = total
-            bar.update(done - bar.n)
+            bar.update(done - bar.done)
 
         export(drives, args.out, args.version, names, args.sweep_hz, args.workers, progress)
     took = time.perf_counter() - begun
@@ -160,13 +159,11 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _sheet(args: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
     from mapkd_core.sim.sheet import contact_sheet, varied_drives, write_small_png
 
     drives = varied_drives(args.scenes, args.seed, args.size, args.dataroot)
     frames = []
-    for drive in tqdm(drives, unit="scene", disable=not sys.stderr.isatty()):
+    for drive in each(drives, "sim sheet", "scene"):
         frame = drive[0]
         frame.views[0].image.rgb()
         frames.append(frame)

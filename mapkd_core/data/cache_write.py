@@ -16,10 +16,11 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
 from mapkd_core.data.cache_record import FORMAT, CacheOptions, encode
 from mapkd_core.data.dataset import FrameSource
+from mapkd_core.files import write_atomic
+from mapkd_core.progress import Progress
 
 INDEX, PLAN = "index.json", "plan.json"
 _LOG = "written.log"
@@ -64,7 +65,7 @@ def write_cache(
         collate_fn=list,
         num_workers=workers,
     )
-    bar = tqdm(total=count, initial=len(written), unit="frame", desc=f"cache {folder.name}", disable=not progress)
+    bar = Progress(f"cache {folder.name}", count, initial=len(written), shown=progress)
     files = [path.open("ab") for path in paths]
     try:
         with bar, (folder / _LOG).open("a", encoding="utf-8") as log:
@@ -119,7 +120,7 @@ def _claim(folder: Path, plan: dict[str, object]) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} holds other files; give a new folder for the cache")
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(plan))
+    write_atomic(path, json.dumps(plan))
 
 
 def _check_same(there: dict[str, object], plan: dict[str, object], folder: Path) -> None:
@@ -141,7 +142,7 @@ def _restore(folder: Path, paths: list[Path]) -> list[tuple[int, int, int]]:
         written.append((shard, begin, end))
     kept = "".join(f"{' '.join(map(str, entry))}\n" for entry in written)
     if kept != text:
-        log.write_text(kept, encoding="utf-8")
+        write_atomic(log, kept)
     for shard, path in enumerate(paths):
         if path.is_file():
             os.truncate(path, max((end for s, _, end in written if s == shard), default=0))
@@ -152,9 +153,7 @@ def _finish(folder: Path, plan: dict[str, object], paths: list[Path], written: l
     entries = [
         {"file": path.name, "ends": [end for s, _, end in written if s == shard]} for shard, path in enumerate(paths)
     ]
-    part = folder / f"{INDEX}.part"
-    part.write_text(json.dumps({"plan": plan, "shards": entries}, separators=(",", ":")), encoding="utf-8")
-    part.replace(folder / INDEX)
+    write_atomic(folder / INDEX, json.dumps({"plan": plan, "shards": entries}, separators=(",", ":")))
     for name in (PLAN, _LOG):
         (folder / name).unlink()
     return folder / INDEX

@@ -11,8 +11,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Protocol
 
-from tqdm import tqdm
-
 from mapkd_core.data.labels import LocalMap, elements_of, grid_range, local_map
 from mapkd_core.grid import BevGrid
 from mapkd_core.metrics.bands import bands_of
@@ -21,6 +19,7 @@ from mapkd_core.metrics.parallel import map_frames
 from mapkd_core.metrics.scoring import THRESHOLD_SETS, FrameScore, Scorer
 from mapkd_core.metrics.submission import read_submission
 from mapkd_core.predictor import PredictedMap
+from mapkd_core.progress import Progress
 from mapkd_core.types import CLASSES, Frame
 
 PREDICTIONS, TRUTH = "predictions.jsonl", "truth.jsonl"
@@ -68,7 +67,7 @@ def predict_frames(
     done = truth.done
     total = len(source) if limit is None else min(limit, len(source))
     mapped = 0
-    with tqdm(total=total, desc="predict", unit="frame") as bar:
+    with Progress("predict", total) as bar:
         for index in range(total):
             frame = source[index]
             if frame.vector_map is not None and frame.map_from_base is not None:

@@ -6,12 +6,9 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from mapkd_core.artifact import ModelCard
 from mapkd_core.data.cache import CachedSamples
@@ -26,8 +23,10 @@ from mapkd_core.evaluation.evaluate import (
     score_frames,
     truth_of,
 )
+from mapkd_core.files import write_atomic
 from mapkd_core.metrics.scoring import THRESHOLD_SETS
 from mapkd_core.predictor import MapPredictor
+from mapkd_core.progress import Progress
 from mapkd_core.types import Frame
 
 BATCH = 16
@@ -80,7 +79,7 @@ def scored_once(
     written = out / "result.json"
     if again or not written.exists() or written.stat().st_mtime < newer_than.stat().st_mtime:
         evaluation = evaluate_cache(weights, cache, out, processes, overwrite=True)
-        written.write_text(json.dumps(evaluation.result, indent=1) + "\n")
+        write_atomic(written, json.dumps(evaluation.result, indent=1) + "\n")
     result: dict[str, Any] = json.loads(written.read_text())
     return result
 
@@ -116,10 +115,7 @@ def predict_cache(
     grid = predictor.card.grid
     predictions, truth = resumed_files(folder, header, grid, overwrite)
     total = len(cached) if limit is None else min(limit, len(cached))
-    quiet = 0.1 if sys.stderr.isatty() else 30.0  # a log file needs no animation
-    with tqdm(
-        total=total, initial=min(truth.done, total), desc="predict", unit="frame", mininterval=quiet
-    ) as bar:
+    with Progress("predict", total, initial=min(truth.done, total)) as bar:
         while truth.done < total:
             frames = [cached.frame(index) for index in range(truth.done, min(truth.done + BATCH, total))]
             if isinstance(predictor, BatchPredictor):

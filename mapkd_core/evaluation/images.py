@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mapkd_core.draw import draw_bev, overview, put_text
 from mapkd_core.evaluation.evaluate import Evaluation
+from mapkd_core.files import write_atomic
 from mapkd_core.frame_sources import Frames
 from mapkd_core.types import CLASSES, Frame
 
@@ -34,7 +35,6 @@ def draw_examples(
     evaluation: Evaluation, folder: Path, frames: Mapping[str, Frame], count: int = 3
 ) -> list[FrameImage]:
     """Draws the best, median and worst `count` frames to `folder`; with cameras for the frames that `frames` has."""
-    folder.mkdir(parents=True, exist_ok=True)
     images = []
     for group, indices in examples(evaluation, count).items():
         for place, index in enumerate(indices, 1):
@@ -43,7 +43,11 @@ def draw_examples(
             caption = f"{100 * score.quality:.1f} % {'mIoU' if score.iou else 'AP'}; {truth.scene} {words}".strip()
             path = folder / f"{group}-{place}.jpg"
             image = _image(evaluation, index, frames.get(truth.token), caption)
-            cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
+            done, jpeg = cv2.imencode(
+                ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88]
+            )
+            assert done
+            write_atomic(path, jpeg.tobytes())
             images.append(FrameImage(group, truth.token, caption, path))
     return images
 
@@ -81,9 +85,10 @@ def write_page(path: Path, title: str, images: list[FrameImage]) -> None:
         for group in dict.fromkeys(p.group for p in images)
     )
     style = "body{font:16px system-ui;background:#15171c;color:#e1e4eb;margin:2em}img{max-width:100%}"
-    path.write_text(
+    write_atomic(
+        path,
         f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title><style>{style}</style>"
-        f"<h1>{html.escape(title)}</h1>{body}"
+        f"<h1>{html.escape(title)}</h1>{body}",
     )
 
 

@@ -15,7 +15,9 @@ from pathlib import Path
 from numpy.typing import NDArray
 
 from mapkd_core.artifact import card_path
+from mapkd_core.files import replacing
 from mapkd_core.predictor import MapPredictor
+from mapkd_core.progress import Progress
 from mapkd_core.runtime import OnnxRuntime
 from mapkd_core.runtime.onnx_backend import graph_path
 from mapkd_core.types import Frame
@@ -39,6 +41,8 @@ def export_int8(artifact: str | Path, frames: Iterable[Frame]) -> Path:
     if first is None:
         raise ValueError("no frame to calibrate eight bits with; name data that holds some with --calibrate")
 
+    shown = Progress("eight bits: calibrate", unit="frame")
+
     class Reader(CalibrationDataReader):
         """Hands the frames over one by one, so that only one is in memory."""
 
@@ -46,24 +50,22 @@ def export_int8(artifact: str | Path, frames: Iterable[Frame]) -> Path:
 
         def get_next(self) -> dict[str, NDArray] | None:
             given, self.waiting = self.waiting, next(feeds, None)
+            shown.update(given is not None)
             return given
 
     graph = graph_path(card, "int8")
-    partial = graph.with_name(graph.name + ".partial")
     silent = logging.getLogger()
     level = silent.level
     try:
         silent.setLevel(logging.ERROR)  # advice about pre-processing that the exporter has done
-        with contextlib.redirect_stdout(io.StringIO()):
+        with replacing(graph) as partial, contextlib.redirect_stdout(io.StringIO()), shown:
             quantize_static(
                 str(graph_path(card, "fp32")), str(partial), Reader(), quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=list(OPERATORS), per_channel=True,
                 activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
             )  # fmt: skip
-        partial.replace(graph)
     finally:
         silent.setLevel(level)
-        partial.unlink(missing_ok=True)
     return graph
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mapkd_core.artifact import ModelCard
+from mapkd_core.files import replacing
 from mapkd_core.model.pillar_sampling import PillarLookup, PillarSampling
 from mapkd_core.model.student import Student
 from mapkd_core.runtime import BELONGS_TO, fold_batch_norms
@@ -90,7 +91,6 @@ def export_onnx(student: Student, path: Path, card: ModelCard) -> tuple[float, C
     images = torch.randn(cameras, 3, height, width, generator=torch.Generator().manual_seed(0))
     inputs = (images, lookup.pixel[0], lookup.weight[0])
     graph = StudentGraph(student).eval()
-    partial = path.with_name(path.name + ".partial")
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the exporter warns of packages and operators that this graph does not use
@@ -100,21 +100,19 @@ def export_onnx(student: Student, path: Path, card: ModelCard) -> tuple[float, C
         )
         expected = graph(*inputs).numpy()
     assert program is not None
-    program.save(str(partial))
-    written = onnx.load(str(partial))
-    _without_traces(written)
-    onnx.helper.set_model_props(written, {BELONGS_TO: card.weights_sha256})
-    onnx.save(written, str(partial))
-    session = onnxruntime.InferenceSession(str(partial), providers=["CPUExecutionProvider"])
-    names = ("images", "pixel", "weight")
-    (found,) = session.run(None, {name: value.numpy() for name, value in zip(names, inputs, strict=True)})
-    difference = float(np.abs(found - expected).max())
-    operators = Counter(node.op_type for node in written.graph.node)
-    if not difference < TOLERANCE:
-        partial.unlink()
-        raise ExportError(f"the exported graph differs by {difference:g} from PyTorch, more than {TOLERANCE:g}")
-    partial.replace(path)
-    return difference, operators
+    with replacing(path) as partial:
+        program.save(str(partial))
+        written = onnx.load(str(partial))
+        _without_traces(written)
+        onnx.helper.set_model_props(written, {BELONGS_TO: card.weights_sha256})
+        onnx.save(written, str(partial))
+        session = onnxruntime.InferenceSession(str(partial), providers=["CPUExecutionProvider"])
+        names = ("images", "pixel", "weight")
+        (found,) = session.run(None, {name: value.numpy() for name, value in zip(names, inputs, strict=True)})
+        difference = float(np.abs(found - expected).max())
+        if not difference < TOLERANCE:
+            raise ExportError(f"the exported graph differs by {difference:g} from PyTorch, more than {TOLERANCE:g}")
+    return difference, Counter(node.op_type for node in written.graph.node)
 
 
 def _without_traces(model: ModelProto) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from mapkd_core.frame_sources import open_frames
 from mapkd_core.predictor import MapPredictor
+from mapkd_core.progress import each
 from mapkd_core.types import Frame, MapElement
 
 SAME_POINT_M = 1e-3
@@ -22,7 +23,7 @@ def agreement(reference: MapPredictor, other: MapPredictor, frames: Iterable[Fra
     """
     classes = reference.card.classes
     both, either, seen = np.zeros(len(classes)), np.zeros(len(classes)), False
-    for frame in frames:
+    for frame in each(frames, "proof of eight bits"):
         one, two = reference.predict_frame(frame).semantic, other.predict_frame(frame).semantic
         seen = True
         for index in range(len(classes)):
@@ -50,7 +51,7 @@ class Parity:
 def compare(reference: MapPredictor, exported: MapPredictor, frames: Iterable[Frame]) -> Parity:
     """Runs both on every frame. Raises ValueError if there are no frames."""
     parity = Parity()
-    for frame in frames:
+    for frame in each(frames, "proof"):
         expected, found = reference.predict_frame(frame), exported.predict_frame(frame)
         error = np.abs(found.probabilities - expected.probabilities)
         parity.frames += 1

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.files import write_atomic
 from mapkd_core.types import CLASSES, MapElement
 
 _FORMAT = "mapkd-frames-1"
@@ -108,17 +109,16 @@ class FrameFile:
             whole = data[: data.rfind(b"\n") + 1]
             self.done = whole.count(b"\n") - 1
             if len(whole) < len(data):
-                path.write_bytes(whole)
+                write_atomic(path, whole)
         else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(wanted) + "\n")
+            write_atomic(path, json.dumps(wanted) + "\n")
 
     def keep(self, frames: int) -> None:
         """Cuts the file to its first `frames` frames."""
         if frames < self.done:
             with self.path.open("rb") as file:
                 lines = [file.readline() for _ in range(frames + 1)]
-            self.path.write_bytes(b"".join(lines))
+            write_atomic(self.path, b"".join(lines))
             self.done = frames
 
     def append(self, record: FrameRecord) -> None:

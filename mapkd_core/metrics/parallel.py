@@ -2,13 +2,12 @@
 from __future__ import annotations
 
 import multiprocessing
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
 from typing import Any, TypeVar
 
-from tqdm import tqdm
+from mapkd_core.progress import Progress
 
 Score = TypeVar("Score")
 _CHUNK = 16
@@ -29,10 +28,7 @@ def map_frames(
     if len(predictions) != len(truths):
         raise ValueError(f"{len(predictions)} predictions for {len(truths)} truths; expected one of each per frame")
     pairs = list(zip(predictions, truths, strict=True))
-    quiet = 0.1 if sys.stderr.isatty() else 30.0  # a log file needs no animation
-    with tqdm(
-        total=len(pairs), desc=progress, disable=progress is None, unit="frame", mininterval=quiet
-    ) as bar:
+    with Progress(progress or "", len(pairs), shown=progress is not None) as bar:
         results: list[Score] = []
         if processes <= 1 or len(pairs) <= _CHUNK:
             for pair in pairs:

@@ -7,13 +7,13 @@ Types are divider, crossing, boundary as in HDMapNet's code (its README names th
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mapkd_core.files import write_atomic
 from mapkd_core.metrics.crossings import in_side_form
 from mapkd_core.types import CLASSES, MapElement
 
@@ -35,11 +35,7 @@ def write_submission(
         "meta": {**{name: name in sensors for name in _SENSORS}, "vector": True},
         "results": {token: [_vector(e) for e in in_side_form(elements)] for token, elements in results.items()},
     }
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(target.name + ".part")
-    partial.write_text(json.dumps(blob))
-    os.replace(partial, target)
+    write_atomic(path, json.dumps(blob))
 
 
 def read_submission(path: Path | str, rings: bool = False) -> dict[str, list[MapElement]]:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from mapkd_core.data.labels import map_elements
 from mapkd_core.draw import RgbImage, draw_bev, overview, put_text
+from mapkd_core.files import write_atomic
 from mapkd_core.grid import GRID_60X30, BevGrid
 from mapkd_core.sim.drive import SimDrive
 from mapkd_core.types import Frame
@@ -66,9 +68,10 @@ def write_small_png(path: Path, image: NDArray[np.uint8]) -> None:
     """Writes an RGB image as PNG with a palette of 256 colours: a third of the size."""
     from PIL import Image
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     palette = Image.fromarray(image).quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    palette.save(path, optimize=True)
+    packed = BytesIO()
+    palette.save(packed, "PNG", optimize=True)
+    write_atomic(path, packed.getvalue())
 
 
 def varied_drives(count: int, first_seed: int, size: tuple[int, int], dataroot: Path | None) -> list[SimDrive]:

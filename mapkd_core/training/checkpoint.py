@@ -9,13 +9,13 @@ from typing import Any
 import torch
 
 from mapkd_core.config import difference, with_new_names
+from mapkd_core.files import replacing, write_atomic
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     """Writes tensors, numbers and strings to `path`; a crash in between leaves the old file whole."""
-    partial = path.with_name(path.name + ".partial")
-    torch.save(dict(state), partial)
-    partial.replace(path)
+    with replacing(path) as partial:
+        torch.save(dict(state), partial)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -59,5 +59,5 @@ def claim_run_folder(folder: Path, config: Mapping[str, Any], restart: bool = Fa
     if restart:
         for name in ("last.pt", "best.pt"):
             (folder / name).unlink(missing_ok=True)
-    written.write_text(json.dumps(config, indent=2, sort_keys=True))
+    write_atomic(written, json.dumps(config, indent=2, sort_keys=True))
     return (folder / "last.pt").exists()

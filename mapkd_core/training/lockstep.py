@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -18,8 +18,9 @@ from mapkd_core.config import TrainConfig
 from mapkd_core.distill.config import DistillConfig
 from mapkd_core.distill.frozen import FrozenNetworks
 from mapkd_core.distill.objective import DistillObjective
+from mapkd_core.progress import Progress
 from mapkd_core.training.batches import training_batches
-from mapkd_core.training.loop import Run, open_run, progress_bar
+from mapkd_core.training.loop import Run, open_run
 from mapkd_core.types import Batch
 
 OWN = ("name", "model", "model_options", "loss", "method", "method_options", "calibrate_steps", "pseudo_labels",
@@ -102,13 +103,13 @@ def _advance(students: list[Timed], pool: ThreadPoolExecutor) -> None:
     first = students[0].run.step
     if first >= config.steps:
         return
-    with progress_bar(replace(config, name=f"{len(students)} students"), first) as shown:
+    with Progress(f"{len(students)} students", config.steps, "step", first) as bar:
         for batch in _moved(config, first, device):
             for student in students:
                 student.objective.ask(batch)  # each network runs once, on all cores
             losses = list(pool.map(lambda student: student.advance(batch), students))  # noqa: B023 (used at once)
-            shown.update()
-            shown.set_postfix(loss=f"{sum(losses) / len(losses):.4f}", refresh=False)
+            bar.update()
+            bar.note(f"loss {sum(losses) / len(losses):.4f}")
 
 
 def _moved(config: TrainConfig, first: int, device: torch.device) -> Iterator[Batch]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import copy
 import logging
 import math
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -18,12 +17,12 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.loggers import TensorBoardLogger
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from mapkd_core.config import TrainConfig, config_dict
 from mapkd_core.losses import task_terms, weigh
 from mapkd_core.metrics.iou import IouMeter
 from mapkd_core.model.build import build_model
+from mapkd_core.progress import Progress, say
 from mapkd_core.training.batches import training_batches, validation_batches
 from mapkd_core.training.checkpoint import claim_run_folder, load_checkpoint, save_checkpoint
 from mapkd_core.training.muon import Muon
@@ -102,14 +101,6 @@ def make_optimizer(config: TrainConfig, parameters: Iterable[nn.Parameter]) -> t
     return kind(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
 
 
-def progress_bar(config: TrainConfig, done: int, shown: bool = True) -> tqdm:
-    """A bar over the run's steps; in a log file it speaks every half minute."""
-    return tqdm(
-        total=config.steps, initial=done, desc=config.name, unit="step", disable=not shown, dynamic_ncols=True,
-        mininterval=1.0 if sys.stderr.isatty() else 30.0,
-    )
-
-
 class Run:
     """One training run's state: network, optimizer, averaged weights, step."""
 
@@ -133,11 +124,11 @@ class Run:
             self.resume()
         config, fabric = self.config, self.fabric
         batches = training_batches(config, self.step * config.accumulate, fabric.global_rank, fabric.world_size)
-        with progress_bar(config, self.step, fabric.global_rank == 0) as shown:
+        with Progress(config.name, config.steps, "step", self.step, fabric.global_rank == 0) as bar:
             while self.step < config.steps:
                 total = self.advance(batches)
-                shown.update()
-                shown.set_postfix(loss=f"{total:.4f}", refresh=False)
+                bar.update()
+                bar.note(f"loss {total:.4f}")
         return self.folder
 
     def resume(self) -> None:
@@ -244,7 +235,7 @@ class Run:
         self.fabric.log_dict({f"val/{name}": value for name, value in scores.items()}, self.step)
         if self.fabric.global_rank == 0:
             images.write(self.fabric.logger, self.step)
-            tqdm.write(f"step {self.step}: " + ", ".join(f"{k} {100 * v:.2f}" for k, v in scores.items()))
+            say(f"step {self.step}: " + ", ".join(f"{k} {100 * v:.2f}" for k, v in scores.items()))
         if scores["miou"] > self.best:
             self.best = scores["miou"]
             self._save("best.pt")

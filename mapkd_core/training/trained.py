@@ -1,13 +1,13 @@
 """A trained network by its place: the folder of a training run, or the artifact that was exported from one."""
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from mapkd_core.artifact import SHIPPED, ModelCard, load_model
+from mapkd_core.files import sha256
 
 if TYPE_CHECKING:
     from mapkd_core.config import TrainConfig
@@ -50,7 +50,7 @@ def load_run(folder: Path, which: str = "best", name: str = "", version: str = "
         options=config.model_options,
         grid=config.grid,
         input_size=config.data.image_size,
-        weights_sha256=_sha256(checkpoint),
+        weights_sha256=sha256(checkpoint),
         training={**facts, "torch": torch.__version__, "config": config_dict(config)},
     )
 
@@ -67,11 +67,3 @@ def trained_network(folder: Path, which: str = "best") -> tuple[nn.Module, Train
     network = build_model(config.model, config.grid, config.model_options, for_weights=True)
     network.load_state_dict(state["average"] or state["network"])
     return network.eval(), config, {"step": state["step"], "best_val_miou": state["best"]}
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()

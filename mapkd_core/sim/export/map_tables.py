@@ -16,6 +16,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry import LineString, Polygon
 
+from mapkd_core.files import write_atomic
 from mapkd_core.vector_map import MapLine, VectorMap
 
 SEMANTIC_PRIOR = {
@@ -82,7 +83,6 @@ class MapExpansion:
     def save(self, dataroot: Path) -> None:
         """Writes maps/expansion/LOCATION.json and the location's basemap."""
         path = dataroot / "maps" / "expansion" / f"{self.location}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
         content = {
             "version": "1.3",
             **self.layers,
@@ -90,7 +90,7 @@ class MapExpansion:
             "connectivity": self.connectivity,
             "canvas_edge": self.canvas_m.tolist(),
         }
-        path.write_text(json.dumps(content), encoding="utf-8")
+        write_atomic(path, json.dumps(content))
         image = dataroot / "maps" / f"{SEMANTIC_PRIOR[self.location]}.png"
         write_basemap(image, self._surfaces, (float(self.canvas_m[0]), float(self.canvas_m[1])))
 
@@ -254,7 +254,6 @@ def write_basemap(path: Path, surfaces: Sequence[Polygon], canvas_m: tuple[float
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"".join(data)) + chunk(b"IEND", b"")
+    write_atomic(
+        path, b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"".join(data)) + chunk(b"IEND", b"")
     )

@@ -14,7 +14,6 @@ stopped: finished images and sweeps are not rendered again.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.data.sd_map import ORIGINS, degrees_from_metres
+from mapkd_core.files import write_atomic
 from mapkd_core.sim.drive import SimDrive
 from mapkd_core.sim.export.map_tables import SEMANTIC_PRIOR, MapExpansion
 from mapkd_core.sim.export.placement import LIDAR, PlacedDrive, place
@@ -75,10 +75,10 @@ def export(
     for p in placed:
         tables.add_drive(p, sweep_times(p.drive, sweep_hz) if p.drive.lidar else [])
     tables.save(out / version)
-    (out / "README.txt").write_text(
+    write_atomic(
+        out / "README.txt",
         "Simulated by mapkd_ros (mapkd sim export), in the folder format of nuScenes v1.0. No real data.\n"
         + "".join(f"{p.scene}: {p.drive.name}, {p.location}, {p.drive.conditions}\n" for p in placed),
-        encoding="utf-8",
     )
     return out
 
@@ -147,7 +147,7 @@ def _render(placed: PlacedDrive, task: Task, out: Path) -> None:
     if drive.lidar:
         path = out / placed.file_name(LIDAR, lidar_us, task.keyframe is not None)
         if not path.is_file():
-            _write(path, drive.sweep(task.time_s).astype("<f4").tobytes())
+            write_atomic(path, drive.sweep(task.time_s).astype("<f4").tobytes())
     if task.keyframe is None:
         return
     stamps = [drive.stamp_ns(t) // 1000 for t in drive.camera_times_s(task.keyframe)]
@@ -158,15 +158,7 @@ def _render(placed: PlacedDrive, task: Task, out: Path) -> None:
         done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         if not done:
             raise ValueError(f"image {path.name} of {image.shape} could not be encoded as JPEG")
-        _write(path, data.tobytes())
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Writes a whole file or none, so that an interrupted export can be resumed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + f".part{os.getpid()}")
-    part.write_bytes(data)
-    part.replace(path)
+        write_atomic(path, data.tobytes())
 
 
 def _write_maps(placed: list[PlacedDrive], out: Path) -> None:
@@ -190,5 +182,4 @@ def _write_maps(placed: list[PlacedDrive], out: Path) -> None:
         ]
         if features:
             path = out / "osm" / f"{location}.geojson"
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(json.dumps({"type": "FeatureCollection", "features": features}), encoding="utf-8")
+            write_atomic(path, json.dumps({"type": "FeatureCollection", "features": features}))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mapkd_core.files import write_atomic
 from mapkd_core.geometry import quaternion_from_rotation
 from mapkd_core.sim.export.map_tables import SEMANTIC_PRIOR, token
 from mapkd_core.sim.export.placement import PlacedDrive
@@ -123,6 +124,5 @@ class Tables:
 
     def save(self, folder: Path) -> None:
         """Writes one JSON file a table."""
-        folder.mkdir(parents=True, exist_ok=True)
         for name, records in self.tables.items():
-            (folder / f"{name}.json").write_text(json.dumps(records, indent=0), encoding="utf-8")
+            write_atomic(folder / f"{name}.json", json.dumps(records, indent=0))

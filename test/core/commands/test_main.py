@@ -1,0 +1,141 @@
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from mapkd_core.commands import main as mapkd
+from mapkd_core.commands.interruption import Interruption, Terminated
+
+PROGRAM = [sys.executable, "-m", "mapkd_core.commands.main"]
+
+
+class Command:
+    """A command whose work is given."""
+
+    def __init__(self, work):
+        self.work = work
+
+    def configure(self, parser):
+        parser.add_argument("--x")
+
+    def run(self, options):
+        return self.work()
+
+
+@pytest.fixture
+def outcome(monkeypatch, capsys):
+    """(exit code, stderr) of a command that does what is given."""
+
+    def of(work):
+        monkeypatch.setattr(mapkd.importlib, "import_module", lambda name: Command(work))
+        return mapkd.main(["train", "--x", "1"]), capsys.readouterr().err
+
+    return of
+
+
+def raising(error):
+    def work():
+        raise error
+
+    return work
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "out/a.png"),
+         "out/a.png: No space left on device; free some space and run the same command again"),
+        (OSError(errno.EROFS, "Read-only file system", "/ro"),
+         "/ro: Read-only file system; choose a place that you may write to"),
+        (PermissionError(errno.EACCES, "Permission denied", "/root/x"),
+         "/root/x: Permission denied; allow it, or choose another place"),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "x"), "x: Is a directory"),
+        (OSError("cannot encode an image"), "cannot encode an image"),
+        (ValueError("size is 0"), "size is 0"),
+        (FileNotFoundError("no config x.yaml"), "no config x.yaml"),
+    ],
+)  # fmt: skip
+def test_what_the_user_can_mend_is_one_line(outcome, error, line):
+    assert outcome(raising(error)) == (2, f"mapkd train: {line}\n")
+
+
+def test_a_fault_of_ours_keeps_its_traceback(outcome):
+    with pytest.raises(KeyError):
+        outcome(raising(KeyError("x")))
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated"), (signal.SIGHUP, 129, "terminal closed")],
+)
+def test_a_signal_unwinds_the_command_and_gives_the_shells_code(outcome, number, code, word):
+    unwound = []
+
+    def work():
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(10)
+        finally:
+            unwound.append(True)
+
+    before = signal.getsignal(number)
+    assert outcome(work) == (code, f"mapkd train: {word}\n")
+    assert unwound and signal.getsignal(number) == before
+
+
+def test_a_signal_that_the_parent_ignores_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interruption("mapkd", keep=False):
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_libraries_tidy_up_after_sigterm_as_after_ctrl_c():
+    assert issubclass(Terminated, KeyboardInterrupt)
+
+
+SLOW_IMPORT = """
+import importlib, os, signal, sys
+from mapkd_core.commands import main as mapkd
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "mapkd_core.commands.train": os.kill(os.getpid(), {number})
+sys.meta_path.insert(0, Finder())
+sys.argv = ["mapkd", "train", "--help"]
+sys.exit(mapkd.main())
+"""
+
+
+@pytest.mark.parametrize(("number", "code", "word"), [(2, 130, "interrupted"), (15, 143, "terminated")])
+def test_a_signal_during_imports_is_one_line_too(number, code, word):
+    done = subprocess.run(
+        [sys.executable, "-c", SLOW_IMPORT.format(number=number)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (code, f"mapkd train: {word}\n")
+
+
+def test_the_program_is_ready_for_signals_before_it_imports_anything_slow():
+    code = "import sys, mapkd_core.commands.main; print(sorted({'numpy', 'argparse', 'yaml'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"]])
+def test_a_reader_that_leaves_is_no_fault(arguments):
+    """As in `mapkd ... | head -1`."""
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([*PROGRAM, *arguments], stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert done.stderr == "" and done.returncode in (0, 141)  # argparse keeps the error of its own help to itself
+
+
+def test_a_broken_pipe_elsewhere_is_told(outcome):
+    code, line = outcome(raising(BrokenPipeError(errno.EPIPE, "Broken pipe")))
+    assert (code, line) == (2, "mapkd train: Broken pipe\n")
