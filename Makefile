@@ -4,6 +4,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup build test test-slow lint demo clean
 
+# the ROS 2 wheels to use where no ROS 2 is sourced: kilted (also when empty) or jazzy
+ROS ?=
+export ROS
 DATAROOT ?=
 OUT ?= demo
 ENV := . scripts/env.sh
@@ -17,7 +20,7 @@ setup:  ## virtual environment with pinned packages and, where none is sourced, 
 build: setup  ## colcon build: messages, nodes, launch files into install/
 	@$(ENV) && scripts/build.sh
 
-test: build  ## build, lint and every quick test, through colcon
+test: build  ## build, lint and every quick test, through colcon; ROS=jazzy: the ROS tests alone, on that distribution
 	@$(ENV) && scripts/test.sh
 
 test-slow: build  ## the tests that take minutes
@@ -30,5 +33,6 @@ demo: build  ## a drive through player, node and recorder; DATAROOT=<nuScenes fo
 	@$(ENV) && python scripts/demo.py --out "$(OUT)" $(if $(DATAROOT),--dataroot "$(DATAROOT)")
 
 clean:  ## removes what was built; .venv too with: make clean VENV=1
-	@rm -rf build install log .cache/tf2_msgs .cache/demo_drive .mypy_cache .ruff_cache $(if $(VENV),.venv .cache)
+	@rm -rf build install log .cache/jazzy .cache/tf2_msgs .cache/demo_drive .mypy_cache .ruff_cache \
+		$(if $(VENV),.venv .venv-jazzy .cache)
 	@find demo -mindepth 1 -not -name README.md -delete 2>/dev/null || true

@@ -5,6 +5,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
+
+import numpy as np
 
 
 @contextmanager
@@ -12,6 +15,7 @@ def importable(checkout: Path, file: str) -> Iterator[None]:
     """A peer's modules can be imported meanwhile; raises FileNotFoundError if the checkout lacks `file`.
 
     Afterwards they are forgotten, for the peers call their packages alike; what was taken from them lives on.
+    They find the names in numpy that their code was written for, as the rest of the process does not.
     """
     if not (checkout / file).is_file():
         raise FileNotFoundError(f"{checkout} has no {file}; expected a checkout of the peer's public code")
@@ -22,8 +26,18 @@ def importable(checkout: Path, file: str) -> Iterator[None]:
     finally:
         sys.path.remove(str(checkout))
         for name in set(sys.modules) - before:
-            if checkout.resolve() in Path(getattr(sys.modules[name], "__file__", None) or "/").resolve().parents:
+            module = sys.modules[name]
+            if checkout.resolve() in Path(getattr(module, "__file__", None) or "/").resolve().parents:
                 del sys.modules[name]
+                for variable in [key for key, value in vars(module).items() if value is np]:
+                    setattr(module, variable, _numpy_of_the_past())
+
+
+def _numpy_of_the_past() -> ModuleType:
+    """numpy with the aliases of Python's own types, which it dropped in 1.24."""
+    module = ModuleType("numpy")
+    vars(module).update({**vars(np), "int": int, "bool": bool, "float": float, "object": object})
+    return module
 
 
 @contextmanager

@@ -33,8 +33,6 @@ def hdmapnet(checkout: Path) -> Vectorizer:
 
     with importable(checkout, "postprocess/vectorize.py"):
         from postprocess.vectorize import vectorize as theirs  # type: ignore[import-not-found]
-    # Names that their code uses; numpy dropped the first in 1.24.
-    np.int, np.bool = int, bool  # type: ignore
     torch.set_num_threads(1)
 
     def run(logits: Array, embedding: Array, direction: Array, grid: BevGrid) -> list[MapElement]:
