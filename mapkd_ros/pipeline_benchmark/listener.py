@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mapkd_ros.conversions import stamp_ns
-from mapkd_ros.stop_signals import StopSignals
+from mapkd_ros.node_main import ros, run_main, spin
 
 if TYPE_CHECKING:
     from rclpy.node import Node
+
+    from mapkd_ros.stop_signals import StopSignals
 
 STUDENT = "student_node"
 DEPTH = 20
@@ -75,24 +77,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--log", type=Path, required=True, help="file to write")
     args = parser.parse_args()
-    signals = StopSignals()
-    import rclpy
-    from rclpy.executors import SingleThreadedExecutor
-    from rclpy.signals import SignalHandlerOptions
+    return run_main("pipeline_listener", lambda signals: _listen(args.log, signals))
 
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    try:
+
+def _listen(log: Path, signals: StopSignals) -> int:
+    import rclpy
+
+    with ros():
         node = rclpy.create_node("pipeline_listener")
         ear = Ear(node)
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
         print("listening", flush=True)
-        signals.spin(executor)
-        ear.write(args.log)
+        spin(node, signals)
+        ear.write(log)
         node.destroy_node()
-    finally:
-        rclpy.try_shutdown()
-        signals.ignore()
     return 0
 
 

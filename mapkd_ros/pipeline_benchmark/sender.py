@@ -20,8 +20,8 @@ from typing import Any
 
 from mapkd_core.bags import sensor_fields
 from mapkd_core.bags.drive_stream import TRANSPORTS, DriveStream, Record, open_drive
+from mapkd_ros.node_main import ros, run_main
 from mapkd_ros.sensor_messages import message_class, to_message
-from mapkd_ros.stop_signals import StopSignals
 
 MOST_FRAMES = 6
 """A frame of raw images takes 26 MB."""
@@ -185,18 +185,18 @@ class Cameras:
                 self.senders[topic].publish(data)
                 return tries
             time.sleep(PUT_OFF_S)
-        raise RuntimeError(f"DDS did not take a message on {topic} in {MOST_TRIES} tries; does the node still run?")
+        raise TimeoutError(f"DDS did not take a message on {topic} in {MOST_TRIES} tries; does the node still run?")
 
     def lonely(self) -> list[str]:
         """Topics that the node does not listen to yet."""
         return [topic for topic in self.awaited if not self.senders[topic].get_subscription_count()]
 
     def wait_for_subscribers(self, go_on: Callable[[], bool]) -> None:
-        """Raises RuntimeError if the node does not listen in time."""
+        """Raises TimeoutError if the node does not listen in time."""
         until = time.monotonic() + SUBSCRIBERS_S
         while go_on() and self.lonely():
             if time.monotonic() > until:
-                raise RuntimeError(f"nobody subscribed to {', '.join(self.lonely())} within {SUBSCRIBERS_S:g} s")
+                raise TimeoutError(f"nobody subscribed to {', '.join(self.lonely())} within {SUBSCRIBERS_S:g} s")
             time.sleep(0.05)
 
 
@@ -211,23 +211,16 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=15.0, help="seconds that are measured (default: %(default)s)")
     parser.add_argument("--log", type=Path, required=True, help="file to write")
     args = parser.parse_args()
-    signals = StopSignals()
-    try:
-        return _send(args, lambda: not signals.stopping.is_set())
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"pipeline_sender: {error}", file=sys.stderr)
-        return 2
+    return run_main("pipeline_sender", lambda signals: _send(args, lambda: not signals.stopping.is_set()))
 
 
 def _send(args: argparse.Namespace, go_on: Callable[[], bool]) -> int:
     import rclpy
-    from rclpy.signals import SignalHandlerOptions
 
     stream = DriveStream(open_drive(args.dataroot, args.version, lidar=False), args.transport, lidar=False)
     frames, rig = shots_of(stream)
     log = Log([view.name for view in stream.shots[0].frame.views], args.rate)
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    try:
+    with ros():
         node = rclpy.create_node("pipeline_sender")
         cameras = Cameras(node, stream)
         cameras.senders[rig.topic.name].publish(to_message(rig.topic.msg_type, rig.fields(time.time_ns())))
@@ -238,8 +231,6 @@ def _send(args: argparse.Namespace, go_on: Callable[[], bool]) -> int:
             _sleep_until(time.monotonic_ns() + round(QUIET_S * 1e9) if go_on() else 0)
         log.write(args.log)
         node.destroy_node()
-    finally:
-        rclpy.try_shutdown()
     return 0
 
 

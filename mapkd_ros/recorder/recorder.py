@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 from mapkd_core.bags.drive_stream import LIDAR_TOPIC, TRANSPORTS
 from mapkd_core.bags.sensor_fields import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, POINT_CLOUD, TF_MESSAGE
 from mapkd_core.types import CAMERAS
-from mapkd_ros.parameters import Parameter
-from mapkd_ros.stop_signals import StopSignals
+from mapkd_ros.node_main import only_ros_arguments, ros, run_main, spin
+from mapkd_ros.parameters import Parameter, declare, help_text
 
 if TYPE_CHECKING:
     from rosbags.typesys.store import Typestore
+
+    from mapkd_ros.stop_signals import StopSignals
 
 PARAMETERS = (
     Parameter("output", "", "the .mcap file to write; one that is there is replaced"),
@@ -105,26 +107,16 @@ def _subscribe(node: Any, topic: str, msg_type: str, file: McapFile) -> None:
 
 def main() -> int:
     """Records until a signal comes; returns the exit code."""
-    signals = StopSignals()
-    try:
-        return _run(signals)
-    except (ValueError, OSError) as error:
-        print(f"recorder: {error}", file=sys.stderr, flush=True)
-        return 2
-    finally:
-        signals.ignore()
+    return run_main("recorder", _run)
 
 
 def _run(signals: StopSignals) -> int:
+    if not only_ros_arguments(lambda: help_text(__doc__, PARAMETERS)):
+        return 0
     import rclpy
     from ament_index_python.packages import get_package_share_directory
-    from rclpy.executors import SingleThreadedExecutor
-    from rclpy.signals import SignalHandlerOptions
 
-    from mapkd_ros.parameters import declare
-
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    try:
+    with ros():
         node = rclpy.create_node("recorder")
         values = declare(node, PARAMETERS)
         if not values["output"]:
@@ -137,15 +129,11 @@ def _run(signals: StopSignals) -> int:
                 file.add_topic(topic, msg_type)
                 _subscribe(node, topic, msg_type, file)
             node.get_logger().info(f"recording {len(wanted)} topics to {values['output']}")
-            executor = SingleThreadedExecutor()
-            executor.add_node(node)
-            signals.spin(executor)
+            spin(node, signals)
         finally:
             file.close()
         node.get_logger().info(f"recorded {file.count} messages")
         node.destroy_node()
-    finally:
-        rclpy.try_shutdown()
     return 0
 
 

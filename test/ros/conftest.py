@@ -13,6 +13,9 @@ import pytest
 from mapkd_ros import child_process
 from mapkd_ros.child_process import ChildProcess, node_executable
 
+# Read when messages are first imported, here and in the nodes: their fields refuse values of another type.
+os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
+
 StartNode = Callable[..., ChildProcess]
 
 

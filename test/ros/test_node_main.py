@@ -1,0 +1,98 @@
+"""What the executables share: exit codes, and one line with the remedy for each reason not to go on."""
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from mapkd_ros.node_main import interruptible, only_ros_arguments, run_main
+from mapkd_ros.stop_signals import SIGNALS, StopSignals
+
+
+@pytest.fixture(autouse=True)
+def handlers_of_the_test_runner() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def raises(error: BaseException) -> Callable[[StopSignals], int]:
+    def work(signals: StopSignals) -> int:
+        raise error
+
+    return work
+
+
+def missing(module: str) -> ModuleNotFoundError:
+    return ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (missing("tf2_msgs.msg"), "apt install ros-$ROS_DISTRO-tf2-msgs"),
+        (missing("mapkd_ros.msg"), "run colcon build"),
+        (missing("rclpy"), "source /opt/ros"),
+        (missing("rosbags"), "pip install"),
+        (missing("torch"), "ask the mechanic"),
+        (missing("zzz"), "install it for the Python that runs ROS"),
+        (RuntimeError("Handle's typesupport identifier is not supported"), "run colcon build"),
+        (ValueError("parameter device is 'gpu';\n  expected cpu"), "parameter device is 'gpu'; expected cpu"),
+        (FileNotFoundError(2, "No such file or directory", "/nowhere/x"), "/nowhere/x"),
+        (PermissionError(13, "Permission denied", "/root/x"), "Permission denied"),
+    ],
+)
+def test_a_reason_to_stop_is_one_line_with_the_remedy(error, words, capsys):
+    assert run_main("some_node", raises(error), {"torch": "ask the mechanic"}) == 2
+    text = capsys.readouterr().err
+    assert text.startswith("some_node: ") and words in text and text.count("\n") == 1
+
+
+def test_a_fault_of_our_own_is_not_hidden():
+    with pytest.raises(RuntimeError, match="a bug"):
+        run_main("some_node", raises(RuntimeError("a bug")))
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_is_noted_and_one_in_long_preparation_ends_it(number, capsys):
+    reached = []
+
+    def work(signals: StopSignals) -> int:
+        os.kill(os.getpid(), number)
+        assert signals.stopping.is_set()
+        with interruptible():
+            reached.append("preparation")
+            os.kill(os.getpid(), number)
+            reached.append("never")
+        return 1
+
+    assert run_main("some_node", work) == 0
+    assert reached == ["preparation"] and capsys.readouterr().err == ""
+    os.kill(os.getpid(), number)  # after the end it does no harm any more
+
+
+def test_after_preparation_a_signal_is_only_noted_again():
+    def work(signals: StopSignals) -> int:
+        with interruptible():
+            pass
+        os.kill(os.getpid(), signal.SIGINT)
+        return 0 if signals.stopping.is_set() else 1
+
+    assert run_main("some_node", work) == 0
+
+
+@pytest.mark.ros
+def test_help_goes_to_stdout_and_other_arguments_are_refused(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["some_node", "--help", "--ros-args", "-p", "rate:=2"])
+    assert not only_ros_arguments(lambda: "what it is for")
+    assert capsys.readouterr().out == "what it is for\n"
+    monkeypatch.setattr(sys, "argv", ["some_node", "--ros-args", "-p", "rate:=2"])
+    assert only_ros_arguments(lambda: "")
+    for arguments, words in (["--rate", "2"], "unknown argument '--rate'"), (["--ros-args", "-r", "bogus"], "remap rule"):
+        monkeypatch.setattr(sys, "argv", ["some_node", *arguments])
+        with pytest.raises(ValueError, match=words):
+            only_ros_arguments(lambda: "")
