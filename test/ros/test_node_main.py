@@ -92,7 +92,8 @@ def test_help_goes_to_stdout_and_other_arguments_are_refused(monkeypatch, capsys
     assert capsys.readouterr().out == "what it is for\n"
     monkeypatch.setattr(sys, "argv", ["some_node", "--ros-args", "-p", "rate:=2"])
     assert only_ros_arguments(lambda: "")
-    for arguments, words in (["--rate", "2"], "unknown argument '--rate'"), (["--ros-args", "-r", "bogus"], "remap rule"):
+    refused = ((["--rate", "2"], "unknown argument '--rate'"), (["--ros-args", "-r", "bogus"], "remap rule"))
+    for arguments, words in refused:
         monkeypatch.setattr(sys, "argv", ["some_node", *arguments])
         with pytest.raises(ValueError, match=words):
             only_ros_arguments(lambda: "")
