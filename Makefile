@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-slow lint demo clean
+.PHONY: help setup build test test-numpy1 test-slow lint demo clean
 
 # the ROS 2 wheels to use where no ROS 2 is sourced: kilted (also when empty) or jazzy
 ROS ?=
@@ -12,7 +12,7 @@ OUT ?= demo
 ENV := . scripts/env.sh
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 setup:  ## virtual environment with pinned packages and, where none is sourced, ROS 2 from wheels
 	@scripts/setup.sh
@@ -22,6 +22,9 @@ build: setup  ## colcon build: messages, nodes, launch files into install/
 
 test: build  ## build, lint and every quick test, through colcon; ROS=jazzy: the ROS tests alone, on that distribution
 	@$(ENV) && scripts/test.sh
+
+test-numpy1: setup  ## the tests of what handles arrays, on NumPy 1.26
+	@$(ENV) && scripts/test_numpy1.sh
 
 test-slow: build  ## the tests that take minutes
 	@$(ENV) && python -m pytest -m slow -rs
@@ -34,5 +37,5 @@ demo: build  ## a drive through player, node and recorder; DATAROOT=<nuScenes fo
 
 clean:  ## removes what was built; .venv too with: make clean VENV=1
 	@rm -rf build install log .cache/jazzy .cache/tf2_msgs .cache/demo_drive .mypy_cache .ruff_cache \
-		$(if $(VENV),.venv .venv-jazzy .cache)
+		$(if $(VENV),.venv .venv-jazzy .venv-numpy1 .cache)
 	@find demo -mindepth 1 -not -name README.md -delete 2>/dev/null || true
