@@ -71,11 +71,13 @@ def test_nodes_are_installed_and_can_be_run(root: Path) -> None:
         assert 'if __name__ == "__main__":\n    sys.exit(main())' in text
 
 
-def test_every_needed_package_is_pinned(root: Path, pyproject: dict) -> None:
-    def names(lines: list[str]) -> set[str]:
-        found = {re.split(r"[\[<>=!~; ]", line.split("#")[0].strip())[0] for line in lines}
-        return {re.sub(r"[-_.]+", "-", name).lower() for name in found if name and not name.startswith("-")}
+def names(lines: list[str]) -> set[str]:
+    """The packages that lines of a requirements file name, as PyPI spells them."""
+    found = {re.split(r"[\[<>=!~; ]", line.split("#")[0].strip())[0] for line in lines}
+    return {re.sub(r"[-_.]+", "-", name).lower() for name in found if name and not name.startswith("-")}
 
+
+def test_every_needed_package_is_pinned(root: Path, pyproject: dict) -> None:
     pinned = names((root / "requirements" / "constraints.txt").read_text().splitlines())
     for line in (root / "requirements" / "constraints.txt").read_text().splitlines():
         assert line.startswith("#") or re.match(r"^[A-Za-z0-9._-]+==[0-9][^ ]*( ; .*)?$", line), line
@@ -85,6 +87,20 @@ def test_every_needed_package_is_pinned(root: Path, pyproject: dict) -> None:
     extras = [name for extra in project["optional-dependencies"].values() for name in extra]
     declared = names(project["dependencies"] + extras)
     assert declared - {"nuscenes-devkit"} <= pinned
+
+
+def test_wheels_of_the_second_distribution_are_all_pinned_and_of_that_one(root: Path) -> None:
+    folder = root / "requirements"
+    lines = [line for line in (folder / "ros-wheels-jazzy.txt").read_text().splitlines() if not line.startswith("#")]
+    pins = dict(line.split("==") for line in lines)
+    wanted = {name for name in names((folder / "ros-wheels.txt").read_text().splitlines()) if name.startswith("ros-")}
+    assert wanted - set(pins) == {"ros-ament-cmake-ros-core"}, "which is newer than Jazzy"
+    assert pins["ros-rclpy"].startswith("7.") and pins["ros-ament-cmake"].startswith("2.5.")
+    kilted = dict(
+        line.split("==") for line in (folder / "constraints.txt").read_text().splitlines() if line.startswith("ros-")
+    )
+    alike = {name for name, version in pins.items() if kilted.get(name) == version}
+    assert alike <= {"ros-foonathan-memory-vendor", "ros-wheels-bootstrapper"}
 
 
 def test_what_the_core_imports_is_declared_for_pip(root: Path, pyproject: dict) -> None:
