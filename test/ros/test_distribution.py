@@ -1,4 +1,4 @@
-"""Two distributions' wheels lie side by side; what a process loads comes from one of them."""
+"""What ROS the tests run on: one of the distributions that lie side by side, with messages that check their fields."""
 from __future__ import annotations
 
 import importlib.util
@@ -20,3 +20,10 @@ def test_ros_packages_come_from_this_environment_alone(root: Path) -> None:
     found = {name: Path(spec.origin) for name, spec in specs.items() if spec is not None and spec.origin is not None}
     assert {"rclpy", "sensor_msgs", "tf2_msgs", "ament_index_python"} <= set(found)
     assert {name: path for name, path in found.items() if prefix not in path.parents} == {}
+
+
+def test_messages_refuse_values_of_another_type_in_these_tests() -> None:
+    from sensor_msgs.msg import CameraInfo
+
+    with pytest.raises(AssertionError, match="width"):
+        CameraInfo(width=1.5)
