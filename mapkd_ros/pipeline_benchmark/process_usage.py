@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 
 PROC = Path("/proc")
 SHARED = Path("/dev/shm")
+_FAST_DDS = re.compile("fastdds|fastrtps")  # the latter until version 2, that is in Humble and Jazzy
 PERIOD_S = 0.5
 
 
@@ -58,7 +60,7 @@ def shared_files(pid: int) -> set[Path]:
     except OSError:
         return set()
     paths = {Path(line.split(maxsplit=5)[5]) for line in lines if len(line.split(maxsplit=5)) == 6}
-    return {path for path in paths if path.parent == SHARED and "fastdds" in path.name}
+    return {path for path in paths if path.parent == SHARED and _FAST_DDS.search(path.name)}
 
 
 def remove_left_over(files: set[Path]) -> list[Path]:

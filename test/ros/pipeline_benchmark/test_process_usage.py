@@ -71,9 +71,10 @@ def test_the_sampler_outlives_its_processes() -> None:
 
 
 @needs_proc
-def test_only_files_that_nobody_maps_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("maker", ["fastdds", "fastrtps"])  # from version 3 on, and before
+def test_only_files_that_nobody_maps_are_removed(maker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_usage, "SHARED", tmp_path)
-    used, left, foreign = (tmp_path / name for name in ("fastdds_used", "fastdds_left", "fastdds_foreign"))
+    used, left, foreign = (tmp_path / f"{maker}_{name}" for name in ("used", "left", "foreign"))
     for path in (used, left, foreign):
         path.write_bytes(b"x" * 4096)
     wait = "import mmap, sys; f = open(sys.argv[1], 'r+b'); m = mmap.mmap(f.fileno(), 0); print('mapped', flush=True); "
