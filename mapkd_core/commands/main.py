@@ -46,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             try:
                 return _dispatch("mapkd", COMMANDS, list(sys.argv[1:] if argv is None else argv), interruption)
             finally:  # also when argparse exits after --help
-                sys.stdout.flush()
+                if sys.stdout is not None:  # as with contextlib.redirect_stdout(None)
+                    sys.stdout.flush()
         except BrokenPipeError:
             let_go_of_stdout()
             return 128 + signal.SIGPIPE

@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import os
 import signal
@@ -139,3 +140,8 @@ def test_a_reader_that_leaves_is_no_fault(arguments):
 def test_a_broken_pipe_elsewhere_is_told(outcome):
     code, line = outcome(raising(BrokenPipeError(errno.EPIPE, "Broken pipe")))
     assert (code, line) == (2, "mapkd train: Broken pipe\n")
+
+
+def test_a_command_runs_where_there_is_no_stdout():
+    with contextlib.redirect_stdout(None):
+        assert mapkd.main(["--help"]) == 0
