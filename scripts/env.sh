@@ -12,7 +12,7 @@ for _mapkd_name in PATH PYTHONPATH LD_LIBRARY_PATH PKG_CONFIG_PATH AMENT_PREFIX_
     eval "_mapkd_old=\"\${$_mapkd_name:-}\""
     case ":$_mapkd_old" in
         *":$_mapkd_root/"*)
-            _mapkd_new="$(printf '%s' "$_mapkd_old" | tr ':' '\n' | grep -v -F "$_mapkd_root/" | paste -s -d : -)"
+            _mapkd_new="$(printf '%s' "$_mapkd_old" | tr ':' '\n' | { grep -v -F "$_mapkd_root/" || true; } | paste -s -d : -)"
             if [ -n "$_mapkd_new" ]; then eval "export $_mapkd_name=\"\$_mapkd_new\""; else unset "$_mapkd_name"; fi
             ;;
     esac
