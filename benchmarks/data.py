@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from mapkd_core.benchmark.machine import cores, cpu_name
 from mapkd_core.data.cache import CachedSamples, StreamedSamples
 from mapkd_core.data.cache_record import CacheOptions
 from mapkd_core.data.cache_write import write_cache
@@ -167,7 +168,7 @@ def report(args: argparse.Namespace) -> str:
         f"# Data path, {date.today()}",
         "",
         f"Command: `python benchmarks/data.py --dataroot DATAROOT --version {args.version} --samples {args.samples}`  ",
-        f"Machine: {machine()}  ",
+        f"Machine: {cpu_name()}, {cores()} cores  ",
         f"Versions: Python {platform.python_version()}, numpy {np.__version__}, torch {torch.__version__}, "
         f"OpenCV {cv2.__version__}, shapely {version('shapely')}, webdataset {version('webdataset')}; "
         "one thread a process  ",
@@ -200,15 +201,6 @@ def report(args: argparse.Namespace) -> str:
         lines += loader_rows(with_lidar, lidar, args.samples, args.rounds)
         lines += ["", f"LiDAR: {len(with_lidar[0].lidar())} points a frame."]  # type: ignore[misc]
     return "\n".join(lines) + "\n"
-
-
-def machine() -> str:
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        models = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        name = f"{models[0]}, {len(models)} cores" if models else name
-    return name
 
 
 def main() -> None:

@@ -1,8 +1,12 @@
-"""Rigid transforms and pinhole projection. Every 4x4 is named `dst_from_src`; metres and radians."""
+"""Rigid transforms and pinhole projection. Every 4x4 is named `dst_from_src`; metres and radians.
+
+Quaternions are (w, x, y, z), as in nuScenes and Argoverse 2. ROS's messages and SciPy have the order x, y, z, w.
+"""
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.transform import Rotation
 
 Matrix = NDArray[np.float64]
 
@@ -13,32 +17,13 @@ def rotation_from_quaternion(wxyz: ArrayLike) -> Matrix:
     norm = np.linalg.norm(quaternion)
     if quaternion.shape != (4,) or not np.isfinite(norm) or norm < 1e-9:
         raise ValueError(f"quaternion {quaternion.tolist()} is not a rotation; expected finite w, x, y, z")
-    w, x, y, z = quaternion / norm
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
+    return np.asarray(Rotation.from_quat(np.roll(quaternion, -1)).as_matrix())
 
 
 def quaternion_from_rotation(rotation: ArrayLike) -> Matrix:
     """(w, x, y, z) with w >= 0 of a 3x3 rotation."""
-    m = np.asarray(rotation, np.float64)[:3, :3]
-    # The eigenvector of Bar-Itzhack's symmetric matrix is stable for every rotation.
-    k = np.array(
-        [
-            [m[0, 0] - m[1, 1] - m[2, 2], 0, 0, 0],
-            [m[0, 1] + m[1, 0], m[1, 1] - m[0, 0] - m[2, 2], 0, 0],
-            [m[0, 2] + m[2, 0], m[1, 2] + m[2, 1], m[2, 2] - m[0, 0] - m[1, 1], 0],
-            [m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1], m[0, 0] + m[1, 1] + m[2, 2]],
-        ]
-    )
-    _, vectors = np.linalg.eigh(k / 3)
-    x, y, z, w = vectors[:, -1]
-    quaternion = np.array([w, x, y, z])
-    return -quaternion if w < 0 else quaternion
+    xyzw = Rotation.from_matrix(np.asarray(rotation, np.float64)[:3, :3]).as_quat()
+    return np.roll(xyzw if xyzw[3] >= 0 else -xyzw, 1)
 
 
 def transform(translation_m: ArrayLike, wxyz: ArrayLike = (1, 0, 0, 0)) -> Matrix:

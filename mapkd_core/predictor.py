@@ -19,7 +19,7 @@ from mapkd_core.types import Frame, MapElement
 from mapkd_core.vectorizer.vectorize import VectorizeConfig, vectorize
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from mapkd_core.runtime.face import Loaded
 
 __all__ = ["DEFAULT_WEIGHTS", "ArtifactError", "MapPredictor", "PredictedMap", "PreparedImages"]
 
@@ -49,8 +49,8 @@ class PredictedMap:
 class PreparedImages:
     """A set of images in the network's input, with its calibration: what `prepare` hands to `complete`."""
 
-    loaded: Tensor
-    """(N, 3, H, W) on the network's device."""
+    loaded: Loaded
+    """(N, 3, H, W) where the network reads it: a tensor on its device, for ONNX Runtime an array."""
     pixels: NDArray[np.uint8]
     """(N, H, W, 3): what `loaded` was made from; held because a copy to a GPU may still be under way."""
     intrinsics: NDArray[np.float64]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mapkd_core.extras import EXTRAS
+from mapkd_core.extras import how_to_install
 from mapkd_ros.stop_signals import SIGNALS, StopSignals
 
 if TYPE_CHECKING:
@@ -105,9 +105,7 @@ def _remedy(error: ModuleNotFoundError, remedies: Mapping[str, str]) -> str:
     if package.endswith(("_msgs", "_interfaces")):
         apt = f"ros-$ROS_DISTRO-{package.replace('_', '-')}"
         return f"install the package {package} (apt install {apt}), or run `make setup`"
-    if package in EXTRAS:
-        return f"install it with: pip install 'mapkd_ros[{EXTRAS[package]}]'"
-    return "install it for the Python that runs ROS"
+    return how_to_install(package) or "install it for the Python that runs ROS"
 
 
 def _refuse(name: str, reason: str) -> int:

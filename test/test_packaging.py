@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mapkd_core.extras import EXTRAS
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -86,7 +88,7 @@ def test_every_needed_package_is_pinned(root: Path, pyproject: dict) -> None:
     project = pyproject["project"]
     extras = [name for extra in project["optional-dependencies"].values() for name in extra]
     declared = names(project["dependencies"] + extras)
-    assert declared - {"nuscenes-devkit"} <= pinned
+    assert declared - {"nuscenes-devkit", "mapkd-ros"} <= pinned
 
 
 def test_wheels_of_the_second_distribution_are_all_pinned_and_of_that_one(root: Path) -> None:
@@ -114,13 +116,29 @@ def test_what_the_core_imports_is_declared_for_pip(root: Path, pyproject: dict) 
         "pillow": "PIL",
         "pyshp": "shapefile",
         "pyyaml": "yaml",
-        "scikit-learn": "sklearn",
     }
     modules = {module_of.get(name.lower(), name.lower()) for name in declared}
     # TensorRT is used where it is installed; it is no pip dependency. The others are HDMapNet's own, which benchmarks
     # import from a checkout that the user names.
     elsewhere = {"tensorrt", "efficientnet_pytorch", "model", "postprocess", "evaluation"}
     assert imported(root / "mapkd_core") - modules - elsewhere == set()
+
+
+def test_every_extra_that_errors_name_exists_and_brings_the_package(root: Path, pyproject: dict) -> None:
+    extras = pyproject["project"]["optional-dependencies"]
+
+    def brought(extra: str) -> str:
+        """The requirements of an extra and of those it is made of, in one string."""
+        own = " ".join(extras[extra])
+        return " ".join([own, *(brought(x) for group in re.findall(r"mapkd_ros\[([^]]*)\]", own) for x in group.split(","))])
+
+    pip_name = {"lightning_fabric": "lightning-fabric", "nuscenes": "nuscenes-devkit", "shapefile": "pyshp"}
+    for module, extra in EXTRAS.items():
+        assert re.search(rf"(^| ){pip_name.get(module, module)}\b", brought(extra)), module
+    of_extras = imported(root / "mapkd_core") & {"torch", "onnx", "matplotlib", "tensorboard"}
+    assert of_extras <= EXTRAS.keys()
+    base = " ".join(pyproject["project"]["dependencies"])
+    assert not re.search(r"\b(torch|onnx|safetensors)", base), "an exported graph runs without these"
 
 
 _SHIPPED = (".safetensors", ".int8.onnx", ".json", ".txt")

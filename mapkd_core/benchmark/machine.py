@@ -47,7 +47,7 @@ def timed_ms(work: Callable[[], object], device: str = "cpu") -> float:
 
 def cpu_name() -> str:
     """The processor's name as the system gives it."""
-    path = Path("/proc/cpuinfo")
+    path = Path("/proc/cpuinfo")  # psutil knows no names
     lines = path.read_text().splitlines() if path.exists() else []
     named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     return next(named, platform.processor() or platform.machine())

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mapkd_core.artifact import ModelCard
 
+EXTRA = "export"
 _CALIBRATION = "simdrive-v1:train:full:4"
 """Frames to calibrate with where the user names none: four simulated drives that no score is taken on."""
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mapkd_core.commands.interruption import Interruption, let_go_of_stdout, stdout_is_gone
-from mapkd_core.extras import EXTRAS
+from mapkd_core.extras import how_to_install
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("mapkd_core.commands.train", "train a network from a config, or resume it"),
@@ -24,8 +24,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "benchmark": ("mapkd_core.commands.benchmark", "measure this software on this machine"),
 }
 """name -> (module, one line for --help). The module offers `configure(parser)` and `run(args) -> int`;
-with TAKES_OVERRIDES = True, what the parser does not know arrives as `args.overrides`. A module that offers a table
-COMMANDS of its own has sub-commands."""
+with TAKES_OVERRIDES = True, what the parser does not know arrives as `args.overrides`; EXTRA names the pip extra that
+brings all it needs. A module that offers a table COMMANDS of its own has sub-commands."""
 
 _FULL = "free some space and run the same command again"
 _FORBIDDEN = "choose a place that you may write to"
@@ -66,6 +66,7 @@ def _dispatch(
         print(f"{prog}: no command {name!r}; there are:\n{listing}", file=sys.stderr)
         return 2
     interruption.name = f"{prog} {name}"
+    module = None
     try:
         module = importlib.import_module(commands[name][0])
         if hasattr(module, "COMMANDS"):
@@ -74,10 +75,10 @@ def _dispatch(
         interruption.begun = True
         return int(module.run(options) or 0)
     except ModuleNotFoundError as error:
-        extra = EXTRAS.get((error.name or "").split(".")[0])
-        if extra is None:
+        remedy = how_to_install(error.name, getattr(module, "EXTRA", ""))
+        if remedy is None:
             raise
-        print(f"{prog} {name}: needs {error.name}; install it with: pip install 'mapkd_ros[{extra}]'", file=sys.stderr)
+        print(f"{prog} {name}: needs {error.name}; {remedy}", file=sys.stderr)
         return 2
     except OSError as error:
         if isinstance(error, BrokenPipeError) and stdout_is_gone():

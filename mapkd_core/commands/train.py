@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+EXTRA = "train"
 TAKES_OVERRIDES = True
 """`--key value` and `--group.key value` override the config."""
 

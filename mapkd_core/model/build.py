@@ -1,9 +1,7 @@
 """Networks by name: what a YAML or an artifact's card calls a model becomes a module here."""
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
 from typing import Any
 
 from torch import nn
@@ -11,32 +9,30 @@ from torch import nn
 from mapkd_core.grid import BevGrid
 from mapkd_core.model.hd_prior import HdPriorPretraining
 from mapkd_core.model.mapnet import MapKdStudent, MapNet, MapNetConfig, hd_prior
-from mapkd_core.model.student import VARIANTS, Student, StudentConfig
+from mapkd_core.model.options import configured, nearest
+from mapkd_core.model.student import Student
+from mapkd_core.model.student_config import student_config
 
 
 def _student(grid: BevGrid, options: Mapping[str, Any]) -> nn.Module:
-    options = dict(options)
-    variant = options.pop("variant", "small")
-    if variant not in VARIANTS:
-        raise ValueError(f"student variant {variant!r} is not one of {sorted(VARIANTS)}")
-    return Student(grid, _configured("student", StudentConfig, {**asdict(VARIANTS[variant]), **options}))
+    return Student(grid, student_config(options))
 
 
 def _mapnet(**fixed: Any) -> Callable[[BevGrid, Mapping[str, Any]], nn.Module]:
     def build(grid: BevGrid, options: Mapping[str, Any]) -> nn.Module:
-        return MapNet(grid, _configured("mapnet", MapNetConfig, {**fixed, **options}))
+        return MapNet(grid, configured("mapnet", MapNetConfig, {**fixed, **options}))
 
     return build
 
 
 def _mapkd_student(grid: BevGrid, options: Mapping[str, Any]) -> nn.Module:
-    return MapKdStudent(grid, _configured("mapkd_student", MapNetConfig, options))
+    return MapKdStudent(grid, configured("mapkd_student", MapNetConfig, options))
 
 
 def _hd_prior(grid: BevGrid, options: Mapping[str, Any]) -> nn.Module:
     options = dict(options)
     ratio = float(options.pop("mask_ratio", 0.5))
-    return HdPriorPretraining(hd_prior(grid, _configured("hd_prior", MapNetConfig, options)), ratio)
+    return HdPriorPretraining(hd_prior(grid, configured("hd_prior", MapNetConfig, options)), ratio)
 
 
 MODELS: dict[str, Callable[[BevGrid, Mapping[str, Any]], nn.Module]] = {
@@ -64,22 +60,8 @@ def build_model(
     `for_weights` says that the caller loads weights of its own next, so that pretrained ones are not looked for.
     """
     if name not in MODELS:
-        raise ValueError(f"no model {name!r}{_nearest(name, MODELS)}; there are {sorted(MODELS)}")
+        raise ValueError(f"no model {name!r}{nearest(name, MODELS)}; there are {sorted(MODELS)}")
     options = dict(options or {})
     if for_weights and "pretrained" in options:
         options["pretrained"] = False
     return MODELS[name](grid, options)
-
-
-def _configured(model: str, config: type, options: Mapping[str, Any]) -> Any:
-    known = {f.name for f in fields(config)}
-    for key in options:
-        if key not in known:
-            raise ValueError(f"model {model!r} has no option {key!r}{_nearest(key, known)}; it has {sorted(known)}")
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}  # JSON and YAML know no tuples
-    return config(**values)
-
-
-def _nearest(word: str, known: Any) -> str:
-    close = difflib.get_close_matches(word, list(known), 1)
-    return f", did you mean {close[0]!r}?" if close else ""

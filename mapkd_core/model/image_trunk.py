@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mapkd_core.model.layers import ResidualBlock, conv_bn_relu
+from mapkd_core.model.student_config import TRUNK_STRIDE
 
 
 class ImageTrunk(nn.Module):
@@ -14,7 +15,7 @@ class ImageTrunk(nn.Module):
     belongs to needs context, so coarser levels are added from above (as in a feature pyramid, Lin et al. 2017).
     """
 
-    stride = 4
+    stride = TRUNK_STRIDE
 
     def __init__(self, width: int = 32, channels_out: int = 48, blocks: tuple[int, int, int] = (1, 2, 2)) -> None:
         super().__init__()

@@ -3,7 +3,7 @@
 The projection of a cell depends on the calibration alone, so it is computed once per calibration into a `PillarLookup`
 (which feature pixels, which weights) and the network itself only gathers. Intrinsics and extrinsics are inputs: weights
 trained on one rig run on another. Related: Simple-BEV (Harley et al. 2022) samples a voxel volume the same way, with
-every camera for every voxel.
+every camera for every voxel. runtime/pillar_lookup.py computes the same table with NumPy, where no PyTorch is.
 
 Legend: B batch, N cameras, Z heights, K = rows * cols * Z samples, h w feature map.
 """
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mapkd_core.grid import BevGrid
+from mapkd_core.model.pillar_points import MIN_DEPTH_M, pillar_points_m
 
 
 class PillarLookup(NamedTuple):
@@ -34,17 +35,12 @@ class PillarSampling(nn.Module):
     number of cameras, and no seam moves when a calibration is slightly wrong.
     """
 
-    def __init__(self, grid: BevGrid, heights_m: tuple[float, ...] = (0.0, 0.7, 1.5), min_depth_m: float = 0.5) -> None:
+    def __init__(self, grid: BevGrid, heights_m: tuple[float, ...] = (0.0, 0.7, 1.5)) -> None:
         super().__init__()
         self.rows, self.cols = grid.shape
         self.heights_m = heights_m
-        self.min_depth_m = min_depth_m
-        centres = torch.from_numpy(grid.cell_centres_m()).float()                       # Y X 2
-        # Heights run fastest, so that what is gathered lies in memory as a channels-last BEV map already.
-        points = torch.stack(
-            [torch.cat([centres, torch.full_like(centres[..., :1], z)], -1) for z in heights_m], -2
-        )                                                                               # Y X Z 3
-        self.register_buffer("points_m", points.reshape(-1, 3), persistent=False)       # K 3
+        points = torch.from_numpy(pillar_points_m(grid, heights_m))
+        self.register_buffer("points_m", points, persistent=False)                      # K 3
         self.points_m: Tensor
 
     @torch.no_grad()
@@ -56,14 +52,14 @@ class PillarSampling(nn.Module):
         offset = base_from_camera[..., :3, 3:]                                          # B N 3 1
         points = rotation @ (self.points_m.T - offset)                                  # B N 3 K
         depth = points[..., 2, :]                                                       # B N K
-        pixels = (intrinsics @ points)[..., :2, :] / depth.clamp(min=self.min_depth_m)[..., None, :]
+        pixels = (intrinsics @ points)[..., :2, :] / depth.clamp(min=MIN_DEPTH_M)[..., None, :]
         width, height = feature_size
         u = (pixels[..., 0, :] + 0.5) * (width / image_size[0]) - 0.5                   # B N K
         v = (pixels[..., 1, :] + 0.5) * (height / image_size[1]) - 0.5
         inside = torch.minimum(
             torch.minimum(u + 0.5, width - 0.5 - u) / width, torch.minimum(v + 0.5, height - 0.5 - v) / height
         )
-        inside = torch.where(depth > self.min_depth_m, inside, torch.full_like(inside, -1.0))
+        inside = torch.where(depth > MIN_DEPTH_M, inside, torch.full_like(inside, -1.0))
         margin, camera = inside.max(1)                                                  # B K
         u = u.gather(1, camera[:, None])[:, 0].clamp(0, width - 1)
         v = v.gather(1, camera[:, None])[:, 0].clamp(0, height - 1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mapkd_core.runtime.face import Runtime, pick_device
 from mapkd_core.runtime.folding import fold_batch_norms
-from mapkd_core.runtime.onnx_backend import BELONGS_TO, OnnxRuntime, graph_path
+from mapkd_core.runtime.onnx_backend import BELONGS_TO, OnnxRuntime, graph_path, pick_onnx_device
 from mapkd_core.runtime.processor import INT8_FLAGS, has_any
 from mapkd_core.runtime.threads import wait_without_spinning
 from mapkd_core.runtime.torch_backend import TorchRuntime
@@ -17,7 +17,7 @@ __all__ = [
 ]  # fmt: skip
 
 BACKENDS = {
-    "auto": "torchscript on a CPU (precision int8: onnx), torch on a GPU",
+    "auto": "torchscript on a CPU (precision int8: onnx), torch on a GPU; onnx where PyTorch is not installed",
     "torch": "PyTorch, one operator after the other",
     "torchscript": "PyTorch, traced and frozen: no Python between the operators",
     "compile": "torch.compile; needs a C++ compiler (CPU) or Triton (GPU), and a minute at the first image",
@@ -53,6 +53,8 @@ def open_runtime(
         raise ValueError(f"backend {backend!r} is not one of {', '.join(BACKENDS)}")
     if precision not in PRECISIONS:
         raise ValueError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
+    if backend == "auto" and importlib.util.find_spec("torch") is None:
+        backend = "onnx"
     if precision == "auto":
         precision = _fastest_precision(path, device, backend)
     if backend == "auto" and precision == "int8":
@@ -66,6 +68,9 @@ def open_runtime(
 
 
 def _fastest_precision(path: str | Path, device: str, backend: str) -> str:
-    served = backend in ("auto", "onnx") and pick_device(device) == "cpu" and has_any(INT8_FLAGS)
-    there = graph_path(path, "int8").is_file() and importlib.util.find_spec("onnxruntime") is not None
+    """`int8` where the graph is there and this machine serves it, else `fp32`; an unknown device is refused."""
+    onnx = importlib.util.find_spec("onnxruntime") is not None
+    found = pick_onnx_device(device) if onnx and backend == "onnx" else pick_device(device)
+    there = onnx and graph_path(path, "int8").is_file()
+    served = backend in ("auto", "onnx") and found == "cpu" and has_any(INT8_FLAGS)
     return "int8" if served and there else "fp32"

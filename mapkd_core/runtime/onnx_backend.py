@@ -2,17 +2,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.artifact import SHIPPED, ArtifactError, card_path, load_model
-from mapkd_core.runtime.face import ImageLoader, LookupCache, Runtime
+from mapkd_core.artifact import SHIPPED, ArtifactError, ModelCard, card_path, load_card
+from mapkd_core.model.student_config import student_config
+from mapkd_core.runtime.face import LookupCache, Runtime
+from mapkd_core.runtime.pillar_lookup import PillarTables
 from mapkd_core.runtime.processor import INT8_FLAGS, has_any
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 REMEDIES = {
@@ -44,18 +43,28 @@ class OnnxRuntime(Runtime):
         import onnxruntime
 
         self.backend, self.precision = "tensorrt" if tensorrt else "onnx", precision
-        available = onnxruntime.get_available_providers()
-        self.device = _device(device, tensorrt, available)
+        self.device = pick_onnx_device(device, tensorrt)
         _check_precision(self.backend, precision, self.device)
         graph = graph_path(path, precision)
         if not graph.is_file():
-            raise ArtifactError(f"no graph {graph}; write it with: mapkd export {_export_options(path, precision)}")
-        model, self.card = load_model(path)  # for the look-up's geometry
+            other = "int8" if precision != "int8" and graph_path(path, "int8").is_file() else ""
+            there = f" (precision {other} would run: its graph is there)" if other else ""
+            raise ArtifactError(
+                f"no graph {graph}{there}; write it with: mapkd export {_export_options(path, precision)}"
+            )
+        self.card = load_card(path)
+        tables = _tables(self.card, path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         # Threads that spin while they wait take the core from whoever would let them go on; see threads.py.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self.session = onnxruntime.InferenceSession(str(graph), options, providers=self._providers())
+        try:
+            self.session = onnxruntime.InferenceSession(str(graph), options, providers=self._providers())
+        except Exception as error:  # ONNX Runtime raises many kinds for a damaged graph
+            raise ArtifactError(
+                f"{graph} does not load in ONNX Runtime ({' '.join(str(error).split())}); if the file is damaged, "
+                f"write it again with: mapkd export {_export_options(path, precision)}"
+            ) from error
         origin = self.session.get_modelmeta().custom_metadata_map.get(BELONGS_TO, "nothing")
         if origin != self.card.weights_sha256:
             raise ArtifactError(
@@ -67,22 +76,29 @@ class OnnxRuntime(Runtime):
         if served != wanted:
             key = "tensorrt" if tensorrt else self.device
             raise ValueError(f"{wanted} could not be loaded, {served} would serve instead; {REMEDIES[key]}")
-        self.lookups = LookupCache(model, "cpu")
-        self._loader = ImageLoader(self.card, "cpu", planar=True)
+        self.lookups = LookupCache(tables.table)
+        mean, std = (np.reshape(values, (1, 3, 1, 1)) for values in (self.card.mean, self.card.std))
+        # (value / 255 - mean) / std as one product and one sum.
+        self._scale, self._shift = (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
+
+    def _load(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        loaded = np.multiply(images.transpose(0, 3, 1, 2), self._scale, order="C")                          # N 3 H W
+        loaded += self._shift
+        return loaded
 
     def infer(
-        self, loaded: Tensor, intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]
+        self, loaded: NDArray[np.float32], intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]
     ) -> NDArray[np.float32]:
         """What `load` returned, and calibrations (N, 3, 3), (N, 4, 4) -> (4, Y, X) class probabilities."""
         feed = self.feed(loaded, intrinsics, base_from_camera)
         return np.asarray(self.session.run(["probabilities"], feed)[0])
 
     def feed(
-        self, loaded: Tensor, intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]
+        self, loaded: NDArray[np.float32], intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]
     ) -> dict[str, NDArray]:
         """The graph's inputs by name."""
-        lookup = self.lookups.lookup(intrinsics, base_from_camera)
-        return {"images": loaded.numpy(), "pixel": lookup.pixel[0].numpy(), "weight": lookup.weight[0].numpy()}
+        pixel, weight = self.lookups.lookup(intrinsics, base_from_camera)
+        return {"images": loaded, "pixel": pixel, "weight": weight}
 
     def _providers(self) -> list[Any]:
         if self.backend == "onnx":
@@ -98,8 +114,21 @@ class OnnxRuntime(Runtime):
         return [(PROVIDERS["tensorrt"], options), PROVIDERS["cuda"]]
 
 
-def _device(device: str, tensorrt: bool, available: list[str]) -> str:
+def _tables(card: ModelCard, path: str | Path) -> PillarTables:
+    """The look-up of the student on the card; raises ArtifactError for another network or unknown options."""
+    if card.model != "student":
+        raise ArtifactError(f"{card_path(path)} is of model {card.model!r}; only a student runs from a graph")
+    try:
+        return PillarTables(card.grid, student_config(card.options))
+    except ValueError as error:
+        raise ArtifactError(f"{card_path(path)}: {error}") from error
+
+
+def pick_onnx_device(device: str, tensorrt: bool = False) -> str:
     """`cpu` or `cuda`; raises ValueError, with the remedy, for what this ONNX Runtime does not serve."""
+    import onnxruntime
+
+    available = onnxruntime.get_available_providers()
     if tensorrt:
         if device == "cpu":
             raise ValueError("backend tensorrt needs device cuda, not cpu; use backend onnx")

@@ -10,7 +10,7 @@ INT8_FLAGS = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"}
 
 
 def has_any(flags: set[str], cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """True if the processor has one of the flags; False where the system does not tell."""
+    """True if the processor has one of the flags; False where the system does not tell. (psutil knows no flags.)"""
     if not cpuinfo.exists():
         return False
     lines = (line for line in cpuinfo.read_text().splitlines() if line.lower().startswith(("flags", "features")))

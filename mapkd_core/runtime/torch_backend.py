@@ -3,13 +3,13 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.artifact import load_model
-from mapkd_core.runtime.face import ImageLoader, LookupCache, Runtime, pick_device
+from mapkd_core.runtime.face import LookupCache, Runtime, pick_device
 from mapkd_core.runtime.folding import fold_batch_norms
 from mapkd_core.runtime.processor import BF16_FLAGS, has_any
 
@@ -33,6 +33,7 @@ class TorchRuntime(Runtime):
         import torch
 
         from mapkd_core.runtime.forward import Eager, make_forward
+        from mapkd_core.runtime.image_loader import ImageLoader
 
         self.device = pick_device(device)
         self.backend, self.precision = backend, precision
@@ -42,13 +43,21 @@ class TorchRuntime(Runtime):
         model, self.card = load_model(path)
         fold_batch_norms(model)
         dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
-        geometry = (model if precision == "fp32" else copy.deepcopy(model)).to(self.device)
+        # The look-up keeps its float32 geometry whatever the precision of the network: half a pixel counts.
+        self.geometry: Any = (model if precision == "fp32" else copy.deepcopy(model)).to(self.device)
         self.model = model.to(self.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.lookups = LookupCache(geometry, self.device)
+        self.lookups = LookupCache(self._lookup)
         self._loader = ImageLoader(self.card, self.device, dtype)
         self._eager = Eager(self.model).eval()
         self._forward = make_forward(backend, self._eager)
         self._warm_up()
+
+    def new_buffer(self, cameras: int) -> NDArray[np.uint8]:
+        """(N, H, W, 3): where N images of the card's input size are to be written; page-locked for a GPU."""
+        return self._loader.new_buffer(cameras)
+
+    def _load(self, images: NDArray[np.uint8]) -> Tensor:
+        return self._loader.load(images)
 
     def infer(
         self, loaded: Tensor, intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]
@@ -60,6 +69,13 @@ class TorchRuntime(Runtime):
             lookup = self.lookups.lookup(intrinsics, base_from_camera)
             self._eager.lookup_type = type(lookup)
             return self._forward(loaded, *lookup).cpu().numpy()
+
+    def _lookup(self, intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]) -> Any:
+        """A tuple of tensors, see model/pillar_sampling.py."""
+        import torch
+
+        tensors = [torch.from_numpy(np.asarray(m, np.float32))[None] for m in (intrinsics, base_from_camera)]
+        return self.geometry.lookup(*(tensor.to(self.device) for tensor in tensors))
 
     def _warm_up(self) -> None:
         """Tracing, compiling and recording happen now, not at the first set of images."""

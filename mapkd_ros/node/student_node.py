@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mapkd_core.extras import how_to_install
 from mapkd_core.runtime import wait_without_spinning
 from mapkd_ros.node.heap import keep_large_buffers
 from mapkd_ros.node.student_parameters import PARAMETERS
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from mapkd_ros.stop_signals import StopSignals
 
 REMEDIES = {
-    "onnxruntime": "backend onnx needs it: pip install onnxruntime (or onnxruntime-gpu); or use backend:=auto",
-    "torch": "PyTorch is not installed for this Python; see the installation in README.md, or: pip install torch",
+    "onnxruntime": f"use backend:=torch, or {how_to_install('onnxruntime')}",
+    "torch": f"use backend:=onnx, or {how_to_install('torch')}",
 }
 """Module -> what to do where it is missing."""
 

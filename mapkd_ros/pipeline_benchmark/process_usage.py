@@ -1,4 +1,4 @@
-"""What processes use of the machine, read from Linux's /proc while they run: processor time, memory, Fast DDS files."""
+"""What processes use of the machine, read while they run: processor time, memory, Fast DDS files."""
 from __future__ import annotations
 
 import contextlib
@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-PROC = Path("/proc")
+import psutil
+
 SHARED = Path("/dev/shm")
 _FAST_DDS = re.compile("fastdds|fastrtps")  # the latter until version 2, that is in Humble and Jazzy
 PERIOD_S = 0.5
@@ -31,35 +32,32 @@ class Usage:
 
 
 def read_usage(pid: int) -> Usage:
-    """Raises FileNotFoundError if there is no such process, or no /proc."""
-    folder = PROC / str(pid)
-    # The program's name may hold spaces; what follows its closing bracket does not.
-    fields = (folder / "stat").read_text().rpartition(")")[2].split()
-    ticks = int(fields[11]) + int(fields[12])
-    status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines() if ":" in line)
-    kilobytes = {name: int(status.get(name, "0 kB").split()[0]) for name in ("VmRSS", "RssAnon")}
-    return Usage(
-        time.monotonic_ns(),
-        ticks / os.sysconf("SC_CLK_TCK"),
-        kilobytes["VmRSS"] * 1024 / 1e6,
-        kilobytes["RssAnon"] * 1024 / 1e6,
-        int(status.get("Threads", "0")),
-    )
+    """Raises psutil.NoSuchProcess (a psutil.Error) if there is no such process."""
+    process = psutil.Process(pid)
+    with process.oneshot():
+        times, memory = process.cpu_times(), process.memory_info()
+        return Usage(
+            time.monotonic_ns(),
+            times.user + times.system,
+            memory.rss / 1e6,
+            (memory.rss - memory.shared) / 1e6,
+            process.num_threads(),
+        )
 
 
-def read_machine_cpu_s(path: Path = PROC / "stat") -> float:
+def read_machine_cpu_s() -> float:
     """Seconds that all processors together have worked so far, for whatever process."""
-    user, nice, system, _idle, _waiting, irq, softirq, steal = map(int, path.read_text().split()[1:9])
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+    times = psutil.cpu_times()
+    # A guest's time is part of `user` and `nice`.
+    return sum(times) - sum(getattr(times, name, 0.0) for name in ("idle", "iowait", "guest", "guest_nice"))
 
 
 def shared_files(pid: int) -> set[Path]:
     """Fast DDS's shared-memory files that a process has mapped; empty if it has ended."""
     try:
-        lines = (PROC / str(pid) / "maps").read_text().splitlines()
-    except OSError:
+        paths = {Path(mapped.path) for mapped in psutil.Process(pid).memory_maps()}
+    except psutil.Error:
         return set()
-    paths = {Path(line.split(maxsplit=5)[5]) for line in lines if len(line.split(maxsplit=5)) == 6}
     return {path for path in paths if path.parent == SHARED and _FAST_DDS.search(path.name)}
 
 
@@ -67,8 +65,7 @@ def remove_left_over(files: set[Path]) -> list[Path]:
     """Removes those of the files that no process has mapped any more, as killed processes leave them; returns them."""
     if not files:
         return []
-    pids = [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()]
-    in_use = set().union(*(shared_files(pid) for pid in pids))
+    in_use = set().union(*(shared_files(pid) for pid in psutil.pids()))
     removed = [path for path in sorted(files - in_use) if path.exists()]
     for path in removed:
         path.unlink(missing_ok=True)
@@ -96,12 +93,11 @@ class UsageSampler:
 
     def _run(self) -> None:
         while not self._stopping.wait(self._period_s):
-            with contextlib.suppress(OSError):
-                self.machine.append(Usage(time.monotonic_ns(), read_machine_cpu_s(), 0.0, 0.0, 0))
+            self.machine.append(Usage(time.monotonic_ns(), read_machine_cpu_s(), 0.0, 0.0, 0))
             for name, pid in self._pids.items():
                 try:
                     self.samples[name].append(read_usage(pid))
-                except (OSError, IndexError, ValueError):  # it has ended
+                except psutil.Error:  # it has ended
                     continue
 
 

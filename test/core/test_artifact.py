@@ -38,7 +38,7 @@ def test_the_weights_path_does_as_well(card_path):
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_students_go_by_their_names(name):
-    onnx = pytest.importorskip("onnx", reason="needs: pip install 'mapkd_ros[deploy]'")
+    onnx = pytest.importorskip("onnx", reason="needs: pip install '.[export]'")
     model, card = load_model(name)
     assert (card.name, card.options["variant"]) == (f"student-{name}", name)
     assert load_card(SHIPPED[name]) == card

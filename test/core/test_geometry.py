@@ -3,20 +3,32 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.spatial.transform import Rotation
 
 from mapkd_core import geometry
 
 quaternions = st.tuples(*[st.floats(-1, 1)] * 4).filter(lambda q: np.linalg.norm(q) > 1e-2)
 
 
+def product(a, b):
+    """Hamilton's product of two quaternions (w, x, y, z)."""
+    return np.array([a[0] * b[0] - a[1:] @ b[1:], *(a[0] * b[1:] + b[0] * a[1:] + np.cross(a[1:], b[1:]))])
+
+
 @given(quaternions)
-def test_rotation_agrees_with_scipy_and_back(wxyz):
+def test_rotation_turns_vectors_as_the_quaternion_does_and_back(wxyz):
     rotation = geometry.rotation_from_quaternion(wxyz)
-    w, x, y, z = wxyz
-    assert np.allclose(rotation, Rotation.from_quat([x, y, z, w]).as_matrix(), atol=1e-9)
-    again = geometry.rotation_from_quaternion(geometry.quaternion_from_rotation(rotation))
-    assert np.allclose(again, rotation, atol=1e-6)
+    unit = np.array(wxyz) / np.linalg.norm(wxyz)
+    for axis, column in zip(np.eye(3), rotation.T, strict=True):
+        turned = product(product(unit, np.array([0, *axis])), unit * [1, -1, -1, -1])
+        assert np.allclose(column, turned[1:], atol=1e-12)
+    again = geometry.quaternion_from_rotation(rotation)
+    assert again[0] >= 0 and abs(again @ unit) == pytest.approx(1, abs=1e-9)
+
+
+def test_a_quaternion_starts_with_w():
+    to_the_left = geometry.rotation_from_quaternion([np.cos(np.pi / 4), 0, 0, np.sin(np.pi / 4)])
+    assert np.allclose(to_the_left @ [1, 0, 0], [0, 1, 0])
+    assert np.allclose(geometry.quaternion_from_rotation(to_the_left), [0.5**0.5, 0, 0, 0.5**0.5])
 
 
 @given(quaternions, st.tuples(*[st.floats(-100, 100)] * 3))

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import time
 
+import psutil
 import pytest
 
 from mapkd_ros.child_process import ChildProcess
@@ -77,8 +77,6 @@ def test_grandchildren_do_not_survive() -> None:
 
 def alive(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().split(") ")[1][0] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False

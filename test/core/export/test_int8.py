@@ -16,8 +16,8 @@ from mapkd_core.predictor import MapPredictor
 from mapkd_core.runtime import graph_path, onnx_backend, open_runtime
 from mapkd_core.runtime.processor import INT8_FLAGS, has_any
 
-pytest.importorskip("onnxscript", reason="ONNX export needs: pip install 'mapkd_ros[deploy]'")
-pytest.importorskip("onnxruntime", reason="ONNX Runtime needs: pip install 'mapkd_ros[deploy]'")
+pytest.importorskip("onnxscript", reason="ONNX export needs: pip install '.[export]'")
+pytest.importorskip("onnxruntime", reason="ONNX Runtime needs: pip install '.[deploy]'")
 
 needs_instructions = pytest.mark.skipif(not has_any(INT8_FLAGS), reason="this CPU has no eight-bit instructions")
 

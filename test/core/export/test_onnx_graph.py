@@ -12,8 +12,8 @@ from mapkd_core.export import onnx_graph as export
 from mapkd_core.model.build import build_model
 from mapkd_core.runtime import OnnxRuntime, TorchRuntime
 
-pytest.importorskip("onnxscript", reason="ONNX export needs: pip install 'mapkd_ros[deploy]'")
-pytest.importorskip("onnxruntime", reason="ONNX Runtime needs: pip install 'mapkd_ros[deploy]'")
+pytest.importorskip("onnxscript", reason="ONNX export needs: pip install '.[export]'")
+pytest.importorskip("onnxruntime", reason="ONNX Runtime needs: pip install '.[deploy]'")
 
 COMMON = {
     "Add", "Cast", "Concat", "Conv", "DepthToSpace", "Div", "Exp", "Gather", "Mul", "ReduceMax", "ReduceSum", "Relu",

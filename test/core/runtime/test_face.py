@@ -6,9 +6,16 @@ from tiny_student import GRID, OPTIONS, SIZE, tiny_images
 
 from mapkd_core.artifact import ModelCard
 from mapkd_core.data.images import normalise
-from mapkd_core.runtime.face import ImageLoader, pick_device
+from mapkd_core.runtime import OnnxRuntime, TorchRuntime
+from mapkd_core.runtime.face import pick_device
 
 CARD = ModelCard("tiny", "1", "student", OPTIONS, GRID, SIZE)
+
+
+@pytest.fixture
+def tiny_runtime(tiny_graph):
+    """The tiny student in ONNX Runtime (planar memory), or in PyTorch (channels last)."""
+    return lambda planar: OnnxRuntime(tiny_graph, "cpu") if planar else TorchRuntime(tiny_graph, "cpu")
 
 
 def test_devices():
@@ -21,15 +28,17 @@ def test_devices():
 
 
 @pytest.mark.parametrize("planar", [False, True])
-def test_loaded_images_are_those_of_training(planar):
-    loader = ImageLoader(CARD, "cpu", planar=planar)
-    images = loader.new_buffer(6)
+def test_loaded_images_are_those_of_training(planar, tiny_runtime):
+    runtime = tiny_runtime(planar)
+    images = runtime.new_buffer(6)
     images[:] = tiny_images()
-    loaded = loader.load(images)
+    loaded = torch.as_tensor(runtime.load(images))
+    assert loaded.dtype == torch.float32
     assert np.allclose(loaded.numpy(), normalise(list(images), CARD.mean, CARD.std), atol=1e-6)
     assert loaded.is_contiguous(memory_format=torch.contiguous_format if planar else torch.channels_last)
 
 
-def test_images_of_another_size_are_refused():
+@pytest.mark.parametrize("planar", [False, True])
+def test_images_of_another_size_are_refused(planar, tiny_runtime):
     with pytest.raises(ValueError, match=r"expected uint8 \(N, 48, 96, 3\)"):
-        ImageLoader(CARD, "cpu").load(np.zeros((6, 96, 48, 3), np.uint8))
+        tiny_runtime(planar).load(np.zeros((6, 96, 48, 3), np.uint8))

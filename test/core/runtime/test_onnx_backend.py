@@ -1,4 +1,6 @@
 """ONNX Runtime's backends: what is refused, and with which remedy."""
+import json
+
 import pytest
 from tiny_student import save_tiny_student
 
@@ -6,7 +8,7 @@ from mapkd_core.artifact import ArtifactError
 from mapkd_core.runtime import onnx_backend, open_runtime
 from mapkd_core.runtime.onnx_backend import _check_precision
 
-onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime needs: pip install 'mapkd_ros[deploy]'")
+onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime needs: pip install '.[deploy]'")
 PROVIDERS = onnxruntime.get_available_providers()
 
 
@@ -23,8 +25,27 @@ def test_missing_graphs(card_path, monkeypatch):
         open_runtime(card_path, "cpu", "auto", "int8")
 
 
+def test_a_damaged_graph_is_named(tiny_graph, tmp_path):
+    (tmp_path / "tiny.json").write_bytes(tiny_graph.read_bytes())
+    (tmp_path / "tiny.onnx").write_bytes(tiny_graph.with_suffix(".onnx").read_bytes()[:5000])
+    with pytest.raises(ArtifactError, match=r"tiny\.onnx does not load in ONNX Runtime \(.*\); .*write it again with: "):
+        open_runtime(tmp_path / "tiny.json", "cpu", "onnx")
+
+
+def test_another_network_does_not_run_from_a_graph(tiny_graph, tmp_path):
+    card = json.loads(tiny_graph.read_text())
+    (tmp_path / "tiny.onnx").write_bytes(tiny_graph.with_suffix(".onnx").read_bytes())
+    for change, reason in (
+        ({"model": "hdmapnet"}, "model 'hdmapnet'; only a student runs from a graph"),
+        ({"options": {"variant": "huge"}}, r"tiny\.json: student variant 'huge' is not one of"),
+    ):
+        (tmp_path / "tiny.json").write_text(json.dumps({**card, **change}))
+        with pytest.raises(ArtifactError, match=reason):
+            open_runtime(tmp_path / "tiny.json", "cpu", "onnx")
+
+
 def test_the_remedy_leaves_the_package_as_it_is():
-    with pytest.raises(ArtifactError, match=r"small\.onnx; write it with: .*/small\.json --out small\.json --onnx$"):
+    with pytest.raises(ArtifactError, match=r"small\.onnx \(precision int8 .* is there\); write it with: .*/small\.json --out small\.json --onnx$"):
         open_runtime("small", "cpu", "onnx")
 
 

@@ -99,4 +99,4 @@ def test_bf16_keeps_its_geometry_exact(card_path, expected, monkeypatch):
     runtime = TorchRuntime(card_path, "cpu", precision="bf16")
     got = runtime.probabilities(tiny_images(), *tiny_rig())
     assert got.dtype == np.float32 and np.abs(got - expected).max() < 0.1
-    assert runtime.lookups.model.view.points_m.dtype == torch.float32
+    assert runtime.geometry.view.points_m.dtype == torch.float32

@@ -96,7 +96,7 @@ def test_wrong_parameters_and_arguments(in_process, dataroot):
 
 def test_missing_devkit_is_named_with_the_remedy(in_process, dataroot, monkeypatch):
     monkeypatch.setitem(sys.modules, "nuscenes", None)
-    assert refused(in_process(*given(dataroot=dataroot)), "needs nuscenes", "pip install 'mapkd_ros[nuscenes]'")
+    assert refused(in_process(*given(dataroot=dataroot)), "needs nuscenes", "pip install '.[nuscenes]'")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
