@@ -130,7 +130,8 @@ def test_every_extra_that_errors_name_exists_and_brings_the_package(root: Path, 
     def brought(extra: str) -> str:
         """The requirements of an extra and of those it is made of, in one string."""
         own = " ".join(extras[extra])
-        return " ".join([own, *(brought(x) for group in re.findall(r"mapkd_ros\[([^]]*)\]", own) for x in group.split(","))])
+        groups = re.findall(r"mapkd_ros\[([^]]*)\]", own)
+        return " ".join([own, *(brought(x) for group in groups for x in group.split(","))])
 
     pip_name = {"lightning_fabric": "lightning-fabric", "nuscenes": "nuscenes-devkit", "shapefile": "pyshp"}
     for module, extra in EXTRAS.items():

@@ -1,8 +1,6 @@
 """What processes use of the machine, read while they run: processor time, memory, Fast DDS files."""
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 import threading
 import time

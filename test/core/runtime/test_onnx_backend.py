@@ -28,7 +28,8 @@ def test_missing_graphs(card_path, monkeypatch):
 def test_a_damaged_graph_is_named(tiny_graph, tmp_path):
     (tmp_path / "tiny.json").write_bytes(tiny_graph.read_bytes())
     (tmp_path / "tiny.onnx").write_bytes(tiny_graph.with_suffix(".onnx").read_bytes()[:5000])
-    with pytest.raises(ArtifactError, match=r"tiny\.onnx does not load in ONNX Runtime \(.*\); .*write it again with: "):
+    words = r"tiny\.onnx does not load in ONNX Runtime \(.*\); .*write it again with: "
+    with pytest.raises(ArtifactError, match=words):
         open_runtime(tmp_path / "tiny.json", "cpu", "onnx")
 
 
@@ -45,7 +46,8 @@ def test_another_network_does_not_run_from_a_graph(tiny_graph, tmp_path):
 
 
 def test_the_remedy_leaves_the_package_as_it_is():
-    with pytest.raises(ArtifactError, match=r"small\.onnx \(precision int8 .* is there\); write it with: .*/small\.json --out small\.json --onnx$"):
+    words = r"small\.onnx \(precision int8 .* is there\); write it with: .*/small\.json --out small\.json --onnx$"
+    with pytest.raises(ArtifactError, match=words):
         open_runtime("small", "cpu", "onnx")
 
 

@@ -33,7 +33,8 @@ def test_same_features_as_in_pytorch(cameras, start):
 
 
 def test_types_and_weights_of_the_graph_s_inputs():
-    (pixel, weight), (of_network, weight_of_network) = tables(*ring(6, CONFIG.image_size, 50.0, height_m=1.7, start=0.2))
+    cameras = ring(6, CONFIG.image_size, 50.0, height_m=1.7, start=0.2)
+    (pixel, weight), (of_network, weight_of_network) = tables(*cameras)
     assert pixel.dtype == of_network.dtype and weight.dtype == weight_of_network.dtype
     assert pixel.shape == of_network.shape == weight.shape
     sums = weight.sum(1)

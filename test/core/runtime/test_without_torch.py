@@ -1,4 +1,4 @@
-"""A machine with ONNX Runtime and without PyTorch: predictions are the same, and what needs more says what to install."""
+"""ONNX Runtime without PyTorch: predictions are the same, and what needs more says what to install."""
 import json
 import subprocess
 import sys

@@ -23,7 +23,13 @@ def handlers_of_the_test_runner() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize(("module", "words"), [("torch", "use backend:=onnx, or install it with: pip install '.[torch]'"), ("onnxruntime", "backend:=torch")])
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("torch", "use backend:=onnx, or install it with: pip install '.[torch]'"),
+        ("onnxruntime", "backend:=torch"),
+    ],
+)
 def test_a_missing_package_is_one_line_with_the_remedy(module, words, monkeypatch, capsys):
     def fail(signals: StopSignals) -> int:
         raise ModuleNotFoundError(f"No module named {module!r}", name=module)
