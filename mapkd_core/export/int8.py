@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.artifact import card_path
@@ -75,5 +76,6 @@ def _feeds(predictor: MapPredictor, frames: Iterable[Frame]) -> Iterator[dict[st
     assert isinstance(runtime, OnnxRuntime)
     for frame in frames:
         prepared = predictor.prepare_frame(frame)
+        assert isinstance(prepared.loaded, np.ndarray)  # ONNX Runtime takes NumPy arrays
         feed = runtime.feed(prepared.loaded, prepared.intrinsics, prepared.base_from_camera)
         yield {name: value.copy() for name, value in feed.items()}
