@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,6 +58,8 @@ class PreparedImages:
     """(N, 3, 3), of the images as the network sees them."""
     base_from_camera: NDArray[np.float64]
     """(N, 4, 4)."""
+    visible: NDArray[np.bool_] | None
+    """(N, H, W), False in pixels that show nothing of the road; None where all may."""
     stage_ms: dict[str, float]
     """Milliseconds spent in `decode` and `prepare`."""
 
@@ -113,25 +116,30 @@ class MapPredictor:
 
     def predict(
         self,
-        images: Sequence[ImageData],
+        images: Sequence[ImageData | None],
         intrinsics: NDArray[np.float64],
         base_from_camera: NDArray[np.float64],
         image_sizes: Sequence[tuple[int, int]] | None = None,
+        masks: Sequence[NDArray[np.bool_] | None] | None = None,
     ) -> PredictedMap:
-        """One map from N images (JPEG/PNG bytes, or (H, W, 3) uint8 RGB) of N calibrated cameras.
+        """One map from N images (JPEG/PNG bytes, or (H, W, 3) uint8 RGB) of N calibrated cameras, whatever N.
+
+        None stands for the image of a camera that fails: the map is that of the others. `masks` (h, w), of any size,
+        lie over the images and are False where a camera sees its own vehicle, which then leaves no marks in the map.
 
         `intrinsics` (N, 3, 3) hold for `image_sizes` [(width, height)], by default the images' own sizes;
         `base_from_camera` (N, 4, 4) places the optical frames in `base_link`. Raises ValueError, naming the camera,
         for an undecodable image, an image whose size contradicts `image_sizes`, or calibration that is not finite.
         """
-        return self.complete(self.prepare(images, intrinsics, base_from_camera, image_sizes))
+        return self.complete(self.prepare(images, intrinsics, base_from_camera, image_sizes, masks))
 
     def prepare(
         self,
-        images: Sequence[ImageData],
+        images: Sequence[ImageData | None],
         intrinsics: NDArray[np.float64],
         base_from_camera: NDArray[np.float64],
         image_sizes: Sequence[tuple[int, int]] | None = None,
+        masks: Sequence[NDArray[np.bool_] | None] | None = None,
     ) -> PreparedImages:
         """The first half of `predict`: images decoded, resized and in the network's input.
 
@@ -154,18 +162,22 @@ class MapPredictor:
         decoded = time.perf_counter()
         loaded = self.runtime.load(buffer)
         width, height = self.card.input_size
+        visible = _visible(images, masks, (width, height))
         scaled = [
             scale_intrinsics(np.asarray(k, np.float64), width / full[0], height / full[1])
             for k, full in zip(intrinsics, full_sizes, strict=True)
         ]
         end = time.perf_counter()
         stages = {"decode": 1e3 * (decoded - start), "prepare": 1e3 * (end - decoded)}
-        return PreparedImages(loaded, buffer, np.stack(scaled), np.asarray(base_from_camera, np.float64), stages)
+        mountings = np.asarray(base_from_camera, np.float64)
+        return PreparedImages(loaded, buffer, np.stack(scaled), mountings, visible, stages)
 
     def complete(self, prepared: PreparedImages) -> PredictedMap:
         """The second half of `predict`: the network and the vectorizer."""
         start = time.perf_counter()
-        probabilities = self.runtime.infer(prepared.loaded, prepared.intrinsics, prepared.base_from_camera)
+        probabilities = self.runtime.infer(
+            prepared.loaded, prepared.intrinsics, prepared.base_from_camera, prepared.visible
+        )
         inferred = time.perf_counter()
         elements = vectorize(probabilities, self.card.grid, config=self.vectorize_config)
         end = time.perf_counter()
@@ -184,11 +196,32 @@ class MapPredictor:
         return self.prepare(images, intrinsics, base_from_camera, [view.size for view in frame.views])
 
 
+def _visible(
+    images: Sequence[ImageData | None], masks: Sequence[NDArray[np.bool_] | None] | None, size: tuple[int, int]
+) -> NDArray[np.bool_] | None:
+    """(N, H, W) at the network's `size` (w, h); None where every camera sees with all of its image."""
+    given = list(masks) if masks is not None else [None] * len(images)
+    if len(given) != len(images):
+        raise ValueError(f"{len(given)} masks for {len(images)} images; expected one for each, or None for it")
+    if all(image is not None for image in images) and all(mask is None for mask in given):
+        return None
+    visible = np.ones((len(images), size[1], size[0]), bool)
+    for camera, (image, mask) in enumerate(zip(images, given, strict=True)):
+        if image is None:
+            visible[camera] = False
+        elif mask is not None:
+            visible[camera] = cv2.resize(np.asarray(mask, np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    return visible
+
+
 def _decode_into(
-    camera: int, image: ImageData, expected: tuple[int, int] | None, out: NDArray[np.uint8]
+    camera: int, image: ImageData | None, expected: tuple[int, int] | None, out: NDArray[np.uint8]
 ) -> tuple[int, int]:
     """Writes the image at the size of `out` (H, W, 3) into it; returns its full size (width, height)."""
     height, width = out.shape[:2]
+    if image is None:
+        out[:] = 0
+        return expected or (width, height)
     try:
         if isinstance(image, np.ndarray) and image.ndim == 3:
             if image.dtype != np.uint8 or image.shape[2] != 3:

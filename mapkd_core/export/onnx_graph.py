@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 OPSET = 18
+CAMERA_AXIS = "cameras"
+"""Name of the graph's free axis: any number of cameras runs, whatever the network was trained with."""
 TOLERANCE = 1e-4
 """Largest difference of a probability between PyTorch and ONNX Runtime that still counts as the same network."""
 
@@ -97,6 +99,7 @@ def export_onnx(student: Student, path: Path, card: ModelCard) -> tuple[float, C
         program = torch.onnx.export(
             graph, inputs, dynamo=True, verbose=False, opset_version=OPSET,
             input_names=["images", "pixel", "weight"], output_names=["probabilities"],
+            dynamic_shapes=({0: torch.export.Dim(CAMERA_AXIS)}, None, None),
         )
         expected = graph(*inputs).numpy()
     assert program is not None

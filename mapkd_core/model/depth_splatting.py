@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mapkd_core.grid import BevGrid
 from mapkd_core.model.ray_points import ray_points
@@ -42,15 +43,26 @@ class DepthSplatting(nn.Module):
 
     @torch.no_grad()
     def lookup(
-        self, intrinsics: Tensor, base_from_camera: Tensor, image_size: tuple[int, int], feature_size: tuple[int, int]
+        self,
+        intrinsics: Tensor,
+        base_from_camera: Tensor,
+        image_size: tuple[int, int],
+        feature_size: tuple[int, int],
+        visible: Tensor | None = None,
     ) -> SplatLookup:
-        """Where each pixel falls: intrinsics B N 3 3 of images of `image_size` (w, h), feature maps (w, h)."""
+        """Where each pixel falls: intrinsics B N 3 3 of images of `image_size` (w, h), feature maps (w, h).
+
+        Feature pixels of which most is not `visible` (B N H W bool, of the images) fall nowhere.
+        """
         grid = self.grid
         points = ray_points(intrinsics, base_from_camera, image_size, feature_size, self.depths_m)  # B N D h w 3
         col = ((points[..., 0] - grid.x_range_m[0]) / grid.cell_m).floor().long()
         row = ((points[..., 1] - grid.y_range_m[0]) / grid.cell_m).floor().long()
         inside = (col >= 0) & (col < grid.cols) & (row >= 0) & (row < grid.rows)
         inside &= (points[..., 2] > self.height_m[0]) & (points[..., 2] < self.height_m[1])
+        if visible is not None:
+            share = functional.adaptive_avg_pool2d(visible.float(), feature_size[::-1])             # B N h w
+            inside &= (share > 0.5)[:, :, None]
         cell = torch.where(inside, row * grid.cols + col, grid.rows * grid.cols)        # B N D h w
         seen = torch.zeros(len(cell), grid.rows * grid.cols + 1, device=cell.device)
         seen.scatter_(1, cell.flatten(1), 1.0)

@@ -45,9 +45,18 @@ class PillarSampling(nn.Module):
 
     @torch.no_grad()
     def lookup(
-        self, intrinsics: Tensor, base_from_camera: Tensor, image_size: tuple[int, int], feature_size: tuple[int, int]
+        self,
+        intrinsics: Tensor,
+        base_from_camera: Tensor,
+        image_size: tuple[int, int],
+        feature_size: tuple[int, int],
+        visible: Tensor | None = None,
     ) -> PillarLookup:
-        """Where each sample falls: intrinsics B N 3 3 of images of `image_size` (w, h), feature maps (w, h)."""
+        """Where each sample falls: intrinsics B N 3 3 of images of `image_size` (w, h), feature maps (w, h).
+
+        `visible` B N H W bool (of the images) is False where a camera sees its own vehicle, or nothing at all: there
+        another camera serves, or none.
+        """
         rotation = base_from_camera[..., :3, :3].transpose(-1, -2)                      # B N 3 3
         offset = base_from_camera[..., :3, 3:]                                          # B N 3 1
         points = rotation @ (self.points_m.T - offset)                                  # B N 3 K
@@ -59,7 +68,10 @@ class PillarSampling(nn.Module):
         inside = torch.minimum(
             torch.minimum(u + 0.5, width - 0.5 - u) / width, torch.minimum(v + 0.5, height - 0.5 - v) / height
         )
-        inside = torch.where(depth > MIN_DEPTH_M, inside, torch.full_like(inside, -1.0))
+        sees = depth > MIN_DEPTH_M
+        if visible is not None:
+            sees &= _at_pixels(visible, pixels)
+        inside = torch.where(sees, inside, torch.full_like(inside, -1.0))
         margin, camera = inside.max(1)                                                  # B K
         u = u.gather(1, camera[:, None])[:, 0].clamp(0, width - 1)
         v = v.gather(1, camera[:, None])[:, 0].clamp(0, height - 1)
@@ -82,3 +94,11 @@ class PillarSampling(nn.Module):
         bev = sampled.reshape(batch, self.rows, self.cols, -1).permute(0, 3, 1, 2)      # B ZC Y X
         seen = weight.sum(-1).reshape(batch, self.rows, self.cols, -1).permute(0, 3, 1, 2)
         return bev, seen                                                                # B ZC Y X, B Z Y X
+
+
+def _at_pixels(visible: Tensor, pixels: Tensor) -> Tensor:
+    """What `visible` B N H W says at the pixels B N 2 K nearest to these; outside the image, at its border."""
+    height, width = visible.shape[-2:]
+    col = pixels[..., 0, :].round().clamp(0, width - 1).long()
+    row = pixels[..., 1, :].round().clamp(0, height - 1).long()
+    return visible.flatten(2).gather(2, row * width + col)                              # B N K

@@ -1,4 +1,4 @@
-"""Our student: six cameras and their calibration in, map logits out; small enough for a CPU (design: ours)."""
+"""Our student: calibrated cameras in, however many, map logits out; small enough for a CPU (design: ours)."""
 from __future__ import annotations
 
 import torch
@@ -39,9 +39,15 @@ class Student(nn.Module):
             {name: SubPixelHead(config.bev_width, out, config.bev_factor) for name, out in heads.items()}
         )
 
-    def lookup(self, intrinsics: Tensor, base_from_camera: Tensor) -> PillarLookup | SplatLookup:
-        """The view transform's table for calibrations B N 3 3 (at `image_size`) and B N 4 4; compute it once each."""
-        return self.view.lookup(intrinsics, base_from_camera, self.config.image_size, self.config.feature_size)
+    def lookup(
+        self, intrinsics: Tensor, base_from_camera: Tensor, visible: Tensor | None = None
+    ) -> PillarLookup | SplatLookup:
+        """The view transform's table for calibrations B N 3 3 (at `image_size`) and B N 4 4; compute it once each.
+
+        `visible` B N H W bool is False where images show nothing of the road, such as the own bonnet.
+        """
+        config = self.config
+        return self.view.lookup(intrinsics, base_from_camera, config.image_size, config.feature_size, visible)
 
     def infer(self, images: Tensor, lookup: PillarLookup | SplatLookup) -> Prediction:
         """B N 3 H W normalised images -> Prediction with the inner features that distillation may tap."""

@@ -64,31 +64,55 @@ class Runtime(ABC):
 
     @abstractmethod
     def infer(
-        self, loaded: Any, intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]
+        self,
+        loaded: Any,
+        intrinsics: NDArray[np.float64],
+        base_from_camera: NDArray[np.float64],
+        visible: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.float32]:
-        """What `load` returned, and calibrations (N, 3, 3), (N, 4, 4) -> (4, Y, X) class probabilities."""
+        """What `load` returned, and calibrations (N, 3, 3), (N, 4, 4) -> (4, Y, X) class probabilities.
+
+        `visible` (N, H, W) is False in pixels that show nothing of the road; None where all may. Any N serves.
+        """
 
     def probabilities(
-        self, images: NDArray[np.uint8], intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]
+        self,
+        images: NDArray[np.uint8],
+        intrinsics: NDArray[np.float64],
+        base_from_camera: NDArray[np.float64],
+        visible: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.float32]:
         """`load` and `infer` in one."""
-        return self.infer(self.load(images), intrinsics, base_from_camera)
+        return self.infer(self.load(images), intrinsics, base_from_camera, visible)
+
+    def warm_up(self, cameras: int) -> None:
+        """Runs once on black images, so that tracing, compiling and recording for this number happen now."""
+        images = self.new_buffer(cameras)
+        images[:] = 0
+        self.probabilities(images, np.tile(np.eye(3), (cameras, 1, 1)), np.tile(np.eye(4), (cameras, 1, 1)))
 
 
 class LookupCache(Generic[T]):
     """The view transform's tables of the newest calibration, computed anew only when the calibration changes."""
 
-    def __init__(self, compute: Callable[[NDArray[np.float64], NDArray[np.float64]], T]) -> None:
+    def __init__(self, compute: Callable[[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_] | None], T]) -> None:
         self.computed = 0
         self._compute = compute
         self._calibration: bytes = b""
         self._lookup: T | None = None
 
-    def lookup(self, intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]) -> T:
-        """Tables for calibrations (N, 3, 3) and (N, 4, 4)."""
+    def lookup(
+        self,
+        intrinsics: NDArray[np.float64],
+        base_from_camera: NDArray[np.float64],
+        visible: NDArray[np.bool_] | None = None,
+    ) -> T:
+        """Tables for calibrations (N, 3, 3) and (N, 4, 4), with `visible` (N, H, W) as for `Runtime.infer`."""
+
         calibration = intrinsics.tobytes() + base_from_camera.tobytes()
+        calibration += b"" if visible is None else np.packbits(visible).tobytes()
         if self._lookup is None or calibration != self._calibration:
-            self._lookup = self._compute(intrinsics, base_from_camera)
+            self._lookup = self._compute(intrinsics, base_from_camera, visible)
             self._calibration = calibration
             self.computed += 1
         return self._lookup

@@ -45,13 +45,12 @@ class OnnxRuntime(Runtime):
         self.backend, self.precision = "tensorrt" if tensorrt else "onnx", precision
         self.device = pick_onnx_device(device, tensorrt)
         _check_precision(self.backend, precision, self.device)
-        graph = graph_path(path, precision)
+        self._graph = graph = graph_path(path, precision)
+        self._remedy = f"mapkd export {_export_options(path, precision)}"
         if not graph.is_file():
             other = "int8" if precision != "int8" and graph_path(path, "int8").is_file() else ""
             there = f" (precision {other} would run: its graph is there)" if other else ""
-            raise ArtifactError(
-                f"no graph {graph}{there}; write it with: mapkd export {_export_options(path, precision)}"
-            )
+            raise ArtifactError(f"no graph {graph}{there}; write it with: {self._remedy}")
         self.card = load_card(path)
         tables = _tables(self.card, path)
         options = onnxruntime.SessionOptions()
@@ -69,13 +68,15 @@ class OnnxRuntime(Runtime):
         if origin != self.card.weights_sha256:
             raise ArtifactError(
                 f"{graph} was made from the weights {origin[:12]}, its card is of {self.card.weights_sha256[:12]}; "
-                f"write it again with: mapkd export {_export_options(path, precision)}"
+                f"write it again with: {self._remedy}"
             )
         served = self.session.get_providers()[0]
         wanted = PROVIDERS["tensorrt" if tensorrt else self.device]
         if served != wanted:
             key = "tensorrt" if tensorrt else self.device
             raise ValueError(f"{wanted} could not be loaded, {served} would serve instead; {REMEDIES[key]}")
+        axis = self.session.get_inputs()[0].shape[0]
+        self._cameras = axis if isinstance(axis, int) else None
         self.lookups = LookupCache(tables.table)
         mean, std = (np.reshape(values, (1, 3, 1, 1)) for values in (self.card.mean, self.card.std))
         # (value / 255 - mean) / std as one product and one sum.
@@ -87,17 +88,34 @@ class OnnxRuntime(Runtime):
         return loaded
 
     def infer(
-        self, loaded: NDArray[np.float32], intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]
+        self,
+        loaded: NDArray[np.float32],
+        intrinsics: NDArray[np.float64],
+        base_from_camera: NDArray[np.float64],
+        visible: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.float32]:
         """What `load` returned, and calibrations (N, 3, 3), (N, 4, 4) -> (4, Y, X) class probabilities."""
-        feed = self.feed(loaded, intrinsics, base_from_camera)
+        feed = self.feed(loaded, intrinsics, base_from_camera, visible)
         return np.asarray(self.session.run(["probabilities"], feed)[0])
 
     def feed(
-        self, loaded: NDArray[np.float32], intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]
+        self,
+        loaded: NDArray[np.float32],
+        intrinsics: NDArray[np.float64],
+        base_from_camera: NDArray[np.float64],
+        visible: NDArray[np.bool_] | None = None,
     ) -> dict[str, NDArray]:
-        """The graph's inputs by name."""
-        pixel, weight = self.lookups.lookup(intrinsics, base_from_camera)
+        """The graph's inputs by name. Raises ArtifactError for a graph made for another number of cameras."""
+        pixel, weight = self.lookups.lookup(intrinsics, base_from_camera, visible)
+        if self._cameras is not None and len(loaded) != self._cameras:
+            if len(loaded) > self._cameras:
+                raise ArtifactError(
+                    f"{self._graph} was made for {self._cameras} cameras by an older version, {len(loaded)} came; "
+                    f"write it again, for any number, with: {self._remedy}"
+                )
+            # The tables never point into images that are not there.
+            black = np.zeros((self._cameras - len(loaded), *loaded.shape[1:]), loaded.dtype)
+            loaded = np.concatenate([loaded, black])
         return {"images": loaded, "pixel": pixel, "weight": weight}
 
     def _providers(self) -> list[Any]:

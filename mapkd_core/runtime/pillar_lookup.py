@@ -26,8 +26,16 @@ class PillarTables:
         self.config = config
         self._points = pillar_points_m(grid.scaled(config.bev_factor), config.heights_m).T                  # 3 K
 
-    def table(self, intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]) -> Table:
-        """Where each sample falls, for calibrations (N, 3, 3), of images of the network's size, and (N, 4, 4)."""
+    def table(
+        self,
+        intrinsics: NDArray[np.float64],
+        base_from_camera: NDArray[np.float64],
+        visible: NDArray[np.bool_] | None = None,
+    ) -> Table:
+        """Where each sample falls, for calibrations (N, 3, 3), of images of the network's size, and (N, 4, 4).
+
+        `visible` (N, H, W) is False in pixels of the images that show nothing of the road.
+        """
         k, pose = intrinsics.astype(np.float32), base_from_camera.astype(np.float32)
         rotation, offset = pose[:, :3, :3].transpose(0, 2, 1), pose[:, :3, 3:]
         points = rotation @ (self._points - offset)                                     # N 3 K
@@ -40,6 +48,8 @@ class PillarTables:
             np.minimum(u + 0.5, width - 0.5 - u) / width, np.minimum(v + 0.5, height - 0.5 - v) / height
         )
         inside[depth <= MIN_DEPTH_M] = -1
+        if visible is not None:
+            inside[~_at_pixels(visible, pixels)] = -1
         camera = inside.argmax(0)                                                       # K
         best = camera, np.arange(len(camera))
         u, v, seen = u[best].clip(0, width - 1), v[best].clip(0, height - 1), inside[best] > 0
@@ -49,3 +59,11 @@ class PillarTables:
         pixel = np.stack([corner, corner + 1, corner + width, corner + width + 1], -1)  # K 4
         weight = np.stack([(1 - du) * (1 - dv), du * (1 - dv), (1 - du) * dv, du * dv], -1)
         return pixel, weight * seen[:, None]
+
+
+def _at_pixels(visible: NDArray[np.bool_], pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """What `visible` (N, H, W) says at the pixels (N, 2, K) nearest to these; outside the image, at its border."""
+    height, width = visible.shape[-2:]
+    col = np.rint(pixels[:, 0]).clip(0, width - 1).astype(np.int64)
+    row = np.rint(pixels[:, 1]).clip(0, height - 1).astype(np.int64)
+    return np.asarray(visible[np.arange(len(visible))[:, None], row, col], bool)        # N K

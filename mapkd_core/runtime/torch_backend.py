@@ -50,7 +50,8 @@ class TorchRuntime(Runtime):
         self._loader = ImageLoader(self.card, self.device, dtype)
         self._eager = Eager(self.model).eval()
         self._forward = make_forward(backend, self._eager)
-        self._warm_up()
+        self.warm_up(len(self.card.cameras))
+        self.lookups.computed = 0
 
     def new_buffer(self, cameras: int) -> NDArray[np.uint8]:
         """(N, H, W, 3): where N images of the card's input size are to be written; page-locked for a GPU."""
@@ -60,30 +61,33 @@ class TorchRuntime(Runtime):
         return self._loader.load(images)
 
     def infer(
-        self, loaded: Tensor, intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]
+        self,
+        loaded: Tensor,
+        intrinsics: NDArray[np.float64],
+        base_from_camera: NDArray[np.float64],
+        visible: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.float32]:
         """What `load` returned, and calibrations (N, 3, 3), (N, 4, 4) -> (4, Y, X) class probabilities."""
         import torch
 
         with torch.inference_mode():
-            lookup = self.lookups.lookup(intrinsics, base_from_camera)
+            lookup = self.lookups.lookup(intrinsics, base_from_camera, visible)
             self._eager.lookup_type = type(lookup)
             return self._forward(loaded, *lookup).cpu().numpy()
 
-    def _lookup(self, intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]) -> Any:
+    def _lookup(
+        self,
+        intrinsics: NDArray[np.float64],
+        base_from_camera: NDArray[np.float64],
+        visible: NDArray[np.bool_] | None,
+    ) -> Any:
         """A tuple of tensors, see model/pillar_sampling.py."""
         import torch
 
         tensors = [torch.from_numpy(np.asarray(m, np.float32))[None] for m in (intrinsics, base_from_camera)]
+        if visible is not None:
+            tensors.append(torch.from_numpy(np.ascontiguousarray(visible, bool))[None])
         return self.geometry.lookup(*(tensor.to(self.device) for tensor in tensors))
-
-    def _warm_up(self) -> None:
-        """Tracing, compiling and recording happen now, not at the first set of images."""
-        count = len(self.card.cameras)
-        images = self.new_buffer(count)
-        images[:] = 0
-        self.probabilities(images, np.tile(np.eye(3), (count, 1, 1)), np.tile(np.eye(4), (count, 1, 1)))
-        self.lookups.computed = 0
 
 
 def check_combination(backend: str, precision: str, device: str) -> None:

@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_ros.calibration import CalibrationError, CameraModel, camera_model
-from mapkd_ros.conversions import ImageError, compressed_size, image_size, rgb_from_image, stamp_ns
+from mapkd_ros.conversions import (
+    ImageError,
+    compressed_size,
+    compressed_source,
+    image_size,
+    rgb_from_image,
+    stamp_ns,
+)
 from mapkd_ros.node.diagnostics import Rate
 from mapkd_ros.node.qos_events import subscription_events
 
@@ -34,7 +41,7 @@ class CameraImage:
 
     def source(self) -> memoryview | NDArray[np.uint8]:
         """A JPEG's or PNG's bytes, or (H, W, 3) RGB pixels of a raw message."""
-        return rgb_from_image(self.message) if hasattr(self.message, "step") else memoryview(self.message.data)
+        return rgb_from_image(self.message) if hasattr(self.message, "step") else compressed_source(self.message)
 
 
 class CameraInput:

@@ -18,7 +18,7 @@ def image(pixels: np.ndarray, encoding: str, padding: int = 0, **changes: object
     rows = np.pad(pixels.reshape(height, -1), ((0, 0), (0, padding)), constant_values=77)
     fields = {
         "height": height, "width": width, "encoding": encoding, "step": rows.shape[1],
-        "data": array.array("B", rows.tobytes()), "header": Fields(stamp=stamp(), frame_id="camera"),
+        "data": array.array("B", rows.tobytes()), "is_bigendian": 0, "header": Fields(stamp=stamp(), frame_id="camera"),
     }  # fmt: skip
     return Fields(**{**fields, **changes})
 
@@ -35,7 +35,8 @@ def compressed(data: bytes, text: str = "jpeg") -> Fields:
 def camera_info(width: int = 64, height: int = 36, focal: float = 50.0, **changes: object) -> Fields:
     k = np.array([focal, 0, width / 2 - 0.5, 0, focal, height / 2 - 0.5, 0, 0, 1.0])
     fields = {
-        "width": width, "height": height, "k": k, "d": [], "distortion_model": "", "binning_x": 0, "binning_y": 0,
+        "width": width, "height": height, "k": k, "r": np.eye(3).ravel(), "p": np.zeros(12),
+        "d": [], "distortion_model": "", "binning_x": 0, "binning_y": 0,
         "roi": Fields(x_offset=0, y_offset=0, width=0, height=0),
     }  # fmt: skip
     return Fields(**{**fields, **changes})

@@ -54,6 +54,28 @@ def test_nearly_the_same_probabilities(artifact):
     assert (coarse.backend, coarse.precision) == ("onnx", "int8")
 
 
+@pytest.mark.parametrize("cameras", [1, 4, 8])
+def test_any_number_of_cameras_runs_in_eight_bits(artifact, monkeypatch, cameras):
+    # Without the instructions the numbers are others, but of the right shape, and an unseen camera still adds nothing.
+    monkeypatch.setattr(onnx_backend, "has_any", lambda flags: True)
+    runtime = open_runtime(artifact, "cpu", "onnx", "int8")
+    images, rig = tiny_images(cameras), tiny_rig(cameras)
+    found = runtime.probabilities(images, *rig)
+    np.testing.assert_allclose(found.sum(0), 1, atol=1e-3)
+    more = [np.concatenate([part, part[:1]]) for part in (images, *rig)]
+    visible = np.ones((cameras + 1, SIZE[1], SIZE[0]), bool)
+    visible[-1] = False
+    np.testing.assert_allclose(runtime.probabilities(*more, visible), found, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["nano", "small", "base"])
+def test_shipped_graphs_take_any_number_of_cameras(name):
+    import onnx
+
+    inputs = onnx.load(str(graph_path(name, "int8"))).graph.input
+    assert inputs[0].name == "images" and inputs[0].type.tensor_type.shape.dim[0].dim_param == "cameras"
+
+
 @needs_instructions
 def test_the_command_makes_graphs_of_an_artifact(artifact, tmp_path, capsys):
     out = tmp_path / "again.json"

@@ -1,5 +1,6 @@
 """ONNX export: same numbers through ONNX Runtime, only common operators, and a refusal when the graph is wrong."""
 import logging
+import shutil
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import torch
 from rigs import ring
 from tiny_student import GRID, OPTIONS, SIZE, tiny_images
 
-from mapkd_core.artifact import ModelCard, load_model, save_artifact
+from mapkd_core.artifact import ArtifactError, ModelCard, load_model, save_artifact
 from mapkd_core.export import onnx_graph as export
 from mapkd_core.model.build import build_model
 from mapkd_core.runtime import OnnxRuntime, TorchRuntime
@@ -17,7 +18,7 @@ pytest.importorskip("onnxruntime", reason="ONNX Runtime needs: pip install '.[de
 
 COMMON = {
     "Add", "Cast", "Concat", "Conv", "DepthToSpace", "Div", "Exp", "Gather", "Mul", "ReduceMax", "ReduceSum", "Relu",
-    "Reshape", "Resize", "Slice", "Sub", "Transpose",
+    "Reshape", "Resize", "Shape", "Slice", "Sub", "Transpose",
 }
 
 
@@ -56,6 +57,43 @@ def test_both_runtimes_agree_on_another_calibration(artifact):
     assert np.abs(ours - theirs).max() < 1e-4
     runtime.probabilities(images, intrinsics, poses)
     assert runtime.lookups.computed == 1
+
+
+@pytest.mark.parametrize("cameras", [1, 4, 8])
+def test_any_number_of_cameras_runs(artifact, cameras):
+    rig = ring(cameras, SIZE, 50.0, height_m=1.7)
+    images = tiny_images(cameras)
+    ours, theirs = (runtime(artifact[0], "cpu").probabilities(images, *rig) for runtime in (TorchRuntime, OnnxRuntime))
+    assert np.abs(ours - theirs).max() < 1e-4
+
+
+@pytest.mark.parametrize("runtime", [TorchRuntime, OnnxRuntime])
+def test_a_camera_that_nothing_looks_at_changes_nothing(artifact, runtime):
+    intrinsics, poses = ring(6, SIZE, 50.0, height_m=1.7)
+    images, without = tiny_images(), [0, 1, 2, 4, 5]
+    runs = runtime(artifact[0], "cpu")
+    visible = np.ones((6, SIZE[1], SIZE[0]), bool)
+    visible[3] = False
+    padded = runs.probabilities(images, intrinsics, poses, visible)
+    five = runs.probabilities(images[without], intrinsics[without], poses[without])
+    assert np.abs(padded - five).max() < 1e-5
+    assert np.abs(padded - runs.probabilities(images, intrinsics, poses)).max() > 1e-3
+
+
+def test_a_graph_of_a_fixed_number_is_filled_up_or_refused(artifact, tmp_path):
+    import onnx
+
+    path = artifact[0]
+    shutil.copy(path, tmp_path)
+    shutil.copy(path.with_suffix(".safetensors"), tmp_path)
+    fixed = onnx.load(str(path.with_suffix(".onnx")))
+    fixed.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 6
+    onnx.save(fixed, str(tmp_path / "tiny.onnx"))
+    old, free = OnnxRuntime(tmp_path / "tiny.json", "cpu"), OnnxRuntime(path, "cpu")
+    four = (tiny_images(4), *ring(4, SIZE, 50.0, height_m=1.7))
+    np.testing.assert_allclose(old.probabilities(*four), free.probabilities(*four), atol=1e-6)
+    with pytest.raises(ArtifactError, match=r"made for 6 cameras .*, 8 came; write .* mapkd export .*--onnx$"):
+        old.probabilities(tiny_images(8), *ring(8, SIZE, 50.0, height_m=1.7))
 
 
 def test_a_wrong_graph_is_not_kept(artifact, tmp_path, monkeypatch):

@@ -7,7 +7,16 @@ import pytest
 from ros_messages import Fields, camera_info, transform
 
 from mapkd_core import geometry
-from mapkd_ros.calibration import CalibrationError, CameraModel, TransformTree, camera_model, undistorted
+from mapkd_core.cameras.calibration import (
+    TABLES_KEPT,
+    CalibrationError,
+    CameraModel,
+    camera_model,
+    is_rectified_topic,
+    undistorted,
+    undistorted_mask,
+)
+from mapkd_core.cameras.transform_tree import TransformTree
 
 QUARTER_LEFT = (np.sqrt(0.5), 0.0, 0.0, np.sqrt(0.5))
 
@@ -28,10 +37,11 @@ def test_a_camera_info_gives_size_and_intrinsics():
         ({"k": np.array([5, 0, 1, 0, -5, 1, 0, 0, 1.0])}, "calibrate it"),
         ({"k": np.array([5, 0, 1, 0, 5, np.inf, 0, 0, 1.0])}, "expected finite"),
         ({"d": [0.1, np.nan, 0, 0, 0], "distortion_model": "plumb_bob"}, "expected finite distortion"),
-        ({"d": [0.1, 0, 0], "distortion_model": "plumb_bob"}, "with 3 coefficients; expected plumb_bob with 4 or 5"),
         ({"d": [0.1] * 5, "distortion_model": "my_lens"}, "distortion_model 'my_lens'"),
-        ({"binning_x": 2}, "binning or a region of interest"),
-        ({"roi": Fields(x_offset=3, y_offset=0, width=20, height=20)}, "binning or a region of interest"),
+        ({"d": [0.1] * 15, "distortion_model": "plumb_bob"}, "with 15 coefficients cannot be undone .* at most 14"),
+        ({"d": [0.1] * 5, "distortion_model": "equidistant"}, "with 5 coefficients cannot be undone"),
+        ({"d": [0.1] * 4}, "distortion_model '' with 4"),
+        ({"roi": Fields(x_offset=50, y_offset=0, width=20, height=20)}, "region of interest 20x20 at 50, 0 lies"),
     ],
 )
 def test_a_calibration_that_cannot_be_right_is_refused(changes, words):
@@ -135,3 +145,92 @@ def test_a_bad_transform_is_refused_and_the_others_of_its_message_are_kept(bad, 
     assert tree.lookup("base_link", "lidar")[0, 3] == 1.0
     with pytest.raises(CalibrationError):
         tree.lookup("base_link", "camera")
+
+
+K = [500.0, 0, 319.5, 0, 500, 239.5, 0, 0, 1]
+
+
+@pytest.mark.parametrize(("model", "given", "kept"), [
+    ("plumb_bob", [-0.3, 0.1, 0, 0, 0, 0, 0, 0], 4),
+    ("plumb_bob", [-0.03, 0.035, -0.0001, -0.0001, -0.012, 0, 0, 0], 5),
+    ("plumb_bob", [0.1], 4),
+    ("rational_polynomial", [-0.2, 0.05, 0.001, 0.001, 0.01], 5),
+    ("rational_polynomial", [0.1] * 8 + [0.0] * 6, 8),
+    ("rational_polynomial", [0.01] * 9, 12),
+    ("rational_polynomial", [0.001] * 14, 14),
+    ("equidistant", [-0.05, 0.01, 0, 0], 4),
+    ("fisheye", [-0.05, 0.01, 0.002, 0.001, 0, 0], 4),
+    ("my_lens", [0.0] * 7, 0),
+])  # fmt: skip
+def test_zeros_at_the_end_do_not_count_and_opencv_gets_a_number_that_it_takes(model, given, kept):
+    found = camera_model(camera_info(640, 480, d=given, distortion_model=model))
+    assert len(found.distortion) == kept and found.distortion_model == (model if kept else "")
+    assert np.array_equal(found.distortion[: len(given)], given[:kept])
+    straight = undistorted(np.zeros((48, 64, 3), np.uint8), found, {}) if kept else np.zeros((48, 64, 3))
+    assert straight.shape == (48, 64, 3)
+
+
+def test_rectified_images_are_seen_through_p_and_r():
+    half = np.radians(4) / 2
+    r = geometry.rotation_from_quaternion((np.cos(half), 0, np.sin(half), 0))
+    p = [450.0, 0, 300, -45, 0, 450, 220, 0, 0, 0, 1, 0]
+    info = camera_info(640, 480, d=[-0.35, 0.12, 0, 0, 0], distortion_model="plumb_bob", k=K, p=p, r=r.ravel())
+    raw, rectified = camera_model(info), camera_model(info, rectified=True)
+    assert raw.distortion_model == "plumb_bob" and raw.intrinsics[0, 0] == 500 and raw.camera_from_image is None
+    assert rectified.distortion_model == ""
+    assert rectified.intrinsics.tolist() == [[450, 0, 300], [0, 450, 220], [0, 0, 1]]
+    # A point of the camera's frame falls where P R puts it.
+    point = np.array([0.4, -0.3, 5.0])
+    expected = np.reshape(p, (3, 4))[:, :3] @ r @ point
+    in_image = geometry.apply(geometry.inverse(rectified.camera_from_image), point)
+    np.testing.assert_allclose(geometry.project(in_image, rectified.intrinsics)[0], expected[:2] / expected[2])
+
+
+def test_a_camera_info_without_k_holds_for_rectified_images():
+    p = [450.0, 0, 300, 0, 0, 450, 220, 0, 0, 0, 1, 0]
+    assert camera_model(camera_info(k=np.zeros(9), p=p)).intrinsics[0, 0] == 450
+    with pytest.raises(CalibrationError, match="k is"):
+        camera_model(camera_info(k=np.zeros(9), p=p, d=[0.1] * 5, distortion_model="plumb_bob"))
+    with pytest.raises(CalibrationError, match="p is empty and d is not"):
+        camera_model(camera_info(d=[0.1] * 5, distortion_model="plumb_bob"), rectified=True)
+    with pytest.raises(CalibrationError, match=r"r is .*expected a rotation"):
+        camera_model(camera_info(p=p, r=np.full(9, 0.5)), rectified=True)
+
+
+@pytest.mark.parametrize(("topic", "rectified"), [
+    ("/left/image_rect", True), ("/left/image_rect_color", True), ("/left/image_rect/compressed", True),
+    ("/left/image_raw", False), ("/direct/image", False), ("/rectangle/image_raw", False), ("/a/rectified/image", True),
+])  # fmt: skip
+def test_a_topics_name_tells_whether_images_are_rectified(topic, rectified):
+    assert is_rectified_topic(topic) is rectified
+
+
+def test_binning_and_a_region_of_interest_are_applied():
+    roi = Fields(x_offset=100, y_offset=50, width=400, height=300)
+    model = camera_model(camera_info(640, 480, k=K, roi=roi, binning_x=2, binning_y=2))
+    assert model.size == (200, 150)
+    point = np.array([0.2, 0.1, 2.0])
+    full = geometry.project(point, np.reshape(K, (3, 3)))[0]
+    part = geometry.project(point, model.intrinsics)[0]
+    np.testing.assert_allclose((part + 0.5) * 2 - 0.5 + [100, 50], full)
+
+
+def test_tables_of_a_calibration_that_never_rests_do_not_fill_the_memory():
+    tables: dict = {}
+    for step in range(40):
+        k = np.array([[1200 + step, 0, 80], [0, 1200, 45], [0, 0, 1.0]])
+        last = CameraModel((160, 90), k, "plumb_bob", (-0.3, 0.1, 0.0, 0.0))
+        undistorted(np.zeros((90, 160, 3), np.uint8), last, tables)
+    assert len(tables) == TABLES_KEPT
+    before = list(tables.values())[-1]
+    undistorted(np.zeros((90, 160, 3), np.uint8), last, tables)
+    assert list(tables.values())[-1] is before  # and what is in use stays
+
+
+def test_a_mask_is_bent_like_its_image_and_ends_where_the_image_ends():
+    model = CameraModel((640, 480), np.reshape(K, (3, 3)), "plumb_bob", (0.4, 0.0, 0.0, 0.0))
+    mask = np.ones((480, 640), bool)
+    mask[400:] = False
+    straight = undistorted_mask(mask, model, {})
+    assert straight[200:280, 280:360].all() and not straight[470:, 320].any()
+    assert not straight[0, 0]  # the undistorted corner lies beyond what the camera took

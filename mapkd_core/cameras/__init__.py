@@ -1,0 +1,1 @@
+"""A vehicle's cameras as they come: the rig file, calibrations, mountings, and image encodings. Needs no ROS."""

@@ -1,0 +1,75 @@
+"""Compressed images by what their `format` says: most go to the decoder as they are, some need more, some are refused.
+
+`format` follows compressed_image_transport: `ENCODING; CODEC compressed TARGET`, such as `rgb8; jpeg compressed bgr8`,
+or the codec alone. Where TARGET is missing, the codec holds the values of ENCODING as they were.
+"""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mapkd_core.cameras.encodings import ENCODINGS, NOT_IMAGES, ImageError, is_mosaic, rgb_from_values
+from mapkd_core.data.images import jpeg_size
+
+if TYPE_CHECKING:
+    from sensor_msgs.msg import CompressedImage
+
+_JPEG_TAIL = 4096
+_VIDEO = ("h264", "h265", "hevc", "av1", "vp9")
+
+
+def compressed_size(message: CompressedImage) -> tuple[int, int]:
+    """(width, height) in the header of a JPEG or PNG message, without decoding. Raises ImageError for another."""
+    encoding, codec, _ = _format(message.format)
+    if "compressedDepth" in message.format or encoding in NOT_IMAGES:
+        raise ImageError(
+            "encoding", f"format {message.format!r} is depth or another measurement; expected a color image"
+        )
+    if any(video in codec.lower() for video in _VIDEO):
+        raise ImageError(
+            "encoding", f"format {message.format!r} is a video stream; expected a JPEG or PNG, or the transport ffmpeg"
+        )
+    if is_mosaic(encoding) and encoding not in ENCODINGS:
+        raise ImageError("encoding", f"format {message.format!r} is a Bayer mosaic that is not known here")
+    try:
+        width, height = jpeg_size(memoryview(message.data))
+    except ValueError as error:
+        raise ImageError("undecodable", f"format {message.format!r}: {error}") from error
+    if width == 0 or height == 0:
+        raise ImageError("undecodable", f"its header says {width}x{height} pixels")
+    # Decoders fill the rest of a cut-off JPEG with gray and say nothing. Some cameras pad after the end marker.
+    tail = bytes(memoryview(message.data)[-_JPEG_TAIL:])
+    if memoryview(message.data)[:2] == b"\xff\xd8" and b"\xff\xd9" not in tail:
+        raise ImageError("undecodable", f"JPEG of {len(message.data)} bytes is cut off: it has no end marker")
+    return width, height
+
+
+def compressed_source(message: CompressedImage) -> memoryview | NDArray[np.uint8]:
+    """The file's bytes where any decoder gives the image, else (H, W, 3) RGB. Raises ImageError.
+
+    Of a Bayer mosaic, which compressed_image_transport stores as a gray image, the colours are restored.
+    """
+    encoding, _, target = _format(message.format)
+    data = memoryview(message.data)
+    if not is_mosaic(encoding) or target:
+        return data
+    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    if values is None:
+        raise ImageError("undecodable", f"undecodable image of {len(data)} bytes; expected a whole JPEG or PNG file")
+    if values.ndim == 3:
+        return data  # a driver that restored the colours and did not say so
+    if values.dtype == np.uint16:
+        values = (values >> 8).astype(np.uint8)
+    return rgb_from_values(np.asarray(values, np.uint8)[..., None], ENCODINGS[encoding])
+
+
+def _format(text: str) -> tuple[str, str, str]:
+    """Encoding, codec and target of a message's format; empty where it does not say."""
+    encoding, semicolon, rest = text.partition(";")
+    if not semicolon:
+        return "", text.strip(), ""
+    codec, _, target = rest.partition("compressed")
+    return encoding.strip(), codec.strip(), target.strip()

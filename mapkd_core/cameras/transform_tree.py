@@ -1,0 +1,79 @@
+"""Where cameras sit: transforms between frames, composed into one."""
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapkd_core.cameras.calibration import CalibrationError
+from mapkd_core.geometry import inverse, transform
+
+if TYPE_CHECKING:
+    from geometry_msgs.msg import TransformStamped
+
+
+class TransformTree:
+    """The newest transform between any two connected frames, from `/tf_static` and `/tf`.
+
+    Made for how sensors are mounted: a moving joint in the chain is taken at its newest value, not at a stamp.
+    """
+
+    def __init__(self) -> None:
+        self._parents: dict[str, tuple[str, NDArray[np.float64]]] = {}
+
+    def update(self, transforms: Iterable[TransformStamped]) -> None:
+        """Takes the transforms of one message. Raises CalibrationError, after taking the good ones, for a bad one."""
+        faults = []
+        for stamped in transforms:
+            parent, child = _plain(stamped.header.frame_id), _plain(stamped.child_frame_id)
+            t, r = stamped.transform.translation, stamped.transform.rotation
+            try:
+                if not parent or not child or parent == child:
+                    raise ValueError("expected two different frame names")
+                parent_from_child = transform((t.x, t.y, t.z), (r.w, r.x, r.y, r.z))
+                if not np.isfinite(parent_from_child).all():
+                    raise ValueError(f"translation {[t.x, t.y, t.z]} is not finite")
+            except ValueError as error:
+                faults.append(f"transform {parent!r} <- {child!r}: {error}")
+                continue
+            self._parents[child] = (parent, parent_from_child)
+        if faults:
+            raise CalibrationError("; ".join(faults))
+
+    def lookup(self, target: str, source: str) -> NDArray[np.float64]:
+        """4x4 `target_from_source`. Raises CalibrationError that names the frame at which the chain breaks."""
+        target, source = _plain(target), _plain(source)
+        if not source:
+            raise CalibrationError("the image has no frame_id; the camera driver must name its optical frame")
+        up_from_source = self._ancestors(source)
+        up_from_target = self._ancestors(target)
+        for frame, frame_from_source in up_from_source.items():
+            if frame in up_from_target:
+                return inverse(up_from_target[frame]) @ frame_from_source
+        known = {frame for child, (parent, _) in self._parents.items() for frame in (child, parent)}
+        if not known:
+            raise CalibrationError(f"no transform {target} <- {source}: nothing has come on /tf_static and /tf yet")
+        if source not in known or target not in known:
+            unknown = source if source not in known else target
+            raise CalibrationError(f"no transform {target} <- {source}: no message names the frame {unknown!r}")
+        roots = f"{source} hangs on {list(up_from_source)[-1]!r}, {target} on {list(up_from_target)[-1]!r}"
+        raise CalibrationError(f"no transform {target} <- {source}: {roots}, and nothing connects the two")
+
+    def _ancestors(self, frame: str) -> dict[str, NDArray[np.float64]]:
+        """`ancestor_from_frame` of the frame itself, its parent, and so on to the root."""
+        chain = {frame: np.eye(4)}
+        at = frame
+        while at in self._parents:
+            parent, parent_from_child = self._parents[at]
+            if parent in chain:
+                raise CalibrationError(f"transforms form a loop through {parent!r}")
+            chain[parent] = parent_from_child @ chain[at]
+            at = parent
+        return chain
+
+
+def _plain(frame: str) -> str:
+    """Frame names of ROS 1 had a leading slash; some bags still have it."""
+    return frame.lstrip("/")
