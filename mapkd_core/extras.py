@@ -12,6 +12,7 @@ EXTRAS = {
     "onnxruntime": "deploy",
     "onnx": "export",
     "onnxscript": "export",
+    "av": "video",
     "rosbags": "bag",
     "mcap": "bag",
     "nuscenes": "nuscenes",

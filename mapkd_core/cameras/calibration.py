@@ -6,16 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.cameras.messages import CameraInfo
 from mapkd_core.geometry import scale_intrinsics
-
-if TYPE_CHECKING:
-    from sensor_msgs.msg import CameraInfo
 
 BROWN = ("plumb_bob", "rational_polynomial", "thin_prism", "tilted")
 """Names of OpenCV's model of radial and tangential distortion, whatever the number of its coefficients."""

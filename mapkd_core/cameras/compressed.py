@@ -5,17 +5,13 @@ or the codec alone. Where TARGET is missing, the codec holds the values of ENCOD
 """
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.cameras.encodings import ENCODINGS, NOT_IMAGES, ImageError, is_mosaic, rgb_from_values
+from mapkd_core.cameras.messages import CompressedImage
 from mapkd_core.data.images import jpeg_size
-
-if TYPE_CHECKING:
-    from sensor_msgs.msg import CompressedImage
 
 _JPEG_TAIL = 4096
 _VIDEO = ("h264", "h265", "hevc", "av1", "vp9")

@@ -5,14 +5,12 @@ Messages are read by their fields alone. 16-bit images keep their upper eight bi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from sensor_msgs.msg import Image
+from mapkd_core.cameras.messages import Image
 
 
 class ImageError(ValueError):

@@ -2,16 +2,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.cameras.calibration import CalibrationError
+from mapkd_core.cameras.messages import TransformStamped
 from mapkd_core.geometry import inverse, transform
-
-if TYPE_CHECKING:
-    from geometry_msgs.msg import TransformStamped
 
 
 class TransformTree:

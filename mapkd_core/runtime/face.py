@@ -95,7 +95,9 @@ class Runtime(ABC):
 class LookupCache(Generic[T]):
     """The view transform's tables of the newest calibration, computed anew only when the calibration changes."""
 
-    def __init__(self, compute: Callable[[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_] | None], T]) -> None:
+    def __init__(
+        self, compute: Callable[[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_] | None], T]
+    ) -> None:
         self.computed = 0
         self._compute = compute
         self._calibration: bytes = b""

@@ -251,7 +251,7 @@ def test_raw_images_arrive_and_bad_ones_are_counted(setup):
     image = one.predictor.calls[-1][0][0]
     assert isinstance(image, np.ndarray) and image.shape == (SIZE[1], SIZE[0], 3)
     for changes, kind in (
-        ({"encoding": "bayer_rggb8"}, "encoding CAM_BACK"),
+        ({"encoding": "32FC1"}, "encoding CAM_BACK"),
         ({"step": 3}, "layout CAM_BACK"),
         ({"data": raw("CAM_BACK", 0).data[:-1]}, "layout CAM_BACK"),
         ({"width": 80, "height": 45, "step": 240}, "size CAM_BACK"),
