@@ -20,6 +20,7 @@ from mapkd_core.grid import GRID_60X30
 from mapkd_core.metrics.ap_chamfer import ap_chamfer
 from mapkd_core.types import MapElement
 from mapkd_core.vectorizer import centerline, linking
+from mapkd_core.vectorizer.lines import Lines
 from mapkd_core.vectorizer.vectorize import VectorizeConfig, vectorize
 
 EDGES = VectorizeConfig(crossings="edges")
@@ -34,31 +35,28 @@ def at_points(raster: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 def with_true_instances(work: Callable[[], list[MapElement]], instance: np.ndarray) -> list[MapElement]:
     """Runs the vectorizer with what a perfect embedding allows: cut where the instance changes, join only one."""
-    candidates, corners = linking._candidates, centerline.split_at_corners
+    ranked_gaps, corners = linking.ranked_gaps, centerline.split_at_corners
 
-    def filtered(lines, evidence, max_gap, max_unseen):  # type: ignore[no-untyped-def]
-        first, second, closable = candidates(lines, evidence, max_gap, max_unseen)
+    def filtered(lines, evidence, max_gap_cells, max_unseen_cells):  # type: ignore[no-untyped-def]
+        gaps = ranked_gaps(lines, evidence, max_gap_cells, max_unseen_cells)
         known = at_points(instance, lines.points[lines.tips])
-        same = (known[first] == known[second]) | (known[first] == 0) | (known[second] == 0)
-        return first[same], second[same], closable[same]
+        first, second = known[gaps.first], known[gaps.second]
+        return gaps.selected((first == second) | (first == 0) | (second == 0))
 
     def cut(lines, class_index):  # type: ignore[no-untyped-def]
         lines = corners(lines, class_index)
         known = at_points(instance, lines.points)
         change = np.flatnonzero((known[1:] != known[:-1]) & (known[1:] > 0) & (known[:-1] > 0)) + 1
         starts = np.union1d(lines.starts, change)
-        classes = lines.classes[np.searchsorted(lines.starts, starts[:-1], "right") - 1]
-        long = np.diff(starts) > 1
-        keep = np.repeat(long, np.diff(starts))
-        return centerline.Lines(
-            lines.points[keep], centerline.starts_of(np.diff(starts)[long]), classes[long], lines.widths[keep]
-        )
+        line = np.searchsorted(lines.starts, starts[:-1], "right") - 1
+        cut_up = Lines(lines.points, starts, lines.classes[line], lines.widths, lines.closed[line])
+        return cut_up.selected(cut_up.counts > 1)
 
-    linking._candidates, centerline.split_at_corners = filtered, cut
+    linking.ranked_gaps, centerline.split_at_corners = filtered, cut
     try:
         return work()
     finally:
-        linking._candidates, centerline.split_at_corners = candidates, corners
+        linking.ranked_gaps, centerline.split_at_corners = ranked_gaps, corners
 
 
 def with_true_headings(work: Callable[[], list[MapElement]], direction: np.ndarray) -> list[MapElement]:

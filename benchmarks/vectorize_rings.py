@@ -1,4 +1,4 @@
-"""Draws docs/images/vectorizer_rings.png: crossings of an unsure network, before and after rings are held against it.
+"""Draws docs/images/vectorizer_rings.png: crossings of an unsure network, before and after rings are compared with it.
 
     mapkd cache simdrive-v1:val runs/simdrive/val
     python benchmarks/vectorize_rings.py --cache runs/simdrive/val --out docs/images/vectorizer_rings.png
@@ -22,7 +22,7 @@ from mapkd_core.evaluation.evaluate_cache import open_cache
 from mapkd_core.grid import BevGrid
 from mapkd_core.progress import each
 from mapkd_core.types import MapElement
-from mapkd_core.vectorizer import crossing_fit as ring_fit
+from mapkd_core.vectorizer import crossing_fit
 from mapkd_core.vectorizer.vectorize import vectorize
 
 SCALE = 2  # pixels a cell
@@ -34,11 +34,11 @@ def rings_of(elements: list[MapElement]) -> list[MapElement]:
 
 
 def without_rectangles(probabilities: NDArray[np.float32], grid: BevGrid) -> list[MapElement]:
-    most, ring_fit._MOST_FITS = ring_fit._MOST_FITS, 0
+    most, crossing_fit._MAX_FITS = crossing_fit._MAX_FITS, 0
     try:
         return rings_of(vectorize(probabilities, grid))
     finally:
-        ring_fit._MOST_FITS = most
+        crossing_fit._MAX_FITS = most
 
 
 def tile(

@@ -5,7 +5,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,14 +21,36 @@ from mapkd_core.grid import GRID_60X30
 from mapkd_core.types import CLASSES
 from mapkd_core.vectorizer import bitplane, skeleton
 from mapkd_core.vectorizer import vectorize as stages
-from mapkd_core.vectorizer.centerline import Evidence, Lines
-from mapkd_core.vectorizer.vectorize import VectorizeConfig
+from mapkd_core.vectorizer.lines import Lines
 
 SCALE = 3  # pixels a cell
 HUES = (np.arange(97) * 0.618 % 1 * 180).astype(np.uint8)  # the golden ratio keeps neighbours apart
 HSV = np.stack([HUES, np.full(97, 150), np.full(97, 255)], 1).astype(np.uint8)
 PALETTE = cv2.cvtColor(HSV[None], cv2.COLOR_HSV2RGB)[0]
 COLORS = np.array([(22, 24, 29), *(CLASS_COLORS[label] for label in CLASSES)], np.float32)
+
+
+class Seen:
+    """What named steps of the vectorizer return while it runs."""
+
+    def __init__(self) -> None:
+        self.result: dict[str, Any] = {}
+
+    @contextmanager
+    def steps(self, module: ModuleType, *names: str) -> Iterator[None]:
+        """Records the functions of these names, as `module` calls them."""
+        originals = {name: getattr(module, name) for name in names}
+
+        def recorded(name: str) -> Callable[..., Any]:
+            return lambda *args: self.result.setdefault(name, originals[name](*args))
+
+        for name in names:
+            setattr(module, name, recorded(name))
+        try:
+            yield
+        finally:
+            for name in names:
+                setattr(module, name, originals[name])
 
 
 def upright(image: NDArray, scale: int = SCALE) -> NDArray[np.uint8]:
@@ -48,32 +74,28 @@ def lines_on(background: NDArray[np.uint8], lines: Lines) -> NDArray[np.uint8]:
 
 
 def panels(seed: int) -> list[tuple[str, NDArray[np.uint8]]]:
-    grid, config = GRID_60X30, VectorizeConfig()
+    grid, seen = GRID_60X30, Seen()
     truth = truths_on(town_maps(), grid, 84)[seed]
     probabilities = softmax(KINDS["broken"](truth, grid, seed))
-    scores = stages._as_bytes(probabilities, grid)
-    label = stages._winner(scores)
-    evidence = Evidence.of(scores, label)
-    stride = bitplane.stride_of(label.shape)
-    skeletons = skeleton.thin(bitplane.pack(stages._traced(evidence, grid, config)), stride, config.max_line_cells // 2)
-    branches, zone = (bitplane.unpack(p, label.shape) for p in skeleton.split_at_junctions(skeletons, stride))
-    pieces = stages._pieces(evidence, grid, config)
-    assert pieces is not None
-    joined, _ = stages._joined(pieces, evidence, grid, config)
+    with seen.steps(stages, "winning_class", "center_chains", "extend_ends"), \
+            seen.steps(skeleton, "split_at_junctions"):
+        elements = stages.vectorize(probabilities, grid)
+    class_map = seen.result["winning_class"]
+    branches, zone = (bitplane.unpack(plane, class_map.shape) for plane in seen.result["split_at_junctions"])
 
     glow = np.einsum("cyx,ck->yxk", probabilities, COLORS)
-    classes = COLORS[label]
+    classes = COLORS[class_map]
     thin = 0.35 * classes
     thin[zone > 0] = (150, 40, 60)
-    thin[branches > 0] = COLORS[label[branches > 0]]
+    thin[branches > 0] = COLORS[class_map[branches > 0]]
     soft = upright(glow)
     return [
         ("1 probabilities", soft),
         ("2 winning class", upright(classes)),
         ("3 thinned, cut at junctions", upright(thin)),
-        ("4 centred pieces", lines_on(soft, pieces)),
-        ("5 joined lines", lines_on(soft, joined)),
-        ("6 elements", draw_bev(stages.vectorize(probabilities, grid), grid, pixels_per_m=SCALE / grid.cell_m)),
+        ("4 centered pieces", lines_on(soft, seen.result["center_chains"])),
+        ("5 joined lines", lines_on(soft, seen.result["extend_ends"])),
+        ("6 elements", draw_bev(elements, grid, pixels_per_m=SCALE / grid.cell_m)),
         ("the true map", draw_bev(truth, grid, pixels_per_m=SCALE / grid.cell_m)),
     ]
 

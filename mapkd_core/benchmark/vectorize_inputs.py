@@ -104,7 +104,7 @@ def ridge(elements: list[MapElement], grid: BevGrid, seed: int) -> Array:
 
 
 def noisy(elements: list[MapElement], grid: BevGrid, seed: int) -> Array:
-    """Logits of a blurred map under strong smooth noise: ragged widths, blots, false and lost stretches."""
+    """Logits of a blurred map under strong smooth noise: ragged widths, merged regions, false and lost stretches."""
     semantic = rasterize(elements, grid, with_direction=False).semantic.astype(np.float32)
     blurred = np.stack([cv2.GaussianBlur(channel, (0, 0), 2.0) for channel in semantic])
     return 8 * (blurred - 0.5) + 1.2 * _smooth_noise(grid, seed, 3.0)

@@ -1,4 +1,4 @@
-"""Images of zeros and ones as one big integer, so that one operation of Python works on all cells at once.
+"""Binary images as one big integer, so that one operation of Python works on all cells at once.
 
 Bit `row * stride + col` of the integer is the cell (row, col). Every row ends in at least one bit that stays zero, so
 a shift by one brings no neighbour over from the next row. What a shift pushes off the image is cut by `&` with the
@@ -36,6 +36,11 @@ def unpack(plane: int, shape: tuple[int, ...]) -> Mask:
     return np.unpackbits(packed, bitorder="little").reshape(shape[0], stride)[:, : shape[1]]
 
 
+def without(plane: int, other: int) -> int:
+    """The cells of `plane` that are not in `other`; Python has no quick complement of a large integer."""
+    return plane ^ (plane & other)
+
+
 def grow(plane: int, stride: int) -> int:
     """Every cell with its eight neighbours; may set bits beyond the image."""
     plane |= plane << 1 | plane >> 1
@@ -49,9 +54,12 @@ def shrink(plane: int, stride: int) -> int:
 
 
 def neighbours(plane: int, stride: int) -> tuple[int, int, int, int, int, int, int, int]:
-    """Eight planes that say of every cell whether its neighbour is set: clockwise, that of the row before first."""
+    """Eight planes that say of every cell whether its neighbour is set: clockwise, that of the row before first.
+
+    In the literature's names p2 (north), p3, p4 (east), p5, p6 (south), p7, p8 (west), p9; north is the row before.
+    """
     before, after = plane << 1, plane >> 1
     return (
         plane << stride, after << stride, after, after >> stride,
         plane >> stride, before >> stride, before, before << stride,
-    )
+    )  # fmt: skip

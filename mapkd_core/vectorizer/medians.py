@@ -1,40 +1,42 @@
-"""Narrow strips of land, such as medians: the curbs on both sides are drawn so near that they run together (ours)."""
+"""Narrow strips of land such as medians, whose two curbs are drawn so near that they run together (ours)."""
 from __future__ import annotations
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_SURE = 0.9 * 255
-_SURE_OCTAGON, _OCTAGON = (5, 2), (5, 4)
-"""Nine and thirteen cells across (`_eroded`): they do not fit into a line, which is seven cells wide. A network that is
-not sure where a line runs draws it wider; where it is not sure only what holds the larger one is a strip."""
+from mapkd_core.vectorizer.evidence import BOUNDARY, Evidence
+
+_CERTAIN = 0.9 * 255
+"""A boundary more probable than this is drawn as wide as it is; a less certain one is drawn wider."""
+_CERTAIN_OCTAGON, _OCTAGON = (5, 2), (5, 4)
+"""Square and reach, as `_eroded` takes them: nine cells across where the network is certain, else thirteen. Neither
+fits into a line, which is seven cells wide."""
 
 
-def hollowed(
-    label: NDArray[np.uint8], scores: NDArray[np.uint8], line_class: int, shortest: int, widest: int
-) -> NDArray[np.uint8]:
-    """`label` (Y, X) without the core of every part of `line_class` that is wider than a line for `shortest` cells.
+def hollow_medians(evidence: Evidence, shortest_cells: int, widest_cells: int) -> NDArray[np.uint8]:
+    """The class map (Y, X) without the core of every boundary region that is wider than a line.
 
-    What is left of such a part is its rim, so that a curb that goes out along one side of a strip and comes back along
-    the other is one line, not a bar that ends at a junction. Areas into which a square of `widest` cells fits are left
-    alone. `scores` (4, Y, X) are 0..255. `label` itself stays as it is.
+    What is left of such a region is its rim, so that a curb that goes out along one side of a median and comes back
+    along the other is one line, not a bar that ends at a junction. The core must be at least `shortest_cells` long;
+    regions into which a square of `widest_cells` fits are left alone. The evidence itself stays as it is.
     """
-    drawn = cv2.compare(label, line_class, cv2.CMP_EQ)
-    sure = cv2.compare(scores[line_class], _SURE, cv2.CMP_GT)
-    core = cv2.bitwise_or(_eroded(drawn, *_OCTAGON), _eroded(sure, *_SURE_OCTAGON))
+    class_map = evidence.class_map
+    drawn = cv2.compare(class_map, BOUNDARY, cv2.CMP_EQ)
+    certain = cv2.compare(evidence.probability[BOUNDARY], _CERTAIN, cv2.CMP_GT)
+    core = cv2.bitwise_or(_eroded(drawn, *_OCTAGON), _eroded(certain, *_CERTAIN_OCTAGON))
     contours, _ = cv2.findContours(core, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    long = [c for c in contours if max(cv2.boundingRect(c)[2:]) >= shortest]
+    long = [c for c in contours if max(cv2.boundingRect(c)[2:]) >= shortest_cells]
     if not long:
-        return label
-    area = cv2.erode(drawn, np.ones((widest, widest), np.uint8), borderValue=255)
-    strips = [c for c in long if not _overlaps(c, area)]
-    inside = cv2.bitwise_and(core, cv2.drawContours(np.zeros_like(core), strips, -1, 255, cv2.FILLED))
-    return cv2.bitwise_and(label, cv2.bitwise_not(inside))
+        return class_map
+    wide = cv2.erode(drawn, np.ones((widest_cells, widest_cells), np.uint8), borderValue=255)
+    medians = [c for c in long if not _overlaps(c, wide)]
+    inside = cv2.bitwise_and(core, cv2.drawContours(np.zeros_like(core), medians, -1, 255, cv2.FILLED))
+    return cv2.bitwise_and(class_map, cv2.bitwise_not(inside))
 
 
 def _eroded(mask: NDArray[np.uint8], square: int, reach: int) -> NDArray[np.uint8]:
-    """The cells of a mask round which an octagon fits, a `square` and `reach` cells more on each side.
+    """The cells of a mask round which an octagon fits: a square of `square` cells, `reach` cells more on each side.
 
     Beyond the image everything is in the mask.
     """

@@ -1,4 +1,4 @@
-"""Rings of crossings held against what was drawn: agreement, rectangles in place of poor rings, scores."""
+"""Rings of crossings compared with the prediction: agreement, rectangles in place of poor rings, scores."""
 from __future__ import annotations
 
 from itertools import pairwise
@@ -8,44 +8,53 @@ import numpy as np
 import pytest
 
 from mapkd_core.grid import GRID_60X30
-from mapkd_core.vectorizer import crossing_fit as ring_fit
-from mapkd_core.vectorizer.centerline import CROSSING, Evidence
-from mapkd_core.vectorizer.crossing_fit import Drawing, checked
-from mapkd_core.vectorizer.crossings import Areas, Ring, paired
+from mapkd_core.vectorizer import crossing_fit
+from mapkd_core.vectorizer.crossing_fit import Drawing, drawing_of, fit_rings
+from mapkd_core.vectorizer.crossings import Regions, Ring, pair_edges
+from mapkd_core.vectorizer.evidence import CROSSING, Evidence
+from mapkd_core.vectorizer.lines import Polyline
 from mapkd_core.vectorizer.vectorize import vectorize
 
 SHAPE, WIDTHS, INSET = (200, 400), (10.0, 60.0), 1.3
 DIVIDER = CROSSING - 1
 
 
-def rectangle(centre: complex, angle: float, length: float, width: float) -> np.ndarray:
+def rectangle(center: complex, angle: float, length: float, width: float) -> np.ndarray:
     """(2, 2) ends of the two long sides."""
     turn = np.exp(1j * angle)
     aside, half = 1j * turn * width / 2, turn * length / 2
-    return np.array([[centre - aside - half, centre - aside + half], [centre + aside - half, centre + aside + half]])
+    return np.array([[center - aside - half, center - aside + half], [center + aside - half, center + aside + half]])
 
 
 def evidence_of(lines: list[np.ndarray], pen: int, hidden: np.ndarray | None = None) -> Evidence:
     """A drawing of crossing edges (complex points), with another class where `hidden` says."""
-    scores = np.zeros((4, *SHAPE), np.uint8)
+    probability = np.zeros((4, *SHAPE), np.uint8)
     for line in lines:
         points = np.round(np.stack([line.real, line.imag], 1) * 16).astype(np.int32)
-        cv2.polylines(scores[CROSSING], [points], False, 230, pen, cv2.LINE_8, 4)
-    label = np.where(scores[CROSSING] > 127, np.uint8(CROSSING), np.uint8(0))
+        cv2.polylines(probability[CROSSING], [points], False, 230, pen, cv2.LINE_8, 4)
+    class_map = np.where(probability[CROSSING] > 127, np.uint8(CROSSING), np.uint8(0))
     if hidden is not None:
-        scores[CROSSING][hidden], scores[DIVIDER][hidden], label[hidden] = 0, 255, DIVIDER
-    scores[0] = 255 - scores[CROSSING]
-    return Evidence.of(scores, label)
+        probability[CROSSING][hidden], probability[DIVIDER][hidden], class_map[hidden] = 0, 255, DIVIDER
+    probability[0] = 255 - probability[CROSSING]
+    return Evidence.of(probability, class_map)
 
 
-def drawing_of(evidence: Evidence) -> Drawing:
-    areas = Areas((evidence.label == CROSSING).view(np.uint8))
-    return ring_fit._drawing(set(range(1, areas.count)), areas, evidence)
+def regions_of(evidence: Evidence) -> Regions:
+    return Regions((evidence.class_map == CROSSING).view(np.uint8))
+
+
+def drawing(evidence: Evidence) -> Drawing:
+    """All regions as one drawing."""
+    regions = regions_of(evidence)
+    return drawing_of(set(range(1, regions.count)), regions, evidence)
+
+
+def line(points: np.ndarray, score: float) -> Polyline:
+    return Polyline(points.astype(np.complex64), score, False)
 
 
 def ring_of(sides: np.ndarray, score: float = 0.7) -> Ring:
-    edges = [(np.stack([side.real, side.imag], 1).astype(np.float32), score) for side in sides]
-    (ring,), left = paired(edges, (1.0, 100.0))
+    (ring,), left = pair_edges([line(side, score) for side in sides], (1.0, 100.0))
     assert not left
     return ring
 
@@ -54,15 +63,15 @@ def ring_of(sides: np.ndarray, score: float = 0.7) -> Ring:
 @pytest.mark.parametrize("pen", [7, 13])
 def test_the_ring_that_was_drawn_agrees_and_any_other_agrees_less(angle: float, pen: int) -> None:
     sides = rectangle(200 + 100j, angle, 90, 30)
-    drawing = drawing_of(evidence_of(list(sides), pen))
-    agreement = drawing.agreement_of([ring_of(sides)])
+    shown = drawing(evidence_of(list(sides), pen))
+    agreement = shown.agreement_of([ring_of(sides)])
     assert 0.75 < agreement <= 1  # the drawn lines have round ends, and 0.9 is not 1
     previous = agreement
     for aside in (4, 8, 12):
-        other = drawing.agreement_of([ring_of(sides + aside * 1j * np.exp(1j * angle))])
+        other = shown.agreement_of([ring_of(sides + aside * 1j * np.exp(1j * angle))])
         assert other < previous
         previous = other
-    assert drawing.agreement_of([ring_of(rectangle(200 + 100j, angle + 0.3, 90, 30))]) < 0.8 * agreement
+    assert shown.agreement_of([ring_of(rectangle(200 + 100j, angle + 0.3, 90, 30))]) < 0.8 * agreement
 
 
 def test_what_another_class_hides_does_not_count() -> None:
@@ -73,7 +82,7 @@ def test_what_another_class_hides_does_not_count() -> None:
     parts = [side[0] + (side[1] - side[0]) * np.array(part) for side in sides for part in ((0, 0.4), (0.7, 1))]
     gap = evidence_of(parts, 9)
     ring = ring_of(sides)
-    whole_, cut_, gap_ = (drawing_of(e).agreement_of([ring]) for e in (whole, cut, gap))
+    whole_, cut_, gap_ = (drawing(e).agreement_of([ring]) for e in (whole, cut, gap))
     assert abs(cut_ - whole_) < 0.06
     assert gap_ < whole_ - 0.1
 
@@ -82,9 +91,9 @@ def test_agreement_is_a_share_even_where_all_strokes_are_hidden() -> None:
     sides = rectangle(200 + 100j, 0.0, 90, 30)
     hidden = np.zeros(SHAPE, np.bool_)
     hidden[84:87, 150:250] = hidden[114:117, 150:250] = True  # along the middle of both edges
-    drawing = drawing_of(evidence_of(list(sides), 11, hidden))
-    assert 0 < drawing.agreement_of([ring_of(sides)]) <= 1
-    assert (drawing.agreement(sides[None].astype(np.complex64), np.float32([40])) <= 1).all()
+    shown = drawing(evidence_of(list(sides), 11, hidden))
+    assert 0 < shown.agreement_of([ring_of(sides)]) <= 1
+    assert (shown.agreement(sides[None].astype(np.complex64), np.float32([40])) <= 1).all()
 
 
 def test_the_search_finds_the_rectangle_that_was_drawn() -> None:
@@ -94,8 +103,7 @@ def test_the_search_finds_the_rectangle_that_was_drawn() -> None:
         truth = rectangle(200 + 100j, angle, length, width)
         off, turn = complex(*rng.uniform(-5, 5, 2)), rng.uniform(-0.2, 0.2)
         wrong = rectangle(200 + 100j + off, angle + turn, length * 0.8, width)
-        drawing = drawing_of(evidence_of(list(truth), 9))
-        found, agreement = drawing.best_rectangle([ring_of(wrong)], WIDTHS)
+        found, agreement = drawing(evidence_of(list(truth), 9)).best_rectangle([ring_of(wrong)], WIDTHS)
         assert agreement > 0.75
         assert abs(complex(*found[:2]) - (200 + 100j)) < 2
         assert abs(np.sin(found[2] - angle)) < 0.05
@@ -114,8 +122,9 @@ def ragged(truth: np.ndarray, seed: int) -> Evidence:
 
 def found_in(evidence: Evidence) -> list[np.ndarray]:
     """The rings that the vectorizer finds, in cells."""
-    elements = vectorize(evidence.scores, GRID_60X30)
-    return [GRID_60X30.cells_from_metres(e.points_m) - 0.5 for e in elements if e.closed and e.label == "ped_crossing"]
+    elements = vectorize(evidence.probability, GRID_60X30)
+    rings = [e.points_m for e in elements if e.closed and e.label == "ped_crossing"]
+    return [(GRID_60X30.cells_from_metres(points_m) - 0.5) @ [1, 1j] for points_m in rings]
 
 
 def error(rings: list[np.ndarray], truth: np.ndarray) -> float:
@@ -125,7 +134,7 @@ def error(rings: list[np.ndarray], truth: np.ndarray) -> float:
         return np.concatenate([a + (b - a) * np.linspace(0, 1, 40) for a, b in pairwise(corners)])
 
     outline = dense(np.array([*truth[0], *truth[1][::-1], truth[0, 0]]))
-    tables = [np.abs(dense(ring[:, 0] + 1j * ring[:, 1])[:, None] - outline) for ring in rings]
+    tables = [np.abs(dense(ring)[:, None] - outline) for ring in rings]
     return min([float(table.min(0).mean() + table.min(1).mean()) / 2 for table in tables] + [20.0])
 
 
@@ -133,7 +142,7 @@ def test_rectangles_in_place_of_rings_through_ragged_edges_come_nearer_to_the_tr
     truths = [rectangle(200 + 100j, 0.3 * seed, 90, 28) for seed in range(20)]
     drawings = [ragged(truth, seed) for seed, truth in enumerate(truths)]
     after = [error(found_in(drawing), truth) for drawing, truth in zip(drawings, truths, strict=True)]
-    monkeypatch.setattr(ring_fit, "_MOST_FITS", 0)
+    monkeypatch.setattr(crossing_fit, "_MAX_FITS", 0)
     before = [error(found_in(drawing), truth) for drawing, truth in zip(drawings, truths, strict=True)]
     assert np.mean(after) < 0.8 * np.mean(before)
     assert np.mean(after) < 4
@@ -143,44 +152,42 @@ def test_a_good_ring_stays_as_it_is() -> None:
     truth = rectangle(200 + 100j, 0.4, 90, 28)
     evidence = evidence_of(list(truth), 7)
     ring = ring_of(truth)
-    (kept,), _ = checked([ring], [], Areas((evidence.label == CROSSING).view(np.uint8)), evidence, WIDTHS, INSET)
+    (kept,), _ = fit_rings([ring], [], regions_of(evidence), evidence, WIDTHS, INSET)
     np.testing.assert_array_equal(kept.points, ring.points)
     assert 0.7 < kept.score <= 0.9
 
 
-def test_edges_on_the_area_of_a_ring_go_and_others_stay() -> None:
+def test_edges_on_the_region_of_a_ring_go_and_others_stay() -> None:
     truth, far = rectangle(120 + 100j, 0.1, 90, 28), np.array([300 + 40j, 300 + 160j])
     evidence = evidence_of([*truth, far], 7)
-    across = np.array([[121, 80], [119, 88]], np.float32)
-    lone = np.stack([far.real, far.imag], 1).astype(np.float32)
-    on_it = np.stack([truth[0].real, truth[0].imag], 1).astype(np.float32)
-    areas = Areas((evidence.label == CROSSING).view(np.uint8))
-    _, edges = checked([ring_of(truth)], [(on_it, 0.5), (lone, 0.5)], areas, evidence, WIDTHS, INSET)
-    assert len(edges) == 1 and edges[0][0] is lone
-    assert areas.without([(across, 0.5)], set()) == [(across, 0.5)]
+    across, lone, on_it = line(np.array([121 + 80j, 119 + 88j]), 0.5), line(far, 0.5), line(truth[0], 0.5)
+    regions = regions_of(evidence)
+    _, edges = fit_rings([ring_of(truth)], [on_it, lone], regions, evidence, WIDTHS, INSET)
+    assert len(edges) == 1 and edges[0] is lone
+    assert regions.edges_beside([across], set()) == [across]
 
 
-def test_two_rings_on_one_blot_become_one() -> None:
+def test_two_rings_on_one_region_become_one() -> None:
     evidence = evidence_of([np.array([150 + 100j, 250 + 100j])], 60)
     rings = [ring_of(rectangle(180 + 100j, 0, 50, 20)), ring_of(rectangle(225 + 100j, 0.6, 40, 20))]
-    areas = Areas((evidence.label == CROSSING).view(np.uint8))
-    assert len(checked(rings, [], areas, evidence, WIDTHS, INSET)[0]) == 1
+    assert len(fit_rings(rings, [], regions_of(evidence), evidence, WIDTHS, INSET)[0]) == 1
 
 
 def test_a_rectangle_is_cut_at_the_border() -> None:
     truth = rectangle(370 + 100j, 0.2, 90, 28)
     evidence = evidence_of(list(truth), 13)
     poor = ring_of(rectangle(370 + 105j, 0.7, 50, 20))
-    (ring,), _ = checked([poor], [], Areas((evidence.label == CROSSING).view(np.uint8)), evidence, WIDTHS, INSET)
+    (ring,), _ = fit_rings([poor], [], regions_of(evidence), evidence, WIDTHS, INSET)
     assert len(ring.points) > len(poor.points) or error([ring.points], truth) < error([poor.points], truth)
-    assert ring.points.min() >= INSET - 0.5 and (ring.points <= np.float32([399.5 - INSET, 199.5 - INSET])).all()
-    assert ring.points[:, 0].max() == pytest.approx(399.5 - INSET)
+    col, row = ring.points.real, ring.points.imag
+    assert min(col.min(), row.min()) >= INSET - 0.5 and row.max() <= np.float32(199.5 - INSET)
+    assert col.max() == np.float32(399.5 - INSET)
 
 
 def test_a_ring_without_any_drawing_under_it_is_left_alone() -> None:
     evidence = evidence_of([np.array([50 + 50j, 50 + 150j])], 7)
     ring = ring_of(rectangle(300 + 100j, 0.0, 50, 20))
-    kept, _ = checked([ring], [], Areas((evidence.label == CROSSING).view(np.uint8)), evidence, WIDTHS, INSET)
+    kept, _ = fit_rings([ring], [], regions_of(evidence), evidence, WIDTHS, INSET)
     assert kept == [ring]
 
 
@@ -190,7 +197,7 @@ def test_a_sure_crossing_scores_above_an_unsure_one_and_above_a_lone_edge(probab
     unsure = ragged(rectangle(290 + 100j, np.pi / 2, 80, 26), 2)
     lone = evidence_of([np.array([200 + 60j, 200 + 140j])], 7)
     semantic = np.zeros((4, *SHAPE), np.float32)
-    semantic[CROSSING] = probability * np.any([e.label == CROSSING for e in (clean, unsure, lone)], 0)
+    semantic[CROSSING] = probability * np.any([e.class_map == CROSSING for e in (clean, unsure, lone)], 0)
     found = {round(float(e.points_m[:, 0].mean() / 13)): e for e in vectorize(semantic, GRID_60X30)}
     assert found[-1].closed and found[1].closed and not found[0].closed
     assert found[-1].score > found[1].score > found[0].score
@@ -199,6 +206,6 @@ def test_a_sure_crossing_scores_above_an_unsure_one_and_above_a_lone_edge(probab
 def test_faint_channels_are_no_error() -> None:
     evidence = evidence_of(list(rectangle(110 + 100j, np.pi / 2, 80, 26)), 7)
     semantic = np.zeros((4, *SHAPE), np.float32)
-    semantic[CROSSING] = 0.01 * (evidence.label == CROSSING)  # sigmoids need not add up to 1
+    semantic[CROSSING] = 0.01 * (evidence.class_map == CROSSING)  # sigmoids need not add up to 1
     (ring,) = vectorize(semantic, GRID_60X30)
     assert ring.closed and 0 < ring.score < 0.02

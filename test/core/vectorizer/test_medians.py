@@ -1,4 +1,4 @@
-"""Strips of land whose two curbs run together: hollowed where that is sure, left alone where it is not."""
+"""Medians, strips of land whose two curbs run together: hollowed where that is sure, left alone where it is not."""
 import cv2
 import numpy as np
 import pytest
@@ -6,44 +6,43 @@ import pytest
 from mapkd_core.data.raster import rasterize
 from mapkd_core.grid import GRID_60X30
 from mapkd_core.types import MapElement
-from mapkd_core.vectorizer import medians as strips
-from mapkd_core.vectorizer.centerline import BOUNDARY
+from mapkd_core.vectorizer.evidence import BOUNDARY, Evidence
+from mapkd_core.vectorizer.medians import hollow_medians
 from mapkd_core.vectorizer.vectorize import VectorizeConfig, vectorize
 
 
-def bar(width: int, score: int, length: int = 100) -> tuple[np.ndarray, np.ndarray]:
-    """Label and scores of a horizontal bar in the middle of an empty map."""
-    scores = np.zeros((4, 80, 200), np.uint8)
+def bar(width: int, level: int, length: int = 100, class_index: int = BOUNDARY) -> Evidence:
+    """A horizontal bar of one class, as probable as `level` of 255, in the middle of an empty map."""
+    probability = np.zeros((4, 80, 200), np.uint8)
     top = 40 - width // 2
-    scores[BOUNDARY, top : top + width, 50 : 50 + length] = score
-    scores[0] = 255 - scores[BOUNDARY]
-    return (scores.argmax(0)).astype(np.uint8), scores
+    probability[class_index, top : top + width, 50 : 50 + length] = level
+    probability[0] = 255 - probability[class_index]
+    return Evidence.of(probability, probability.argmax(0).astype(np.uint8))
 
 
-@pytest.mark.parametrize(("width", "score", "length", "hollow"), [
+@pytest.mark.parametrize(("width", "level", "length", "hollow"), [
     (7, 255, 100, False),   # one line
     (8, 255, 100, False),
     (10, 255, 100, True),   # two lines, and the network is sure
     (10, 180, 100, False),  # a line of which it is not sure where it runs
     (14, 180, 100, True),   # too wide for that
-    (10, 255, 15, False),   # a blot
+    (10, 255, 15, False),   # too short
     (60, 255, 100, False),  # an area
 ])  # fmt: skip
-def test_what_is_a_strip(width: int, score: int, length: int, hollow: bool) -> None:
-    label, scores = bar(width, score, length)
-    before = label.copy()
-    found = strips.hollowed(label, scores, BOUNDARY, 12, 40)
-    assert (found != label).any() == hollow
-    np.testing.assert_array_equal(label, before)
+def test_what_is_a_median(width: int, level: int, length: int, hollow: bool) -> None:
+    evidence = bar(width, level, length)
+    before = evidence.class_map.copy()
+    found = hollow_medians(evidence, 12, 40)
+    assert (found != before).any() == hollow
+    np.testing.assert_array_equal(evidence.class_map, before)
     if hollow:
         rim = cv2.connectedComponents((found > 0).astype(np.uint8))[0] - 1
         assert rim == 1 and found[40, 100] == 0, "a rim all round, empty inside"
 
 
 def test_other_classes_are_left_alone() -> None:
-    label, scores = bar(10, 255)
-    label[label > 0] = 1
-    assert strips.hollowed(label, scores[[0, 3, 2, 1]], BOUNDARY, 12, 40) is label
+    evidence = bar(10, 255, class_index=1)
+    assert hollow_medians(evidence, 12, 40) is evidence.class_map
 
 
 def test_a_curb_round_a_narrow_spit_of_land_is_one_line() -> None:

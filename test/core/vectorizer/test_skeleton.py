@@ -15,32 +15,87 @@ def smooth_noise(seed: int, cells: float = 2.0, shape: tuple[int, int] = (40, 61
 
 
 def around(mask: np.ndarray, row: int, col: int) -> list[int]:
-    """P2..P9 of the literature."""
+    """p2..p9 of the literature."""
     at = np.pad(mask, 1)
     steps = [(-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1)]
     return [int(at[row + 1 + down, col + 1 + right]) for down, right in steps]
 
 
-def plainly_thinned(mask: np.ndarray, odd: bool) -> np.ndarray:
-    """One sub-iteration of Guo and Hall (CACM 1989, algorithm A1), cell by cell."""
+def deleted(p: list[int], odd: bool) -> bool:
+    """Whether Guo and Hall (CACM 1989, algorithm A1) delete a cell with the neighbours p2..p9, as the paper puts it."""
+    north, north_east, east, south_east, south, south_west, west, north_west = p
+    ring = np.array([[north_west, north, north_east], [west, 0, east], [south_west, south, south_east]], np.uint8)
+    pieces = cv2.connectedComponents(ring, connectivity=8)[0] - 1
+    pairs = [max(p[k], p[(k + 1) % 8]) for k in range(8)]
+    n = min(sum(pairs[0::2]), sum(pairs[1::2]))
+    if odd:
+        stays = east and (north or north_east or not south_east)
+    else:
+        stays = west and (south or south_west or not north_west)
+    return pieces == 1 and 2 <= n <= 3 and not stays
+
+
+def plainly_thinned_once(mask: np.ndarray, odd: bool) -> np.ndarray:
     result = mask.copy()
     for row, col in zip(*np.nonzero(mask), strict=True):
-        p2, p3, p4, p5, p6, p7, p8, p9 = p = around(mask, row, col)
-        pieces = sum((1 - p[k]) & (p[k + 1] | p[(k + 2) % 8]) for k in (0, 2, 4, 6))
-        ways = min(sum(p[k - 1] | p[k] for k in (0, 2, 4, 6)), sum(p[k] | p[k + 1] for k in (0, 2, 4, 6)))
-        side = (p2 | p3 | (1 - p5)) & p4 if odd else (p6 | p7 | (1 - p9)) & p8
-        if pieces == 1 and 2 <= ways <= 3 and not side:
+        if deleted(around(mask, row, col), odd):
             result[row, col] = 0
     return result
 
 
+def plainly_thinned(mask: np.ndarray, max_passes: int) -> np.ndarray:
+    """The same as `skeleton.thin`, with one image operation or one look at a cell after the other."""
+    square = np.ones((3, 3), np.uint8)
+
+    def inside(image: np.ndarray) -> np.ndarray:
+        return cv2.erode(image, square, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+
+    def opened_away(image: np.ndarray) -> np.ndarray:
+        return image & (1 - cv2.dilate(inside(image), square, iterations=2))
+
+    image = inside(mask) | opened_away(mask)
+    for _ in range(max_passes - 1):
+        before = image
+        image = plainly_thinned_once(plainly_thinned_once(image, True), False)
+        if (image == before).all():
+            break
+    return opened_away(image)
+
+
+@pytest.mark.parametrize("odd", [True, False])
+def test_a_sub_iteration_is_the_published_one_for_all_256_neighbourhoods(odd: bool) -> None:
+    bits = np.arange(256)[:, None] >> np.arange(8) & 1
+    mask = np.zeros((16 * 4, 16 * 4), np.uint8)
+    steps = [(-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1)]
+    centers = [(4 * (k // 16) + 1, 4 * (k % 16) + 1) for k in range(256)]
+    for (row, col), p in zip(centers, bits.tolist(), strict=True):
+        mask[row, col] = 1
+        for (down, right), value in zip(steps, p, strict=True):
+            mask[row + down, col + right] = value
+    stride = stride_of(mask.shape)
+    thinned = unpack(skeleton.thin_once(pack(mask), stride, odd), mask.shape)
+    found = [not thinned[row, col] for row, col in centers]
+    expected = [deleted(p, odd) for p in bits.tolist()]
+    assert found == expected
+    assert 0 < sum(expected) < 128
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("odd", [True, False])
-def test_a_sub_iteration_is_the_published_one(seed: int, odd: bool) -> None:
+def test_a_sub_iteration_is_the_published_one_on_noise(seed: int, odd: bool) -> None:
     for cells in (0.01, 1.0, 2.0):
         mask = smooth_noise(seed, cells)
-        thinned = skeleton._thinned(pack(mask), stride_of(mask.shape), 0 if odd else 4)
-        np.testing.assert_array_equal(unpack(thinned, mask.shape), plainly_thinned(mask, odd))
+        thinned = skeleton.thin_once(pack(mask), stride_of(mask.shape), odd)
+        np.testing.assert_array_equal(unpack(thinned, mask.shape), plainly_thinned_once(mask, odd))
+
+
+@pytest.mark.parametrize("max_passes", [1, 2, 4, 10])
+@pytest.mark.parametrize("cells", [0.01, 1.0, 2.0, 4.0])
+def test_thinning_is_the_published_one_until_nothing_changes(max_passes: int, cells: float) -> None:
+    mask = smooth_noise(7, cells)
+    cv2.line(mask, (2, 5), (57, 30), 1, 7)
+    thinned = unpack(skeleton.thin(pack(mask), stride_of(mask.shape), max_passes), mask.shape)
+    np.testing.assert_array_equal(thinned, plainly_thinned(mask, max_passes))
 
 
 def test_thinning_leaves_lines_and_no_areas() -> None:
@@ -69,14 +124,14 @@ def test_branches_end_where_three_ways_meet() -> None:
         np.testing.assert_array_equal(unpack(branches, mask.shape), thin & (1 - expected))
 
 
-def test_only_crumbs_are_swept() -> None:
+def test_only_short_fragments_are_swept() -> None:
     mask = (np.random.default_rng(1).random((60, 80)) < 0.4).astype(np.uint8)
     stride = stride_of(mask.shape)
     branches, _ = skeleton.split_at_junctions(skeleton.thin(pack(mask), stride, 10), stride)
-    before, after = (unpack(p, mask.shape) for p in (branches, skeleton.without_crumbs(branches, stride, 2)))
-    count, labels = cv2.connectedComponents(before)
+    before, after = (unpack(p, mask.shape) for p in (branches, skeleton.without_short_fragments(branches, stride, 2)))
+    count, numbers = cv2.connectedComponents(before)
     for k in range(1, count):
-        piece = labels == k
+        piece = numbers == k
         assert after[piece].all() or (not after[piece].any() and piece.sum() <= 4)
     assert 0 < after.sum() < before.sum()
 

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from mapkd_core.data.raster import rasterize
-from mapkd_core.grid import GRID_60X30, GRID_60X30_COARSE, GRID_120X60, BevGrid
+from mapkd_core.grid import GRID_60X30, GRID_60X30_COARSE, GRID_120X60, LINE_CELLS, LINE_THICKNESS, BevGrid
 from mapkd_core.types import CLASSES, MapElement
 from mapkd_core.vectorizer import skeleton
-from mapkd_core.vectorizer import vectorize as module
 from mapkd_core.vectorizer.vectorize import VectorizeConfig, vectorize
 
 EDGES = VectorizeConfig(crossings="edges", doubtful_m=0)
@@ -37,9 +36,9 @@ def distance(one: MapElement, other: MapElement) -> float:
     return float(max(table.min(0).mean(), table.min(1).mean()))
 
 
-def arc(radius: float, start: float, stop: float, centre: tuple[float, float] = (0, 0)) -> np.ndarray:
+def arc(radius: float, start: float, stop: float, center: tuple[float, float] = (0, 0)) -> np.ndarray:
     angle = np.linspace(start, stop, 80)
-    return np.stack([centre[0] + radius * np.cos(angle), centre[1] + radius * np.sin(angle)], 1)
+    return np.stack([center[0] + radius * np.cos(angle), center[1] + radius * np.sin(angle)], 1)
 
 
 LINES = {
@@ -76,41 +75,41 @@ def test_recovers_a_ring_as_closed() -> None:
     assert distance(found, truth) < 0.5 * GRID_60X30.cell_m
 
 
-def blot_round(corners: np.ndarray, grid: BevGrid) -> np.ndarray:
+def merged_region(corners: np.ndarray, grid: BevGrid) -> np.ndarray:
     """What a network that is unsure makes of a crossing: all cells within half a pen of its outline, filled."""
     semantic = np.zeros((4, *grid.shape), np.float32)
     cells = [np.rint(grid.cells_from_metres(corners) - 0.5).astype(np.int32)]
     cv2.fillPoly(semantic[2], cells, 1)
-    cv2.polylines(semantic[2], cells, True, 1, 5)
+    cv2.polylines(semantic[2], cells, True, 1, LINE_THICKNESS)
     semantic[0] = 1 - semantic[2]
     return semantic
 
 
 @pytest.mark.parametrize("grid", [GRID_60X30, GRID_60X30_COARSE], ids=["15cm", "30cm"])
 @pytest.mark.parametrize("turn", [0.0, 0.3, np.pi / 4, 1.3])
-def test_a_blot_becomes_a_crossing_of_its_place_and_direction(turn: float, grid: BevGrid) -> None:
+def test_a_merged_region_becomes_a_crossing_of_its_place_and_direction(turn: float, grid: BevGrid) -> None:
     c, s = np.cos(turn), np.sin(turn)
     turned = np.array([[c, s], [-s, c]])
     corners = np.array([[-2, -5], [-2, 5], [2, 5], [2, -5]]) @ turned + [6, 2]
-    (crossing,) = vectorize(blot_round(corners, grid), grid)
+    (crossing,) = vectorize(merged_region(corners, grid), grid)
     assert crossing.label == "ped_crossing" and crossing.closed and len(crossing.points_m) == 5
     x, y = ((crossing.points_m[:4] - [6, 2]) @ turned.T).T
     np.testing.assert_allclose([x.mean(), y.mean()], 0, atol=2.5 * grid.cell_m)
-    pen_m = 7 * grid.cell_m  # of the outline in the blot
+    pen_m = LINE_CELLS * grid.cell_m  # of the outline in the region
     assert 10 - pen_m < np.ptp(y) < 10 + 2 * pen_m
-    # How broad the two edges were that ran together cannot be seen: any width from half the blot's to all of it.
+    # How broad the two edges were that ran together cannot be seen: any width from half the region's to all of it.
     assert (4 + pen_m) / 2 - grid.cell_m < np.ptp(x) < 4 + pen_m
 
 
-def test_a_blot_that_leaves_the_grid_is_cut_there() -> None:
+def test_a_merged_region_that_leaves_the_grid_is_cut_there() -> None:
     corners = np.array([[28, 10], [31, 13], [26, 18], [23, 15]])
-    found = vectorize(blot_round(corners, GRID_60X30), GRID_60X30)
+    found = vectorize(merged_region(corners, GRID_60X30), GRID_60X30)
     assert found and all((np.abs(e.points_m) <= [30, 15]).all() for e in found)
 
 
-def test_a_blot_that_is_no_rectangle_stays_lines() -> None:
+def test_a_merged_region_that_is_no_rectangle_stays_lines() -> None:
     corners = np.array([[-8, -8], [-8, 8], [-5, 8], [-5, -5], [8, -5], [8, -8]])
-    found = vectorize(blot_round(corners, GRID_60X30), GRID_60X30)
+    found = vectorize(merged_region(corners, GRID_60X30), GRID_60X30)
     assert not any(e.closed for e in found)
 
 
@@ -287,7 +286,7 @@ def test_noise_costs_a_bounded_amount_of_work(smoothness: int, monkeypatch: pyte
     weights = np.exp(3 * logits / logits.std())
     handed_on = []
     original = skeleton.chains
-    monkeypatch.setattr(module.skeleton, "chains", lambda *a: handed_on.append(original(*a)) or handed_on[-1])
+    monkeypatch.setattr(skeleton, "chains", lambda *a: handed_on.append(original(*a)) or handed_on[-1])
     found = vectorize(weights / weights.sum(0), GRID_60X30)
     assert len(handed_on[0]) <= VectorizeConfig().max_chains
     assert all(np.isfinite(e.points_m).all() and 0 <= e.score <= 1 for e in found)
