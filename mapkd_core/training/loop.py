@@ -4,11 +4,10 @@ What is minimised is an `Objective`: the task losses here, the distillation meth
 """
 from __future__ import annotations
 
-import copy
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +16,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.loggers import TensorBoardLogger
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from mapkd_core.config import TrainConfig, config_dict
 from mapkd_core.losses import task_terms, weigh
@@ -108,7 +108,7 @@ class Run:
         self, config: TrainConfig, folder: Path, fabric: Fabric, network: nn.Module, objective: Objective
     ) -> None:
         self.config, self.folder, self.fabric, self.objective = config, folder, fabric, objective
-        self.average = copy.deepcopy(network).eval().requires_grad_(False) if config.ema else None
+        self.average = self._averaging(network) if config.ema else None
         # Both in one module, so that the optimizer, DDP and checkpoints never forget the train-only part.
         self.trained = nn.ModuleDict({"network": network, "train_only": objective.modules})
         parameters = [p for p in self.trained.parameters() if p.requires_grad]
@@ -208,9 +208,18 @@ class Run:
     def _follow(self) -> None:
         if self.average is None:
             return
+        self.average.update_parameters(self._plain())
+
+    def _averaging(self, network: nn.Module) -> AveragedModel:
+        average = AveragedModel(network, multi_avg_fn=self._mix, use_buffers=True)
+        average.n_averaged.fill_(1)  # the fresh weights count: the first step does not replace them
+        return average.eval().requires_grad_(False)
+
+    def _mix(self, averaged: Sequence[Tensor], present: Sequence[Tensor], _count: Tensor | int) -> None:
+        """Moves averaged weights, all of one type, towards the present ones, in place."""
         # Early on the plain average of few steps is better than one that still remembers the random start.
         decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
-        for mine, theirs in zip(self.average.state_dict().values(), self._plain().state_dict().values(), strict=True):
+        for mine, theirs in zip(averaged, present, strict=True):
             if mine.dtype.is_floating_point:
                 mine.lerp_(theirs, 1 - decay)
             else:
@@ -246,7 +255,7 @@ class Run:
             "best": self.best,
             "network": self._plain().state_dict(),
             "train_only": self.objective.modules.state_dict(),
-            "average": self.average.state_dict() if self.average is not None else {},
+            "average": self.average.module.state_dict() if self.average is not None else {},
             "optimizer": self.optimizer.state_dict(),
             "torch_rng": torch.get_rng_state(),
             "config": config_dict(self.config),
@@ -261,7 +270,7 @@ class Run:
         self._plain().load_state_dict(state["network"])
         self.objective.modules.load_state_dict(state["train_only"])
         if self.average is not None:
-            self.average.load_state_dict(state["average"])
+            self.average.module.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["torch_rng"])
         self.step, self.best = state["step"], state["best"]

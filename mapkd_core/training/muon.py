@@ -19,6 +19,7 @@ class Muon(torch.optim.Optimizer):
     A weight (out, in, ...) is a matrix out x rest; the step is its momentum with all singular values set near one,
     scaled as an AdamW step is; our networks learn best with some five times AdamW's rate. Biases, norms, and depthwise
     convolutions, whose matrix mixes no channels, get AdamW.
+    (`torch.optim.Muon` takes two-dimensional weights only, and most of ours are convolutions'.)
     Sources: Jordan et al., "Muon: an optimizer for hidden layers" (2024); the scale: Liu et al., arXiv 2502.16982,
     section 2.2.
     """
@@ -42,6 +43,7 @@ class Muon(torch.optim.Optimizer):
             {"params": others, "matrices": False, "betas": betas, "eps": eps, **shared},
         ]
         super().__init__([group for group in groups if group["params"]], {})
+        self._adamw = self._adamw_of_the_others()
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -51,13 +53,33 @@ class Muon(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                change = self._orthogonal if group["matrices"] else self._adam
-                parameter.add_(change(parameter, group), alpha=-group["lr"])
+            for parameter in group["params"] if group["matrices"] else ():
+                if parameter.grad is not None:
+                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                    parameter.add_(self._orthogonal(parameter, group), alpha=-group["lr"])
+        if self._adamw is not None:
+            self._adamw.step()
         return loss
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Also what `load_state_dict` ends with."""
+        super().__setstate__(state)
+        self._adamw = self._adamw_of_the_others()
+
+    def _adamw_of_the_others(self) -> torch.optim.AdamW | None:
+        """AdamW on our own groups and state, so that schedules, checkpoints and Fabric see one optimizer."""
+        groups = [group for group in self.param_groups if not group["matrices"]]
+        if not groups:
+            return None
+        for group in groups:
+            for parameter in group["params"]:
+                state = self.state.get(parameter, {})
+                if "mean" in state:  # written by mapkd 0.1, whose AdamW was its own
+                    state.update(exp_avg=state.pop("mean"), exp_avg_sq=state.pop("square"))
+                    state["step"] = torch.tensor(float(state["step"]))
+        adamw = torch.optim.AdamW(groups)
+        adamw.state = self.state
+        return adamw
 
     def _orthogonal(self, parameter: nn.Parameter, group: dict[str, Any]) -> Tensor:
         gradient = parameter.grad
@@ -69,19 +91,6 @@ class Muon(torch.optim.Optimizer):
         ahead = gradient.lerp(average, group["momentum"])  # Nesterov
         matrix = orthogonalised(ahead.flatten(1))
         return (_SCALE * max(matrix.shape) ** 0.5 * matrix).view_as(parameter)
-
-    def _adam(self, parameter: nn.Parameter, group: dict[str, Any]) -> Tensor:
-        gradient = parameter.grad
-        assert gradient is not None
-        state = self.state[parameter]
-        if not state:
-            state.update(step=0, mean=torch.zeros_like(gradient), square=torch.zeros_like(gradient))
-        state["step"] += 1
-        first, second = group["betas"]
-        mean, square = state["mean"].lerp_(gradient, 1 - first), state["square"]
-        square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
-        unbiased, unbiased_square = mean / (1 - first ** state["step"]), square / (1 - second ** state["step"])
-        return unbiased / (unbiased_square.sqrt() + group["eps"])
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:

@@ -67,8 +67,22 @@ def test_a_killed_run_resumes_to_the_same_losses(tmp_path, monkeypatch):
     assert sorted(whole) == list(range(1, 7))
     for at in (4, 5, 6):
         assert parts[at] == whole[at]
-    ends = [torch.load(tmp_path / n / "last.pt", weights_only=True)["network"] for n in ("whole", "parts")]
-    assert all(torch.equal(ends[0][k], ends[1][k]) for k in ends[0])
+    ends = [torch.load(tmp_path / n / "last.pt", weights_only=True) for n in ("whole", "parts")]
+    for part in ("network", "average"):
+        assert ends[0][part].keys() == ends[0]["network"].keys()
+        assert all(torch.equal(ends[0][part][k], ends[1][part][k]) for k in ends[0][part])
+
+
+@pytest.mark.parametrize(("ema", "kept"), [(0.05, 0.05), (0.99, 1 / 10)])
+def test_the_average_follows_the_weights(tmp_path, ema, kept):
+    plan = config(tmp_path, ema=ema)
+    run, _ = training.open_run(plan, training.TaskObjective(plan))
+    before = {name: value.clone() for name, value in run.average.module.state_dict().items()}
+    run.advance(training.training_batches(plan, 0, 0, 1))
+    now = run._plain().state_dict()
+    for name, value in run.average.module.state_dict().items():
+        expected = kept * before[name] + (1 - kept) * now[name] if value.is_floating_point() else now[name]
+        torch.testing.assert_close(value, expected, msg=name)
 
 
 def test_accumulation_counts_its_batches(tmp_path):

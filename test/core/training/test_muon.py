@@ -81,6 +81,27 @@ def test_goes_on_from_its_saved_state() -> None:
         torch.testing.assert_close(own, other, rtol=0, atol=0)
 
 
+def test_goes_on_from_a_state_of_version_0_1() -> None:
+    straight = network()
+    optimizer = Muon(straight.parameters(), lr=0.02, weight_decay=0.1)
+    stepped(straight, optimizer, 3)
+    old = copy.deepcopy(optimizer.state_dict())
+    names = {"exp_avg": "mean", "exp_avg_sq": "square"}
+    old["state"] = {k: {names.get(n, n): v for n, v in state.items()} for k, state in old["state"].items()}
+    for state in old["state"].values():
+        if "step" in state:
+            state["step"] = int(state["step"])
+    keys = ("params", "matrices", "lr", "weight_decay", "momentum", "betas", "eps")
+    old["param_groups"] = [{k: v for k, v in group.items() if k in keys} for group in old["param_groups"]]
+    resumed = copy.deepcopy(straight)
+    later = Muon(resumed.parameters(), lr=0.5)
+    later.load_state_dict(old)
+    for net, its in ((straight, optimizer), (resumed, later)):
+        stepped(net, its, 3, seed=1)
+    for own, other in zip(straight.parameters(), resumed.parameters(), strict=True):
+        torch.testing.assert_close(own, other, rtol=0, atol=0)
+
+
 def test_lowers_a_loss_and_returns_what_the_closure_gives() -> None:
     weight = nn.Parameter(torch.randn(4, 6, generator=torch.Generator().manual_seed(3)))
     goal = torch.randn(4, 6, generator=torch.Generator().manual_seed(4))
