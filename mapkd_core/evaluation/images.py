@@ -1,8 +1,6 @@
 """Images of single frames of an evaluation: the best, the median and the worst, prediction beside truth."""
 from __future__ import annotations
 
-import base64
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 
 from mapkd_core.draw import draw_bev, overview, put_text
 from mapkd_core.evaluation.evaluate import Evaluation
+from mapkd_core.evaluation.page import Image, Section, render
 from mapkd_core.files import write_atomic
 from mapkd_core.frame_sources import Frames
 from mapkd_core.types import CLASSES, Frame
@@ -80,23 +79,11 @@ def find_frames(source: Frames, tokens: set[str], limit: int | None = None) -> d
 
 def write_page(path: Path, title: str, images: list[FrameImage]) -> None:
     """One self-contained HTML page of the images."""
-    body = "".join(
-        f"<h2>{group}</h2>" + "".join(figure(p) for p in images if p.group == group)
-        for group in dict.fromkeys(p.group for p in images)
-    )
-    style = "body{font:16px system-ui;background:#15171c;color:#e1e4eb;margin:2em}img{max-width:100%}"
-    write_atomic(
-        path,
-        f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title><style>{style}</style>"
-        f"<h1>{html.escape(title)}</h1>{body}",
-    )
-
-
-def figure(image: FrameImage) -> str:
-    """An HTML figure with the image inside."""
-    data = base64.b64encode(image.path.read_bytes()).decode()
-    caption = html.escape(f"{image.caption} ({image.token})")
-    return f'<figure><img src="data:image/jpeg;base64,{data}" alt=""><figcaption>{caption}</figcaption></figure>'
+    groups: dict[str, list[Image]] = {}
+    for image in images:
+        shown = Image(image.path.read_bytes(), "image/jpeg", f"{image.caption} ({image.token})")
+        groups.setdefault(image.group, []).append(shown)
+    write_atomic(path, render(title, [Section(group, parts) for group, parts in groups.items()]))
 
 
 def _image(evaluation: Evaluation, index: int, frame: Frame | None, caption: str) -> NDArray[np.uint8]:

@@ -1,18 +1,20 @@
-"""Training curves: scalars from TensorBoard logs, drawn as inline SVG; and the logs' images."""
+"""Training curves: scalars from TensorBoard logs, drawn as SVG; and the logs' images."""
 from __future__ import annotations
 
-import html
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mapkd_core.evaluation.page import Chart
+
 Curve = tuple[Sequence[float], Sequence[float]]
 """Steps and values."""
 
-_WIDTH, _HEIGHT = 460, 240
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 12, 30
+_SIZE_INCHES = (4.6, 2.4)
+_TEXT = "#9aa0ad"
 _COLORS = ("#5aa9ff", "#ffa62b", "#16c79a", "#e86af0", "#f25f5c", "#cfd2dc")
 _MOST_POINTS = 400
 
@@ -65,41 +67,37 @@ def grouped(curves: Mapping[str, Curve]) -> dict[str, dict[str, Curve]]:
     return dict(sorted(charts.items(), key=lambda item: (item[0] != "validation", item[0])))
 
 
-def chart(title: str, curves: Mapping[str, Curve]) -> str:
-    """One chart as SVG, values over steps; noisy curves are drawn faint with their running mean on top."""
+def chart(title: str, curves: Mapping[str, Curve]) -> Chart:
+    """Values over steps as SVG; noisy curves are drawn faint with their running mean on top."""
     points = {name: _finite(curve) for name, curve in curves.items()}
     points = {name: p for name, p in points.items() if len(p)}
     if not points:
-        return f"<figure><figcaption>{html.escape(title)}: no finite value</figcaption></figure>"
-    every = np.concatenate(list(points.values()))
-    (x0, y0), (x1, y1) = every.min(0), every.max(0)
-    y0, y1 = (y0 - 0.5, y1 + 0.5) if y0 == y1 else (y0, y1)
-    span = np.array([max(x1 - x0, 1e-9), y1 - y0])
-    inner = np.array([_WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM])
+        return Chart("", f"{title}: no finite value")
+    import matplotlib
+    from matplotlib.figure import Figure
 
-    def placed(p: np.ndarray) -> np.ndarray:
-        share = (p - [x0, y0]) / span
-        return np.stack([_LEFT + share[:, 0] * inner[0], _TOP + (1 - share[:, 1]) * inner[1]], 1)
-
-    parts = [_axis_marks(x0, x1, y0, y1)]
-    for number, (name, p) in enumerate(points.items()):
-        color = _COLORS[number % len(_COLORS)]
-        label = html.escape(f"{name}: last {p[-1, 1]:.4g}")
-        smooth = _running_mean(p) if len(p) > 60 else None
-        opacity = 0.3 if smooth is not None else 1
-        parts.append(_line(placed(_thinned(p)), color, opacity, label))
-        if smooth is not None:
-            parts.append(_line(placed(_thinned(smooth)), color, 1, label))
-        if len(p) == 1:
-            x, y = placed(p)[0]
-            parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{color}"/>')
+    # Text stays text, and names inside a chart do not meet those of the page's other charts.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": title, "font.size": 8}):
+        figure = Figure(figsize=_SIZE_INCHES, layout="constrained", facecolor="none")
+        axes = figure.add_subplot(facecolor="none")
+        axes.grid(axis="y", color="#333843")
+        axes.spines[:].set_visible(False)
+        axes.tick_params(colors=_TEXT, length=0)
+        for name, p in points.items():
+            color = _COLORS[len(axes.get_legend_handles_labels()[1]) % len(_COLORS)]
+            smooth = _running_mean(p) if len(p) > 60 else None
+            if smooth is not None:
+                axes.plot(*_thinned(p).T, color=color, alpha=0.3, linewidth=1.2)
+            shown = _thinned(p if smooth is None else smooth)
+            axes.plot(*shown.T, color=color, linewidth=1.2, marker="o" if len(p) == 1 else "", label=name)
         if len(points) > 1:
-            parts.append(
-                f'<text x="{_WIDTH - _RIGHT - 4}" y="{_TOP + 14 + 15 * number}" text-anchor="end" fill="{color}">'
-                f"{html.escape(name)}</text>"
-            )
-    svg = f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">{"".join(parts)}</svg>'
-    return f"<figure>{svg}<figcaption>{html.escape(title)}</figcaption></figure>"
+            axes.legend(frameon=False, labelcolor="linecolor")
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    svg = text.getvalue()
+    last = {name: f"{p[-1, 1]:.4g}" for name, p in points.items()}
+    said = ", ".join(f"{name} {value}" for name, value in last.items()) if len(last) > 1 else next(iter(last.values()))
+    return Chart(svg[svg.index("<svg") :], f"{title}: last {said}")
 
 
 def _finite(curve: Curve) -> np.ndarray:
@@ -118,23 +116,3 @@ def _running_mean(points: np.ndarray) -> np.ndarray:
     ends = np.arange(1, len(points) + 1)
     starts = np.maximum(ends - width, 0)
     return np.stack([points[:, 0], (sums[ends] - sums[starts]) / (ends - starts)], 1)
-
-
-def _line(points: np.ndarray, color: str, opacity: float, label: str) -> str:
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    return (
-        f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.6" opacity="{opacity}">'
-        f"<title>{label}</title></polyline>"
-    )
-
-
-def _axis_marks(x0: float, x1: float, y0: float, y1: float) -> str:
-    parts = []
-    for share in (0.0, 0.5, 1.0):
-        y = _TOP + (1 - share) * (_HEIGHT - _TOP - _BOTTOM)
-        x = _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
-        anchor = {0.0: "start", 0.5: "middle", 1.0: "end"}[share]
-        parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#333843"/>')
-        parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{y0 + share * (y1 - y0):.3g}</text>')
-        parts.append(f'<text x="{x:.1f}" y="{_HEIGHT - 10}" text-anchor="{anchor}">{x0 + share * (x1 - x0):.0f}</text>')
-    return "".join(parts)

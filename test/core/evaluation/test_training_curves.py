@@ -1,13 +1,26 @@
+import re
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
+from mapkd_core.evaluation.page import Charts, Section, render
 from mapkd_core.evaluation.training_curves import chart, grouped, read_curves
 
+SVG = "{http://www.w3.org/2000/svg}"
 
-def svg_of(figure):
-    return ElementTree.fromstring(figure).find("svg")
+
+def lines_of(chart):
+    """Points (P, 2) and opacity of each curve; grid lines are left out, whose paths do not lie in a chart's line."""
+    found = []
+    for group in ElementTree.fromstring(chart.svg).iter(SVG + "g"):
+        path = group.find(SVG + "path")
+        if group.get("id", "").startswith("line2d") and path is not None and path.get("clip-path"):
+            style = dict(part.split(": ") for part in path.get("style").split("; "))
+            if style.get("stroke") != "#333843":
+                points = re.findall(r"[ML] ([-0-9.]+) ([-0-9.]+)", path.get("d"))
+                found.append((np.array(points, float), float(style.get("stroke-opacity", 1))))
+    return found
 
 
 def test_curves_are_read_back_by_step(tmp_path):
@@ -32,18 +45,34 @@ def test_validation_shares_one_chart():
 
 
 def test_a_rising_curve_rises_on_the_page_inside_the_frame():
-    svg = svg_of(chart("loss", {"a": ([0, 50, 100], [1.0, 2.0, 3.0])}))
-    points = np.array([p.split(",") for p in svg.find("polyline").get("points").split()], float)
+    drawn = chart("loss", {"a": ([0, 50, 100], [1.0, 2.0, 3.0])})
+    ((points, _),) = lines_of(drawn)
+    assert len(points) == 3
     assert np.all(np.diff(points[:, 0]) > 0) and np.all(np.diff(points[:, 1]) < 0)  # y grows downwards
-    _, _, width, height = map(float, svg.get("viewBox").split())
+    _, _, width, height = map(float, ElementTree.fromstring(drawn.svg).get("viewBox").split())
     assert points.min() >= 0 and points[:, 0].max() <= width and points[:, 1].max() <= height
+    assert drawn.caption == "loss: last 3"
 
 
 def test_long_noisy_constant_single_and_broken_curves():
     noisy = (list(range(5000)), np.random.default_rng(0).normal(size=5000).tolist())
-    lines = svg_of(chart("noisy", {"a": noisy})).findall("polyline")
-    assert [line.get("opacity") for line in lines] == ["0.3", "1"]
-    assert all(len(line.get("points").split()) <= 400 for line in lines)
-    assert svg_of(chart("flat", {"a": ([0, 1], [2.0, 2.0])})) is not None
-    assert svg_of(chart("one", {"a": ([3], [2.0])})).find("circle") is not None
-    assert "no finite value" in chart("nan", {"a": ([0], [float("nan")])})
+    lines = lines_of(chart("noisy", {"a": noisy}))
+    assert [opacity for _, opacity in lines] == [0.3, 1]
+    assert all(10 < len(points) <= 400 for points, _ in lines)
+    assert len(lines_of(chart("flat", {"a": ([0, 1], [2.0, 2.0])}))) == 1
+    assert "<use" in chart("one", {"a": ([3], [2.0])}).svg
+    assert chart("nan", {"a": ([0], [float("nan")])}).caption == "nan: no finite value"
+
+
+def test_names_in_a_chart_are_text_and_harmless():
+    drawn = chart("<b>", {"<script>a": ([0, 1], [0.0, 1.0]), "b": ([0, 1], [1.0, 0.0])})
+    assert "&lt;script&gt;a" in drawn.svg and "<script" not in drawn.svg
+    assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", drawn.svg)
+    page = render("t", [Section("<i>", [Charts([drawn])])])
+    assert "&lt;b&gt;: last" in page and "<h2>&lt;i&gt;</h2>" in page and "<svg" in page
+
+
+def test_charts_of_one_page_share_no_name():
+    curve = {"a": ([0, 1], [0.0, 1.0])}
+    clips = [set(re.findall(r'<clipPath id="(\w+)"', chart(title, curve).svg)) for title in ("x", "y")]
+    assert all(clips) and not clips[0] & clips[1]
