@@ -1,4 +1,7 @@
-"""Where cameras sit: transforms between frames, composed into one."""
+"""Where cameras sit: transforms between frames, composed into one.
+
+ROS 2's tf2 is in no wheel, and bags are read without ROS.
+"""
 from __future__ import annotations
 
 from collections.abc import Iterable

@@ -2,6 +2,7 @@
 
 Thinning follows Z. Guo and R. W. Hall, "Parallel thinning with two-subiteration algorithms", CACM 32(3), 1989,
 algorithm A1. The conditions below carry the paper's names; p2..p9 are a cell's neighbours, clockwise from the north.
+(OpenCV thins only in its contrib build, which would take the place of the headless one that users have.)
 """
 from __future__ import annotations
 

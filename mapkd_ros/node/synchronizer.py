@@ -1,6 +1,7 @@
 """Puts images of several cameras that belong to one moment into a set, and says why when it cannot.
 
-Stamps are integers in nanoseconds. No ROS inside: an image is any object.
+Stamps are integers in nanoseconds. No ROS inside: an image is any object. (ROS 2's message_filters is in no
+wheel, and does not say which camera a set waits for.)
 """
 from __future__ import annotations
 
