@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mapkd_core.config import without_image_size
 from mapkd_core.data.images import IMAGENET_MEAN, IMAGENET_STD
 from mapkd_core.files import write_atomic
 from mapkd_core.grid import BevGrid
@@ -51,6 +52,19 @@ class ModelCard:
     """How it came to be: command, data, steps, seed, scores."""
     format: int = FORMAT
 
+    def __post_init__(self) -> None:
+        trained = self.training.get("config", {}).get("data", {}).get("image_size")
+        if trained is not None and list(trained) != list(self.input_size):
+            raise ArtifactError(
+                f"card {self.name}: input_size is {list(self.input_size)}, training.config.data.image_size is "
+                f"{list(trained)}; a network sees images of the size it was trained on: export again"
+            )
+        try:
+            options = without_image_size(self.options, self.input_size, f"card {self.name}: options", "input_size")
+        except ValueError as error:
+            raise ArtifactError(str(error)) from error
+        object.__setattr__(self, "options", options)
+
 
 def save_artifact(card_path: str | Path, card: ModelCard, state: Mapping[str, Tensor]) -> ModelCard:
     """Writes `card_path` (.json) and the weights beside it as float16; returns the card with its checksum."""
@@ -81,12 +95,12 @@ def load_card(path: str | Path) -> ModelCard:
     try:
         values = json.loads(place.read_text())
         if values["format"] != FORMAT:
-            raise ArtifactError(f"{place} has format {values['format']}, this version reads {FORMAT}; export again")
+            raise ArtifactError(f"format {values['format']}, this version reads {FORMAT}; export again")
         known = {f.name for f in fields(ModelCard)}
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
         card = ModelCard(**{**values, "grid": BevGrid.from_dict(values["grid"])})
-    except ArtifactError:
-        raise
+    except ArtifactError as error:
+        raise ArtifactError(f"{place}: {error}") from error
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise ArtifactError(f"{place} is not a model card ({type(error).__name__}: {error})") from error
     if card.classes != CLASSES:
@@ -113,7 +127,7 @@ def load_model(path: str | Path) -> tuple[nn.Module, ModelCard]:
             "the file is damaged or belongs to another card: fetch both again"
         )
     try:
-        model = build_model(card.model, card.grid, card.options, for_weights=True)
+        model = build_model(card.model, card.grid, card.input_size, card.options, for_weights=True)
     except ValueError as error:
         raise ArtifactError(f"{weights_path.with_suffix('.json')}: {error}") from error
     state = {k: v.float() if v.dtype == torch.float16 else v for k, v in load(data).items()}

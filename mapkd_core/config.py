@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import yaml
 
 from mapkd_core.grid import BevGrid
+from mapkd_core.types import IMAGE_SIZE
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
@@ -35,14 +36,16 @@ class DataConfig:
     """Further frames, named alike, whose map is not looked at: a student that distils learns from its teacher there."""
     unlabelled_share: float = 0.5
     """Chance that a training sample is one of those."""
-    image_size: tuple[int, int] = (352, 128)
-    """Width and height of the network's images."""
+    image_size: tuple[int, int] = IMAGE_SIZE
+    """Width and height of the images that the network is built for and fed with."""
     lidar: bool = False
     sd_map: bool = False
     workers: int = 0
     """Loader processes; 0 loads in the training process."""
 
     def __post_init__(self) -> None:
+        if len(self.image_size) != 2 or min(self.image_size) < 1:
+            raise ValueError(f"data.image_size is {list(self.image_size)}; expected [width, height], both at least 1")
         if not 0 < self.unlabelled_share < 1:
             raise ValueError(f"data.unlabelled_share is {self.unlabelled_share}; expected a number between 0 and 1")
 
@@ -134,6 +137,8 @@ class TrainConfig:
     save_every: int = 200
 
     def __post_init__(self) -> None:
+        options = without_image_size(self.model_options, self.data.image_size, "model_options", "data.image_size")
+        object.__setattr__(self, "model_options", options)
         for name in ("steps", "batch_size", "accumulate", "log_every", "save_every", "val_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
@@ -142,6 +147,24 @@ class TrainConfig:
         for name, known in (("schedule", ("step", "cosine", "constant")), ("optimizer", ("adam", "adamw", "muon"))):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; expected one of {known}")
+
+
+def without_image_size(
+    options: Mapping[str, Any], image_size: Sequence[int], where: str, truth: str
+) -> dict[str, Any]:
+    """A network's options without the image size that older configs and cards repeat there.
+
+    Raises ValueError, naming `where` the options stand and the key `truth`, if they give a size that is not
+    `image_size`.
+    """
+    kept = dict(options)
+    other = kept.pop("image_size", None)
+    if other is not None and list(other) != list(image_size):
+        raise ValueError(
+            f"{where}.image_size is {list(other)}, {truth} is {list(image_size)}; a network sees images of one size: "
+            f"leave {where}.image_size out"
+        )
+    return kept
 
 
 def load_config(kind: type[T], path: str | Path | None, overrides: Sequence[str] = ()) -> T:
@@ -157,6 +180,9 @@ def load_config(kind: type[T], path: str | Path | None, overrides: Sequence[str]
             raise FileNotFoundError(f"no config {path}") from error
         except yaml.YAMLError as error:
             raise ValueError(f"{path} is not YAML: {error}") from error
+        options = values.get("model_options") if isinstance(values, Mapping) else None
+        if isinstance(options, Mapping) and "image_size" in options:
+            _LOG.warning("%s: model_options.image_size can go: networks take their size from data.image_size", path)
     return load_config_dict(kind, values, overrides, str(path or "command line"))
 
 
@@ -174,7 +200,7 @@ def load_config_dict(kind: type[T], values: Any, overrides: Sequence[str] = (), 
     try:
         merged = parser.parse_args(list(overrides), namespace=parser.parse_object(values))
         return kind(**vars(parser.instantiate_classes(merged)))
-    except (ArgumentError, TypeError) as error:
+    except (ArgumentError, TypeError, ValueError) as error:
         raise ValueError(f"{where}: {error}") from error
 
 

@@ -21,17 +21,21 @@ class Frames(Protocol):
 
 
 def open_frames(
-    name: str, split: str | None = None, size: str = "full", lidar: bool = False, device: str = "cpu"
+    name: str,
+    split: str | None = None,
+    image_size: tuple[int, int] | None = None,
+    lidar: bool = False,
+    device: str = "cpu",
 ) -> tuple[Frames, list[str]]:
     """The frames that `name` stands for, and in words what of them is missing on this machine.
 
-    `simdrive-v1:SPLIT[:small|full][:DRIVES]` (`size` where the name has none), `nuscenes:DATAROOT:VERSION:SPLIT`, or a
-    folder in nuScenes' format with exactly one version, of which `split` picks scenes. Raises ValueError for a name of
-    another form, FileNotFoundError for a folder that is not there.
+    `simdrive-v1:SPLIT[:small|full][:DRIVES]` (where the name has no size, the one that fits images of `image_size`),
+    `nuscenes:DATAROOT:VERSION:SPLIT`, or a folder in nuScenes' format with exactly one version, of which `split` picks
+    scenes. Raises ValueError for a name of another form, FileNotFoundError for a folder that is not there.
     """
     kind, _, rest = name.partition(":")
     if kind == "simdrive-v1" and rest:
-        return _simulated(name, rest.split(":"), size, lidar, device)
+        return _simulated(name, rest.split(":"), image_size, lidar, device)
     if kind == "nuscenes" and rest.count(":") == 2:
         folder, version, split = rest.split(":")
         return _nuscenes(Path(folder), version, split, lidar)
@@ -57,11 +61,13 @@ def _nuscenes(folder: Path, version: str, split: str | None, lidar: bool) -> tup
     return NuScenesSource(folder, version, split=split or None, lidar_sweeps=3 if lidar else 0), []
 
 
-def _simulated(name: str, words: list[str], size: str, lidar: bool, device: str) -> tuple[Frames, list[str]]:
-    from mapkd_core.sim.simdrive import SIZES, simdrive
+def _simulated(
+    name: str, words: list[str], image_size: tuple[int, int] | None, lidar: bool, device: str
+) -> tuple[Frames, list[str]]:
+    from mapkd_core.sim.simdrive import SIZES, simdrive, size_for
 
     split, *options = words
-    drives = None
+    size, drives = size_for(image_size), None
     for word in options:
         if word in SIZES:
             size = word

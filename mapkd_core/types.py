@@ -37,6 +37,9 @@ CAMERAS: tuple[str, ...] = (
 )
 """nuScenes' six cameras in the order that networks and labels use."""
 
+IMAGE_SIZE = (352, 128)
+"""Width and height of the images that networks see unless a config says otherwise (`data.image_size`)."""
+
 
 @dataclass(frozen=True, eq=False)
 class MapElement:

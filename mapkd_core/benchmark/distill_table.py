@@ -167,7 +167,7 @@ def _parameters(entry: Entry) -> float:
     from mapkd_core.model.build import build_model
 
     c = entry.config
-    return sum(p.numel() for p in build_model(c.model, c.grid, c.model_options).parameters()) / 1e6
+    return sum(p.numel() for p in build_model(c.model, c.grid, c.data.image_size, c.model_options).parameters()) / 1e6
 
 
 def _train_only(entry: Entry) -> float:

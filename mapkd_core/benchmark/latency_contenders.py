@@ -24,9 +24,8 @@ from mapkd_core.model.build import build_model
 from mapkd_core.model.student import Student
 from mapkd_core.predictor import MapPredictor
 from mapkd_core.runtime import fold_batch_norms, graph_path
-from mapkd_core.types import Batch, Frame
+from mapkd_core.types import IMAGE_SIZE, Batch, Frame
 
-SIZE = (352, 128)
 CAMERA_SIZE = (1600, 900)
 """nuScenes' images, in which simulated ones are encoded."""
 
@@ -104,10 +103,10 @@ def entropy_decoding_ms(given: Images) -> float:
 
 def random_student(variant: str, folder: Path) -> Path:
     """An artifact of a student with random weights; returns its card's path."""
-    options = {"variant": variant, "image_size": list(SIZE)}
-    card = ModelCard(f"student:{variant}", "random", "student", options, GRID_60X30, SIZE)
+    options = {"variant": variant}
+    card = ModelCard(f"student:{variant}", "random", "student", options, GRID_60X30, IMAGE_SIZE)
     path = folder / f"{variant}.json"
-    save_artifact(path, card, build_model("student", GRID_60X30, options).state_dict())
+    save_artifact(path, card, build_model("student", GRID_60X30, IMAGE_SIZE, options).state_dict())
     return path
 
 
@@ -142,7 +141,7 @@ def student(
 
 def network(name: str, device: str) -> Contender:
     """A network of model/build.py with random weights, its forward alone, in eager PyTorch."""
-    model = build_model(name, GRID_60X30, {}).eval()
+    model = build_model(name, GRID_60X30, IMAGE_SIZE).eval()
     fold_batch_norms(model)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     images, intrinsics, poses = _inputs(device)
@@ -172,7 +171,7 @@ def _forward_only(name: str, model: nn.Module, call: Callable[[], Any], device: 
         with torch.inference_mode():
             return {"network": timed_ms(call, device)}
 
-    bytes_moved = 4 * (1e6 * parameters + 6 * 3 * SIZE[0] * SIZE[1] + 4 * GRID_60X30.rows * GRID_60X30.cols)
+    bytes_moved = 4 * (1e6 * parameters + 6 * 3 * IMAGE_SIZE[0] * IMAGE_SIZE[1] + 4 * GRID_60X30.rows * GRID_60X30.cols)
     return Contender(name, "torch", "fp32", parameters, gflop, bytes_moved / 1e6, run)
 
 
@@ -192,7 +191,7 @@ def _student_call(model: nn.Module, size: Sequence[int], device: str) -> Callabl
 
 def _inputs(device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Images, intrinsics, mountings of six cameras."""
-    calibrated = build_model("student", GRID_60X30, {"variant": "nano"})
+    calibrated = build_model("student", GRID_60X30, IMAGE_SIZE, {"variant": "nano"})
     assert isinstance(calibrated, Student)
     intrinsics, poses = (m.to(device) for m in example_calibration(calibrated, 6))
-    return torch.randn(1, 6, 3, SIZE[1], SIZE[0], device=device), intrinsics, poses
+    return torch.randn(1, 6, 3, IMAGE_SIZE[1], IMAGE_SIZE[0], device=device), intrinsics, poses

@@ -83,7 +83,8 @@ def time_steps(config: TrainConfig, warmup: int, steps: int) -> tuple[list[dict[
     fabric.seed_everything(config.seed, verbose=False)
     device = fabric.device.type
     objective = TaskObjective(config)
-    plain = build_model(config.model, config.grid, config.model_options).train()
+    network_of = (config.model, config.grid, config.data.image_size, config.model_options)
+    plain = build_model(*network_of).train()
     network, optimizer = fabric.setup(plain, make_optimizer(config, plain.parameters()))
     batches = training_batches(config)
     times = []

@@ -14,13 +14,14 @@ import argparse
 from pathlib import Path
 
 from mapkd_core.frame_sources import FORMS
+from mapkd_core.types import IMAGE_SIZE
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `mapkd cache`."""
     parser.add_argument("source", help=FORMS)
     parser.add_argument("folder", type=Path, help="new folder for the cache, or one to go on with")
-    parser.add_argument("--size", type=_size, default=(352, 128), help="images, WIDTHxHEIGHT (default 352x128)")
+    parser.add_argument("--size", type=_size, default=IMAGE_SIZE, help="images, WIDTHxHEIGHT (default 352x128)")
     parser.add_argument("--lidar", action="store_true", help="keep LiDAR points (three sweeps) as float16")
     parser.add_argument("--no-labels", action="store_true", help="frames without a road map, for prediction only")
     parser.add_argument(
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     if not 1 <= args.quality <= 100 or args.shard_frames < 1 or args.workers < 0:
         raise ValueError("expected --quality 1..100, --shard-frames 1 or more, --workers 0 or more")
     options = CacheOptions(args.size, tuple(args.reach), args.lidar, not args.no_labels, args.quality)
-    source, missing = open_frames(args.source, size="small" if args.size[0] <= 176 else "full", lidar=args.lidar)
+    source, missing = open_frames(args.source, image_size=args.size, lidar=args.lidar)
     for what in missing:
         print(f"left out: {what}")
     if options.labels:

@@ -95,8 +95,7 @@ def _predict(args: argparse.Namespace) -> tuple[Path, Frames]:
         cached = open_cache(cache, card)
         predict_cache(cached, predictor, out, header, args.overwrite, args.limit)
         return out, CachedFrames(cached)
-    size = "small" if card.input_size[0] < 300 else "full"
-    source, missing = open_frames(args.data, args.split, size, lidar, predictor.device)
+    source, missing = open_frames(args.data, args.split, card.input_size, lidar, predictor.device)
     for note in missing:
         print(f"left out: {note}")
     header = {**header, "split": args.split, "missing_data": missing}

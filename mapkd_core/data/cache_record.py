@@ -21,7 +21,7 @@ from mapkd_core.data.images import JpegBytes
 from mapkd_core.data.labels import LocalMap
 from mapkd_core.data.polylines import Range
 from mapkd_core.data.sample import Sample
-from mapkd_core.types import CameraView, Frame
+from mapkd_core.types import IMAGE_SIZE, CameraView, Frame
 
 FORMAT = "mapkd-cache-1"
 
@@ -32,7 +32,7 @@ _LAYERS = ("dividers", "crossings", "boundaries", "sd_roads")
 class CacheOptions:
     """What a cache keeps of every frame."""
 
-    image_size: tuple[int, int] = (352, 128)
+    image_size: tuple[int, int] = IMAGE_SIZE
     """Width and height; training may ask for this or less."""
     reach_m: tuple[float, float] = (132.0, 42.0)
     """Half length and half width of the map kept around the vehicle: a 240 m x 60 m grid and 12 m more."""

@@ -11,7 +11,7 @@ from mapkd_core.data.labels import LocalMap, grid_range, local_map, uncut_elemen
 from mapkd_core.data.polylines import Range
 from mapkd_core.data.sample import Sample
 from mapkd_core.grid import BevGrid
-from mapkd_core.types import CameraView, Frame
+from mapkd_core.types import IMAGE_SIZE, CameraView, Frame
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class SampleOptions:
     """What is taken from a frame."""
 
     grid: BevGrid = field(default_factory=BevGrid)
-    image_size: tuple[int, int] = (352, 128)
+    image_size: tuple[int, int] = IMAGE_SIZE
     """Width and height of the network's images."""
     lidar: bool = False
     sd_map: bool = False

@@ -63,7 +63,7 @@ class StudentGraph(nn.Module):
 
 def example_calibration(student: Student, cameras: int) -> tuple[Tensor, Tensor]:
     """Intrinsics 1 N 3 3 and mountings 1 N 4 4 of cameras that look around from 1.5 m up: something to trace with."""
-    width, height = student.config.image_size
+    width, height = student.image_size
     intrinsics = torch.tensor([[0.8 * width, 0, width / 2], [0, 0.8 * width, height / 2], [0, 0, 1.0]])
     poses = torch.eye(4).repeat(cameras, 1, 1)
     for pose, yaw in zip(poses, torch.arange(cameras) * 2 * torch.pi / cameras, strict=True):
@@ -89,7 +89,7 @@ def export_onnx(student: Student, path: Path, card: ModelCard) -> tuple[float, C
     lookup = student.lookup(*example_calibration(student, cameras))
     if not isinstance(lookup, PillarLookup):
         raise ValueError(f"view {student.config.view!r} does not export as ONNX; expected a student's view 'pillars'")
-    width, height = student.config.image_size
+    width, height = student.image_size
     images = torch.randn(cameras, 3, height, width, generator=torch.Generator().manual_seed(0))
     inputs = (images, lookup.pixel[0], lookup.weight[0])
     graph = StudentGraph(student).eval()

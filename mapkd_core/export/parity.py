@@ -83,7 +83,6 @@ def element_difference(expected: Sequence[MapElement], found: Sequence[MapElemen
 
 def proof_frames(data: str | None, input_size: tuple[int, int], count: int) -> Iterator[Frame]:
     """`count` frames spread over `data` (a name as for `mapkd evaluate`), by default over two simulated drives."""
-    size = "small" if input_size[0] < 300 else "full"
-    frames, _ = open_frames(data or f"simdrive-v1:val:{size}:2", size=size)
+    frames, _ = open_frames(data or "simdrive-v1:val:2", image_size=input_size)
     for index in np.unique(np.linspace(0, len(frames) - 1, min(count, len(frames))).astype(int)):
         yield frames[int(index)]

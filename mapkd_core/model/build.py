@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from mapkd_core.config import without_image_size
 from mapkd_core.grid import BevGrid
 from mapkd_core.model.hd_prior import HdPriorPretraining
 from mapkd_core.model.mapnet import MapKdStudent, MapNet, MapNetConfig, hd_prior
@@ -13,29 +14,33 @@ from mapkd_core.model.options import configured, nearest
 from mapkd_core.model.student import Student
 from mapkd_core.model.student_config import student_config
 
+ImageSize = tuple[int, int]
+Build = Callable[[BevGrid, ImageSize, Mapping[str, Any]], nn.Module]
 
-def _student(grid: BevGrid, options: Mapping[str, Any]) -> nn.Module:
-    return Student(grid, student_config(options))
+
+def _student(grid: BevGrid, image_size: ImageSize, options: Mapping[str, Any]) -> nn.Module:
+    return Student(grid, image_size, student_config(options))
 
 
-def _mapnet(**fixed: Any) -> Callable[[BevGrid, Mapping[str, Any]], nn.Module]:
-    def build(grid: BevGrid, options: Mapping[str, Any]) -> nn.Module:
-        return MapNet(grid, configured("mapnet", MapNetConfig, {**fixed, **options}))
+def _mapnet(**fixed: Any) -> Build:
+    def build(grid: BevGrid, image_size: ImageSize, options: Mapping[str, Any]) -> nn.Module:
+        return MapNet(grid, image_size, configured("mapnet", MapNetConfig, {**fixed, **options}))
 
     return build
 
 
-def _mapkd_student(grid: BevGrid, options: Mapping[str, Any]) -> nn.Module:
-    return MapKdStudent(grid, configured("mapkd_student", MapNetConfig, options))
+def _mapkd_student(grid: BevGrid, image_size: ImageSize, options: Mapping[str, Any]) -> nn.Module:
+    return MapKdStudent(grid, image_size, configured("mapkd_student", MapNetConfig, options))
 
 
-def _hd_prior(grid: BevGrid, options: Mapping[str, Any]) -> nn.Module:
+def _hd_prior(grid: BevGrid, image_size: ImageSize, options: Mapping[str, Any]) -> nn.Module:
+    """The masked autoencoder of map rasters, which sees no image."""
     options = dict(options)
     ratio = float(options.pop("mask_ratio", 0.5))
     return HdPriorPretraining(hd_prior(grid, configured("hd_prior", MapNetConfig, options)), ratio)
 
 
-MODELS: dict[str, Callable[[BevGrid, Mapping[str, Any]], nn.Module]] = {
+MODELS: dict[str, Build] = {
     "student": _student,
     "hdmapnet": _mapnet(),
     "hdmapnet_lidar": _mapnet(camera=False, lidar=True),
@@ -49,19 +54,25 @@ MODELS: dict[str, Callable[[BevGrid, Mapping[str, Any]], nn.Module]] = {
     "mapkd_student": _mapkd_student,
     "hd_prior": _hd_prior,
 }
-"""name -> function (grid, options) -> module whose forward takes a Batch and returns a Prediction."""
+"""name -> function (grid, image size, options) -> module whose forward takes a Batch and returns a Prediction."""
 
 
 def build_model(
-    name: str, grid: BevGrid, options: Mapping[str, Any] | None = None, for_weights: bool = False
+    name: str,
+    grid: BevGrid,
+    image_size: ImageSize,
+    options: Mapping[str, Any] | None = None,
+    for_weights: bool = False,
 ) -> nn.Module:
-    """A network with fresh weights. Raises ValueError for an unknown name or option, with the nearest known one.
+    """A network with fresh weights for a grid and for images of `image_size` (width, height).
 
     `for_weights` says that the caller loads weights of its own next, so that pretrained ones are not looked for.
+    Raises ValueError for an unknown name or option, with the nearest known one, and for a size that does not fit.
     """
     if name not in MODELS:
         raise ValueError(f"no model {name!r}{nearest(name, MODELS)}; there are {sorted(MODELS)}")
-    options = dict(options or {})
+    image_size = (int(image_size[0]), int(image_size[1]))
+    options = without_image_size(options or {}, image_size, "the network's options", "its image size")
     if for_weights and "pretrained" in options:
         options["pretrained"] = False
-    return MODELS[name](grid, options)
+    return MODELS[name](grid, image_size, options)

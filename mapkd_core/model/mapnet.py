@@ -15,6 +15,7 @@ from mapkd_core.grid import BevGrid
 from mapkd_core.model.bev_encode import OUTPUTS, BevEncode
 from mapkd_core.model.efficientnet import OWN, image_encoder
 from mapkd_core.model.hd_prior import HdPrior
+from mapkd_core.model.image_size import check_image_size, feature_size
 from mapkd_core.model.layers import conv_bn_relu
 from mapkd_core.model.lift_splat import LiftSplat
 from mapkd_core.model.neural_ipm import GroundWarp, ViewMlps
@@ -28,7 +29,6 @@ from mapkd_core.types import CAMERAS, Batch, Prediction
 class MapNetConfig:
     """Sensors, priors and sizes; the defaults are the papers' widths."""
 
-    image_size: tuple[int, int] = (352, 128)
     camera: bool = True
     lidar: bool = False
     simulated_lidar: bool = False
@@ -68,12 +68,12 @@ class MapNetConfig:
 class CameraBranch(nn.Module):
     """Six images -> BEV features on the grid."""
 
-    def __init__(self, grid: BevGrid, config: MapNetConfig) -> None:
+    def __init__(self, grid: BevGrid, image_size: tuple[int, int], config: MapNetConfig) -> None:
         super().__init__()
-        self.config = config
+        self.image_size, self.config = image_size, config
         self.encoder = image_encoder(config.encoder, config.camera_channels, config.pretrained)
         stride: int = self.encoder.stride  # type: ignore[assignment]
-        self.feature_size = (config.image_size[0] // stride, config.image_size[1] // stride)
+        self.feature_size = feature_size(image_size, stride)
         if config.view == "mlp":
             ground = (grid.rows // 5, grid.cols // 5)
             self.mlps = ViewMlps(len(CAMERAS), self.feature_size[::-1], ground, config.view_hidden)
@@ -87,15 +87,17 @@ class CameraBranch(nn.Module):
             raise ValueError(f"view {config.view!r} is not one of mlp, pillars")
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """-> the images' features B N C h w and the BEV's B C Y X."""
+        """-> the images' features B N C h w and the BEV's B C Y X; raises ValueError for images of another size."""
+        check_image_size(batch.images, self.image_size)
         features = self.encoder(batch.images.flatten(0, 1)).unflatten(0, batch.images.shape[:2])
         return features, self._lifted(features, batch)
 
     def _lifted(self, features: Tensor, batch: Batch) -> Tensor:
         if self.config.view == "mlp":
             return self.warp(self.mlps(features), batch.base_from_camera)
-        size = self.config.image_size
-        lookup = self.pillars.lookup(batch.intrinsics, batch.base_from_camera, size, self.feature_size)
+        lookup = self.pillars.lookup(
+            batch.intrinsics, batch.base_from_camera, self.image_size, self.feature_size
+        )
         bev = self.mix(self.pillars(features, lookup)[0])
         return functional.interpolate(bev, scale_factor=self.sample_factor, mode="bilinear", align_corners=False)
 
@@ -103,13 +105,13 @@ class CameraBranch(nn.Module):
 class MapNet(nn.Module):
     """Sensors -> BEV -> (SD prior) -> BEV encoder -> (HD prior) -> Prediction."""
 
-    def __init__(self, grid: BevGrid, config: MapNetConfig) -> None:
+    def __init__(self, grid: BevGrid, image_size: tuple[int, int], config: MapNetConfig) -> None:
         super().__init__()
-        self.grid, self.config = grid, config
+        self.grid, self.image_size, self.config = grid, image_size, config
         coarse = grid.scaled(config.bev_factor)
         channels = 0
         if config.camera:
-            self.cameras = CameraBranch(coarse, config)
+            self.cameras = CameraBranch(coarse, image_size, config)
             channels += config.camera_channels
         if config.lidar:
             self.lidar: nn.Module = PointPillars(
@@ -167,9 +169,9 @@ class MapKdStudent(nn.Module):
     Source: MapKD (arXiv 2508.15653), whose released code makes a new random convolution in every forward; left out.
     """
 
-    def __init__(self, grid: BevGrid, config: MapNetConfig) -> None:
+    def __init__(self, grid: BevGrid, image_size: tuple[int, int], config: MapNetConfig) -> None:
         super().__init__()
-        self.cameras = CameraBranch(grid.scaled(config.bev_factor), config)
+        self.cameras = CameraBranch(grid.scaled(config.bev_factor), image_size, config)
         wide = config.camera_channels + config.lidar_channels
         self.expand = nn.Sequential(conv_bn_relu(config.camera_channels, wide // 2), conv_bn_relu(wide // 2, wide))
         self.shrink = shrink8((wide, wide, wide, wide))

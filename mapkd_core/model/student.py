@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from mapkd_core.grid import BevGrid
 from mapkd_core.model.bev_unet import BevUNet, SubPixelHead
 from mapkd_core.model.depth_splatting import DepthSplatting, SplatLookup
+from mapkd_core.model.image_size import check_image_size, feature_size
 from mapkd_core.model.image_trunk import ImageTrunk
 from mapkd_core.model.pillar_sampling import PillarLookup, PillarSampling
 from mapkd_core.model.student_config import SMALL, StudentConfig
@@ -16,9 +17,10 @@ from mapkd_core.types import Batch, Prediction
 class Student(nn.Module):
     """Trunk -> pillar sampling -> BEV U-Net -> heads; `forward` takes a Batch, `infer` what a deployed node has."""
 
-    def __init__(self, grid: BevGrid, config: StudentConfig = SMALL) -> None:
+    def __init__(self, grid: BevGrid, image_size: tuple[int, int], config: StudentConfig = SMALL) -> None:
         super().__init__()
-        self.grid, self.config = grid, config
+        self.grid, self.image_size, self.config = grid, image_size, config
+        self.feature_size = feature_size(image_size, ImageTrunk.stride)
         self.trunk = ImageTrunk(config.image_width, config.view_channels)
         coarse = grid.scaled(config.bev_factor)
         heights = len(config.heights_m) if config.view == "pillars" else 1
@@ -46,8 +48,7 @@ class Student(nn.Module):
 
         `visible` B N H W bool is False where images show nothing of the road, such as the own bonnet.
         """
-        config = self.config
-        return self.view.lookup(intrinsics, base_from_camera, config.image_size, config.feature_size, visible)
+        return self.view.lookup(intrinsics, base_from_camera, self.image_size, self.feature_size, visible)
 
     def infer(self, images: Tensor, lookup: PillarLookup | SplatLookup) -> Prediction:
         """B N 3 H W normalised images -> Prediction with the inner features that distillation may tap."""
@@ -62,5 +63,6 @@ class Student(nn.Module):
         )
 
     def forward(self, batch: Batch) -> Prediction:
-        """Prediction for a training batch, whose calibrations may all differ."""
+        """Prediction for a training batch, whose calibrations may all differ; ValueError for images of another size."""
+        check_image_size(batch.images, self.image_size)
         return self.infer(batch.images, self.lookup(batch.intrinsics, batch.base_from_camera))

@@ -15,8 +15,6 @@ TRUNK_STRIDE = 4
 class StudentConfig:
     """Size of the student; every variant has the same parts."""
 
-    image_size: tuple[int, int] = (352, 128)
-    """Width and height of the images the network sees."""
     image_width: int = 24
     """Channels of the trunk's finest stage; coarser stages have 2 and 4 times as many."""
     view_channels: int = 32
@@ -34,12 +32,6 @@ class StudentConfig:
     """Channels of an instance embedding head; 0 for none (our vectorizer does not need one)."""
     direction_bins: int = 0
     """Bins of a direction head, without background; 0 for none."""
-
-    @property
-    def feature_size(self) -> tuple[int, int]:
-        """Width and height of the feature map that the view transform samples."""
-        width, height = self.image_size
-        return width // TRUNK_STRIDE, height // TRUNK_STRIDE
 
 
 NANO = StudentConfig(image_width=16, view_channels=24, bev_width=32, heights_m=(0.0, 1.0))

@@ -70,6 +70,7 @@ class OnnxRuntime(Runtime):
                 f"{graph} was made from the weights {origin[:12]}, its card is of {self.card.weights_sha256[:12]}; "
                 f"write it again with: {self._remedy}"
             )
+        self._check_shapes(graph)
         served = self.session.get_providers()[0]
         wanted = PROVIDERS["tensorrt" if tensorrt else self.device]
         if served != wanted:
@@ -118,6 +119,20 @@ class OnnxRuntime(Runtime):
             loaded = np.concatenate([loaded, black])
         return {"images": loaded, "pixel": pixel, "weight": weight}
 
+    def _check_shapes(self, graph: Path) -> None:
+        """Raises ArtifactError unless the graph has the card's image size and grid."""
+        (width, height), (rows, cols) = self.card.input_size, self.card.grid.shape
+        ends = {end.name: end.shape for end in (*self.session.get_inputs(), *self.session.get_outputs())}
+        for name, key, wanted in (
+            ("images", "input_size", [height, width]), ("probabilities", "grid", [rows, cols])
+        ):  # fmt: skip
+            found = list(ends.get(name, ()))[-2:]
+            if found != wanted:
+                raise ArtifactError(
+                    f"{graph} has `{name}` of {found} (rows, columns), its card's {key} gives {wanted}; "
+                    f"write it again with: {self._remedy}"
+                )
+
     def _providers(self) -> list[Any]:
         if self.backend == "onnx":
             return [PROVIDERS[self.device]]
@@ -137,7 +152,7 @@ def _tables(card: ModelCard, path: str | Path) -> PillarTables:
     if card.model != "student":
         raise ArtifactError(f"{card_path(path)} is of model {card.model!r}; only a student runs from a graph")
     try:
-        return PillarTables(card.grid, student_config(card.options))
+        return PillarTables(card.grid, card.input_size, student_config(card.options))
     except ValueError as error:
         raise ArtifactError(f"{card_path(path)}: {error}") from error
 

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.grid import BevGrid
+from mapkd_core.model.image_size import feature_size
 from mapkd_core.model.pillar_points import MIN_DEPTH_M, pillar_points_m
-from mapkd_core.model.student_config import StudentConfig
+from mapkd_core.model.student_config import TRUNK_STRIDE, StudentConfig
 
 Table = tuple[NDArray[np.int64], NDArray[np.float32]]
 """(K, 4) neighbouring feature pixels of each sample, among the N * h * w of all cameras, and their bilinear weights."""
@@ -20,10 +21,10 @@ Table = tuple[NDArray[np.int64], NDArray[np.float32]]
 class PillarTables:
     """Tables of one student; raises ValueError for a student whose view is not made of pillars."""
 
-    def __init__(self, grid: BevGrid, config: StudentConfig) -> None:
+    def __init__(self, grid: BevGrid, image_size: tuple[int, int], config: StudentConfig) -> None:
         if config.view != "pillars":
             raise ValueError(f"view {config.view!r} does not run from a graph; expected a student's view 'pillars'")
-        self.config = config
+        self.image_size, self.feature_size = image_size, feature_size(image_size, TRUNK_STRIDE)
         self._points = pillar_points_m(grid.scaled(config.bev_factor), config.heights_m).T                  # 3 K
 
     def table(
@@ -41,9 +42,9 @@ class PillarTables:
         points = rotation @ (self._points - offset)                                     # N 3 K
         depth = points[:, 2]                                                            # N K
         pixels = (k @ points)[:, :2] / np.maximum(depth, MIN_DEPTH_M)[:, None]          # N 2 K
-        width, height = self.config.feature_size
-        u = (pixels[:, 0] + 0.5) * (width / self.config.image_size[0]) - 0.5            # N K
-        v = (pixels[:, 1] + 0.5) * (height / self.config.image_size[1]) - 0.5
+        width, height = self.feature_size
+        u = (pixels[:, 0] + 0.5) * (width / self.image_size[0]) - 0.5                   # N K
+        v = (pixels[:, 1] + 0.5) * (height / self.image_size[1]) - 0.5
         inside = np.minimum(
             np.minimum(u + 0.5, width - 0.5 - u) / width, np.minimum(v + 0.5, height - 0.5 - v) / height
         )

@@ -24,7 +24,7 @@ SIZES: dict[str, tuple[tuple[int, int], BevGrid]] = {
     "small": ((176, 64), GRID_60X30_COARSE),
     "full": ((352, 128), GRID_60X30),
 }
-"""Image size (w, h) and grid; `small` is for CPUs."""
+"""Image size (w, h) and grid, the smaller first; `small` is for CPUs."""
 
 DRIVES_KEPT = 2
 """Drives whose worlds stay in memory."""
@@ -93,6 +93,14 @@ class SimSource:
         while len(self._worlds) > DRIVES_KEPT:
             self.drives[self._worlds.popitem(last=False)[0]].release()
         return self.drives[at][index - (self._ends[at - 1] if at else 0)]
+
+
+def size_for(image_size: tuple[int, int] | None) -> str:
+    """The smallest of SIZES whose images a network of `image_size` (w, h) need not enlarge; else the largest."""
+    for name, ((width, height), _) in SIZES.items():
+        if image_size is not None and image_size[0] <= width and image_size[1] <= height:
+            return name
+    return name
 
 
 def default_dataroot() -> Path | None:

@@ -53,7 +53,7 @@ def open_samples(name: str, config: TrainConfig, labels: bool = True) -> SampleS
     data, options = config.data, _options(config, labels)
     if name.startswith("cache:"):
         return CachedSamples(name.removeprefix("cache:"), options)
-    source, _ = open_frames(name, size="small" if data.image_size[0] <= 176 else "full", lidar=data.lidar)
+    source, _ = open_frames(name, image_size=data.image_size, lidar=data.lidar)
     return FrameSamples(with_maps(source) if labels or data.sd_map else source, options)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from mapkd_core.config import difference, with_new_names
+from mapkd_core.config import difference, with_new_names, without_image_size
 from mapkd_core.files import replacing, write_atomic
 
 
@@ -39,6 +39,10 @@ def refuse_another_run(folder: Path, config: Mapping[str, Any]) -> None:
     if not (written.exists() and (folder / "last.pt").exists()):
         return
     theirs = with_new_names(json.loads(written.read_text()), str(written))
+    if "model_options" in theirs:
+        size, where = theirs["data"]["image_size"], f"{written}: model_options"
+        options = without_image_size(theirs["model_options"], size, where, "data.image_size")
+        theirs = {**theirs, "model_options": options}
     lines = [line for line in difference(theirs, config) if line.split(":")[0] not in free]
     if lines:
         raise ValueError(

@@ -88,7 +88,7 @@ def open_run(config: TrainConfig, objective: Objective, restart: bool = False) -
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     resuming = claim_run_folder(folder, config_dict(config), restart) if fabric.global_rank == 0 else False
     resuming = bool(fabric.broadcast(resuming))
-    network = build_model(config.model, config.grid, config.model_options)
+    network = build_model(config.model, config.grid, config.data.image_size, config.model_options)
     for stage in config.init:
         start_from(network, stage)
     objective.prepare(network)

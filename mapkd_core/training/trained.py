@@ -63,7 +63,10 @@ def trained_network(folder: Path, which: str = "best") -> tuple[nn.Module, Train
     from mapkd_core.training.checkpoint import load_checkpoint
 
     state = load_checkpoint(folder / f"{which}.pt")
-    config = load_config_dict(DistillConfig if "method" in state["config"] else TrainConfig, state["config"])
-    network = build_model(config.model, config.grid, config.model_options, for_weights=True)
+    kind = DistillConfig if "method" in state["config"] else TrainConfig
+    config = load_config_dict(kind, state["config"], where=f"the config in {folder / f'{which}.pt'}")
+    network = build_model(
+        config.model, config.grid, config.data.image_size, config.model_options, for_weights=True
+    )
     network.load_state_dict(state["average"] or state["network"])
     return network.eval(), config, {"step": state["step"], "best_val_miou": state["best"]}

@@ -10,14 +10,16 @@ from mapkd_core.model.build import build_model
 from mapkd_core.runtime import BELONGS_TO, graph_path
 
 GRID = BevGrid((-6.0, 6.0), (-3.0, 3.0), 0.3)
-OPTIONS = {"variant": "nano", "image_size": [176, 64]}
+OPTIONS = {"variant": "nano"}
+SIZE = (176, 64)
 
 
 @pytest.fixture
 def card_path(tmp_path):
     torch.manual_seed(0)
-    model = build_model("student", GRID, OPTIONS)
-    card = ModelCard("tiny", "1.2.3", "student", OPTIONS, GRID, (176, 64), training={"steps": 0})
+    model = build_model("student", GRID, SIZE, OPTIONS)
+    training = {"config": {"data": {"image_size": list(SIZE)}}}
+    card = ModelCard("tiny", "1.2.3", "student", OPTIONS, GRID, SIZE, training=training)
     save_artifact(tmp_path / "tiny.json", card, model.state_dict())
     return tmp_path / "tiny.json"
 
@@ -26,7 +28,7 @@ def test_round_trip(card_path):
     model, card = load_model(card_path)
     assert (card.name, card.version, card.grid, card.input_size) == ("tiny", "1.2.3", GRID, (176, 64))
     torch.manual_seed(0)
-    fresh = build_model("student", GRID, OPTIONS).state_dict()
+    fresh = build_model("student", GRID, SIZE, OPTIONS).state_dict()
     for name, value in model.state_dict().items():
         assert torch.allclose(value, fresh[name], atol=1e-3), name
     assert not model.training
@@ -78,14 +80,23 @@ def edit(path, **changes):
         ({"classes": ["road"]}, "classes"),
         ({"grid": {"cell_m": 1}}, "not a model card"),
         ({"model": "studnet"}, "did you mean 'student'"),
-        ({"options": {"variant": "small", "image_size": [176, 64]}}, "does not fit"),
+        ({"options": {"variant": "small"}}, "does not fit"),
         ({"options": {"variant": "nano", "colour": 1}}, "no option 'colour'"),
+        ({"options": {"image_size": [352, 128]}}, r"options\.image_size is \[352, 128\], input_size is \[176, 64\]"),
+        ({"input_size": [352, 128]}, r"is \[352, 128\], training\.config\.data\.image_size is \[176, 64\]"),
+        ({"input_size": [178, 64], "training": {}}, "multiples of 4"),
     ],
 )
 def test_unfit_cards(card_path, changes, message):
     edit(card_path, **changes)
     with pytest.raises(ArtifactError, match=message):
         load_model(card_path)
+
+
+def test_an_old_card_that_repeats_its_image_size_loads(card_path):
+    edit(card_path, options={**OPTIONS, "image_size": list(SIZE)})
+    model, card = load_model(card_path)
+    assert model.image_size == SIZE == card.input_size and card.options == OPTIONS
 
 
 def test_a_card_that_is_no_json(card_path):

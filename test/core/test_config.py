@@ -68,5 +68,35 @@ def test_an_old_key_is_read_under_its_new_name_with_a_notice(tmp_path, caplog):
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
-def test_every_shipped_config_loads(path):
+def test_every_shipped_config_loads_without_a_notice(path, caplog):
     assert load_config(TrainConfig, path).steps > 0
+    assert not caplog.records
+
+
+TWICE = "model_options: {{variant: nano, image_size: {}}}\ndata: {{image_size: [176, 64]}}\n"
+
+
+def test_an_image_size_that_an_old_config_repeats_is_dropped_with_a_notice(tmp_path, caplog):
+    path = tmp_path / "old.yaml"
+    path.write_text(TWICE.format([176, 64]))
+    config = load_config(TrainConfig, path)
+    assert config.model_options == {"variant": "nano"} and config.data.image_size == (176, 64)
+    (notice,) = caplog.records
+    assert "old.yaml: model_options.image_size can go" in notice.getMessage()
+    caplog.clear()  # a run's own record of its config is not the user's to change
+    load_config_dict(TrainConfig, {**config_dict(config), "model_options": {"image_size": [176, 64]}})
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("override", [[], ["--data.image_size", "[352, 128]"], ["--data.image_size", "[88, 32]"]])
+def test_two_image_sizes_that_differ_are_refused_by_both_names(tmp_path, override):
+    path = tmp_path / "two.yaml"
+    path.write_text(TWICE.format([176, 64] if override else [352, 128]))
+    with pytest.raises(ValueError, match=r"two\.yaml: model_options\.image_size is .*, data\.image_size is \["):
+        load_config(TrainConfig, path, override)
+
+
+def test_an_image_size_has_a_width_and_a_height():
+    for size in ("[352]", "[0, 128]"):
+        with pytest.raises(ValueError, match=r"data\.image_size"):
+            load_config(TrainConfig, None, ["--data.image_size", size])

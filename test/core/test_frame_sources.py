@@ -5,7 +5,7 @@ from mapkd_core.frame_sources import open_frames
 
 def test_simulated_drives_by_name():
     frames, missing = open_frames("simdrive-v1:val:small:2")
-    more, _ = open_frames("simdrive-v1:val:3", size="small")
+    more, _ = open_frames("simdrive-v1:val:3", image_size=(176, 64))
     assert 0 < len(frames) < len(more)
     assert frames.drives[0].size == more.drives[0].size
     assert isinstance(missing, list)

@@ -17,9 +17,9 @@ from mapkd_core.grid import BevGrid
 from mapkd_core.model.build import build_model
 
 GRID = BevGrid((-12.0, 12.0), (-6.0, 6.0), 0.3)
-STUDENT = {"variant": "nano", "image_size": list(SIZE), "image_width": 8, "bev_width": 8, "view_channels": 8}
+STUDENT = {"variant": "nano", "image_width": 8, "bev_width": 8, "view_channels": 8}
 NARROW = {
-    "image_size": list(SIZE), "encoder": "small", "camera_channels": 8, "lidar_channels": 8, "pillar_width": 8,
+    "encoder": "small", "camera_channels": 8, "lidar_channels": 8, "pillar_width": 8,
     "view": "pillars", "bev_width": 8, "mae_dim": 16, "mae_layers": 1, "mae_heads": 2,
 }
 TEACHER, COACH = "pmapnet_cl_sd", "coach_sd"
@@ -35,7 +35,7 @@ def config(**changes):
 
 def network(name, seed=0):
     torch.manual_seed(seed)
-    built = build_model(name, GRID, STUDENT if name == "student" else NARROW)
+    built = build_model(name, GRID, SIZE, STUDENT if name == "student" else NARROW)
     for parameter in built.parameters():  # norms that start at zero would hide what lies behind them
         if parameter.ndim == 1:
             torch.nn.init.normal_(parameter, 0.5, 0.2)

@@ -12,7 +12,7 @@ from mapkd_core.types import Batch
 
 GRID = BevGrid((-12.0, 12.0), (-6.0, 6.0), 0.3)
 SIZE = (96, 48)
-OPTIONS = {"variant": "nano", "image_size": list(SIZE), "image_width": 8, "bev_width": 8, "view_channels": 8}
+OPTIONS = {"variant": "nano", "image_width": 8, "bev_width": 8, "view_channels": 8}
 
 
 def tiny_rig(cameras: int = 6):
@@ -28,7 +28,7 @@ def tiny_images(cameras: int = 6, seed: int = 0) -> np.ndarray:
 def save_tiny_student(folder: Path, seed: int = 0) -> Path:
     """Writes tiny.json and tiny.safetensors; returns the card's path."""
     torch.manual_seed(seed)
-    model = build_model("student", GRID, OPTIONS)
+    model = build_model("student", GRID, SIZE, OPTIONS)
     intrinsics, poses = tiny_rig()
     batch = Batch(
         torch.randn(2, 6, 3, SIZE[1], SIZE[0]), torch.tensor(np.stack([intrinsics] * 2)).float(),

@@ -23,7 +23,7 @@ def main():
     torch.set_num_threads(1)
     nn.BatchNorm2d = FrozenNorm
     loading.open_samples = lambda spec, config: ToySamples()
-    options = {"variant": "nano", "image_size": list(SIZE), "image_width": 8, "bev_width": 8, "view_channels": 8}
+    options = {"variant": "nano", "image_width": 8, "bev_width": 8, "view_channels": 8}
     training.train(TrainConfig(
         name=name, out=folder, model_options=options, grid=BevGrid((-12.0, 12.0), (-6.0, 6.0), 0.3),
         data=DataConfig(image_size=SIZE), steps=4, batch_size=batch_size, learning_rate=1e-2, schedule="constant",

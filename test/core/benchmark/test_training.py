@@ -6,7 +6,7 @@ from mapkd_core.commands.main import main
 pytest.importorskip("lightning_fabric", reason="training needs: pip install '.[train]'")
 TINY = [
     "--data.train", "simdrive-v1:train:small:1", "--data.image_size", "[96, 48]", "--batch_size", "1",
-    "--model_options", "{variant: nano, image_size: [96, 48], image_width: 8, bev_width: 8, view_channels: 8}",
+    "--model_options", "{variant: nano, image_width: 8, bev_width: 8, view_channels: 8}",
     "--accelerator", "cpu",
 ]  # fmt: skip
 

@@ -87,7 +87,7 @@ def test_features_cover_the_same_ground_with_fewer_cells():
     torch.manual_seed(0)
     student = network("student", 1)
     half = (SIZE[0] // 2, SIZE[1] // 2)
-    coarse = build_model("student", GRID.scaled(2), {"variant": "nano", "image_size": list(half)})
+    coarse = build_model("student", GRID.scaled(2), half, {"variant": "nano"})
     objective = DistillObjective(
         config(method="pyramid", method_options={"feature_weight": 0.5}),
         FrozenNetworks(CoarserTeacher(coarse, GRID.scaled(2), half, GRID, SIZE)),

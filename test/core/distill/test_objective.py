@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 from distill_bench import COACH, GRID, STUDENT, TEACHER, batch_of, config, network
-from toy import ToySamples
+from toy import SIZE, ToySamples
 
 from mapkd_core.artifact import ModelCard
 from mapkd_core.distill.calibration import Calibration
@@ -78,10 +78,10 @@ def test_every_method_starts_from_the_same_student(tmp_path):
     for method in ("none", "mapkd", "bridgeta"):
         c = plan(tmp_path, method=method)
         torch.manual_seed(7)
-        student = training.build_model("student", c.grid, STUDENT)
+        student = training.build_model("student", c.grid, SIZE, STUDENT)
         DistillObjective(c, FrozenNetworks(network(TEACHER, 2), network(COACH, 3))).prepare(student)
         torch.manual_seed(7)
-        training.build_model("student", c.grid, STUDENT)
+        training.build_model("student", c.grid, SIZE, STUDENT)
         starts.append((student.state_dict(), student.training))
     for state, mode in starts[1:]:
         assert all(torch.equal(v, starts[0][0][k]) for k, v in state.items()) and mode

@@ -13,7 +13,7 @@ from mapkd_core.model.build import build_model
 
 GRID = BevGrid((-15.0, 15.0), (-15.0, 15.0), 0.75)
 OPTIONS = {
-    "image_size": [88, 32], "camera": False, "lidar": True, "sd_prior": True, "lidar_channels": 8, "pillar_width": 8,
+    "camera": False, "lidar": True, "sd_prior": True, "lidar_channels": 8, "pillar_width": 8,
     "bev_width": 8, "outputs": ["semantic"],
 }
 
@@ -22,7 +22,7 @@ OPTIONS = {
 def weights(tmp_path_factory):
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("artifact") / "lidar.json"
-    network = build_model("hdmapnet_lidar", GRID, OPTIONS)
+    network = build_model("hdmapnet_lidar", GRID, (88, 32), OPTIONS)
     save_artifact(path, ModelCard("lidar", "1", "hdmapnet_lidar", OPTIONS, GRID, (88, 32)), network.state_dict())
     return path
 

@@ -23,7 +23,7 @@ from mapkd_core.sim.drive import SimDrive
 GRID = BevGrid((-15.0, 15.0), (-15.0, 15.0), 0.75)
 SIZE = (88, 32)
 LIDAR = {
-    "image_size": list(SIZE), "camera": False, "lidar": True, "sd_prior": True, "lidar_channels": 8, "pillar_width": 8,
+    "camera": False, "lidar": True, "sd_prior": True, "lidar_channels": 8, "pillar_width": 8,
     "bev_width": 8, "outputs": ["semantic"],
 }
 
@@ -44,7 +44,7 @@ def run_folder(tmp_path_factory):
     folder.mkdir()
     config = TrainConfig("lidar", model="hdmapnet_lidar", model_options=LIDAR, grid=GRID,
                          data=DataConfig(image_size=SIZE, lidar=True, sd_map=True))
-    network = build_model(config.model, config.grid, config.model_options)
+    network = build_model(config.model, config.grid, SIZE, config.model_options)
     state = {"step": 7, "best": 0.5, "network": network.state_dict(), "average": {}, "config": config_dict(config)}
     torch.save(state, folder / "best.pt")
     return folder
@@ -91,7 +91,7 @@ def test_a_run_is_scored_on_a_cache_with_lidar_and_sd_map(cache, run_folder, tmp
 def test_images_go_with_their_intrinsics(cache):
     """A cached frame gives the network the images and calibration that training gives it."""
     torch.manual_seed(0)
-    network = build_model("student", GRID, {"variant": "small", "image_size": list(SIZE)})
+    network = build_model("student", GRID, SIZE, {"variant": "small"})
     predictor = BatchPredictor((network, ModelCard("s", "1", "student", {}, GRID, SIZE)), "cpu")
     held = CachedSamples(cache, predictor.options)
     batch = Collate(GRID, labels=False)([held[5]])
@@ -139,7 +139,7 @@ def test_the_command_takes_a_run_or_a_card(cache, run_folder, tmp_path, capsys):
     assert (tmp_path / "run" / "images" / "best-1.jpg").is_file()
     assert (tmp_path / "run" / "submission.json").is_file()
 
-    network = build_model("hdmapnet_lidar", GRID, LIDAR)
+    network = build_model("hdmapnet_lidar", GRID, SIZE, LIDAR)
     network.load_state_dict(torch.load(run_folder / "best.pt", weights_only=True)["network"])
     card = str(tmp_path / "lidar.json")
     save_artifact(card, ModelCard("lidar", "1", "hdmapnet_lidar", LIDAR, GRID, SIZE), network.state_dict())
@@ -151,10 +151,10 @@ def test_the_command_takes_a_run_or_a_card(cache, run_folder, tmp_path, capsys):
 
 
 def test_a_cache_is_scored_through_any_backend(cache, tmp_path):
-    options = {"variant": "nano", "image_size": list(SIZE), "image_width": 8, "view_channels": 8, "bev_width": 8}
+    options = {"variant": "nano", "image_width": 8, "view_channels": 8, "bev_width": 8}
     torch.manual_seed(0)
     card = ModelCard("tiny", "1", "student", options, GRID, SIZE)
-    save_artifact(tmp_path / "tiny.json", card, build_model("student", GRID, options).state_dict())
+    save_artifact(tmp_path / "tiny.json", card, build_model("student", GRID, SIZE, options).state_dict())
     common = ["evaluate", "--weights", str(tmp_path / "tiny.json"), "--data", f"cache:{cache}", "--limit", "4",
               "--device", "cpu", "--images", "0", "--out"]
     assert main([*common, str(tmp_path / "batches")]) == 0

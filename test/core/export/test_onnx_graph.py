@@ -1,4 +1,5 @@
 """ONNX export: same numbers through ONNX Runtime, only common operators, and a refusal when the graph is wrong."""
+import json
 import logging
 import shutil
 
@@ -31,7 +32,7 @@ def _export(path, graph):
 def artifact(tmp_path_factory):
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("artifact")
-    model = build_model("student", GRID, OPTIONS)
+    model = build_model("student", GRID, SIZE, OPTIONS)
     card = ModelCard("tiny", "1", "student", OPTIONS, GRID, SIZE)
     save_artifact(folder / "tiny.json", card, model.state_dict())
     difference, operators = _export(folder / "tiny.json", folder / "tiny.onnx")
@@ -94,6 +95,20 @@ def test_a_graph_of_a_fixed_number_is_filled_up_or_refused(artifact, tmp_path):
     np.testing.assert_allclose(old.probabilities(*four), free.probabilities(*four), atol=1e-6)
     with pytest.raises(ArtifactError, match=r"made for 6 cameras .*, 8 came; write .* mapkd export .*--onnx$"):
         old.probabilities(tiny_images(8), *ring(8, SIZE, 50.0, height_m=1.7))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "found"),
+    [("input_size", [192, 96], r"`images` of \[48, 96\]"),
+     ("grid", GRID.scaled(0.5).as_dict(), r"`probabilities` of \[40, 80\]")],
+)  # fmt: skip
+def test_a_graph_of_another_size_than_its_card_is_refused(artifact, tmp_path, key, value, found):
+    for suffix in (".json", ".safetensors", ".onnx"):
+        shutil.copy(artifact[0].with_suffix(suffix), tmp_path)
+    path = tmp_path / "tiny.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(ArtifactError, match=rf"tiny\.onnx has {found} .* its card's {key} gives"):
+        OnnxRuntime(path, "cpu")
 
 
 def test_a_wrong_graph_is_not_kept(artifact, tmp_path, monkeypatch):

@@ -80,11 +80,11 @@ def test_a_flat_backbone_is_refused(monkeypatch):
 
 def test_a_network_with_a_backbone_travels_as_an_artifact(tmp_path):
     grid = BevGrid((-15.0, 15.0), (-15.0, 15.0), 0.75)
-    options = {"image_size": [88, 32], "encoder": "tiny-resnet", "view": "pillars", "camera_channels": 8,
+    options = {"encoder": "tiny-resnet", "view": "pillars", "camera_channels": 8,
                "bev_width": 8, "pretrained": True}  # fmt: skip
     with pytest.warns(UserWarning, match="random weights"):
-        network = build_model("hdmapnet", grid, options)
-    save_artifact(tmp_path / "a", ModelCard("a", "1", "hdmapnet", options, grid, (88, 32)), network.state_dict())
+        network = build_model("hdmapnet", grid, (96, 32), options)
+    save_artifact(tmp_path / "a", ModelCard("a", "1", "hdmapnet", options, grid, (96, 32)), network.state_dict())
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # its own weights come next: the pretrained ones are not looked for
         again, _ = load_model(tmp_path / "a.json")

@@ -6,11 +6,11 @@ from rigs import ring
 from mapkd_core.grid import GRID_60X30, BevGrid
 from mapkd_core.model.build import build_model
 from mapkd_core.model.efficientnet import UNUSED_PARAMETERS as TOP
-from mapkd_core.types import Batch
+from mapkd_core.types import IMAGE_SIZE, Batch
 
 GRID = BevGrid((-12.0, 12.0), (-6.0, 6.0), 0.3)
 NARROW = {
-    "image_size": [176, 64], "encoder": "small", "camera_channels": 8, "lidar_channels": 8, "pillar_width": 8,
+    "encoder": "small", "camera_channels": 8, "lidar_channels": 8, "pillar_width": 8,
     "view_hidden": 32, "bev_width": 8, "mae_dim": 24, "mae_layers": 2, "mae_heads": 2,
 }
 SECOND_BRANCHES = 1625360 + 1628069
@@ -38,7 +38,7 @@ STUDENT_PRIORS = 1377024 + 116992
 )
 def test_parameters_equal_the_published_networks_less_what_they_never_use(name, millions, unused, tolerance):
     with torch.device("meta"):
-        model = build_model(name, GRID_60X30)
+        model = build_model(name, GRID_60X30, IMAGE_SIZE)
     assert (sum(p.numel() for p in model.parameters()) + unused) / 1e6 == pytest.approx(millions, abs=tolerance)
 
 
@@ -65,7 +65,7 @@ FAMILY = [
 @pytest.mark.parametrize("view", ["mlp", "pillars"])
 def test_shapes_and_gradients(name, view):
     torch.manual_seed(0)
-    model = build_model(name, GRID, {**NARROW, "view": view})
+    model = build_model(name, GRID, (176, 64), {**NARROW, "view": view})
     for parameter in model.parameters():  # norms that start at zero would hide what lies behind them
         if parameter.ndim == 1:
             torch.nn.init.normal_(parameter, 0.5, 0.2)
@@ -82,7 +82,7 @@ def test_shapes_and_gradients(name, view):
 @pytest.mark.parametrize("name", ["teacher", "coach", "pmapnet_c_sd", "mapkd_student"])
 def test_features_may_live_on_larger_cells_than_the_map(name):
     options = {**NARROW, "encoder": "trunk", "lift_encoder": "small", "view": "pillars", "bev_factor": 2}
-    model = build_model(name, GRID, {**options, "outputs": ["semantic"]})
+    model = build_model(name, GRID, (176, 64), {**options, "outputs": ["semantic"]})
     prediction = model(batch_of())
     assert prediction.semantic.shape == (2, 4, *GRID.shape) and prediction.embedding is None
     assert prediction.taps["full_bev"].shape[-2:] == (GRID.rows // 2, GRID.cols // 2)
@@ -90,7 +90,7 @@ def test_features_may_live_on_larger_cells_than_the_map(name):
 
 
 def test_full_size_output_of_hdmapnet():
-    model = build_model("hdmapnet", GRID_60X30).eval()
+    model = build_model("hdmapnet", GRID_60X30, IMAGE_SIZE).eval()
     intrinsics, poses = ring()
     calibration = (torch.from_numpy(m)[None].float() for m in (intrinsics, poses))
     batch = Batch(torch.randn(1, 6, 3, 128, 352), *calibration)
@@ -105,15 +105,27 @@ def test_missing_inputs_are_named():
     batch = batch_of()
     batch.sd_map = None
     with pytest.raises(ValueError, match="sd_map"):
-        build_model("pmapnet_c_sd", GRID, NARROW)(batch)
+        build_model("pmapnet_c_sd", GRID, (176, 64), NARROW)(batch)
     batch.lidar = None
     with pytest.raises(ValueError, match="LiDAR"):
-        build_model("hdmapnet_fusion", GRID, NARROW)(batch)
+        build_model("hdmapnet_fusion", GRID, (176, 64), NARROW)(batch)
+
+
+@pytest.mark.parametrize("name", ["hdmapnet", "mapkd_student", "coach"])
+@pytest.mark.parametrize("view", ["mlp", "pillars"])
+def test_images_of_another_size_are_refused(name, view):
+    with pytest.raises(ValueError, match="images of 176x64, the network was built for 352x128"):
+        build_model(name, GRID, IMAGE_SIZE, {**NARROW, "view": view})(batch_of())
+
+
+def test_image_features_must_cover_the_images():
+    with pytest.raises(ValueError, match=r"data\.image_size is 88x32; expected multiples of 16"):
+        build_model("hdmapnet", GRID, (88, 32), NARROW)
 
 
 def test_two_forwards_give_the_same():
     """MapKD's released student makes a new random convolution in every call."""
-    model = build_model("mapkd_student", GRID, NARROW).eval()
+    model = build_model("mapkd_student", GRID, (176, 64), NARROW).eval()
     batch = batch_of()
     with torch.inference_mode():
         assert torch.equal(model(batch).semantic, model(batch).semantic)

@@ -51,6 +51,11 @@ def test_drives_can_be_thinned_evenly(dataroot):
     assert len(source.drives) == 40 and len({drive.road for drive in source.drives}) >= 3
 
 
+def test_images_are_not_enlarged_where_larger_ones_can_be_had():
+    sizes = {(88, 32): "small", (176, 64): "small", (178, 64): "full", (160, 80): "full", (704, 256): "full"}
+    assert {size: sd.size_for(size) for size in sizes} == sizes and sd.size_for(None) == "full"
+
+
 def test_indices_run_over_drives_and_only_a_few_worlds_stay(monkeypatch):
     drives = tuple(SimDrive(seed, frames=2, lidar=False, size=(32, 18)) for seed in range(4))
 

@@ -4,7 +4,9 @@ import pickle
 import pytest
 import torch
 
+from mapkd_core.config import TrainConfig, config_dict
 from mapkd_core.training.checkpoint import claim_run_folder, load_checkpoint, save_checkpoint
+from mapkd_core.training.trained import trained_network
 
 
 def test_round_trip(tmp_path):
@@ -39,3 +41,24 @@ def test_another_config_is_refused_with_the_difference(tmp_path):
     with pytest.raises(ValueError, match="lr: 1 -> 2"):
         claim_run_folder(tmp_path / "run", {"lr": 2, "steps": 5, "val_every": 2})
     assert claim_run_folder(tmp_path / "run", {"lr": 2, "steps": 5, "val_every": 2}, restart=True) is False
+
+
+def test_an_old_run_that_repeats_its_image_size_resumes(tmp_path):
+    def config(data, *options):
+        repeated = {"image_size": [options[0], 64]} if options else {}
+        return {"data": {"image_size": [data, 64]}, "model_options": repeated}
+
+    claim_run_folder(tmp_path / "run", config(176, 176))
+    save_checkpoint(tmp_path / "run" / "last.pt", {"step": 1})
+    assert claim_run_folder(tmp_path / "run", config(176)) is True
+    claim_run_folder(tmp_path / "blind", config(352, 176))
+    save_checkpoint(tmp_path / "blind" / "last.pt", {"step": 1})
+    with pytest.raises(ValueError, match=r"model_options\.image_size is \[176, 64\], data\.image_size is \[352, 64\]"):
+        claim_run_folder(tmp_path / "blind", config(352))
+
+
+def test_a_checkpoint_of_two_image_sizes_is_refused(tmp_path):
+    values = {**config_dict(TrainConfig()), "model_options": {"image_size": [176, 64]}}
+    save_checkpoint(tmp_path / "best.pt", {"step": 1, "best": 0.5, "config": values, "average": {}, "network": {}})
+    with pytest.raises(ValueError, match=r"best\.pt: model_options\.image_size is .* data\.image_size is \[352, 128\]"):
+        trained_network(tmp_path)

@@ -14,7 +14,7 @@ from mapkd_core.training import batches as loading
 from mapkd_core.training import loop as training
 from mapkd_core.training.stages import start_from
 
-OPTIONS = {"variant": "nano", "image_size": list(SIZE), "image_width": 8, "bev_width": 8, "view_channels": 8}
+OPTIONS = {"variant": "nano", "image_width": 8, "bev_width": 8, "view_channels": 8}
 
 
 @pytest.fixture(autouse=True)
@@ -152,7 +152,7 @@ def test_export_of_no_run(tmp_path, capsys):
 def test_stages_follow_each_other(tmp_path, capsys):
     """The HD prior and the sensors' network are trained apart and start the joint network; a missing stage is named."""
     narrow = {
-        "image_size": list(SIZE), "encoder": "small", "camera_channels": 8, "view": "pillars", "bev_width": 8,
+        "encoder": "small", "camera_channels": 8, "view": "pillars", "bev_width": 8,
         "mae_dim": 16, "mae_layers": 1, "mae_heads": 2,
     }
     common = {"model_options": narrow, "steps": 2, "augment": AugmentConfig(), "val_every": 2}
@@ -163,13 +163,13 @@ def test_stages_follow_each_other(tmp_path, capsys):
         training.train(joint)
     training.train(config(tmp_path, name="hd_prior_60x30", model="hd_prior", **common))
     training.train(config(tmp_path, name="sensors", model="hdmapnet", **common))
-    network = training.build_model(joint.model, joint.grid, joint.model_options)
+    network = training.build_model(joint.model, joint.grid, SIZE, joint.model_options)
     taken = [start_from(network, stage) for stage in joint.init]
     assert all(name.startswith("hd_prior.") for name in taken[0]) and "hd_prior.position" in taken[0]
     assert any(name.startswith("cameras.encoder") for name in taken[1]) and "encode.stem.0.weight" in taken[1]
     assert set(network.state_dict()) == {*taken[0], *taken[1]}
     with pytest.raises(ValueError, match="no parameter in common"):
-        start_from(training.build_model("student", joint.grid, OPTIONS), joint.init[0])
+        start_from(training.build_model("student", joint.grid, SIZE, OPTIONS), joint.init[0])
     training.train(joint)
 
 

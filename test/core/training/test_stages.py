@@ -20,7 +20,7 @@ TOY = {
     "accelerator": "cpu",
 }  # fmt: skip
 NARROW = {
-    "image_size": list(SIZE), "encoder": "small", "camera_channels": 8, "view": "pillars", "bev_width": 8,
+    "encoder": "small", "camera_channels": 8, "view": "pillars", "bev_width": 8,
     "mae_dim": 16, "mae_layers": 1, "mae_heads": 2,
 }  # fmt: skip
 
