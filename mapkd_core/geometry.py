@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.transform import Rotation
 
 Matrix = NDArray[np.float64]
 
 
 def rotation_from_quaternion(wxyz: ArrayLike) -> Matrix:
     """3x3 rotation of a quaternion (w, x, y, z), normalised first. Raises ValueError if it is zero or not finite."""
+    from scipy.spatial.transform import Rotation  # here, because it takes a third of a second
+
     quaternion = np.asarray(wxyz, np.float64)
     norm = np.linalg.norm(quaternion)
     if quaternion.shape != (4,) or not np.isfinite(norm) or norm < 1e-9:
@@ -22,6 +23,8 @@ def rotation_from_quaternion(wxyz: ArrayLike) -> Matrix:
 
 def quaternion_from_rotation(rotation: ArrayLike) -> Matrix:
     """(w, x, y, z) with w >= 0 of a 3x3 rotation."""
+    from scipy.spatial.transform import Rotation  # here, because it takes a third of a second
+
     xyzw = Rotation.from_matrix(np.asarray(rotation, np.float64)[:3, :3]).as_quat()
     return np.roll(xyzw if xyzw[3] >= 0 else -xyzw, 1)
 

@@ -9,6 +9,8 @@ import pytest
 # Before torch and OpenCV are loaded: small tensors are slower with many threads, and tests share their machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import scipy.spatial.transform  # noqa: F401 - geometry imports it late; Hypothesis would blame a test's first case
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
