@@ -22,12 +22,23 @@ from mapkd_core.vectorizer.vectorize import VectorizeConfig, vectorize
 if TYPE_CHECKING:
     from mapkd_core.runtime.face import Loaded
 
-__all__ = ["DEFAULT_WEIGHTS", "ArtifactError", "MapPredictor", "PredictedMap", "PreparedImages"]
+__all__ = ["DEFAULT_WEIGHTS", "ArtifactError", "CameraError", "MapPredictor", "PredictedMap", "PreparedImages"]
 
 DEFAULT_WEIGHTS = SHIPPED["nano"]
 """The smallest student that ships with the package."""
 
 ImageData = bytes | memoryview | NDArray[np.uint8]
+
+
+class CameraError(ValueError):
+    """An image that cannot be used; `camera` is its place in the set that was given."""
+
+    def __init__(self, camera: int, reason: str) -> None:
+        super().__init__(f"camera {camera}: {reason}")
+        self.camera, self.reason = camera, reason
+
+    def __reduce__(self) -> tuple[type[CameraError], tuple[int, str]]:
+        return type(self), (self.camera, self.reason)
 
 
 @dataclass(frozen=True)
@@ -233,6 +244,6 @@ def _decode_into(
         if expected is not None and full != tuple(expected):
             raise ValueError(f"image is {full[0]}x{full[1]}, its calibration holds for {expected[0]}x{expected[1]}")
     except ValueError as error:
-        raise ValueError(f"camera {camera}: {error}") from error
+        raise CameraError(camera, str(error)) from error
     resize_into(pixels, out)
     return full

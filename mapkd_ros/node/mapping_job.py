@@ -1,7 +1,6 @@
 """One set of images with its calibration, on its way through the predictor. No ROS calls inside."""
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from mapkd_core.artifact import ModelCard
 from mapkd_core.data.images import decode
 from mapkd_core.geometry import scale_intrinsics
-from mapkd_core.predictor import PredictedMap, PreparedImages
+from mapkd_core.predictor import CameraError, PredictedMap, PreparedImages
 from mapkd_ros.calibration import CameraModel, undistorted
 from mapkd_ros.conversions import ImageError
 from mapkd_ros.node.camera_input import CameraImage
@@ -94,13 +93,9 @@ def prepare_job(job: MappingJob, predictor: Predictor, tables: dict) -> Prepared
     converted_ns = time.monotonic_ns()
     try:
         prepared = predictor.prepare(images, np.stack(intrinsics), job.base_from_camera, sizes)
-    except ValueError as error:
-        # The predictor knows cameras by their place only.
-        place = re.match(r"camera (\d+): ", str(error))
-        if place is None or int(place[1]) >= len(job.cameras):
-            raise
-        camera = job.cameras[int(place[1])]
-        raise ImageError(f"undecodable {camera}", f"{camera}: {str(error)[place.end():]}") from error
+    except CameraError as error:  # the predictor knows cameras by their place only
+        camera = job.cameras[error.camera]
+        raise ImageError(f"undecodable {camera}", f"{camera}: {error.reason}") from error
     return PreparedJob(
         job, prepared, (start_ns - job.complete_ns) / 1e6, (converted_ns - start_ns) / 1e6, time.monotonic_ns()
     )

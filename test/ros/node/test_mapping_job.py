@@ -11,7 +11,7 @@ from ros_messages import compressed, image, jpeg
 from mapkd_core.artifact import ModelCard
 from mapkd_core.data.images import decode
 from mapkd_core.grid import BevGrid
-from mapkd_core.predictor import PredictedMap
+from mapkd_core.predictor import CameraError, PredictedMap
 from mapkd_ros.calibration import CameraModel
 from mapkd_ros.conversions import ImageError
 from mapkd_ros.node.camera_input import CameraImage
@@ -91,10 +91,10 @@ def test_a_distorted_image_is_straightened_at_the_size_the_decoder_gives():
 def test_a_refused_image_is_told_by_its_cameras_name():
     jobs = job([compressed(jpeg())] * 2, [CameraModel((640, 480), K)] * 2)
     with pytest.raises(ImageError, match="CAM_BACK: undecodable image of 9 bytes") as error:
-        run_job(jobs, Recorder(ValueError("camera 1: undecodable image of 9 bytes")), {})
+        run_job(jobs, Recorder(CameraError(1, "undecodable image of 9 bytes")), {})
     assert error.value.kind == "undecodable CAM_BACK"
-    with pytest.raises(ValueError, match="something else"):
-        run_job(jobs, Recorder(ValueError("something else")), {})
+    with pytest.raises(ValueError, match="camera 1: something else"):  # whatever its words are
+        run_job(jobs, Recorder(ValueError("camera 1: something else")), {})
 
 
 def test_a_distorted_image_that_cannot_be_decoded_is_told_by_its_cameras_name():
