@@ -66,12 +66,12 @@ class ModelCard:
         object.__setattr__(self, "options", options)
 
 
-def save_artifact(card_path: str | Path, card: ModelCard, state: Mapping[str, Tensor]) -> ModelCard:
-    """Writes `card_path` (.json) and the weights beside it as float16; returns the card with its checksum."""
+def save_artifact(place: str | Path, card: ModelCard, state: Mapping[str, Tensor]) -> ModelCard:
+    """Writes the card `place` (.json) and the weights beside it as float16; returns the card with its checksum."""
     import torch
     from safetensors.torch import save
 
-    path = Path(card_path).with_suffix(".json")
+    path = _named_json(Path(place))
     half = {k: (v.half() if v.dtype == torch.float32 else v).contiguous().cpu() for k, v in state.items()}
     weights = save(half)
     values = {**asdict(card), "grid": card.grid.as_dict(), "weights_sha256": hashlib.sha256(weights).hexdigest()}
@@ -82,7 +82,12 @@ def save_artifact(card_path: str | Path, card: ModelCard, state: Mapping[str, Te
 
 def card_path(given: str | Path) -> Path:
     """The path of a card, given that, the path of the weights beside it, or the name of a shipped student."""
-    return SHIPPED.get(str(given)) or Path(given).expanduser().with_suffix(".json")
+    return SHIPPED.get(str(given)) or _named_json(Path(given).expanduser())
+
+
+def _named_json(path: Path) -> Path:
+    """Only an ending of ours is replaced: a dot in a name, as in student.v1, belongs to the name."""
+    return path.with_suffix(".json") if path.suffix in (".json", ".safetensors", ".onnx") else Path(f"{path}.json")
 
 
 def load_card(path: str | Path) -> ModelCard:

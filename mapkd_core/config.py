@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from mapkd_core.files import inside
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import IMAGE_SIZE
 
@@ -139,6 +140,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         options = without_image_size(self.model_options, self.data.image_size, "model_options", "data.image_size")
         object.__setattr__(self, "model_options", options)
+        self.folder()
         for name in ("steps", "batch_size", "accumulate", "log_every", "save_every", "val_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
@@ -147,6 +149,10 @@ class TrainConfig:
         for name, known in (("schedule", ("step", "cosine", "constant")), ("optimizer", ("adam", "adamw", "muon"))):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; expected one of {known}")
+
+    def folder(self) -> Path:
+        """The run's folder, `out`/`name`. Raises ValueError for a name that leads out of `out`."""
+        return inside(self.out, self.name)
 
 
 def without_image_size(
@@ -227,6 +233,24 @@ def _renamed_override(word: str) -> str:
 def config_dict(config: Any) -> dict[str, Any]:
     """The config as plain values, the way YAML writes it."""
     return typing.cast("dict[str, Any]", yaml.safe_load(yaml.safe_dump(_plain(asdict(config)))))
+
+
+def yaml_text(config: Any) -> str:
+    """The config as YAML, every key in the order of its declaration."""
+    return str(yaml.safe_dump(config_dict(config), sort_keys=False))
+
+
+def keys_of(kind: type, prefix: str = "") -> list[str]:
+    """`  --group.key default` of every key of a config class."""
+    hints, lines = typing.get_type_hints(kind), []
+    for f in dataclasses.fields(kind):
+        if dataclasses.is_dataclass(hints[f.name]):
+            lines += keys_of(hints[f.name], f"{prefix}{f.name}.")  # type: ignore[arg-type]
+        else:
+            default = f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
+            shown = "" if default is dataclasses.MISSING else str(default if default != "" else "''")
+            lines.append(f"  --{prefix}{f.name} {shown}".rstrip())
+    return lines
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mapkd_core.files import write_atomic
+from mapkd_core.files import inside, write_atomic
 
 if TYPE_CHECKING:
     from mapkd_core.config import TrainConfig
@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
         Entry(row, config, scored(config))
         for seed in plan.seeds for row, config in row_configs(plan, base, seed).items()
     ]
-    folder = Path(base.out) / plan.name
+    folder = inside(base.out, plan.name)
     print(write_table(folder, entries, students, args.plan))
     if args.out:
         write_atomic(args.out, (folder / "table.md").read_text())
@@ -162,7 +162,7 @@ def _train_rows(plan: BenchmarkPlan, base: DistillConfig, seed: int, only: list[
         costs = train_together(missing, frozen_networks(missing[0]), threads)
         for config in missing:
             if config.name in costs:
-                write_atomic(Path(config.out) / config.name / COST, json.dumps(costs[config.name]))
+                write_atomic(config.folder() / COST, json.dumps(costs[config.name]))
 
 
 def _missing(configs: Sequence[Config]) -> list[Config]:
@@ -173,7 +173,7 @@ def _missing(configs: Sequence[Config]) -> list[Config]:
     missing = []
     for config in configs:
         if _finished(config):
-            refuse_another_run(Path(config.out) / config.name, config_dict(config))
+            refuse_another_run(config.folder(), config_dict(config))
         else:
             missing.append(config)
     return missing
@@ -182,7 +182,7 @@ def _missing(configs: Sequence[Config]) -> list[Config]:
 def _finished(config: TrainConfig) -> bool:
     from mapkd_core.training.checkpoint import load_checkpoint
 
-    path = Path(config.out) / config.name / "last.pt"
+    path = config.folder() / "last.pt"
     return path.exists() and load_checkpoint(path)["step"] >= config.steps
 
 
@@ -190,7 +190,7 @@ def _scored(config: TrainConfig, processes: int, again: bool) -> dict[str, Any] 
     """The evaluation of a finished run on its validation data, kept in its folder; None if there is no such run."""
     from mapkd_core.evaluation.evaluate_cache import scored_once
 
-    folder = Path(config.out) / config.name
+    folder = config.folder()
     if not _finished(config):
         return None
     cache = config.data.val.removeprefix("cache:")

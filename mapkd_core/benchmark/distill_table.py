@@ -48,7 +48,7 @@ class Entry:
     @property
     def folder(self) -> Path:
         """Where its run lies."""
-        return Path(self.config.out) / self.config.name
+        return self.config.folder()
 
 
 def miou(result: dict[str, Any]) -> float:

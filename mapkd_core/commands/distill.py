@@ -20,10 +20,18 @@ TAKES_OVERRIDES = True
 """`--key value` and `--group.key value` override the config."""
 
 
+def config_class() -> type:
+    """The config whose keys can be given."""
+    from mapkd_core.distill.config import DistillConfig
+
+    return DistillConfig
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the options; what is left over overrides the config."""
     parser.add_argument("--config", metavar="YAML", help="distillation config (config/train/distill_*.yaml)")
     parser.add_argument("--restart", action="store_true", help="throw away what the run's folder holds")
+    parser.add_argument("--print_config", action="store_true", help="print the config with all its keys, and stop")
     parser.add_argument("--methods", action="store_true", help="list the methods with their options, and stop")
 
 
@@ -32,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from mapkd_core.runtime import wait_without_spinning
 
     wait_without_spinning()  # before torch is imported: loaders want the cores too
-    from mapkd_core.config import load_config
+    from mapkd_core.config import load_config, yaml_text
     from mapkd_core.distill.config import DistillConfig
     from mapkd_core.distill.interface import method_config
     from mapkd_core.distill.methods import method_class
@@ -43,6 +51,9 @@ def run(args: argparse.Namespace) -> int:
     if args.methods:
         return _list()
     config = load_config(DistillConfig, args.config, args.overrides)
+    if args.print_config:
+        print(yaml_text(config), end="")
+        return 0
     method_config(method_class(config.method).Config, config.method_options, config.method)
     try:
         folder = train(config, DistillObjective(config, frozen_networks(config)), restart=args.restart)

@@ -84,20 +84,22 @@ def _predict(args: argparse.Namespace) -> tuple[Path, Frames]:
     """Loop 1: the network over the data; returns the folder and the frames."""
     from mapkd_core.evaluation.evaluate import predict_frames
     from mapkd_core.evaluation.evaluate_cache import CachedFrames, header_of, open_cache, predict_cache
+    from mapkd_core.evaluation.identity import cache_fingerprint, frames_fingerprint
     from mapkd_core.frame_sources import open_frames
 
     cache = args.data.removeprefix("cache:") if args.data.startswith("cache:") else None
     predictor, lidar = _predictor(args, batches=cache is not None)
     card = predictor.card
     out = args.out or Path("runs/evaluate") / f"{card.name}-{re.sub(r'[^A-Za-z0-9.]+', '-', args.data).strip('-')}"
-    header = header_of(predictor, args.data)
     if cache is not None:
         cached = open_cache(cache, card)
+        header = header_of(predictor, args.data, cache_fingerprint(cached))
         predict_cache(cached, predictor, out, header, args.overwrite, args.limit)
         return out, CachedFrames(cached)
     source, missing = open_frames(args.data, args.split, card.input_size, lidar, predictor.device)
     for note in missing:
         print(f"left out: {note}")
+    header = header_of(predictor, args.data, frames_fingerprint(source))
     header = {**header, "split": args.split, "missing_data": missing}
     predict_frames(source, predictor, card.grid, out, header, args.overwrite, args.limit)
     return out, source

@@ -54,7 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the artifact, and proves each file before saying done."""
-    from mapkd_core.artifact import load_model, save_artifact
+    from mapkd_core.artifact import card_path, load_model, save_artifact
     from mapkd_core.training.trained import is_artifact, load_run
 
     if is_artifact(args.run):
@@ -73,8 +73,8 @@ def run(args: argparse.Namespace) -> int:
         float((mine - theirs).abs().max())
         for mine, theirs in zip(network.state_dict().values(), again.state_dict().values(), strict=True)
     )
-    size = args.out.with_suffix(".safetensors").stat().st_size / 1e6
-    print(f"{args.out}: {card.name} {card.version}, {size:.1f} MB, largest rounding of a weight {worst:.1e}")
+    size = card_path(args.out).with_suffix(".safetensors").stat().st_size / 1e6
+    print(f"{card_path(args.out)}: {card.name} {card.version}, {size:.1f} MB, largest rounding of a weight {worst:.1e}")
     if graph_wanted:
         write_graph(args.out, card, args.data, args.frames)
     if args.int8:

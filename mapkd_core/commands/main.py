@@ -104,6 +104,13 @@ def _parsed(module: Any, prog: str, arguments: Sequence[str]) -> Any:
         allow_abbrev=False,  # an abbreviation could swallow a key of the config
     )
     module.configure(parser)
+    if not arguments and getattr(module, "TAKES_OVERRIDES", False):
+        parser.print_help()  # nobody means to start a run of 10,000 steps by this
+        raise SystemExit(2)
+    if hasattr(module, "config_class") and {"-h", "--help"} & set(arguments):
+        from mapkd_core.config import keys_of
+
+        parser.epilog = "keys of the config, with their defaults:\n" + "\n".join(keys_of(module.config_class()))
     options, rest = parser.parse_known_args(arguments)
     if getattr(module, "TAKES_OVERRIDES", False):
         options.overrides = rest

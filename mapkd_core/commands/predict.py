@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from mapkd_core.data.images import decode
 from mapkd_core.draw import overview, write_png
-from mapkd_core.files import write_atomic
+from mapkd_core.files import inside, write_atomic
 from mapkd_core.progress import each, say
 from mapkd_core.runtime import BACKENDS, PRECISIONS, wait_without_spinning
 from mapkd_core.types import MapElement
@@ -131,7 +131,7 @@ def _write(out: Path, shot: _Shot, result: PredictedMap, predictor: MapPredictor
         [decode(image) for image in shot.images], shot.intrinsics, shot.base_from_camera, result.elements, grid,
         truth=shot.truth, semantic=result.probabilities, title=shot.name, names=shot.cameras,
     )
-    write_png(out / f"{shot.name}.png", image)
+    write_png(inside(out, f"{shot.name}.png", "scene name"), image)
     record = {
         "model": {"name": predictor.card.name, "version": predictor.card.version},
         "frame": "base_link: x forward, y left, metres",
@@ -147,4 +147,4 @@ def _write(out: Path, shot: _Shot, result: PredictedMap, predictor: MapPredictor
         ],
         "stage_ms": {name: round(ms, 2) for name, ms in result.stage_ms.items()},
     }
-    write_atomic(out / f"{shot.name}.json", json.dumps(record, indent=1) + "\n")
+    write_atomic(inside(out, f"{shot.name}.json", "scene name"), json.dumps(record, indent=1) + "\n")

@@ -19,10 +19,18 @@ TAKES_OVERRIDES = True
 """`--key value` and `--group.key value` override the config."""
 
 
+def config_class() -> type:
+    """The config whose keys can be given."""
+    from mapkd_core.config import TrainConfig
+
+    return TrainConfig
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the options; what is left over overrides the config."""
     parser.add_argument("--config", metavar="YAML", help="training config (config/train/*.yaml); defaults without")
     parser.add_argument("--restart", action="store_true", help="throw away what the run's folder holds")
+    parser.add_argument("--print_config", action="store_true", help="print the config with all its keys, and stop")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -30,10 +38,13 @@ def run(args: argparse.Namespace) -> int:
     from mapkd_core.runtime import wait_without_spinning
 
     wait_without_spinning()  # before torch is imported: loaders want the cores too
-    from mapkd_core.config import TrainConfig, load_config
+    from mapkd_core.config import TrainConfig, load_config, yaml_text
     from mapkd_core.training.loop import train
 
     config = load_config(TrainConfig, args.config, args.overrides)
+    if args.print_config:
+        print(yaml_text(config), end="")
+        return 0
     try:
         folder = train(config, restart=args.restart)
     except FloatingPointError as error:

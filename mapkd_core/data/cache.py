@@ -76,6 +76,17 @@ class CacheIndex:
         x, y = self.plan["reach_m"]
         return float(x), float(y)
 
+    def check(self, options: SampleOptions) -> None:
+        """Raises ValueError for a cache without frames, or if more is asked for than it holds."""
+        if not len(self):
+            raise ValueError(f"the cache in {self.location} holds no frame; write it again")
+        if options.labels and not self.plan.get("labels", True):
+            raise ValueError(
+                f"labels are asked for, but the cache in {self.location} was written without (--no-labels), so "
+                "nothing can be learnt from it or scored; write it again with labels"
+            )
+        self.check_reach(options)
+
     def check_reach(self, options: SampleOptions) -> None:
         """Raises ValueError if labels or SD roads are asked for farther out than the cache holds them."""
         x, y = self.reach_m
@@ -98,7 +109,7 @@ class CachedSamples(Dataset[Sample]):
         if is_remote(str(folder)):
             raise ValueError(f"{folder} is not a local folder; read it with StreamedSamples")
         self.index, self.options = CacheIndex.read(folder), options
-        self.index.check_reach(options)
+        self.index.check(options)
         self.shard = np.repeat(np.arange(len(self.index.ends)), [len(ends) for ends in self.index.ends])
         self.begin = np.concatenate([[0, *ends[:-1]] for ends in self.index.ends if ends]).astype(np.int64)
         self.end = np.concatenate([ends for ends in self.index.ends if ends]).astype(np.int64)
@@ -162,7 +173,7 @@ class StreamedSamples(IterableDataset[tuple[int, Sample]]):
         window: int = 128,
     ):
         self.index = CacheIndex.read(location)
-        self.index.check_reach(options)
+        self.index.check(options)
         self.options, self.seed, self.window = options, seed, window
         self.rank, self.world, self.batch_size, self.start_batch = rank, world, batch_size, start_batch
 
@@ -211,6 +222,11 @@ class StreamedSamples(IterableDataset[tuple[int, Sample]]):
 def is_remote(location: str) -> bool:
     """Whether a location is a URL rather than a folder."""
     return bool(urlparse(location).scheme)
+
+
+def is_streamed(data: str) -> bool:
+    """Whether a config's `data.train` is a cache at a URL, whose order depends on the number of processes."""
+    return data.startswith("cache:") and is_remote(data.removeprefix("cache:"))
 
 
 def _opened_as(url: str) -> str:

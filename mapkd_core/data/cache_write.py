@@ -11,7 +11,7 @@ import os
 import tarfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mapkd_core.data.cache_record import FORMAT, CacheOptions, encode
 from mapkd_core.data.dataset import FrameSource
-from mapkd_core.files import write_atomic
+from mapkd_core.files import LOCK, FolderLock, write_atomic
 from mapkd_core.progress import Progress
 
 INDEX, PLAN = "index.json", "plan.json"
@@ -42,7 +42,7 @@ def write_cache(
     """Writes all frames of a source to `folder`, going on where an earlier call stopped; returns the index file.
 
     `name` says in the index where the frames come from. Raises ValueError if the folder holds a cache of something
-    else, and what `encode` raises for a frame that lacks a part.
+    else, FolderInUseError while another process writes there, and what `encode` raises for a frame that lacks a part.
     """
     count = len(source)
     if count == 0:
@@ -50,14 +50,21 @@ def write_cache(
     shards = min(-(-count // shard_frames), _MOST_SHARDS)
     plan = {"format": FORMAT, "frames": count, "shards": shards, "seed": seed, "source": name, **asdict(options)}
     plan = json.loads(json.dumps(plan))
-    folder = Path(folder)
+    with FolderLock(folder):
+        return _write(source, Path(folder), plan, options, workers, progress)
+
+
+def _write(
+    source: FrameSource, folder: Path, plan: dict[str, Any], options: CacheOptions, workers: int, progress: bool
+) -> Path:
+    count, shards = int(plan["frames"]), int(plan["shards"])
     if (folder / INDEX).is_file():
         _check_same(json.loads((folder / INDEX).read_text())["plan"], plan, folder)
         return folder / INDEX
     _claim(folder, plan)
     paths = [folder / f"{shard:05d}.tar" for shard in range(shards)]
     written = _restore(folder, paths)
-    shard_of = _assignment(count, shards, seed)
+    shard_of = _assignment(count, shards, int(plan["seed"]))
     chunk = _CHUNK if workers else 1
     encoded = DataLoader(
         _Encoded(source, options),
@@ -117,7 +124,7 @@ def _claim(folder: Path, plan: dict[str, object]) -> None:
     if path.is_file():
         _check_same(json.loads(path.read_text()), plan, folder)
         return
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and any(path.name != LOCK for path in folder.iterdir()):
         raise ValueError(f"{folder} holds other files; give a new folder for the cache")
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(path, json.dumps(plan))

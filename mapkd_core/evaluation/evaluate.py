@@ -12,6 +12,7 @@ from statistics import median
 from typing import Any, Protocol
 
 from mapkd_core.data.labels import LocalMap, elements_of, grid_range, local_map
+from mapkd_core.files import FolderLock
 from mapkd_core.grid import BevGrid
 from mapkd_core.metrics.bands import bands_of
 from mapkd_core.metrics.frame_file import FrameFile, FrameRecord, encode_semantic, read_frames, read_header
@@ -63,22 +64,26 @@ def predict_frames(
     predicts what; a folder made under another header is refused (FileExistsError) unless `overwrite`. Returns how many
     frames the files hold.
     """
-    predictions, truth = resumed_files(folder, header, grid, overwrite)
-    done = truth.done
     total = len(source) if limit is None else min(limit, len(source))
+    if not any(_has_map(source[index]) for index in range(total)):
+        raise ValueError(f"none of {total} frames has a road map to be scored against; check the map expansion")
     mapped = 0
-    with Progress("predict", total) as bar:
+    with FolderLock(folder), Progress("predict", total) as bar:
+        predictions, truth = resumed_files(folder, header, grid, overwrite)
+        done = truth.done
         for index in range(total):
             frame = source[index]
-            if frame.vector_map is not None and frame.map_from_base is not None:
+            if _has_map(frame):
                 mapped += 1
                 if mapped > done:
                     predictions.append(predicted_record(frame, predictor.predict_frame(frame)))
                     truth.append(truth_record(frame, grid))
             bar.update()
-    if mapped == 0:
-        raise ValueError(f"none of {total} frames has a road map to be scored against; check the map expansion")
     return mapped
+
+
+def _has_map(frame: Frame) -> bool:
+    return frame.vector_map is not None and frame.map_from_base is not None
 
 
 def resumed_files(

@@ -23,7 +23,8 @@ from mapkd_core.evaluation.evaluate import (
     score_frames,
     truth_of,
 )
-from mapkd_core.files import write_atomic
+from mapkd_core.evaluation.identity import cache_fingerprint, vectorizer_version
+from mapkd_core.files import FolderLock, fingerprint, write_atomic
 from mapkd_core.metrics.scoring import THRESHOLD_SETS
 from mapkd_core.predictor import MapPredictor
 from mapkd_core.progress import Progress
@@ -67,20 +68,24 @@ def evaluate_cache(
     ValueError if the cache lacks labels, an input of the network, or reach.
     """
     predictor = BatchPredictor(weights, device) if isinstance(weights, str | Path) else weights
-    header = header_of(predictor, f"cache:{cache}")
-    predict_cache(open_cache(cache, predictor.card), predictor, out, header, overwrite, limit)
+    cached = open_cache(cache, predictor.card)
+    header = header_of(predictor, f"cache:{cache}", cache_fingerprint(cached))
+    predict_cache(cached, predictor, out, header, overwrite, limit)
     return score_frames(out / PREDICTIONS, out / TRUTH, threshold_sets=threshold_sets, processes=processes)
 
 
 def scored_once(
-    weights: Weights, cache: str | Path, out: Path, newer_than: Path, processes: int = 1, again: bool = False
+    weights: Weights, cache: str | Path, out: Path, checkpoint: Path, processes: int = 1, again: bool = False
 ) -> dict[str, Any]:
-    """`evaluate_cache`'s result, from `out`/result.json if that is newer than the file `newer_than` and not `again`."""
+    """`evaluate_cache`'s result, from `out`/result.json if that is of the same checkpoint, cache (by content) and
+    vectorizer, and not `again`."""
     written = out / "result.json"
-    if again or not written.exists() or written.stat().st_mtime < newer_than.stat().st_mtime:
+    identity = fingerprint(checkpoint, Path(cache).expanduser(), vectorizer_version())
+    result: dict[str, Any] = json.loads(written.read_text()) if written.exists() and not again else {}
+    if result.get("identity") != identity:
         evaluation = evaluate_cache(weights, cache, out, processes, overwrite=True)
-        write_atomic(written, json.dumps(evaluation.result, indent=1) + "\n")
-    result: dict[str, Any] = json.loads(written.read_text())
+        result = {**evaluation.result, "identity": identity}
+        write_atomic(written, json.dumps(result, indent=1) + "\n")
     return result
 
 
@@ -89,7 +94,7 @@ def open_cache(cache: str | Path, card: ModelCard) -> CachedSamples:
     return CachedSamples(cache, SampleOptions(card.grid, card.input_size, labels=True, margin_m=0.0))
 
 
-def header_of(predictor: BatchPredictor | MapPredictor, data: str) -> dict[str, Any]:
+def header_of(predictor: BatchPredictor | MapPredictor, data: str, data_fingerprint: str = "") -> dict[str, Any]:
     """What predicts what, for the files of predictions."""
     card = predictor.card
     precision = "fp32" if isinstance(predictor, BatchPredictor) else predictor.runtime.precision
@@ -99,7 +104,9 @@ def header_of(predictor: BatchPredictor | MapPredictor, data: str) -> dict[str, 
         },
         "precision": precision,
         "data": data,
+        "data_fingerprint": data_fingerprint,
         "vectorize": predictor.vectorize_config.__dict__,
+        "vectorizer": vectorizer_version(),
     }
 
 
@@ -112,6 +119,18 @@ def predict_cache(
     limit: int | None = None,
 ) -> int:
     """Writes predictions and truth of a cache's frames, as `evaluate.predict_frames` does for frames."""
+    with FolderLock(folder):
+        return _predict_cache(cached, predictor, folder, header, overwrite, limit)
+
+
+def _predict_cache(
+    cached: CachedSamples,
+    predictor: BatchPredictor | MapPredictor,
+    folder: Path,
+    header: Mapping[str, Any],
+    overwrite: bool,
+    limit: int | None,
+) -> int:
     grid = predictor.card.grid
     predictions, truth = resumed_files(folder, header, grid, overwrite)
     total = len(cached) if limit is None else min(limit, len(cached))

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mapkd_core.config import AugmentConfig, TrainConfig
 from mapkd_core.data.augment import augment
-from mapkd_core.data.cache import CachedSamples, StreamedSamples, is_remote
+from mapkd_core.data.cache import CachedSamples, StreamedSamples, is_streamed
 from mapkd_core.data.dataset import Collate, FrameSource
 from mapkd_core.data.frame_sample import SampleOptions, sample_from_frame
 from mapkd_core.data.sample import Sample
@@ -62,10 +62,15 @@ def _options(config: TrainConfig, labels: bool = True) -> SampleOptions:
     return SampleOptions(config.grid, data.image_size, lidar=data.lidar, sd_map=data.sd_map, labels=labels)
 
 
-def _filled(source: SampleSource, name: str) -> SampleSource:
+def _filled(source: SampleSource, name: str, what: str = "training") -> SampleSource:
     if len(source) == 0:
-        raise ValueError(f"training data {name!r} holds no frame")
+        raise ValueError(f"{what} data {name!r} hold no frame with a road map; check the map expansion and the split")
     return source
+
+
+def open_validation(config: TrainConfig) -> SampleSource:
+    """The validation samples; raises ValueError if there are none, and what `open_samples` raises."""
+    return _filled(open_samples(config.data.val, config), config.data.val, "validation")
 
 
 class _Shuffled:
@@ -120,11 +125,10 @@ def training_batches(config: TrainConfig, first_batch: int = 0, rank: int = 0, w
     A cache at a URL is streamed; its order then does depend on the number of processes and loader processes.
     """
     data = config.data
-    place = data.train.partition("cache:")[2]
-    if place and is_remote(place):
+    if is_streamed(data.train):
         if data.unlabelled:
             raise ValueError(f"data.train {data.train!r} is streamed; beside data.unlabelled it must be a local folder")
-        return _streamed_batches(place, config, first_batch, rank, world_size)
+        return _streamed_batches(data.train.removeprefix("cache:"), config, first_batch, rank, world_size)
     labelled = _filled(open_samples(data.train, config), data.train)
     unlabelled = None
     if data.unlabelled:
@@ -168,9 +172,11 @@ class _ChangedBatch:
         return self.collate([augment(s, self.change, rng) for (_, s), rng in zip(drawn, rngs, strict=True)])
 
 
-def validation_batches(config: TrainConfig, rank: int = 0, world_size: int = 1) -> Iterator[Batch]:
-    """This process's part of the validation frames, unchanged and in order; the last batch may be short."""
-    source = open_samples(config.data.val, config)
+def validation_batches(
+    config: TrainConfig, rank: int = 0, world_size: int = 1, source: SampleSource | None = None
+) -> Iterator[Batch]:
+    """This process's part of the validation frames (`open_validation`), in order; the last batch may be short."""
+    source = source or open_validation(config)
     mine = range(rank, len(source), world_size)
     _before_fork(config.data.workers)
     loader = DataLoader(

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,13 @@ from typing import Any
 import torch
 
 from mapkd_core.config import difference, with_new_names, without_image_size
+from mapkd_core.data.cache import is_streamed
 from mapkd_core.files import replacing, write_atomic
+
+FREE = {"devices", "nodes", "accelerator", "log_every", "save_every", "val_every", "val_batches", "out"}
+"""Keys of a config that may change when a run goes on."""
+RESULTS = ("last.pt", "best.pt", "log", "not_finite_step*.pt")
+"""What a run writes beside its config.json."""
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
@@ -32,22 +39,26 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 def refuse_another_run(folder: Path, config: Mapping[str, Any]) -> None:
     """Raises ValueError, listing the differing keys, if `folder` holds a run under another config.
 
-    Where things run, and how often they are saved and looked at, may differ.
+    Where things run, and how often they are saved and looked at, may differ; so may the number of loader processes,
+    unless the data are streamed and their order follows from it. A run that has written nothing yet is no run.
     """
-    free = {"devices", "nodes", "accelerator", "log_every", "save_every", "val_every", "val_batches", "out"}
     written = folder / "config.json"
-    if not (written.exists() and (folder / "last.pt").exists()):
+    if not (written.exists() and any(any(folder.glob(pattern)) for pattern in RESULTS)):
         return
-    theirs = with_new_names(json.loads(written.read_text()), str(written))
+    try:
+        theirs = with_new_names(json.loads(written.read_text()), str(written))
+    except ValueError as error:
+        raise ValueError(f"{written} is damaged ({error}); give --restart to throw that run away") from error
     if "model_options" in theirs:
         size, where = theirs["data"]["image_size"], f"{written}: model_options"
         options = without_image_size(theirs["model_options"], size, where, "data.image_size")
         theirs = {**theirs, "model_options": options}
+    free = FREE if is_streamed(config.get("data", {}).get("train", "")) else FREE | {"data.workers"}
     lines = [line for line in difference(theirs, config) if line.split(":")[0] not in free]
     if lines:
         raise ValueError(
-            f"{folder} holds a run under another config:\n  " + "\n  ".join(lines) + "\n"
-            "choose another --name, or --restart to throw that run away"
+            f"{folder} holds a run under another config ({'; '.join(lines)}); choose another --name, or --restart to "
+            "throw that run away"
         )
 
 
@@ -61,7 +72,7 @@ def claim_run_folder(folder: Path, config: Mapping[str, Any], restart: bool = Fa
         refuse_another_run(folder, config)
     folder.mkdir(parents=True, exist_ok=True)
     if restart:
-        for name in ("last.pt", "best.pt"):
-            (folder / name).unlink(missing_ok=True)
+        for path in (path for pattern in RESULTS for path in folder.glob(pattern)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     write_atomic(written, json.dumps(config, indent=2, sort_keys=True))
     return (folder / "last.pt").exists()

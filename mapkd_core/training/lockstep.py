@@ -6,6 +6,7 @@ student keeps a folder of its own that `mapkd export`, `mapkd evaluate` and resu
 """
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -84,14 +85,15 @@ def train_together(
         if config.accumulate != 1 or config.devices * config.nodes != 1:
             raise ValueError(f"{config.name}: students train together on one device without accumulation")
     students = []
-    for config in configs:
-        objective = DistillObjective(config, frozen)
-        run, resuming = open_run(config, objective)
-        if resuming:
-            run.resume()
-        students.append(Timed(run, objective))
-    torch.set_num_threads(threads)  # of this thread, which asks the teachers while the students wait
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with contextlib.ExitStack() as folders:
+        for config in configs:
+            objective = DistillObjective(config, frozen)
+            run, resuming = folders.enter_context(open_run(config, objective))
+            if resuming:
+                run.resume()
+            students.append(Timed(run, objective))
+        torch.set_num_threads(threads)  # of this thread, which asks the teachers while the students wait
+        pool = folders.enter_context(ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)))
         # Runs that an interruption left at different steps cannot share batches; each step's group goes on by itself.
         for step in sorted({student.run.step for student in students}):
             _advance([student for student in students if student.run.step == step], pool)

@@ -4,6 +4,7 @@ What is minimised is an `Objective`: the task losses here, the distillation meth
 """
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import time
@@ -19,11 +20,12 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from mapkd_core.config import TrainConfig, config_dict
+from mapkd_core.files import FolderLock
 from mapkd_core.losses import task_terms, weigh
 from mapkd_core.metrics.iou import IouMeter
 from mapkd_core.model.build import build_model
 from mapkd_core.progress import Progress, say
-from mapkd_core.training.batches import training_batches, validation_batches
+from mapkd_core.training.batches import SampleSource, open_validation, training_batches, validation_batches
 from mapkd_core.training.checkpoint import claim_run_folder, load_checkpoint, save_checkpoint
 from mapkd_core.training.muon import Muon
 from mapkd_core.training.stages import check_stages, start_from
@@ -67,14 +69,19 @@ def train(config: TrainConfig, objective: Objective | None = None, restart: bool
 
     Raises ValueError if the folder belongs to another config, FloatingPointError when a loss stops being finite.
     """
-    run, resuming = open_run(config, objective or TaskObjective(config), restart)
-    return run.fit(resuming)
+    with open_run(config, objective or TaskObjective(config), restart) as (run, resuming):
+        return run.fit(resuming)
 
 
-def open_run(config: TrainConfig, objective: Objective, restart: bool = False) -> tuple[Run, bool]:
-    """A run on its folder with a fresh network, and whether the folder holds a checkpoint to resume from."""
+@contextlib.contextmanager
+def open_run(config: TrainConfig, objective: Objective, restart: bool = False) -> Iterator[tuple[Run, bool]]:
+    """A run on its folder with a fresh network, and whether the folder holds a checkpoint to resume from.
+
+    No other process may train in the folder meanwhile (FolderInUseError).
+    """
     check_stages(config.init)
-    folder = Path(config.out) / config.name
+    folder = config.folder()
+    validation = open_validation(config)
     fabric = Fabric(
         accelerator=config.accelerator,
         devices=config.devices,
@@ -86,13 +93,14 @@ def open_run(config: TrainConfig, objective: Objective, restart: bool = False) -
     fabric.launch()
     fabric.seed_everything(config.seed, verbose=False)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    resuming = claim_run_folder(folder, config_dict(config), restart) if fabric.global_rank == 0 else False
-    resuming = bool(fabric.broadcast(resuming))
-    network = build_model(config.model, config.grid, config.data.image_size, config.model_options)
-    for stage in config.init:
-        start_from(network, stage)
-    objective.prepare(network)
-    return Run(config, folder, fabric, network, objective), resuming
+    first = fabric.global_rank == 0
+    with FolderLock(folder) if first else contextlib.nullcontext():
+        resuming = bool(fabric.broadcast(claim_run_folder(folder, config_dict(config), restart) if first else False))
+        network = build_model(config.model, config.grid, config.data.image_size, config.model_options)
+        for stage in config.init:
+            start_from(network, stage)
+        objective.prepare(network)
+        yield Run(config, folder, fabric, network, objective, validation), resuming
 
 
 def make_optimizer(config: TrainConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
@@ -105,9 +113,11 @@ class Run:
     """One training run's state: network, optimizer, averaged weights, step."""
 
     def __init__(
-        self, config: TrainConfig, folder: Path, fabric: Fabric, network: nn.Module, objective: Objective
+        self, config: TrainConfig, folder: Path, fabric: Fabric, network: nn.Module, objective: Objective,
+        validation: SampleSource,
     ) -> None:
         self.config, self.folder, self.fabric, self.objective = config, folder, fabric, objective
+        self.validation = validation
         self.average = self._averaging(network) if config.ema else None
         # Both in one module, so that the optimizer, DDP and checkpoints never forget the train-only part.
         self.trained = nn.ModuleDict({"network": network, "train_only": objective.modules})
@@ -233,7 +243,8 @@ class Run:
         network = self.average if self.average is not None else self.network
         network.eval()
         meter, images = IouMeter(), ValidationImages(self.config.grid)
-        for batch in validation_batches(self.config, self.fabric.global_rank, self.fabric.world_size):
+        rank, world_size = self.fabric.global_rank, self.fabric.world_size
+        for batch in validation_batches(self.config, rank, world_size, self.validation):
             moved = batch.to(self.fabric.device)
             assert moved.semantic is not None, "validation frames carry labels"
             logits = network(moved).semantic

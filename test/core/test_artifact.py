@@ -103,3 +103,11 @@ def test_a_card_that_is_no_json(card_path):
     card_path.write_text("hello")
     with pytest.raises(ArtifactError, match="not a model card"):
         load_model(card_path)
+
+
+def test_a_dot_in_a_name_belongs_to_the_name():
+    from mapkd_core.artifact import card_path
+
+    assert [str(card_path(f"d/student.{end}")) for end in ("v1", "v2", "json", "safetensors", "onnx")] == [
+        "d/student.v1.json", "d/student.v2.json", "d/student.json", "d/student.json", "d/student.json"
+    ]  # fmt: skip

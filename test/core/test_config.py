@@ -100,3 +100,19 @@ def test_an_image_size_has_a_width_and_a_height():
     for size in ("[352]", "[0, 128]"):
         with pytest.raises(ValueError, match=r"data\.image_size"):
             load_config(TrainConfig, None, ["--data.image_size", size])
+
+
+def test_a_run_stays_in_its_folder():
+    for name in ("", "../x", "a/../../x", "/tmp/x"):
+        with pytest.raises(ValueError, match="expected a relative path"):
+            TrainConfig(name=name)
+    assert TrainConfig(name="plan/row", out="runs").folder().as_posix() == "runs/plan/row"
+
+
+def test_the_printed_config_is_read_back(tmp_path):
+    from mapkd_core.config import keys_of, yaml_text
+
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml_text(TrainConfig(steps=7)))
+    assert load_config(TrainConfig, path) == TrainConfig(steps=7)
+    assert "  --steps 10000" in keys_of(TrainConfig) and "  --data.workers 0" in keys_of(TrainConfig)

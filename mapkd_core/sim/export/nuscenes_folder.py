@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import cv2
@@ -26,14 +26,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.data.sd_map import ORIGINS, degrees_from_metres
-from mapkd_core.files import write_atomic
+from mapkd_core.files import FolderLock, write_atomic
 from mapkd_core.sim.drive import SimDrive
+from mapkd_core.sim.export.claim import JPEG_QUALITY, claim
 from mapkd_core.sim.export.map_tables import SEMANTIC_PRIOR, MapExpansion
 from mapkd_core.sim.export.placement import LIDAR, PlacedDrive, place
 from mapkd_core.sim.export.tables import Tables
 from mapkd_core.types import CAMERAS
 
-JPEG_QUALITY = 92
 OFFICIAL_NAMES = tuple(f"scene-{n:04d}" for n in (61, 103, 553, 655, 757, 796, 916, 1077, 1094, 1100))
 """Scenes of nuScenes' mini split; published code picks scenes by these names."""
 
@@ -59,12 +59,26 @@ def export(
     """Renders drives into `out` in nuScenes' format and returns `out`; tables are written last.
 
     `sweep_hz` adds LiDAR sweeps between keyframes. `progress(done, total)` is called after every group of files.
-    Raises ValueError for drives that cannot share a folder, and FileExistsError where `out` holds something else.
+    Raises ValueError for drives that cannot share a folder, FileExistsError where `out` holds something else or an
+    export with other options, FolderInUseError while another process exports there.
     """
     scenes = tuple(scenes) if scenes is not None else tuple(f"scene-{9001 + k}" for k in range(len(drives)))
     out = Path(out)
-    _check_free(out)
     placed = place(drives, scenes)
+    with FolderLock(out):
+        claim(out, drives, scenes, version, sweep_hz)
+        _export(placed, out, version, sweep_hz, workers, progress)
+    return out
+
+
+def _export(
+    placed: list[PlacedDrive],
+    out: Path,
+    version: str,
+    sweep_hz: float,
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
     tasks = [task for k, p in enumerate(placed) for task in _tasks(k, p.drive, sweep_hz)]
     run = partial(_render, out=out)
     for done, _ in enumerate(_run_all(run, placed, tasks, workers), start=1):
@@ -80,15 +94,6 @@ def export(
         "Simulated by mapkd_ros (mapkd sim export), in the folder format of nuScenes v1.0. No real data.\n"
         + "".join(f"{p.scene}: {p.drive.name}, {p.location}, {p.drive.conditions}\n" for p in placed),
     )
-    return out
-
-
-def _check_free(out: Path) -> None:
-    mark = out / "README.txt"
-    if out.exists() and any(out.iterdir()) and not (out / "samples").is_dir():
-        raise FileExistsError(f"{out} holds something else; choose a new or empty folder")
-    if mark.is_file() and "Simulated by mapkd_ros" not in mark.read_text(encoding="utf-8"):
-        raise FileExistsError(f"{out} holds a data set that was not simulated; choose a new or empty folder")
 
 
 def sweep_times(drive: SimDrive, sweep_hz: float) -> list[float]:
@@ -135,6 +140,9 @@ def _one_thread() -> None:
 
 def _run_part(run: Callable[[PlacedDrive, Task], None], placed: PlacedDrive, task: Task) -> None:
     """In a worker: keeps the drive of the last task, whose world is built by now."""
+    parent = parent_process()
+    if parent is not None and not parent.is_alive():
+        raise SystemExit(1)  # it was killed, and somebody else may write to the folder by now
     if placed.drive.name not in _WORLDS:
         _WORLDS.clear()
         _WORLDS[placed.drive.name] = placed

@@ -74,6 +74,9 @@ class Tables:
             keys = [time for time, _, _ in readings]
             readings += [(s, min(int(np.searchsorted(keys, s)), len(keys) - 1), False) for s in sweeps_s]
             self._readings(placed, "LIDAR_TOP", calibrated["LIDAR_TOP"], samples, sorted(readings))
+        else:
+            for k in range(len(drive)):
+                self._pose(placed, token(placed.scene, "ego_pose", k), drive.time_s(k))
 
     def _log(self, placed: PlacedDrive) -> str:
         assert placed.drive.rig is not None
@@ -109,11 +112,7 @@ class Tables:
         stamps = [drive.stamp_ns(time) // 1000 for time, _, _ in readings]
         names = [token(placed.scene, "sample_data", channel, stamp) for stamp in stamps]
         for k, (time, sample, is_key) in enumerate(readings):
-            pose = placed.map_from_base(time)
-            self._add(
-                "ego_pose", names[k], timestamp=stamps[k], translation=pose[:3, 3].tolist(),
-                rotation=quaternion_from_rotation(pose).tolist(),
-            )
+            self._pose(placed, names[k], time)
             self._add(
                 "sample_data", names[k], sample_token=samples[sample], ego_pose_token=names[k],
                 calibrated_sensor_token=calibrated, timestamp=stamps[k], fileformat="pcd" if is_lidar else "jpg",
@@ -121,6 +120,15 @@ class Tables:
                 filename=placed.file_name(channel, stamps[k], is_key), prev=names[k - 1] if k else "",
                 next=names[k + 1] if k + 1 < len(names) else "",
             )
+
+    def _pose(self, placed: PlacedDrive, name: str, time_s: float) -> None:
+        """Where the vehicle is at a time. A keyframe's labels need the one at its stamp, which LiDAR has and cameras,
+        that take their images a little earlier or later, have not."""
+        pose = placed.map_from_base(time_s)
+        self._add(
+            "ego_pose", name, timestamp=placed.drive.stamp_ns(time_s) // 1000, translation=pose[:3, 3].tolist(),
+            rotation=quaternion_from_rotation(pose).tolist(),
+        )
 
     def save(self, folder: Path) -> None:
         """Writes one JSON file a table."""

@@ -64,8 +64,10 @@ def test_networks_are_configs_with_overrides(tmp_path):
 def test_a_finished_run_is_scored_once_and_again_when_asked(tmp_path, monkeypatch):
     import torch
 
-    config = DistillConfig(out=str(tmp_path), name="row", teacher="t", steps=1, data=DataConfig(val="cache:there"))
+    config = DistillConfig(out=str(tmp_path), name="row", teacher="t", steps=1,
+                           data=DataConfig(val=f"cache:{tmp_path / 'there'}"))
     (tmp_path / "row").mkdir()
+    (tmp_path / "there").mkdir()
     for name in ("last", "best"):
         torch.save({"step": 1}, tmp_path / "row" / f"{name}.pt")
     scored = []
@@ -77,7 +79,9 @@ def test_a_finished_run_is_scored_once_and_again_when_asked(tmp_path, monkeypatc
 
     monkeypatch.setattr("mapkd_core.evaluation.evaluate_cache.evaluate_cache", evaluate)
     found = [_scored(config, 1, again) for again in (False, False, True)]
-    assert [f["frames"] for f in found] == [1, 1, 2] and scored == ["there", "there"]
+    assert [f["frames"] for f in found] == [1, 1, 2] and scored == [str(tmp_path / "there")] * 2
+    (tmp_path / "there" / "00000.tar").write_bytes(b"another cache at the same path")
+    assert _scored(config, 1, False)["frames"] == 3
     assert _scored(replace(config, steps=2), 1, False) is None  # not finished
 
 
@@ -145,5 +149,5 @@ def test_a_finished_run_under_another_teacher_is_no_run_of_this_plan(tmp_path):
     torch.save({"step": 1}, tmp_path / "row" / "last.pt")
     (tmp_path / "row" / "config.json").write_text(json.dumps(config_dict(config)))
     assert _missing([config]) == []
-    with pytest.raises(ValueError, match=r"row holds a run under another config:\n  teacher: "):
+    with pytest.raises(ValueError, match=r"row holds a run under another config \(teacher: "):
         _missing([replace(config, teacher="new")])

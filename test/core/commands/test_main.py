@@ -145,3 +145,18 @@ def test_a_broken_pipe_elsewhere_is_told(outcome):
 def test_a_command_runs_where_there_is_no_stdout():
     with contextlib.redirect_stdout(None):
         assert mapkd.main(["--help"]) == 0
+
+
+@pytest.mark.parametrize("name", ["train", "distill"])
+def test_a_command_without_options_prints_its_help(name, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        mapkd.main([name])
+    assert stopped.value.code == 2 and "--config" in capsys.readouterr().out
+
+
+def test_help_lists_the_configs_keys_and_a_config_can_be_printed(capsys):
+    with pytest.raises(SystemExit):
+        mapkd.main(["train", "--help"])
+    assert "--data.image_size (352, 128)" in capsys.readouterr().out
+    assert mapkd.main(["train", "--print_config", "--steps", "7"]) == 0
+    assert "steps: 7\n" in capsys.readouterr().out

@@ -121,7 +121,7 @@ def test_a_stopped_evaluation_goes_on(cache, run_folder, tmp_path, monkeypatch):
 
 def test_what_a_cache_cannot_answer_is_named(run_folder, tmp_path):
     for name, options, told in (
-        ("labels", CacheOptions(SIZE, lidar=True, labels=False), "without labels|no SD roads"),
+        ("labels", CacheOptions(SIZE, lidar=True, labels=False), "was written without"),
         ("lidar", CacheOptions(SIZE), "LiDAR"),
         ("reach", CacheOptions(SIZE, (10.0, 10.0), lidar=True), "needs 15 x 15 m"),
         ("small", CacheOptions((44, 16), lidar=True), "the cache holds 44x16"),

@@ -62,3 +62,26 @@ def test_a_checkpoint_of_two_image_sizes_is_refused(tmp_path):
     save_checkpoint(tmp_path / "best.pt", {"step": 1, "best": 0.5, "config": values, "average": {}, "network": {}})
     with pytest.raises(ValueError, match=r"best\.pt: model_options\.image_size is .* data\.image_size is \[352, 128\]"):
         trained_network(tmp_path)
+
+
+def test_a_run_killed_before_its_first_checkpoint_is_not_overwritten_in_silence(tmp_path):
+    folder = tmp_path / "run"
+    claim_run_folder(folder, {"lr": 1})
+    claim_run_folder(folder, {"lr": 2})  # nothing was written yet
+    (folder / "log").mkdir()
+    with pytest.raises(ValueError, match=r"another config \(lr: 2 -> 1\); .*--restart"):
+        claim_run_folder(folder, {"lr": 1})
+    claim_run_folder(folder, {"lr": 1}, restart=True)
+    assert not (folder / "log").exists()
+
+
+def test_loader_processes_may_change_unless_the_order_follows_from_them(tmp_path):
+    for train, free in (("cache:caches/train", True), ("cache:https://example.org/train", False)):
+        folder = tmp_path / str(free)
+        claim_run_folder(folder, {"data": {"train": train, "workers": 0}})
+        save_checkpoint(folder / "last.pt", {"step": 1})
+        if free:
+            assert claim_run_folder(folder, {"data": {"train": train, "workers": 2}})
+        else:
+            with pytest.raises(ValueError, match=r"data\.workers: 0 -> 2"):
+                claim_run_folder(folder, {"data": {"train": train, "workers": 2}})

@@ -178,3 +178,19 @@ def test_workers_write_the_same_files(drives, folder, tmp_path):
     for path in (tmp_path / "two" / "samples").glob("*/*"):
         assert path.read_bytes() == (folder / "samples" / path.parent.name / path.name).read_bytes(), path.name
     assert json.loads((tmp_path / "two" / "v1.0-mini" / "scene.json").read_text())[0]["name"] == OFFICIAL_NAMES[0]
+
+
+def test_an_export_with_other_options_is_refused_and_changes_nothing(tmp_path):
+    out = export([SimDrive(3, size=SIZE, frames=1, lidar=False)], tmp_path / "d")
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(FileExistsError, match=r"other options \(size was \[80, 45\], now \[96, 54\]\)"):
+        export([SimDrive(3, size=(96, 54), frames=1, lidar=False)], out)
+    with pytest.raises(FileExistsError, match="frames was 1, now 2"):
+        export([SimDrive(3, size=SIZE, frames=2, lidar=False)], out)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_cameras_alone_have_the_pose_of_each_keyframe(tmp_path):
+    out = export([SimDrive(3, size=SIZE, frames=2, lidar=False)], tmp_path / "d")
+    tables = {name: json.loads((out / "v1.0-mini" / f"{name}.json").read_text()) for name in ("sample", "ego_pose")}
+    assert {s["timestamp"] for s in tables["sample"]} <= {p["timestamp"] for p in tables["ego_pose"]}

@@ -1,0 +1,53 @@
+"""What frames are by their content, so that another data set at the same path is noticed."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from mapkd_core.data.cache import CachedSamples
+from mapkd_core.data.images import JpegFile
+from mapkd_core.data.nuscenes import NuScenesSource
+from mapkd_core.files import code_fingerprint, fingerprint
+from mapkd_core.frame_sources import Frames
+from mapkd_core.sim.simdrive import SimSource
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+def vectorizer_version() -> str:
+    """A fingerprint of the code that turns class maps into lines: other code, other lines."""
+    return code_fingerprint(_PACKAGE / "vectorizer")
+
+
+def cache_fingerprint(cached: CachedSamples) -> str:
+    """That of a cache's index and shards, whatever its place."""
+    folder = Path(cached.index.location)
+    return fingerprint(*(folder / name for name in ("index.json", *cached.index.files)))
+
+
+def frames_fingerprint(source: Frames) -> str:
+    """Of a nuScenes folder: poses, calibration, maps, and the images by name and size; of drives: what makes them.
+
+    Other sources are told apart by their number of frames alone.
+    """
+    if isinstance(source, NuScenesSource):
+        maps = sorted((source.dataroot / "maps" / "expansion").glob("*.json"))
+        return fingerprint(*_facts(source), *maps)
+    if isinstance(source, SimSource):
+        drives = (f"{d.name} {d.size} {d.frames} {d.keyframe_s} {d.lidar} {d.area_m} {d.conditions}"
+                  for d in source.drives)  # fmt: skip
+        return fingerprint(*drives, code_fingerprint(_PACKAGE / "sim"))
+    return fingerprint(str(len(source)))
+
+
+def _facts(source: NuScenesSource) -> Iterator[str | bytes]:
+    for frame in source:
+        yield f"{frame.token} {frame.scene} {frame.stamp_ns} {frame.conditions}"
+        yield np.asarray(frame.map_from_base, np.float64).tobytes()
+        for view in frame.views:
+            path = view.image.path if isinstance(view.image, JpegFile) else None
+            size = path.stat().st_size if path is not None and path.is_file() else 0
+            yield f"{view.name} {view.stamp_ns} {path.name if path is not None else ''} {size}"
+            yield np.concatenate([view.intrinsics.ravel(), view.base_from_camera.ravel()]).tobytes()
