@@ -76,9 +76,9 @@ def test_a_killed_run_resumes_to_the_same_losses(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("ema", "kept"), [(0.05, 0.05), (0.99, 1 / 10)])
 def test_the_average_follows_the_weights(tmp_path, ema, kept):
     plan = config(tmp_path, ema=ema)
-    run, _ = training.open_run(plan, training.TaskObjective(plan))
-    before = {name: value.clone() for name, value in run.average.module.state_dict().items()}
-    run.advance(training.training_batches(plan, 0, 0, 1))
+    with training.open_run(plan, training.TaskObjective(plan)) as (run, _):
+        before = {name: value.clone() for name, value in run.average.module.state_dict().items()}
+        run.advance(training.training_batches(plan, 0, 0, 1))
     now = run._plain().state_dict()
     for name, value in run.average.module.state_dict().items():
         expected = kept * before[name] + (1 - kept) * now[name] if value.is_floating_point() else now[name]
