@@ -73,6 +73,8 @@ class PreparedImages:
     """(N, H, W), False in pixels that show nothing of the road; None where all may."""
     stage_ms: dict[str, float]
     """Milliseconds spent in `decode` and `prepare`."""
+    faults: tuple[tuple[int, str], ...] = ()
+    """(camera, what its decoder found wrong) for images that were used all the same."""
 
 
 class MapPredictor:
@@ -169,7 +171,8 @@ class MapPredictor:
         expected = list(image_sizes) if image_sizes is not None else [None] * count
         start = time.perf_counter()
         buffer = self.runtime.new_buffer(count)
-        full_sizes = list(self._pool.map(_decode_into, range(count), images, expected, buffer))
+        found: list[list[str]] = [[] for _ in range(count)]
+        full_sizes = list(self._pool.map(_decode_into, range(count), images, expected, buffer, found))
         decoded = time.perf_counter()
         loaded = self.runtime.load(buffer)
         width, height = self.card.input_size
@@ -180,8 +183,9 @@ class MapPredictor:
         ]
         end = time.perf_counter()
         stages = {"decode": 1e3 * (decoded - start), "prepare": 1e3 * (end - decoded)}
+        faults = tuple((camera, text) for camera, texts in enumerate(found) for text in texts)
         mountings = np.asarray(base_from_camera, np.float64)
-        return PreparedImages(loaded, buffer, np.stack(scaled), mountings, visible, stages)
+        return PreparedImages(loaded, buffer, np.stack(scaled), mountings, visible, stages, faults)
 
     def complete(self, prepared: PreparedImages) -> PredictedMap:
         """The second half of `predict`: the network and the vectorizer."""
@@ -226,7 +230,11 @@ def _visible(
 
 
 def _decode_into(
-    camera: int, image: ImageData | None, expected: tuple[int, int] | None, out: NDArray[np.uint8]
+    camera: int,
+    image: ImageData | None,
+    expected: tuple[int, int] | None,
+    out: NDArray[np.uint8],
+    faults: list[str],
 ) -> tuple[int, int]:
     """Writes the image at the size of `out` (H, W, 3) into it; returns its full size (width, height)."""
     height, width = out.shape[:2]
@@ -240,7 +248,7 @@ def _decode_into(
             pixels, full = image, (image.shape[1], image.shape[0])
         else:
             full = jpeg_size(image)
-            pixels = decode(image, (width, height))
+            pixels = decode(image, (width, height), faults)
         if expected is not None and full != tuple(expected):
             raise ValueError(f"image is {full[0]}x{full[1]}, its calibration holds for {expected[0]}x{expected[1]}")
     except ValueError as error:

@@ -5,20 +5,21 @@ or the codec alone. Where TARGET is missing, the codec holds the values of ENCOD
 """
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.cameras.encodings import ENCODINGS, NOT_IMAGES, ImageError, is_mosaic, rgb_from_values
 from mapkd_core.cameras.messages import CompressedImage
-from mapkd_core.data.images import jpeg_size
+from mapkd_core.data.image_codec import decode_as_stored, jpeg_size
 
-_JPEG_TAIL = 4096
 _VIDEO = ("h264", "h265", "hevc", "av1", "vp9")
 
 
 def compressed_size(message: CompressedImage) -> tuple[int, int]:
-    """(width, height) in the header of a JPEG or PNG message, without decoding. Raises ImageError for another."""
+    """(width, height) in the header of a JPEG or PNG message, without decoding.
+
+    Raises ImageError for another, and for a size that its bytes cannot hold; whether all is there only decoding tells.
+    """
     encoding, codec, _ = _format(message.format)
     if "compressedDepth" in message.format or encoding in NOT_IMAGES:
         raise ImageError(
@@ -34,12 +35,6 @@ def compressed_size(message: CompressedImage) -> tuple[int, int]:
         width, height = jpeg_size(memoryview(message.data))
     except ValueError as error:
         raise ImageError("undecodable", f"format {message.format!r}: {error}") from error
-    if width == 0 or height == 0:
-        raise ImageError("undecodable", f"its header says {width}x{height} pixels")
-    # Decoders fill the rest of a cut-off JPEG with gray and say nothing. Some cameras pad after the end marker.
-    tail = bytes(memoryview(message.data)[-_JPEG_TAIL:])
-    if memoryview(message.data)[:2] == b"\xff\xd8" and b"\xff\xd9" not in tail:
-        raise ImageError("undecodable", f"JPEG of {len(message.data)} bytes is cut off: it has no end marker")
     return width, height
 
 
@@ -52,9 +47,10 @@ def compressed_source(message: CompressedImage) -> memoryview | NDArray[np.uint8
     data = memoryview(message.data)
     if not is_mosaic(encoding) or target:
         return data
-    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
-    if values is None:
-        raise ImageError("undecodable", f"undecodable image of {len(data)} bytes; expected a whole JPEG or PNG file")
+    try:
+        values = decode_as_stored(data)
+    except ValueError as error:
+        raise ImageError("undecodable", str(error)) from error
     if values.ndim == 3:
         return data  # a driver that restored the colours and did not say so
     if values.dtype == np.uint16:

@@ -9,52 +9,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.data.image_codec import decode, jpeg_size
 from mapkd_core.geometry import scale_intrinsics
+
+__all__ = [
+    "IMAGENET_MEAN", "IMAGENET_STD", "JpegBytes", "JpegFile", "PixelImage", "decode", "jpeg_size", "normalise",
+    "resize", "resize_into",
+]  # fmt: skip
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-
-_REDUCED = {
-    1: cv2.IMREAD_COLOR,
-    2: cv2.IMREAD_REDUCED_COLOR_2,
-    4: cv2.IMREAD_REDUCED_COLOR_4,
-    8: cv2.IMREAD_REDUCED_COLOR_8,
-}
-
-
-def jpeg_size(data: bytes | memoryview | NDArray[np.uint8]) -> tuple[int, int]:
-    """(width, height) from a JPEG's or PNG's header, without decoding. Raises ValueError if there is none."""
-    raw = memoryview(data)  # type: ignore[arg-type]
-    if raw[:8] == b"\x89PNG\r\n\x1a\n":
-        return int.from_bytes(raw[16:20], "big"), int.from_bytes(raw[20:24], "big")
-    at, end = 2, len(raw)
-    if raw[:2] == b"\xff\xd8":
-        while at + 9 < end and raw[at] == 0xFF:
-            marker, length = raw[at + 1], int.from_bytes(raw[at + 2 : at + 4], "big")
-            if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a start-of-frame segment
-                return int.from_bytes(raw[at + 7 : at + 9], "big"), int.from_bytes(raw[at + 5 : at + 7], "big")
-            at += 2 + length
-    raise ValueError(f"{end} bytes starting {bytes(raw[:4]).hex(' ')} are neither a JPEG nor a PNG image")
-
-
-def decode(data: bytes | memoryview | NDArray[np.uint8], min_size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-    """Decodes a JPEG or PNG to (H, W, 3) RGB; raises ValueError when it cannot.
-
-    With `min_size` (w, h) the decoder reduces by 2, 4 or 8 while the image stays at least that large
-    (libjpeg's scaled inverse transform: less work, and a good low-pass filter before a resize).
-    """
-    reduction = 1
-    if min_size is not None:
-        width, height = jpeg_size(data)
-        reduction = max(r for r in _REDUCED if r == 1 or (width // r >= min_size[0] and height // r >= min_size[1]))
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), _REDUCED[reduction] | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error as error:
-        raise ValueError(f"undecodable image of {len(data)} bytes: {error.err}") from error
-    if image is None:
-        raise ValueError(f"undecodable image of {len(data)} bytes; expected a whole JPEG or PNG file")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image), np.uint8)
-
 
 @dataclass(frozen=True)
 class JpegFile:

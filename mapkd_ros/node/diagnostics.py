@@ -60,6 +60,8 @@ class Snapshot:
     """Reason -> how many sets or images were given up for it."""
     last_dropped: str
     """The newest of these reasons; empty if there is none."""
+    noted: Mapping[str, int]
+    """Fault -> how many images had it and were used all the same."""
     latency_ms: Mapping[str, tuple[float, float]]
     """Stage -> (median, 95th percentile)."""
     age_ms: float | None
@@ -73,6 +75,7 @@ class Statistics:
         self._lock = threading.Lock()
         self._dropped: Counter[str] = Counter()
         self._last_dropped = ""
+        self._noted: Counter[str] = Counter()
         self._published = Rate()
         self._stages: deque[Mapping[str, float]] = deque(maxlen=LATENCIES_KEPT)
         self._ages: deque[float] = deque(maxlen=LATENCIES_KEPT)
@@ -83,6 +86,12 @@ class Statistics:
             self._dropped[reason] += 1
             self._last_dropped = reason
             return self._dropped[reason]
+
+    def note(self, fault: str) -> int:
+        """Counts one image that was used despite a fault and returns how many there were with this one."""
+        with self._lock:
+            self._noted[fault] += 1
+            return self._noted[fault]
 
     def publish(self, now_ns: int, stage_ms: Mapping[str, float], age_ms: float) -> None:
         """Counts one published map."""
@@ -105,6 +114,7 @@ class Statistics:
                 self._published.stopped(now_ns),
                 dict(self._dropped),
                 self._last_dropped,
+                dict(self._noted),
                 {stage: (float(np.median(ms)), float(np.percentile(ms, 95))) for stage, ms in columns.items()},
                 float(np.median(self._ages)) if self._ages else None,
             )
@@ -136,6 +146,8 @@ def map_values(snapshot: Snapshot) -> dict[str, object]:
         values[f"latency {stage}, median / p95 [ms]"] = f"{median:.1f} / {p95:.1f}"
     for reason, count in sorted(snapshot.dropped.items(), key=lambda item: -item[1]):
         values[f"dropped: {reason}"] = count
+    for fault, count in sorted(snapshot.noted.items(), key=lambda item: -item[1]):
+        values[f"image used: {fault}"] = count
     return values
 
 

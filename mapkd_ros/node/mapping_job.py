@@ -71,6 +71,8 @@ class PreparedJob:
     convert_ms: float
     ready_ns: int
     """Monotonic time at which it could go into the network."""
+    faults: tuple[tuple[str, str], ...] = ()
+    """(camera, what its decoder found wrong) for images that were used all the same."""
 
 
 def prepare_job(job: MappingJob, predictor: Predictor, tables: dict) -> PreparedJob:
@@ -82,9 +84,10 @@ def prepare_job(job: MappingJob, predictor: Predictor, tables: dict) -> Prepared
     start_ns = time.monotonic_ns()
     images: list[memoryview | NDArray[np.uint8]] = []
     intrinsics, sizes = [], []
+    faults: dict[str, list[str]] = {camera: [] for camera in job.cameras}
     for camera, camera_image, model in zip(job.cameras, job.camera_set.images, job.models, strict=True):
         try:
-            image, matrix, size = _straight(camera_image, model, predictor.card.input_size, tables)
+            image, matrix, size = _straight(camera_image, model, predictor.card.input_size, tables, faults[camera])
         except ValueError as error:
             raise ImageError(f"undecodable {camera}", f"{camera}: {error}") from error
         images.append(image)
@@ -96,8 +99,11 @@ def prepare_job(job: MappingJob, predictor: Predictor, tables: dict) -> Prepared
     except CameraError as error:  # the predictor knows cameras by their place only
         camera = job.cameras[error.camera]
         raise ImageError(f"undecodable {camera}", f"{camera}: {error.reason}") from error
+    for place_of, text in prepared.faults:
+        faults[job.cameras[place_of]].append(text)
+    told = tuple((camera, text) for camera, texts in faults.items() for text in texts)
     return PreparedJob(
-        job, prepared, (start_ns - job.complete_ns) / 1e6, (converted_ns - start_ns) / 1e6, time.monotonic_ns()
+        job, prepared, (start_ns - job.complete_ns) / 1e6, (converted_ns - start_ns) / 1e6, time.monotonic_ns(), told
     )
 
 
@@ -109,13 +115,13 @@ def complete_job(prepared: PreparedJob, predictor: Predictor) -> PredictedMap:
 
 
 def _straight(
-    image: CameraImage, model: CameraModel, min_size: tuple[int, int], tables: dict
+    image: CameraImage, model: CameraModel, min_size: tuple[int, int], tables: dict, faults: list[str]
 ) -> tuple[memoryview | NDArray[np.uint8], NDArray[np.float64], tuple[int, int]]:
     """CameraImage without lens distortion, with the intrinsics and the size (width, height) that go with it."""
     source = image.source()
     if not model.distortion_model:
         return source, model.intrinsics, model.size
-    pixels = decode(source, min_size) if isinstance(source, memoryview) else source
+    pixels = decode(source, min_size, faults) if isinstance(source, memoryview) else source
     pixels = undistorted(pixels, model, tables)
     size = (pixels.shape[1], pixels.shape[0])
     return pixels, scale_intrinsics(model.intrinsics, size[0] / model.size[0], size[1] / model.size[1]), size

@@ -197,6 +197,8 @@ class MappingNode(Node):
     def _prepare(self, job: MappingJob) -> None:
         """Runs in the worker."""
         prepared = prepare_job(job, self._predictor, self._undistortion_tables)
+        for camera, text in prepared.faults:
+            self._note(f"stray bytes {camera}", f"{camera}: used, but its decoder says: {text}")
         if self._network is None:
             self._complete(prepared)
             return
@@ -235,6 +237,11 @@ class MappingNode(Node):
     def _fault(self, kind: str, message: str) -> None:
         """Counts a set or image that was given up; says so once per kind."""
         if self._statistics.drop(kind) == 1:
+            self.get_logger().warning(f"{message} (counted as '{kind}' in /diagnostics; not logged again)")
+
+    def _note(self, kind: str, message: str) -> None:
+        """Counts a fault of an image that was used all the same; says so once per kind."""
+        if self._statistics.note(kind) == 1:
             self.get_logger().warning(f"{message} (counted as '{kind}' in /diagnostics; not logged again)")
 
     def _publish_diagnostics(self) -> None:

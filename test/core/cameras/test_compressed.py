@@ -55,5 +55,12 @@ def test_what_is_no_colour_image_is_refused_by_its_format(text, words):
 
 
 def test_a_broken_mosaic_is_refused():
-    with pytest.raises(ImageError, match="undecodable image of 40 bytes"):
+    with pytest.raises(ImageError, match="JPEG of 40 bytes is cut off"):
         compressed_source(compressed(stored(mosaic("rggb"))[:40], "bayer_rggb8; jpeg compressed "))
+
+
+def test_a_mosaic_cut_short_is_refused():
+    data = stored(mosaic("rggb"))
+    with pytest.raises(ImageError, match="cut off or damaged") as error:
+        compressed_source(compressed(data[: len(data) - 40], "bayer_rggb8; jpeg compressed "))
+    assert error.value.kind == "undecodable"
