@@ -75,7 +75,7 @@ def decode(
 
 
 def decode_as_stored(data: ImageBytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """(H, W) of a gray image, in the 8 or 16 bits that it has, or (H, W, 3) in any order of colours. Raises ValueError."""
+    """(H, W) of a gray image, in its 8 or 16 bits, or (H, W, 3) in any order of colours. Raises ValueError."""
     raw = memoryview(data)  # type: ignore[arg-type]
     jpeg_size(raw)
     if raw[:2] == b"\xff\xd8":

@@ -1,6 +1,7 @@
 """What arrives as a JPEG or PNG: whole images are read to the bit, damaged ones refused, sizes bounded beforehand."""
 import struct
 import zlib
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -16,7 +17,8 @@ def road(width=320, height=180):
 
 
 def jpeg(*flags, pixels=None):
-    return cv2.imencode(".jpg", road() if pixels is None else pixels, [cv2.IMWRITE_JPEG_QUALITY, 90, *flags])[1].tobytes()
+    pixels = road() if pixels is None else pixels
+    return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 90, *flags])[1].tobytes()
 
 
 def png(pixels=None):
@@ -39,9 +41,7 @@ def segments(data):
 
 def without_huffman_tables(data):
     places = [*segments(data), (len(data), 0)]
-    return data[:2] + b"".join(
-        data[a:b] for (a, marker), (b, _) in zip(places, places[1:], strict=False) if marker != 0xC4
-    )
+    return data[:2] + b"".join(data[a:b] for (a, marker), (b, _) in pairwise(places) if marker != 0xC4)
 
 
 def with_fill_bytes(data):
@@ -77,7 +77,7 @@ def test_pixels_are_opencvs_at_every_reduction(width, height, reduction, flags, 
         without_huffman_tables,
         lambda data: data[:-2] + b"\xff" * 7 + data[-2:],
     ],
-    ids=["zeros after the end", "ff after the end", "fill bytes before markers", "no Huffman tables", "fill at the end"],
+    ids=["zeros after the end", "ff after the end", "fill bytes", "no Huffman tables", "fill at end"],
 )
 def test_legal_oddities_are_read_without_a_word(change):
     faults = []

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -31,11 +32,13 @@ class Recorder:
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
         self.given: tuple = ()
+        self.faults: tuple = ()
 
     def prepare(self, images, intrinsics, base_from_camera, image_sizes=None):
         self.given = (images, intrinsics, base_from_camera, image_sizes)
         if self.error:
             raise self.error
+        return SimpleNamespace(faults=self.faults)
 
     def complete(self, prepared) -> PredictedMap:
         return PredictedMap([], np.zeros((4, 2, 2), np.float32), {"network": 1.0})
@@ -103,3 +106,10 @@ def test_a_distorted_image_that_cannot_be_decoded_is_told_by_its_cameras_name():
     with pytest.raises(ImageError, match="CAM_FRONT: ") as error:
         run_job(job([broken, broken], [model, model]), Recorder(), {})
     assert error.value.kind == "undecodable CAM_FRONT"
+
+
+def test_an_image_used_despite_a_fault_is_told_by_its_camera():
+    predictor = Recorder()
+    predictor.faults = ((1, "3 extraneous bytes"),)
+    prepared = prepare_job(job([compressed(jpeg())] * 2, [CameraModel((640, 480), K)] * 2), predictor, {})
+    assert prepared.faults == (("CAM_BACK", "3 extraneous bytes"),)

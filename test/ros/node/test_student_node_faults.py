@@ -138,6 +138,17 @@ def test_impossible_intrinsics_stop_the_maps_until_good_ones_come(bench, bad):
     expect_map(bench)
 
 
+def test_an_image_with_stray_bytes_is_used_counted_and_logged_once(bench, process):
+    data = jpeg()
+    stray = data[:-2] + b"\x12\x34\x56\x78\x9a\xbc" + data[-2:]
+    for times in (1, 2):
+        stamp_ns = bench.send_set({"CAM_BACK": compressed("CAM_BACK", bench.stamp_ns + 100_000_000, stray)})
+        assert bench.wait(lambda stamp_ns=stamp_ns: bench.mapped(stamp_ns)), bench.values()
+        assert bench.wait(lambda times=times: bench.value("image used: stray bytes CAM_BACK") == times), bench.values()
+    assert process.output.count("counted as 'stray bytes CAM_BACK'") == 1
+    assert "extraneous bytes" in process.output and process.output.count("orrupt JPEG") == 1, process.output
+
+
 def test_a_missing_camera_is_counted_by_name(bench):
     before = bench.value("set not formed: missing CAM_BACK")
     for _ in range(6):
