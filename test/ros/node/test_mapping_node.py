@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -46,6 +47,7 @@ class Predictor:
 
     def prepare(self, images, intrinsics, base_from_camera, image_sizes=None):
         self.calls.append((images, intrinsics, base_from_camera, image_sizes))
+        return SimpleNamespace(faults=())
 
     def complete(self, prepared) -> PredictedMap:
         assert self.go_on.wait(20)
