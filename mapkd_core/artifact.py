@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -13,17 +14,46 @@ from typing import TYPE_CHECKING, Any
 
 from mapkd_core.config import without_image_size
 from mapkd_core.data.images import IMAGENET_MEAN, IMAGENET_STD
-from mapkd_core.files import write_atomic
-from mapkd_core.grid import BevGrid
+from mapkd_core.files import sha256, write_atomic
+from mapkd_core.grid import GRID, BevGrid
+from mapkd_core.schema import (
+    FileFault,
+    anything,
+    fit,
+    integer,
+    list_of,
+    mapping,
+    numbers,
+    optional,
+    read_json,
+    record,
+    shown,
+    text,
+)  # fmt: skip
 from mapkd_core.types import CAMERAS, CLASSES
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+_LOG = logging.getLogger(__name__)
 FORMAT = 1
 """Major version of the card; a reader refuses another one."""
 SHIPPED = {name: Path(__file__).parent / "weights" / f"{name}.json" for name in ("nano", "small", "base")}
 """The students that come with the package, by the name that stands for their card."""
+
+
+_REMEDY = "fetch the card again, or export again"
+_TRAINED = record({}, {"config": record({}, {"data": record({}, {"image_size": optional(numbers(2))})})})
+_CARD = record(
+    {
+        "name": text(), "version": text(), "model": text(), "options": mapping(anything), "grid": GRID,
+        "input_size": list_of(integer(8, 8192), 2), "format": integer(),
+    },
+    {
+        "weights_sha256": text(), "classes": list_of(text()), "cameras": list_of(text(), 1), "mean": numbers(3),
+        "std": numbers(3, low=1e-6), "training": _TRAINED, "graphs_sha256": mapping(text()),
+    },
+)  # fmt: skip
 
 
 class ArtifactError(ValueError):
@@ -51,6 +81,8 @@ class ModelCard:
     training: dict[str, Any] = field(default_factory=dict)
     """How it came to be: command, data, steps, seed, scores."""
     format: int = FORMAT
+    graphs_sha256: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of the graphs beside the card, by ending: `onnx`, `int8.onnx`."""
 
     def __post_init__(self) -> None:
         trained = self.training.get("config", {}).get("data", {}).get("image_size")
@@ -74,7 +106,9 @@ def save_artifact(place: str | Path, card: ModelCard, state: Mapping[str, Tensor
     path = _named_json(Path(place))
     half = {k: (v.half() if v.dtype == torch.float32 else v).contiguous().cpu() for k, v in state.items()}
     weights = save(half)
-    values = {**asdict(card), "grid": card.grid.as_dict(), "weights_sha256": hashlib.sha256(weights).hexdigest()}
+    checksum = hashlib.sha256(weights).hexdigest()
+    graphs = card.graphs_sha256 if checksum == card.weights_sha256 else {}  # those of other weights are no longer true
+    values = {**asdict(card), "grid": card.grid.as_dict(), "weights_sha256": checksum, "graphs_sha256": graphs}
     write_atomic(path.with_suffix(".safetensors"), weights)
     write_atomic(path, json.dumps(values, indent=2))
     return load_card(path)
@@ -98,24 +132,55 @@ def load_card(path: str | Path) -> ModelCard:
             f"no model card {place}; expected NAME.json beside NAME.safetensors, or one of {', '.join(SHIPPED)}"
         )
     try:
-        values = json.loads(place.read_text())
-        if values["format"] != FORMAT:
-            raise ArtifactError(f"format {values['format']}, this version reads {FORMAT}; export again")
+        values = read_json(place, "a model card", anything, _REMEDY)
+        if isinstance(values, dict) and values.get("format", FORMAT) != FORMAT:
+            raise ArtifactError(f"format {shown(values['format'])}, this version reads {FORMAT}; export again")
+        fit(values, _CARD, str(place), "a model card", _REMEDY)
         known = {f.name for f in fields(ModelCard)}
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
         card = ModelCard(**{**values, "grid": BevGrid.from_dict(values["grid"])})
-    except ArtifactError as error:
+    except FileFault as error:
+        raise ArtifactError(str(error)) from error
+    except ValueError as error:
         raise ArtifactError(f"{place}: {error}") from error
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise ArtifactError(f"{place} is not a model card ({type(error).__name__}: {error})") from error
     if card.classes != CLASSES:
         raise ArtifactError(f"{place} was trained for classes {card.classes}; this version knows {CLASSES}")
     return card
 
 
+def note_graph(place: str | Path, graph: Path) -> None:
+    """Writes the SHA-256 of a graph into the card beside it."""
+    path = card_path(place)
+    values = read_json(path, "a model card", _CARD, _REMEDY)
+    values["graphs_sha256"] = {**values.get("graphs_sha256", {}), _ending(path, graph): sha256(graph)}
+    write_atomic(path, json.dumps(values, indent=2))
+
+
+def check_graph(place: str | Path, card: ModelCard, graph: Path) -> None:
+    """Raises ArtifactError where a graph is not the one that its card was written for.
+
+    A card without the checksum, which older versions wrote, gives a notice.
+    """
+    expected = card.graphs_sha256.get(_ending(card_path(place), graph))
+    if expected is None:
+        _LOG.warning("%s: its card has no checksum of it, so it is not checked; export again to have one", graph)
+        return
+    found = sha256(graph)
+    if found != expected:
+        raise ArtifactError(
+            f"{graph} has SHA-256 {found[:12]}..., its card says {expected[:12]}...; the file is damaged or belongs to "
+            "another card: fetch both again, or export again"
+        )
+
+
+def _ending(card: Path, graph: Path) -> str:
+    return graph.name.removeprefix(f"{card.stem}.")
+
+
 def load_model(path: str | Path) -> tuple[nn.Module, ModelCard]:
     """The network of an artifact with its weights, in eval mode on the CPU; raises ArtifactError if unfit."""
     import torch
+    from safetensors import SafetensorError
     from safetensors.torch import load
 
     from mapkd_core.model.build import build_model
@@ -133,9 +198,12 @@ def load_model(path: str | Path) -> tuple[nn.Module, ModelCard]:
         )
     try:
         model = build_model(card.model, card.grid, card.input_size, card.options, for_weights=True)
-    except ValueError as error:
-        raise ArtifactError(f"{weights_path.with_suffix('.json')}: {error}") from error
-    state = {k: v.float() if v.dtype == torch.float16 else v for k, v in load(data).items()}
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RuntimeError) as error:
+        raise ArtifactError(f"{card_path(path)}: options {card.options} build no {card.model!r}: {error}") from error
+    try:
+        state = {k: v.float() if v.dtype == torch.float16 else v for k, v in load(data).items()}
+    except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise ArtifactError(f"{weights_path} is no safetensors file ({error}); fetch it again") from error
     own = model.state_dict()
     missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     wrong = [k for k in own.keys() & state.keys() if own[k].shape != state[k].shape]

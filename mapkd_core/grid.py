@@ -6,6 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.schema import number, numbers, record
+
+MOST_CELLS = 10_000
+"""Of one side of a grid: 1 km at 0.1 m. A larger one is a slip, and takes all memory."""
+
 
 @dataclass(frozen=True)
 class BevGrid:
@@ -32,8 +37,15 @@ class BevGrid:
     cell_m: float = 0.15
 
     def __post_init__(self) -> None:
+        if not (np.isfinite([*self.x_range_m, *self.y_range_m]).all() and 0 < self.cell_m < np.inf):
+            raise ValueError(
+                f"grid {self.x_range_m} x {self.y_range_m} m with cells of {self.cell_m} m; expected finite ranges and "
+                "a cell above 0"
+            )
         for name, (low, high) in (("x_range_m", self.x_range_m), ("y_range_m", self.y_range_m)):
             cells = (high - low) / self.cell_m
+            if cells > MOST_CELLS:
+                raise ValueError(f"{name} ({low}, {high}) is {cells:g} cells of {self.cell_m} m; at most {MOST_CELLS}")
             if cells < 1 or abs(cells - round(cells)) > 1e-6:
                 raise ValueError(
                     f"{name} ({low}, {high}) is {cells:g} cells of {self.cell_m} m; "
@@ -90,6 +102,8 @@ class BevGrid:
         return cls((float(x[0]), float(x[1])), (float(y[0]), float(y[1])), float(values["cell_m"]))
 
 
+GRID = record({"x_range_m": numbers(2), "y_range_m": numbers(2), "cell_m": number(1e-3, 100)})
+"""Schema of `BevGrid.as_dict`."""
 LINE_THICKNESS = 5
 """Thickness that OpenCV is given for every line of a label raster (HDMapNet, arXiv 2107.06307), whatever the grid."""
 LINE_CELLS = LINE_THICKNESS + 2

@@ -118,7 +118,7 @@ def _check_graph_possible(card: ModelCard, pillars: bool, args: argparse.Namespa
 
 def write_graph(path: Path, card: ModelCard, data: str | None, frames: int) -> None:
     """Writes NAME.onnx beside the card `path` and proves it; raises ExportError, leaving no graph behind."""
-    from mapkd_core.artifact import load_model
+    from mapkd_core.artifact import load_model, note_graph
     from mapkd_core.export.onnx_graph import OPSET, TOLERANCE, ExportError, export_onnx
     from mapkd_core.export.parity import compare, proof_frames
     from mapkd_core.model.student import Student
@@ -129,6 +129,7 @@ def write_graph(path: Path, card: ModelCard, data: str | None, frames: int) -> N
     student, _ = load_model(path)
     assert isinstance(student, Student)
     _, operators = export_onnx(student, graph, card)
+    note_graph(path, graph)
     eager = MapPredictor.from_artifact(path, "cpu", backend="torch")
     try:
         exported = MapPredictor.from_artifact(path, "cpu", backend="onnx")

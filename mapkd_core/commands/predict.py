@@ -34,10 +34,15 @@ from mapkd_core.draw import overview, write_png
 from mapkd_core.files import inside, write_atomic
 from mapkd_core.progress import each, say
 from mapkd_core.runtime import BACKENDS, PRECISIONS, wait_without_spinning
+from mapkd_core.schema import FileFault, mapping, numbers, read_json, record
 from mapkd_core.types import MapElement
 
 if TYPE_CHECKING:
     from mapkd_core.predictor import MapPredictor, PredictedMap
+
+
+_RIG = mapping(record({"intrinsics": numbers(3, 3), "base_from_camera": numbers(4, 4)}), 1)
+"""Schema of --calibration."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,12 +95,15 @@ def run(args: argparse.Namespace) -> int:
 
 def _from_files(images: list[Path], calibration: Path) -> list[_Shot]:
     """The images named on the command line."""
-    try:
-        rig = json.loads(calibration.read_text())
-        intrinsics = np.array([camera["intrinsics"] for camera in rig.values()], np.float64)
-        poses = np.array([camera["base_from_camera"] for camera in rig.values()], np.float64)
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{calibration}: {error!r}; see `mapkd predict --help` for the format") from error
+    rig = read_json(calibration, "the calibration of --images", _RIG, "see `mapkd predict --help` for the format")
+    intrinsics = np.array([camera["intrinsics"] for camera in rig.values()], np.float64)
+    poses = np.array([camera["base_from_camera"] for camera in rig.values()], np.float64)
+    for name, matrix, pose in zip(rig, intrinsics, poses, strict=True):
+        rotation = pose[:3, :3]
+        if min(matrix[0, 0], matrix[1, 1]) <= 0 or not np.allclose(matrix[2], [0, 0, 1]):
+            raise FileFault(f"{calibration}: {name}.intrinsics has no positive focal lengths, or no last row 0, 0, 1")
+        if np.abs(rotation @ rotation.T - np.eye(3)).max() > 1e-2 or np.linalg.det(rotation) < 0:
+            raise FileFault(f"{calibration}: {name}.base_from_camera holds no rotation; expected a rigid transform")
     if len(rig) != len(images):
         raise ValueError(f"{len(images)} images, {len(rig)} cameras in {calibration}; expected one of each, in order")
     return [_Shot(images[0].stem, [image.read_bytes() for image in images], list(rig), intrinsics, poses)]

@@ -4,7 +4,8 @@ The prior of P-MapNet (arXiv 2403.10521): centre lines of roads, drawn as -1 / +
 """
 from __future__ import annotations
 
-import json
+import struct
+import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,18 @@ from numpy.typing import NDArray
 
 from mapkd_core.data.polylines import Points, Range, clip_polylines
 from mapkd_core.grid import LINE_THICKNESS, BevGrid
+from mapkd_core.schema import (
+    FileFault,
+    Misfit,
+    anything,
+    list_of,
+    mapping,
+    numbers,
+    optional,
+    read_json,
+    record,
+    text,
+)  # fmt: skip
 
 ROAD_TYPES = frozenset(
     "trunk primary secondary tertiary unclassified residential living_street road "
@@ -30,6 +43,14 @@ ORIGINS = {
 }
 """Latitude and longitude, degrees, of the origins of nuScenes' maps (nuScenes devkit, `NuScenesMap`)."""
 
+_REMEDY = "export it again in EPSG:4326"
+_SHAPEFILE_ERRORS = (
+    struct.error, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, EOFError, OSError,
+    MemoryError,
+)  # fmt: skip
+"""What pyshp lets through for damaged files, beside its own exception."""
+FARTHEST_ROAD_M = 30_000.0
+"""An SD map whose nearest road is farther from the map's origin is one of another place."""
 EARTH_RADIUS_M = 6378137.0
 
 
@@ -58,7 +79,8 @@ def read_roads(
     A line's type is its `type`, `highway` or `fclass` attribute, as the usual extracts call it; lines of other
     types are left out. Coordinates are WGS84 degrees. Without `origin_lat_lon` the file's name decides (the four
     nuScenes locations), or a GeoJSON member `map_origin_lat_lon`.
-    Raises FileNotFoundError for a missing file, ValueError for another format, no origin, or no typed line.
+    Raises FileNotFoundError for a missing file, ValueError for another format, no origin, no typed line, or roads that
+    lie elsewhere: another projection, latitude before longitude, another city.
     """
     path = Path(path)
     if not path.is_file():
@@ -69,16 +91,41 @@ def read_roads(
     origin = origin_lat_lon or ORIGINS.get(path.stem) or _geojson_origin(path)
     if origin is None:
         raise ValueError(f"where is the map's origin in {path}? Give origin_lat_lon=(latitude, longitude) in degrees")
-    roads, other = [], set()
+    lines, other = [], set()
     for lon_lat, kind in readers[path.suffix.lower()](path):
         if kind not in road_types:
             other.add(kind)
         elif len(lon_lat) >= 2:
-            roads.append(metres_from_degrees(lon_lat, origin))
-    if not roads:
+            lines.append(lon_lat)
+    if not lines:
         found = ", ".join(sorted(map(str, other))) or "none"
         raise ValueError(f"no road in {path}: types of its lines: {found}; wanted: {', '.join(sorted(road_types))}")
-    return tuple(roads)
+    _check_place(path, lines, origin)
+    return tuple(metres_from_degrees(line, origin) for line in lines)
+
+
+def _check_place(path: Path, lines: Sequence[Points], origin_lat_lon: tuple[float, float]) -> None:
+    """Raises FileFault for roads that cannot be where the map is; extracts may be as large as a state."""
+    points = np.concatenate(lines)
+    if not np.isfinite(points).all():
+        bad = points[~np.isfinite(points)][0]
+        raise FileFault(f"SD map {path}: a coordinate is {bad}; expected degrees: {_REMEDY}")
+    latitude, longitude = origin_lat_lon
+    where = f"the map's origin is longitude {longitude:.3f}, latitude {latitude:.3f}"
+    first = f"longitude {points[0, 0]:.6g}, latitude {points[0, 1]:.6g}"
+    if np.abs(points).max() > 180:
+        raise FileFault(f"SD map {path}: {first} are no degrees but metres of a projection; expected WGS84: {_REMEDY}")
+    nearest, turned = (
+        float(np.linalg.norm(metres_from_degrees(order, origin_lat_lon), axis=-1).min())
+        for order in (points, points[:, ::-1])
+    )
+    if nearest > FARTHEST_ROAD_M and turned < FARTHEST_ROAD_M:
+        raise FileFault(f"SD map {path}: {first}, but {where}: latitude stands first; expected longitude first")
+    if nearest > FARTHEST_ROAD_M or np.abs(points[:, 1]).max() > 90:
+        raise FileFault(
+            f"SD map {path}: its nearest road begins at {nearest / 1000:.0f} km ({first}), but {where}; expected an "
+            f"extract of that place in WGS84 degrees, longitude first"
+        )
 
 
 def find_sd_map(folder: Path, map_name: str) -> Path | None:
@@ -99,23 +146,25 @@ def rasterize_sd(lines_m: Iterable[NDArray[np.floating]], grid: BevGrid) -> NDAr
 def _shapefile_lines(path: Path) -> Iterator[tuple[Points, str | None]]:
     import shapefile
 
+    projection = path.with_suffix(".prj")
+    if projection.is_file() and projection.read_bytes()[:6].upper() == b"PROJCS":
+        raise FileFault(f"SD map {path}: {projection.name} names a projection; expected WGS84 degrees: {_REMEDY}")
     try:
-        reader = shapefile.Reader(str(path))
-    except shapefile.ShapefileException as error:
-        raise ValueError(f"SD map {path} cannot be read: {error}; its .dbf and .shx must lie beside it") from error
-    with reader:
-        for item in reader.iterShapeRecords():
-            points = np.array(item.shape.points, np.float64).reshape(-1, 2)
-            for part in np.split(points, list(item.shape.parts)[1:]):
-                yield part, _kind(item.record.as_dict())
+        with shapefile.Reader(str(path)) as reader:
+            for item in reader.iterShapeRecords():
+                points = np.array(item.shape.points, np.float64).reshape(-1, 2)
+                for part in np.split(points, list(item.shape.parts)[1:]):
+                    yield part, _kind(item.record.as_dict())
+    except (shapefile.ShapefileException, *_SHAPEFILE_ERRORS) as error:
+        raise FileFault(
+            f"SD map {path} cannot be read ({type(error).__name__}: {error}); its .dbf and .shx must lie beside it, "
+            "whole: fetch them again"
+        ) from error
 
 
 def _geojson_lines(path: Path) -> Iterator[tuple[Points, str | None]]:
-    try:
-        features = json.loads(path.read_text(encoding="utf-8"))["features"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"SD map {path} is not a GeoJSON FeatureCollection ({error})") from error
-    for feature in features:
+    content = _geojson(path)
+    for feature in content["features"]:
         geometry = feature.get("geometry") or {}
         parts: Sequence[Any] = ()
         if geometry.get("type") == "LineString":
@@ -123,7 +172,45 @@ def _geojson_lines(path: Path) -> Iterator[tuple[Points, str | None]]:
         elif geometry.get("type") == "MultiLineString":
             parts = geometry["coordinates"]
         for part in parts:
-            yield np.array([point[:2] for point in part], np.float64).reshape(-1, 2), _kind(feature["properties"] or {})
+            points = np.array([point[:2] for point in part], np.float64).reshape(-1, 2)
+            yield points, _kind(feature.get("properties") or {})
+
+
+def _geojson(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = read_json(path, "a GeoJSON FeatureCollection", _collection, _REMEDY)
+    system = (((content.get("crs") or {}).get("properties") or {}).get("name")) or "CRS84"
+    if not any(known in str(system).upper() for known in ("CRS84", "EPSG::4326", "EPSG:4326")):
+        raise FileFault(f"SD map {path}: crs is {system!r}; expected WGS84 degrees, as GeoJSON has them: {_REMEDY}")
+    return content
+
+
+_PLACE = optional(record({}, {"properties": optional(record({}, {"name": optional(text())}))}))
+_COLLECTION = record({"features": list_of(anything)}, {"crs": _PLACE, "map_origin_lat_lon": optional(numbers(2))})
+_FEATURE = record({}, {"geometry": optional(record({})), "properties": optional(mapping(anything))})
+
+
+def _point(value: Any) -> None:
+    """A position, of which longitude and latitude are read. Large and odd numbers are judged with the whole line."""
+    if type(value) is not list or len(value) < 2 or not all(type(v) in (int, float) for v in value[:2]):
+        raise Misfit("a position [longitude, latitude]", value)
+    if any(abs(v) > sys.float_info.max for v in value[:2] if type(v) is int):
+        raise Misfit("degrees", value)
+
+
+_LINES = {"LineString": list_of(_point), "MultiLineString": list_of(list_of(_point))}
+
+
+def _collection(content: Any) -> None:
+    _COLLECTION(content)
+    for place, feature in enumerate(content["features"]):
+        try:
+            _FEATURE(feature)
+            geometry = feature.get("geometry") or {}
+            kind = geometry.get("type")
+            if isinstance(kind, str) and kind in _LINES:
+                record({"coordinates": _LINES[kind]})(geometry)
+        except Misfit as misfit:
+            raise misfit.at(place).at("features") from None
 
 
 def _kind(properties: dict[str, Any]) -> str | None:
@@ -133,5 +220,5 @@ def _kind(properties: dict[str, Any]) -> str | None:
 def _geojson_origin(path: Path) -> tuple[float, float] | None:
     if path.suffix.lower() == ".shp":
         return None
-    origin = json.loads(path.read_text(encoding="utf-8")).get("map_origin_lat_lon")
+    origin = _geojson(path).get("map_origin_lat_lon")
     return (float(origin[0]), float(origin[1])) if origin else None

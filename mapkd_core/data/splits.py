@@ -1,8 +1,9 @@
 """Which scenes belong to which split: the official lists, geographically disjoint lists, or your own."""
 from __future__ import annotations
 
-import json
 from pathlib import Path
+
+from mapkd_core.schema import FileFault, list_of, mapping, read_json, text
 
 SPLITS_DIR = Path(__file__).with_name("splits")
 
@@ -14,11 +15,18 @@ def shipped_splits() -> list[str]:
 
 def read_scene_list(path: Path) -> list[str]:
     """Scene names of a text file, one a line; `#` starts a comment. Raises ValueError if there are none."""
-    lines = (line.split("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
+    lines = (line.split("#")[0].strip() for line in _text(path).splitlines())
     scenes = [line for line in lines if line]
     if not scenes:
         raise ValueError(f"{path} names no scene; expected one name a line, such as scene-0061")
     return scenes
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise FileFault(f"{path} is no text in UTF-8; expected one scene a line, such as scene-0061") from error
 
 
 def scenes_of_split(split: str, version_dir: Path) -> list[str]:
@@ -35,7 +43,7 @@ def scenes_of_split(split: str, version_dir: Path) -> list[str]:
     if split in shipped_splits():
         return read_scene_list(SPLITS_DIR / f"{split}.txt")
     own = version_dir / "splits.json"
-    custom = json.loads(own.read_text(encoding="utf-8")) if own.is_file() else {}
+    custom = read_json(own, "lists of scenes by split", mapping(list_of(text())), "mend it") if own.is_file() else {}
     if split in custom:
         return list(custom[split])
     from mapkd_core.data.nuscenes_splits import official_splits

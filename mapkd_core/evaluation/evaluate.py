@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Protocol
 
+from mapkd_core.data.image_codec import jpeg_size
 from mapkd_core.data.labels import LocalMap, elements_of, grid_range, local_map
 from mapkd_core.files import FolderLock
 from mapkd_core.grid import BevGrid
@@ -21,6 +22,7 @@ from mapkd_core.metrics.scoring import THRESHOLD_SETS, FrameScore, Scorer
 from mapkd_core.metrics.submission import read_submission
 from mapkd_core.predictor import PredictedMap
 from mapkd_core.progress import Progress
+from mapkd_core.schema import FileFault
 from mapkd_core.types import CLASSES, Frame
 
 PREDICTIONS, TRUTH = "predictions.jsonl", "truth.jsonl"
@@ -162,6 +164,7 @@ def score_frames(
         raise ValueError(f"{predictions_path} has {len(stray)} frames that {truth_path} has not, such as {stray[0]!r}")
     if not truths:
         raise ValueError(f"{truth_path} holds no frame")
+    _check_rasters(predictions, grid, predictions_path)
     missing = [record.token for record in truths if record.token not in by_token]
     paired = [by_token.get(record.token, FrameRecord(record.token, [])) for record in truths]
     if missing:  # an empty vector map is right for AP, but says nothing about cells
@@ -179,6 +182,21 @@ def score_frames(
         "notes": _notes(missing, truths, rings),
     }
     return Evaluation(result, scores, paired, truths, grid)
+
+
+def _check_rasters(predictions: Iterable[FrameRecord], grid: BevGrid, path: Path) -> None:
+    for record in predictions:
+        if record.semantic_png is None:
+            continue
+        try:
+            size = jpeg_size(record.semantic_png)
+        except ValueError as error:
+            raise FileFault(f"{path}: semantic_png of frame {record.token}: {error}; predict again") from error
+        if size != (grid.cols, grid.rows):
+            raise FileFault(
+                f"{path}: semantic_png of frame {record.token} has {size[0]}x{size[1]} cells, its grid {grid.cols}x"
+                f"{grid.rows}; predict again"
+            )
 
 
 def _common_grid(

@@ -7,11 +7,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mapkd_core.evaluation.page import Cell, Charts, Image, Notes, Part, Section, Table, Text, render
+from mapkd_core.files import inside
 from mapkd_core.metrics.tables import percent
+from mapkd_core.schema import anything, integer, list_of, mapping, number, optional, read_json, record, text
 from mapkd_core.types import CLASSES
 
 if TYPE_CHECKING:
     from mapkd_core.artifact import ModelCard
+
+_SHARE = optional(number(0, 1))
+_PER_CLASS = dict.fromkeys(CLASSES, _SHARE)
+_IOU = optional(record({**_PER_CLASS, "miou": _SHARE}))
+_AP_SETS = mapping(record({"per_class": record(_PER_CLASS), "mAP": _SHARE}))
+_RESULT = record(
+    {"ap": mapping(_AP_SETS), "frames": integer(0)},
+    {
+        "iou": _IOU,
+        "iou_exact_lines": _IOU,
+        "by_distance": mapping(record({"ap_chamfer_corrected": _AP_SETS, "iou": _IOU})),
+        "by_condition": mapping(
+            record({"ap": record({"ap_chamfer": _AP_SETS}), "iou": _IOU, "frames": integer(0)})
+        ),
+        "latency_ms": optional(mapping(number(0))),
+        "notes": list_of(text()),
+        "examples": mapping(list_of(text())),
+        "machine": text(),
+    },
+)
+
 
 def build_report(weights: Path | None, run_folder: Path | None, evaluations: Sequence[Path]) -> str:
     """The page as one string. Raises FileNotFoundError for a part that is not there, ValueError for one unfit."""
@@ -57,15 +80,9 @@ def _named(folders: Sequence[Path]) -> dict[str, Path]:
 
 def _read_result(folder: Path) -> dict[str, Any]:
     path = folder / "result.json"
-    try:
-        result = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{path} does not exist; expected the output folder of mapkd evaluate") from error
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON ({error}); evaluate again") from error
-    if "ap" not in result or "frames" not in result:
-        raise ValueError(f"{path} is not a result of mapkd evaluate: it has no 'ap' or 'frames'")
-    return dict(result)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; expected the output folder of mapkd evaluate")
+    return dict(read_json(path, "a result of mapkd evaluate", _RESULT, "evaluate again"))
 
 
 def _card(card: ModelCard) -> Table:
@@ -85,7 +102,7 @@ def _configured(run_folder: Path) -> Table:
     path = run_folder / "config.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; expected the folder of a `mapkd train` run")
-    return _facts(json.loads(path.read_text()))
+    return _facts(read_json(path, "the config of a run", mapping(anything), "name the folder of a `mapkd train` run"))
 
 
 def _facts(values: Mapping[str, Any]) -> Table:
@@ -183,7 +200,7 @@ def _images(folder: Path, result: Mapping[str, Any]) -> list[Part]:
     figures: list[Part] = []
     for group, tokens in result.get("examples", {}).items():
         for place, token in enumerate(tokens, 1):
-            path = folder / "images" / f"{group}-{place}.jpg"
+            path = inside(folder / "images", f"{group}-{place}.jpg", "group of examples")
             if path.is_file():
                 figures.append(Image(path.read_bytes(), "image/jpeg", f"{group} {place}: {token}"))
     return figures

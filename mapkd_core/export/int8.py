@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.artifact import card_path
+from mapkd_core.artifact import card_path, note_graph
 from mapkd_core.files import replacing
 from mapkd_core.predictor import MapPredictor
 from mapkd_core.progress import Progress
@@ -67,6 +67,7 @@ def export_int8(artifact: str | Path, frames: Iterable[Frame]) -> Path:
             )  # fmt: skip
     finally:
         silent.setLevel(level)
+    note_graph(card, graph)
     return graph
 
 

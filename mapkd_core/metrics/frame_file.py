@@ -6,6 +6,7 @@ elements and, for predictions, its semantic raster as a PNG of class indices in 
 from __future__ import annotations
 
 import base64
+import binascii
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,10 +17,42 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.data.image_codec import decode_as_stored
 from mapkd_core.files import write_atomic
+from mapkd_core.grid import GRID
+from mapkd_core.metrics.submission import FARTHEST_M, SCORE
+from mapkd_core.schema import (
+    FileFault,
+    flag,
+    list_of,
+    mapping,
+    number,
+    numbers,
+    optional,
+    parse_json,
+    record,
+    text,
+)  # fmt: skip
 from mapkd_core.types import CLASSES, MapElement
 
 _FORMAT = "mapkd-frames-1"
+_WHAT = "a frame file of `mapkd evaluate`"
+_REMEDY = "evaluate again with --overwrite"
+_ELEMENTS = list_of(
+    record({
+        "label": text(*CLASSES),
+        "score": SCORE,
+        "closed": flag,
+        "points_m": numbers(None, (2, 3), low=-FARTHEST_M, high=FARTHEST_M, at_least=2),
+    })
+)  # fmt: skip
+_FRAME = record(
+    {"token": text(), "scene": text(), "conditions": list_of(text()), "known": list_of(text(*CLASSES)),
+     "elements": _ELEMENTS},
+    {"outlines": optional(_ELEMENTS), "semantic_png": optional(text()), "stage_ms": mapping(number(0))},
+)  # fmt: skip
+_ARTIFACT = record({"name": text(), "version": text()})
+_HEADER = record({"format": text(_FORMAT)}, {"grid": GRID, "artifact": _ARTIFACT, "data": text()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +74,19 @@ class FrameRecord:
 
     @property
     def semantic(self) -> NDArray[np.uint8] | None:
-        """(rows, cols) predicted class, 0 background; None if the frame has vectors only."""
+        """(rows, cols) predicted class, 0 background; None if the frame has vectors only.
+
+        Raises FileFault for another image.
+        """
         if self.semantic_png is None:
             return None
-        return np.asarray(cv2.imdecode(np.frombuffer(self.semantic_png, np.uint8), cv2.IMREAD_GRAYSCALE), np.uint8)
+        try:
+            classes = decode_as_stored(self.semantic_png)
+        except ValueError as error:
+            raise FileFault(f"semantic_png of frame {self.token}: {error}; {_REMEDY}") from error
+        if classes.ndim != 2 or classes.dtype != np.uint8 or classes.max() > len(CLASSES):
+            raise FileFault(f"semantic_png of frame {self.token} is no image of classes 0 to {len(CLASSES)}; {_REMEDY}")
+        return classes.astype(np.uint8, copy=False)
 
     def line(self) -> str:
         """The frame as one line of JSON."""
@@ -64,15 +106,19 @@ class FrameRecord:
         return json.dumps(blob, separators=(",", ":"))
 
     @classmethod
-    def parse(cls, line: str) -> FrameRecord:
-        """The frame of one line."""
-        blob = json.loads(line)
+    def parse(cls, line: str | bytes, where: str = "a frame") -> FrameRecord:
+        """The frame of one line, which is at `where`. Raises FileFault that says where and what is wrong."""
+        blob = parse_json(line, where, "one frame", _FRAME, _REMEDY)
         outlines, png = blob.get("outlines"), blob.get("semantic_png")
+        try:
+            semantic = None if png is None else base64.b64decode(png, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise FileFault(f"{where}: semantic_png is no base64 ({error}); {_REMEDY}") from error
         return cls(
             token=blob["token"],
             elements=[_element(e) for e in blob["elements"]],
             outlines=None if outlines is None else [_element(e) for e in outlines],
-            semantic_png=None if png is None else base64.b64decode(png),
+            semantic_png=semantic,
             scene=blob["scene"],
             conditions=tuple(blob["conditions"]),
             known=tuple(blob["known"]),
@@ -129,29 +175,31 @@ class FrameFile:
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """The header of a frame file. Raises FileNotFoundError, or ValueError for another kind of file."""
+    """The header of a frame file. Raises FileNotFoundError, or FileFault for another kind of file."""
     try:
-        with path.open() as file:
-            header = json.loads(file.readline())
+        with path.open("rb") as file:
+            line = file.readline()
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"{path} does not exist; expected predictions or truth of `mapkd evaluate`") from error
-    except (ValueError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not a frame file of `mapkd evaluate` ({error})") from error
-    if not isinstance(header, dict) or header.get("format") != _FORMAT:
-        raise ValueError(f"{path} is not a frame file of `mapkd evaluate`: its first line does not say {_FORMAT!r}")
-    return header
+        raise FileNotFoundError(f"{path} does not exist; expected {_WHAT}") from error
+    return dict(parse_json(line, f"{path}:1", _WHAT, _HEADER, "name its predictions.jsonl or truth.jsonl"))
 
 
 def read_frames(path: Path) -> Iterator[FrameRecord]:
-    """The frames of a file, in order. Raises ValueError naming the line that is damaged."""
+    """The frames of a file, in order. Raises FileFault naming the line that is damaged, or a token that comes twice."""
     read_header(path)
-    with path.open() as file:
+    seen: dict[str, int] = {}
+    with path.open("rb") as file:
         next(file)
-        for number, line in enumerate(file, 2):
-            try:
-                yield FrameRecord.parse(line)
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f"{path}:{number}: {type(error).__name__}: {error}; write the file again") from error
+        for place, line in enumerate(file, 2):
+            where = f"{path}:{place}"
+            frame = FrameRecord.parse(line, where)
+            if frame.token in seen:
+                raise FileFault(
+                    f"{where}: token {frame.token!r} stands in line {seen[frame.token]} already; a frame is scored "
+                    f"once: {_REMEDY}"
+                )
+            seen[frame.token] = place
+            yield frame
 
 
 def _element_blob(element: MapElement) -> dict[str, Any]:

@@ -15,8 +15,18 @@ import numpy as np
 
 from mapkd_core.files import write_atomic
 from mapkd_core.metrics.crossings import in_side_form
+from mapkd_core.schema import FileFault, Misfit, integer, list_of, mapping, number, numbers, read_json, record
 from mapkd_core.types import CLASSES, MapElement
 
+FARTHEST_M = 10_000.0
+"""No vertex of a map around a vehicle lies farther away; lines are re-sampled step by step when they are scored."""
+SCORE = number(0, 1 + 1e-6)
+_REMEDY = "predict again, or mend the file"
+_VECTOR = record(
+    {"pts": numbers(None, (2, 3), low=-FARTHEST_M, high=FARTHEST_M), "type": integer(0, len(CLASSES) - 1)},
+    {"pts_num": integer(0), "confidence_level": SCORE},
+)
+_FILE = record({"results": mapping(list_of(_VECTOR))})
 _SENSORS = ("use_camera", "use_lidar", "use_radar", "use_external")
 
 
@@ -45,23 +55,35 @@ def read_submission(path: Path | str, rings: bool = False) -> dict[str, list[Map
     read as a closed ring (MapTR's form). Raises FileNotFoundError, or ValueError naming the sample and the fault.
     """
     source = Path(path)
-    try:
-        blob = json.loads(source.read_text())
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"submission file {source} does not exist") from error
-    except ValueError as error:
-        raise ValueError(f"{source} is not JSON ({error}); expected HDMapNet's submission file") from error
-    if not isinstance(blob, dict) or not isinstance(blob.get("results"), dict):
-        raise ValueError(f"{source} has no 'results' object; expected HDMapNet's submission file")
-    if blob.get("meta", {}).get("vector") is False:
-        raise ValueError(f"{source} holds rasters (meta.vector is false); export vectors instead")
-    results = {}
-    for token, vectors in blob["results"].items():
-        try:
-            results[token] = [e for v in vectors if (e := _element(v, rings)) is not None]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ValueError(f"{source}: sample {token}: {type(error).__name__}: {error}") from error
-    return results
+    blob = read_json(source, "HDMapNet's submission file", _submission, _REMEDY, unique_keys=True)
+    if (blob.get("meta") or {}).get("vector") is False:
+        raise FileFault(f"{source} holds rasters (meta.vector is false); export vectors instead")
+    return {
+        token: [element for vector in vectors if (element := _element(vector, rings)) is not None]
+        for token, vectors in blob["results"].items()
+    }
+
+
+def _submission(blob: Any) -> None:
+    """Schema of the file; the two other formats of the field are called by their names."""
+    if not isinstance(blob, dict) or "results" not in blob:
+        raise Misfit("an object with 'results', as HDMapNet's submission file has", blob)
+    results = blob["results"]
+    if isinstance(results, list):
+        raise Misfit(
+            "an object of lists by sample token; a list of frames is MapTR's format (frames with 'vectors' and "
+            "'cls_name'), whose points are in its LiDAR's frame: turn them to the ego frame and write HDMapNet's",
+            results,
+        ).at("results")
+    if isinstance(results, dict) and any(isinstance(v, dict) and "vectors" in v for v in results.values()):
+        raise Misfit(
+            "lists of {pts, pts_num, type, confidence_level}; 'vectors', 'scores' and 'labels' are StreamMapNet's and "
+            "MapTracker's format, whose classes have another order: write HDMapNet's",
+            results,
+        ).at("results")
+    _FILE(blob)
+    if not isinstance(blob.get("meta"), dict | None):
+        raise Misfit("an object", blob["meta"]).at("meta")
 
 
 def _vector(element: MapElement) -> dict[str, Any]:
@@ -76,14 +98,10 @@ def _vector(element: MapElement) -> dict[str, Any]:
 
 def _element(vector: dict[str, Any], rings: bool) -> MapElement | None:
     points = np.asarray(vector["pts"], np.float64)
-    points = points[: int(vector.get("pts_num", len(points)))]
-    kind = int(vector["type"])
-    if not 0 <= kind < len(CLASSES):
-        raise ValueError(f"type {kind} is not one of 0..{len(CLASSES) - 1}")
+    points = points[: vector.get("pts_num", len(points))]
     if len(points) < 2:
         return None
-    if not np.isfinite(points).all():
-        raise ValueError("pts has values that are not finite")
+    kind = vector["type"]
     ring = len(points) > 3 and bool(np.array_equal(points[0], points[-1]))
     closed = rings and ring and CLASSES[kind] == "ped_crossing"
     return MapElement(CLASSES[kind], points, float(vector.get("confidence_level", 1)), closed)  # type: ignore[arg-type]

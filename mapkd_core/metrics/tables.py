@@ -1,17 +1,20 @@
 """Writes an evaluation's numbers as Markdown, in the papers' columns."""
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mapkd_core.types import CLASSES
 
+_MARKS = re.compile(r"[\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w)|^#")
+_CODE = re.compile(r"`([A-Za-z0-9_]+)`(.*)")
 _HEADINGS = {"divider": "divider", "ped_crossing": "crossing", "boundary": "boundary"}
 
 
 def markdown(result: Mapping[str, Any], title: str = "Evaluation") -> str:
     """The whole result: main table, by distance, by condition, latency, notes. Percent throughout."""
-    parts = [f"# {title}", f"{result['frames']} frames. IoU and AP in percent.", main_table(result)]
+    parts = [f"# {escaped(title)}", f"{result['frames']} frames. IoU and AP in percent.", main_table(result)]
     if result.get("by_distance"):
         parts += ["## By distance from the vehicle", distance_table(result["by_distance"])]
     if result.get("by_condition"):
@@ -19,7 +22,7 @@ def markdown(result: Mapping[str, Any], title: str = "Evaluation") -> str:
     if result.get("latency_ms"):
         parts += ["## Milliseconds a frame (median)", latency_table(result["latency_ms"])]
     if result.get("notes"):
-        parts.append("\n".join(f"- {note}" for note in result["notes"]))
+        parts.append("\n".join(f"- {escaped(note)}" for note in result["notes"]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -77,6 +80,18 @@ def _ap_cells(ap: Mapping[str, Any]) -> list[str]:
     return [percent(ap["per_class"][c]) for c in CLASSES] + [percent(ap["mAP"])]
 
 
+def escaped(text: str) -> str:
+    """A text that Markdown shows as it is, in one line: no table cell, link, tag or heading of its own."""
+    return _MARKS.sub(r"\\\g<0>", " ".join(text.split()))
+
+
+def _cell(text: str) -> str:
+    """A cell of a table: escaped, but for a name of ours between backticks at its beginning."""
+    code = _CODE.fullmatch(text)
+    return f"`{code[1]}`{escaped(code[2])}" if code else escaped(text)
+
+
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [headings, ["---"] * len(headings), *rows]
+    head, *body = ([_cell(text) for text in line] for line in (headings, *rows))
+    lines = [head, ["---"] * len(headings), *body]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.artifact import SHIPPED, ArtifactError, ModelCard, card_path, load_card
+from mapkd_core.artifact import SHIPPED, ArtifactError, ModelCard, card_path, check_graph, load_card
 from mapkd_core.model.student_config import student_config
 from mapkd_core.runtime.face import LookupCache, Runtime
 from mapkd_core.runtime.pillar_lookup import PillarTables
@@ -52,6 +52,7 @@ class OnnxRuntime(Runtime):
             there = f" (precision {other} would run: its graph is there)" if other else ""
             raise ArtifactError(f"no graph {graph}{there}; write it with: {self._remedy}")
         self.card = load_card(path)
+        check_graph(path, self.card, graph)
         tables = _tables(self.card, path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0

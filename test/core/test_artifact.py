@@ -4,10 +4,19 @@ import json
 import pytest
 import torch
 
-from mapkd_core.artifact import SHIPPED, ArtifactError, ModelCard, load_card, load_model, save_artifact
+from mapkd_core.artifact import (
+    SHIPPED,
+    ArtifactError,
+    ModelCard,
+    check_graph,
+    load_card,
+    load_model,
+    note_graph,
+    save_artifact,
+)  # fmt: skip
 from mapkd_core.grid import BevGrid
 from mapkd_core.model.build import build_model
-from mapkd_core.runtime import BELONGS_TO, graph_path
+from mapkd_core.runtime import BELONGS_TO, graph_path, open_runtime
 
 GRID = BevGrid((-6.0, 6.0), (-3.0, 3.0), 0.3)
 OPTIONS = {"variant": "nano"}
@@ -111,3 +120,68 @@ def test_a_dot_in_a_name_belongs_to_the_name():
     assert [str(card_path(f"d/student.{end}")) for end in ("v1", "v2", "json", "safetensors", "onnx")] == [
         "d/student.v1.json", "d/student.v2.json", "d/student.json", "d/student.json", "d/student.json"
     ]  # fmt: skip
+
+
+def graph_beside(card_path, data=b"a graph"):
+    graph = graph_path(card_path)
+    graph.write_bytes(data)
+    note_graph(card_path, graph)
+    return graph
+
+
+def test_a_graph_is_the_one_that_its_card_was_written_for(card_path):
+    graph = graph_beside(card_path)
+    check_graph(card_path, load_card(card_path), graph)
+    graph.write_bytes(b"a grapf")
+    with pytest.raises(ArtifactError, match=r"tiny\.onnx has SHA-256 .* its card says .*damaged"):
+        check_graph(card_path, load_card(card_path), graph)
+
+
+def test_a_damaged_graph_is_refused_before_a_session_opens_it(card_path, monkeypatch):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    graph = graph_beside(card_path)
+    graph.write_bytes(bytes(4096))
+    monkeypatch.setattr(onnxruntime, "InferenceSession", None)
+    with pytest.raises(ArtifactError, match="SHA-256"):
+        open_runtime(card_path, "cpu", backend="onnx")
+
+
+def test_a_card_of_an_older_version_has_no_checksum_of_graphs_and_gives_a_notice(card_path, caplog):
+    graph = graph_path(card_path)
+    graph.write_bytes(b"a graph")
+    check_graph(card_path, load_card(card_path), graph)
+    assert "no checksum" in caplog.text
+
+
+def test_new_weights_forget_the_graphs_of_the_old(card_path):
+    graph_beside(card_path)
+    model, card = load_model(card_path)
+    assert save_artifact(card_path, card, model.state_dict()).graphs_sha256 == card.graphs_sha256 != {}
+    with torch.no_grad():
+        next(model.parameters()).add_(1)
+    assert save_artifact(card_path, card, model.state_dict()).graphs_sha256 == {}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_graphs_are_those_of_their_cards(name):
+    card = load_card(name)
+    assert "int8.onnx" in card.graphs_sha256
+    check_graph(name, card, graph_path(name, "int8"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("input_size", [176, "64"], r"input_size\[1\] is '64'; expected a whole number"),
+        ("grid", {"x_range_m": [-6, 6], "y_range_m": [-3, 3], "cell_m": 0}, "grid.cell_m is 0"),
+        ("std", [0, 1, 1], "std is .* with 0"),
+        ("training", {"config": 5}, "training.config is 5"),
+        ("options", {"variant": 5}, "5"),
+        ("graphs_sha256", ["a"], "graphs_sha256 is"),
+    ],
+)
+def test_a_card_names_the_value_that_does_not_fit(card_path, key, value, words):
+    values = json.loads(card_path.read_text())
+    card_path.write_text(json.dumps({**values, key: value}))
+    with pytest.raises(ArtifactError, match=words):
+        load_model(card_path)

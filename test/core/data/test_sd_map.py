@@ -15,6 +15,7 @@ from mapkd_core.data.sd_map import (
     read_roads,
 )
 from mapkd_core.grid import GRID_60X30
+from mapkd_core.schema import FileFault
 
 BOSTON = ORIGINS["boston-seaport"]
 
@@ -85,3 +86,53 @@ def test_raster_is_minus_one_and_one():
     assert raster.shape == (1, 200, 400) and raster.dtype == np.int8
     assert (raster[0, 97:104] == 1).all() and (np.delete(raster[0], slice(97, 104), axis=0) == -1).all()
     assert (rasterize_sd([], GRID_60X30) == -1).all()
+
+
+def mercator(lon_lat):
+    lon, lat = np.radians(lon_lat).T
+    return (6378137 * np.stack([lon, np.log(np.tan(np.pi / 4 + lat / 2))], -1)).tolist()
+
+
+HERE = [[-71.057, 42.337], [-71.056, 42.338]]
+
+
+@pytest.mark.parametrize(
+    ("line", "members", "words"),
+    [
+        (mercator(HERE), {"crs": {"type": "name", "properties": {"name": "EPSG:3857"}}}, "crs is 'EPSG:3857'"),
+        (mercator(HERE), {}, "metres of a projection"),
+        ([point[::-1] for point in HERE], {}, "latitude stands first"),
+        ([[float("nan"), 42.3], *HERE], {}, "a coordinate is nan"),
+        ([[2.35, 48.85], [2.36, 48.86]], {}, "nearest road begins at .* km"),
+        ([[-71.057, None], *HERE], {}, r"coordinates\[0\] is .*; expected a position"),
+        ([[10**400, 42.3], *HERE], {}, "degrees|no JSON"),
+        ("a", {}, "coordinates is 'a'; expected a list"),
+    ],
+)
+def test_roads_that_cannot_be_here_are_refused(tmp_path, line, members, words):
+    path = geojson(tmp_path / "city.geojson", [({"highway": "residential"}, "LineString", line)], **members)
+    with pytest.raises(FileFault, match=words):
+        read_roads(path, BOSTON)
+
+
+def test_an_extract_that_reaches_far_is_taken(tmp_path):
+    far = [[-73.0, 42.4], [-73.1, 42.4]]
+    kinds = [({"highway": "residential"}, "LineString", line) for line in (far, HERE)]
+    assert len(read_roads(geojson(tmp_path / "state.geojson", kinds), BOSTON)) == 2
+
+
+def test_a_shapefile_in_a_projection_or_cut_short_is_refused(tmp_path):
+    shapefile = pytest.importorskip("shapefile")
+    with shapefile.Writer(str(tmp_path / "city")) as writer:
+        writer.field("highway", "C")
+        writer.line([HERE])
+        writer.record("residential")
+    path = tmp_path / "city.shp"
+    assert len(read_roads(path, BOSTON)) == 1
+    path.with_suffix(".prj").write_text('PROJCS["WGS 84 / UTM zone 19N"]')
+    with pytest.raises(FileFault, match="names a projection"):
+        read_roads(path, BOSTON)
+    path.with_suffix(".prj").write_text('GEOGCS["GCS_WGS_1984"]')
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(FileFault, match=r"city\.shp cannot be read"):
+        read_roads(path, BOSTON)

@@ -1,9 +1,11 @@
+import base64
 import json
 
 import numpy as np
 import pytest
 
 from mapkd_core.metrics.frame_file import FrameFile, FrameRecord, encode_semantic, read_frames, read_header
+from mapkd_core.schema import FileFault
 from mapkd_core.types import MapElement
 
 HEADER = {"kind": "predictions", "data": "a"}
@@ -73,3 +75,48 @@ def test_other_files_are_refused_by_name(tmp_path):
         file.write(json.dumps({"token": "a"}) + "\n")
     with pytest.raises(ValueError, match=r"y\.jsonl:2"):
         list(read_frames(tmp_path / "y.jsonl"))
+
+
+def changed(path, **changes):
+    """A frame file of one frame with some of its values replaced."""
+    FrameFile(path, HEADER, overwrite=True).append(record("a", np.zeros((2, 3), np.uint8)))
+    header, line = path.read_text().splitlines()
+    path.write_text(f"{header}\n{json.dumps({**json.loads(line), **changes})}\n")
+    return path
+
+
+ELEMENT = {"label": "divider", "score": 0.5, "closed": False, "points_m": [[0, 0], [1, 1]]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"elements": [{**ELEMENT, "score": float("nan")}]}, r"jsonl:2 .*elements\[0\]\.score is nan; expected"),
+        ({"elements": [{**ELEMENT, "points_m": [[0, 0], [1e308, 0]]}]}, r"points_m is .* with 1e\+308"),
+        ({"elements": [{**ELEMENT, "points_m": [[0, 0]]}]}, "N at least 2"),
+        ({"elements": [{**ELEMENT, "label": "kerb"}]}, "label is 'kerb'; expected one of divider"),
+        ({"known": ["walkway"]}, r"known\[0\] is 'walkway'"),
+        ({"token": 5}, "token is 5; expected a text"),
+        ({"semantic_png": "%%%"}, "no base64"),
+        ({"stage_ms": {"network": float("inf")}}, "stage_ms.network is inf"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_told_by_line_and_place(tmp_path, changes, words):
+    with pytest.raises(FileFault, match=words):
+        list(read_frames(changed(tmp_path / "p.jsonl", **changes)))
+
+
+def test_a_token_that_comes_twice_is_refused(tmp_path):
+    file = FrameFile(tmp_path / "p.jsonl", HEADER)
+    for token in "aba":
+        file.append(record(token))
+    with pytest.raises(FileFault, match=r"p\.jsonl:4: token 'a' stands in line 2 already"):
+        list(read_frames(tmp_path / "p.jsonl"))
+
+
+def test_a_raster_that_is_no_image_of_classes_is_refused(tmp_path):
+    other, colored = np.full((2, 3), 9, np.uint8), np.zeros((2, 3, 3), np.uint8)
+    for data in (b"rubbish", encode_semantic(other), encode_semantic(colored)):
+        (frame,) = read_frames(changed(tmp_path / "p.jsonl", semantic_png=base64.b64encode(data).decode()))
+        with pytest.raises(FileFault, match="semantic_png of frame a"):
+            _ = frame.semantic

@@ -52,12 +52,21 @@ def test_pts_num_cuts_the_padding_and_short_lines_are_dropped(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "is not JSON"),
-        ("[]", "has no 'results'"),
+        ("{", "submission file: not JSON"),
+        ("[]", "the whole is \\[\\]; expected an object with 'results'"),
         ('{"meta": {"vector": false}, "results": {}}', "holds rasters"),
-        ('{"results": {"abc": [{"pts": [[0, 0], [1, 1]], "pts_num": 2, "type": 7}]}}', "sample abc.*type 7"),
-        ('{"results": {"abc": [{"pts_num": 2, "type": 0}]}}', "sample abc.*pts"),
-        ('{"results": {"abc": [{"pts": [[0, NaN], [1, 1]], "pts_num": 2, "type": 0}]}}', "not finite"),
+        ('{"results": {"abc": [{"pts": [[0, 0], [1, 1]], "pts_num": 2, "type": 7}]}}', "type is 7; .*from 0 to 2"),
+        ('{"results": {"a": [], "b": [], "a": []}}', "is a, which came before; expected each key"),
+        ('{"results": {"a": [{"pts": [[0, 0], [1, 1]], "type": 0, "confidence_level": NaN}]}}', "level is nan"),
+        ('{"results": {"a": [{"pts": [[0, 0], [1, 1]], "type": 0, "confidence_level": -1}]}}', "level is -1; .*0 to 1"),
+        ('{"results": {"a": [{"pts": [[0, 0], [1, 1]], "type": 0, "confidence_level": Infinity}]}}', "level is inf"),
+        ('{"results": {"a": [{"pts": [[0, 0], [1e308, 1]], "type": 0}]}}', r"with 1e\+308; .*-10000 to 10000"),
+        ('{"results": {"a": [{"pts": [["0", 0], [1, 1]], "type": 0}]}}', "pts is a list of 2; expected N x 2 or 3"),
+        ('{"results": [{"sample_token": "a", "vectors": [{"cls_name": "divider"}]}]}', "MapTR's format"),
+        ('{"results": {"a": {"vectors": [], "scores": [], "labels": []}}}', "StreamMapNet's and MapTracker's"),
+        ("[" * 100_000, "not JSON"),
+        ('{"results": {"abc": [{"pts_num": 2, "type": 0}]}}', "results.abc.*key 'pts'"),
+        ('{"results": {"abc": [{"pts": [[0, NaN], [1, 1]], "pts_num": 2, "type": 0}]}}', "pts is .* with nan"),
     ],
 )
 def test_bad_files_name_the_fault(tmp_path, text, message):

@@ -24,3 +24,12 @@ def test_every_row_has_the_columns_of_its_heading():
 def test_percent_and_missing_values():
     assert percent(None) == "-" and percent(0.98765) == "98.77"
     assert "| `ap_chamfer` | 0.5/1/1.5 | 25.00 | - | 75.00 | 50.00 |" in main_table(SUMMARY)
+
+
+def test_words_of_a_file_stay_words():
+    """No table cell, link, tag or heading of their own."""
+    evil = "a|b <img src=x> [c](d) `e`\n# f"
+    text = markdown({**SUMMARY, "by_condition": {evil: SUMMARY}, "notes": [evil], "by_distance": {}}, evil)
+    shown = r"a\|b \<img src=x\> \[c\](d) \`e\` # f"
+    assert text.startswith(f"# {shown}\n") and f"- {shown}" in text and f"| {shown} | 3 |" in text
+    assert "<img" not in text.replace(r"\<img", "")
