@@ -73,11 +73,13 @@ def chart(title: str, curves: Mapping[str, Curve]) -> Chart:
     points = {name: p for name, p in points.items() if len(p)}
     if not points:
         return Chart("", f"{title}: no finite value")
-    import matplotlib
+    from matplotlib import style
     from matplotlib.figure import Figure
 
-    # Text stays text, and names inside a chart do not meet those of the page's other charts.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": title, "font.size": 8}):
+    # Text stays text, and names inside a chart do not meet those of the page's other charts. Matplotlib's own defaults
+    # come first: other packages (the nuScenes devkit is one) change them for the whole process when they are imported.
+    own: Any = {"svg.fonttype": "none", "svg.hashsalt": title, "font.size": 8}
+    with style.context(["default", own]):
         figure = Figure(figsize=_SIZE_INCHES, layout="constrained", facecolor="none")
         axes = figure.add_subplot(facecolor="none")
         axes.grid(axis="y", color="#333843")

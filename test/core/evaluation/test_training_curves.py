@@ -54,6 +54,14 @@ def test_a_rising_curve_rises_on_the_page_inside_the_frame():
     assert drawn.caption == "loss: last 3"
 
 
+def test_a_chart_does_not_follow_what_others_made_of_matplotlibs_defaults():
+    matplotlib = pytest.importorskip("matplotlib")
+    curve = {"a": ([0, 50, 100], [1.0, 2.0, 3.0])}
+    plain = chart("loss", curve).svg
+    with matplotlib.rc_context({"axes.grid": True, "axes.grid.axis": "both", "grid.color": "#ff0000"}):
+        assert chart("loss", curve).svg == plain
+
+
 def test_long_noisy_constant_single_and_broken_curves():
     noisy = (list(range(5000)), np.random.default_rng(0).normal(size=5000).tolist())
     lines = lines_of(chart("noisy", {"a": noisy}))
