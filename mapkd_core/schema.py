@@ -111,9 +111,15 @@ def numbers(
     words = " x ".join("N" if side is None else " or ".join(map(str, side)) for side in sides)
     expected = f"{words} numbers from {low:g} to {high:g}" + (f", N at least {at_least}" if at_least else "")
 
+    single = sides[0] if len(sides) == 1 else None
+
     def check(value: Any) -> None:
         if not isinstance(value, list | tuple):
             raise Misfit(expected, value)
+        if single and len(value) in single and all(
+            (type(v) is float or type(v) is int) and low <= v <= high for v in value
+        ):
+            return  # ten times as fast as an array, for the many short lists of large tables
         try:
             array = np.asarray(value)
         except (ValueError, OverflowError):

@@ -1,1 +1,1 @@
-"""Where frames and labels come from: nuScenes through its devkit, images, LiDAR, SD maps, training caches."""
+"""Where frames and labels come from: nuScenes, images, LiDAR, SD maps, training caches."""

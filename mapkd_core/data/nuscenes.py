@@ -1,38 +1,31 @@
 """nuScenes, or anything in its folder format, as `Frame`s: images, calibration, poses, LiDAR and the road map."""
 from __future__ import annotations
 
-import gc
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from mapkd_core.data.images import JpegFile
 from mapkd_core.data.lidar import LidarSweep, gather_sweeps
 from mapkd_core.data.nuscenes_map import covers, load_vector_map
+from mapkd_core.data.nuscenes_tables import LIDAR, TABLES, NuScenesTables
 from mapkd_core.data.splits import scenes_of_split
+from mapkd_core.files import inside
 from mapkd_core.geometry import Matrix, inverse, transform
+from mapkd_core.schema import FileFault
 from mapkd_core.types import CAMERAS, CameraView, Frame
 from mapkd_core.vector_map import VectorMap
-
-if TYPE_CHECKING:
-    from nuscenes import NuScenes
-
-TABLES = (
-    "attribute calibrated_sensor category ego_pose instance log map sample sample_annotation sample_data scene "
-    "sensor visibility"
-).split()
 
 
 class NuScenesSource:
     """The keyframes of a nuScenes folder as `Frame`s, ordered by scene name and time.
 
-    Images, LiDAR points and the road map are read when asked for. The devkit's tables are read once and let
-    go; what stays is small, can be pickled, and is shared by worker processes that fork.
+    Images, LiDAR points and the road map are read when asked for. The tables are read once, without the devkit, and
+    let go; what stays is small, can be pickled, and is shared by worker processes that fork.
 
     `split` names scenes (see `splits.scenes_of_split`); scenes of the split that this folder does not hold are
     passed over. `scenes` names them one by one instead, all of which must exist. With neither, all scenes.
@@ -56,19 +49,14 @@ class NuScenesSource:
         if lidar_sweeps < 0:
             raise ValueError(f"lidar_sweeps is {lidar_sweeps}; expected 0 (no LiDAR) or more")
         _check_folder(self.dataroot, version)
-        from nuscenes import NuScenes
-
         sd_maps = {} if sd_folder is None else {"sd_folder": Path(sd_folder).expanduser()}
-        nusc = NuScenes(version, str(self.dataroot), verbose=False)
-        reader = _KeyframeReader(nusc, self.dataroot, lidar_sweeps, partial(load_vector_map, **sd_maps))
-        wanted = self._wanted([scene["name"] for scene in reader.nusc.scene], split, scenes)
+        tables = NuScenesTables(self.dataroot / version)
+        reader = _KeyframeReader(tables, self.dataroot, lidar_sweeps, partial(load_vector_map, **sd_maps))
+        wanted = self._wanted([scene["name"] for scene in tables.rows("scene")], split, scenes)
         self.frames: list[Frame] = []
-        for scene in sorted(reader.nusc.scene, key=lambda record: record["name"]):
+        for scene in sorted(tables.rows("scene"), key=lambda record: str(record["name"])):
             if scene["name"] in wanted:
                 self.frames += reader.frames_of(scene)
-        # The devkit's object is a circle of references and, for all of nuScenes, gigabytes.
-        del nusc, reader
-        gc.collect()
         if self.frames:
             _check_images(self.frames[0])
 
@@ -118,29 +106,28 @@ class NuScenesSource:
 
 
 class _KeyframeReader:
-    """Turns the devkit's records into frames."""
+    """Turns the tables' records into frames."""
 
-    def __init__(self, nusc: NuScenes, dataroot: Path, lidar_sweeps: int, load_map: Callable[..., VectorMap]):
-        self.nusc, self.dataroot, self.lidar_sweeps, self.load_map = nusc, dataroot, lidar_sweeps, load_map
+    def __init__(
+        self, tables: NuScenesTables, dataroot: Path, lidar_sweeps: int, load_map: Callable[..., VectorMap]
+    ):
+        self.tables, self.dataroot, self.lidar_sweeps, self.load_map = tables, dataroot, lidar_sweeps, load_map
         self.mountings: dict[str, tuple[Matrix, Matrix | None]] = {}
         self.pose_at_us: dict[int, str] | None = None
 
     def frames_of(self, scene: dict[str, Any]) -> list[Frame]:
-        location = self.nusc.get("log", scene["log_token"])["location"]
+        location = self.tables.get("log", scene["log_token"], "scene")["location"]
         conditions = (location, *conditions_of(scene["description"]))
-        frames, token = [], scene["first_sample_token"]
-        while token:
-            sample = self.nusc.get("sample", token)
-            frames.append(self.frame(sample, scene["name"], location, conditions))
-            token = sample["next"]
-        return frames
+        samples = self.tables.samples_of(scene)
+        return [self.frame(sample, scene["name"], location, conditions) for sample in samples]
 
     def frame(self, sample: dict[str, Any], scene: str, location: str, conditions: tuple[str, ...]) -> Frame:
-        missing = [name for name in CAMERAS if name not in sample["data"]]
+        data = self.tables.data[sample["token"]]
+        missing = [name for name in CAMERAS if name not in data]
         if missing:
-            raise ValueError(
+            raise FileFault(
                 f"keyframe {sample['token']} of {scene} has no image of {', '.join(missing)}; "
-                f"its sensors are {', '.join(sorted(sample['data'])) or 'none'}"
+                f"its sensors are {', '.join(sorted(data)) or 'none'}"
             )
         map_from_base = self.pose_of_sample(sample, scene)
         sweeps = self.sweeps(sample, map_from_base) if self.lidar_sweeps else []
@@ -148,49 +135,58 @@ class _KeyframeReader:
             token=sample["token"],
             scene=scene,
             stamp_ns=sample["timestamp"] * 1000,
-            views=tuple(self.view(name, sample["data"][name]) for name in CAMERAS),
+            views=tuple(self.view(name, data[name]) for name in CAMERAS),
             map_from_base=map_from_base,
             vector_map=self.vector_map(location, map_from_base),
             lidar=partial(gather_sweeps, tuple(sweeps)) if sweeps else None,
             conditions=conditions,
         )
 
-    def view(self, name: str, token: str) -> CameraView:
-        record = self.nusc.get("sample_data", token)
+    def view(self, name: str, record: dict[str, Any]) -> CameraView:
         base_from_camera, intrinsics = self.mounting(record["calibrated_sensor_token"])
         if intrinsics is None:
-            raise ValueError(f"calibrated_sensor {record['calibrated_sensor_token']} of {name} has no camera_intrinsic")
+            raise FileFault(f"calibrated_sensor {record['calibrated_sensor_token']} of {name} has no camera_intrinsic")
+        if not record.get("width") or not record.get("height"):
+            raise FileFault(f"sample_data {record['token']} of {name} has no width and height; expected the image's")
         return CameraView(
             name=name,
             stamp_ns=record["timestamp"] * 1000,
-            size=(record["width"], record["height"]),
+            size=(int(record["width"]), int(record["height"])),
             intrinsics=intrinsics,
             base_from_camera=base_from_camera,
-            image=JpegFile(self.dataroot / record["filename"]),
+            image=JpegFile(self.file_of(record)),
             map_from_base=self.pose(record["ego_pose_token"]),
         )
 
     def mounting(self, token: str) -> tuple[Matrix, Matrix | None]:
         """`base_from_sensor` and, for a camera, its intrinsics; one object per calibration, however many frames."""
         if token not in self.mountings:
-            record = self.nusc.get("calibrated_sensor", token)
+            record = self.tables.get("calibrated_sensor", token, "sample_data")
             intrinsics = np.array(record["camera_intrinsic"], np.float64) if record["camera_intrinsic"] else None
             self.mountings[token] = transform(record["translation"], record["rotation"]), intrinsics
         return self.mountings[token]
 
     def pose(self, token: str) -> Matrix:
-        record = self.nusc.get("ego_pose", token)
+        record = self.tables.get("ego_pose", token, "sample_data")
         return transform(record["translation"], record["rotation"])
+
+    def file_of(self, record: dict[str, Any]) -> Path:
+        """Where a record's image or points lie. Raises FileFault for a place outside the folder."""
+        try:
+            return inside(self.dataroot, record["filename"], "filename")
+        except ValueError as error:
+            raise FileFault(f"sample_data {record['token']}: {error}") from error
 
     def pose_of_sample(self, sample: dict[str, Any], scene: str) -> Matrix:
         """The ego pose at the sample's stamp: LIDAR_TOP's, or where that is absent the record with that stamp."""
-        if "LIDAR_TOP" in sample["data"]:
-            return self.pose(self.nusc.get("sample_data", sample["data"]["LIDAR_TOP"])["ego_pose_token"])
+        lidar = self.tables.data[sample["token"]].get(LIDAR)
+        if lidar is not None:
+            return self.pose(lidar["ego_pose_token"])
         if self.pose_at_us is None:
-            self.pose_at_us = {record["timestamp"]: record["token"] for record in self.nusc.ego_pose}
+            self.pose_at_us = {record["timestamp"]: record["token"] for record in self.tables.rows("ego_pose")}
         token = self.pose_at_us.get(sample["timestamp"])
         if token is None:
-            raise ValueError(
+            raise FileFault(
                 f"keyframe {sample['token']} of {scene} has neither LIDAR_TOP nor an ego_pose record at its "
                 f"timestamp {sample['timestamp']}; without the pose its map labels are unknown"
             )
@@ -205,14 +201,14 @@ class _KeyframeReader:
     def sweeps(self, sample: dict[str, Any], map_from_base: Matrix) -> list[LidarSweep]:
         """The keyframe's sweep and those before it, newest first; fewer at the start of a scene."""
         sweeps: list[LidarSweep] = []
-        token = sample["data"].get("LIDAR_TOP", "")
-        while token and len(sweeps) < self.lidar_sweeps:
-            record = self.nusc.get("sample_data", token)
+        record = self.tables.data[sample["token"]].get(LIDAR)
+        while record is not None and len(sweeps) < self.lidar_sweeps:
             base_from_lidar, _ = self.mounting(record["calibrated_sensor_token"])
             base_from_base_then = inverse(map_from_base) @ self.pose(record["ego_pose_token"])
             age_s = (sample["timestamp"] - record["timestamp"]) * 1e-6
-            sweeps.append(LidarSweep(self.dataroot / record["filename"], base_from_base_then @ base_from_lidar, age_s))
-            token = record["prev"]
+            sweeps.append(LidarSweep(self.file_of(record), base_from_base_then @ base_from_lidar, age_s))
+            before = record["prev"]
+            record = self.tables.get("sample_data", before, "sample_data") if before else None
         return sweeps
 
 
@@ -234,12 +230,6 @@ def _check_folder(dataroot: Path, version: str) -> None:
     missing = [name for name in TABLES if not (folder / f"{name}.json").is_file()]
     if missing:
         raise FileNotFoundError(f"{folder} lacks the tables {', '.join(f'{name}.json' for name in missing)}")
-    for basemap in json.loads((folder / "map.json").read_text(encoding="utf-8")):
-        if not (dataroot / basemap["filename"]).is_file():
-            raise FileNotFoundError(
-                f"the base map {dataroot / basemap['filename']} is missing, without which nuScenes' devkit opens "
-                "nothing; it comes in the archive with the tables"
-            )
 
 
 def _check_images(frame: Frame) -> None:

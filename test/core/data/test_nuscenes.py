@@ -9,6 +9,7 @@ from spawned import in_worker, token_and_map_name
 from mapkd_core.data.nuscenes import NuScenesSource, conditions_of
 from mapkd_core.data.nuscenes_map import covers, load_vector_map
 from mapkd_core.geometry import apply, inverse, rotation_from_quaternion
+from mapkd_core.schema import FileFault
 from mapkd_core.types import CAMERAS
 
 pytestmark = needs_nuscenes
@@ -131,11 +132,8 @@ def test_broken_folders_are_told_at_once(tmp_path):
     root = partial_copy(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"image .*CAM_FRONT_LEFT.* is missing"):
         NuScenesSource(root)
-    (root / "maps").unlink()
-    with pytest.raises(FileNotFoundError, match=r"base map .*\.png is missing"):
-        NuScenesSource(root)
-    (root / "v1.0-mini" / "map.json").unlink()
-    with pytest.raises(FileNotFoundError, match=r"lacks the tables map\.json"):
+    (root / "v1.0-mini" / "log.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"lacks the tables log\.json"):
         NuScenesSource(root)
 
 
@@ -147,6 +145,44 @@ def test_a_keyframe_without_a_camera_or_pose_is_named(tmp_path):
     root = partial_copy(tmp_path / "b", ego_pose=lambda r: not r["token"].startswith("53121f39"))
     with pytest.raises(ValueError, match=r"3950bd\w+ of scene-0103 has neither LIDAR_TOP nor an ego_pose"):
         NuScenesSource(root)
+
+
+def test_the_map_needs_the_expansion_1_3(tmp_path):
+    (tmp_path / "maps" / "expansion").mkdir(parents=True)
+    path = tmp_path / "maps" / "expansion" / "singapore-onenorth.json"
+    content = json.loads((NUSCENES / "maps" / "expansion" / path.name).read_text())
+    for version, words in (("1.0", "version '1.0'; expected map expansion 1.3"), (None, "version null")):
+        path.write_text(json.dumps({**content, "version": version}))
+        with pytest.raises(FileFault, match=words):
+            load_vector_map(tmp_path, path.stem)
+    path.write_text(json.dumps({**content, "node": content["node"][1:]}))
+    with pytest.raises(FileFault, match=r"no node .*, which a layer names"):
+        load_vector_map(tmp_path, path.stem)
+    content["node"][5]["x"] = float("nan")
+    path.write_text(json.dumps(content))
+    with pytest.raises(FileFault, match=r"node\[5\]\.x is nan"):
+        load_vector_map(tmp_path, path.stem)
+
+
+@pytest.mark.slow
+def test_maps_and_frames_are_those_of_the_devkit(source):
+    nuscenes = pytest.importorskip("nuscenes")
+    from nuscenes.map_expansion.arcline_path_utils import discretize_lane
+    from nuscenes.map_expansion.map_api import NuScenesMap
+
+    for name in ("boston-seaport", "singapore-onenorth"):
+        theirs, ours = NuScenesMap(str(NUSCENES), name), load_vector_map(NUSCENES, name)
+        lanes = [r["token"] for r in (*theirs.lane, *theirs.lane_connector) if theirs.arcline_path_3.get(r["token"])]
+        for token, centre in zip(lanes, ours.lane_centres_m, strict=True):
+            path = theirs.arcline_path_3[token]
+            np.testing.assert_allclose(centre, np.array(discretize_lane(path, 1.0))[:, :2], atol=1e-9)
+        for theirs_one, crossing in zip(theirs.ped_crossing, ours.crossings, strict=True):
+            assert theirs.extract_polygon(theirs_one["polygon_token"]).equals(crossing)
+    nusc = nuscenes.NuScenes("v1.0-mini", str(NUSCENES), verbose=False)
+    for frame in source:
+        data = nusc.get("sample", frame.token)["data"]
+        for view in frame.views:
+            assert str(view.image.path) == nusc.get_sample_data_path(data[view.name])
 
 
 def test_conditions():
