@@ -94,11 +94,6 @@ def test_wrong_parameters_and_arguments(in_process, dataroot):
     assert refused(in_process("--ros-args", "-p", "rate"), "rate")
 
 
-def test_missing_devkit_is_named_with_the_remedy(in_process, dataroot, monkeypatch):
-    monkeypatch.setitem(sys.modules, "nuscenes", None)
-    assert refused(in_process(*given(dataroot=dataroot)), "needs nuscenes", "pip install '.[nuscenes]'")
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_tables_are_read_ends_it_in_good_order(in_process, dataroot, monkeypatch, number):
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in a shell's background job
