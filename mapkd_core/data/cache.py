@@ -7,15 +7,14 @@ read from front to back and shuffled in windows.
 from __future__ import annotations
 
 import io
-import json
 import os
+import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 import numpy as np
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
@@ -24,6 +23,29 @@ from mapkd_core.data.cache_record import FORMAT, CachedFrame, decode
 from mapkd_core.data.cache_write import INDEX, PLAN
 from mapkd_core.data.frame_sample import SampleOptions
 from mapkd_core.data.sample import Sample
+from mapkd_core.files import inside
+from mapkd_core.schema import FileFault, Misfit, fit, flag, integer, list_of, numbers, parse_json, read_bytes, record
+from mapkd_core.schema import text as text_schema
+
+SCHEMES = ("http", "https", "gs", "hf", "s3")
+"""Where a remote cache may be."""
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+# webdataset puts URLs into command lines (curl, gsutil): nothing that a shell reads as more than a word.
+_URL = re.compile(r"[A-Za-z0-9+.-]+://[A-Za-z0-9._~:/?=&%@+,-]+")
+_REMEDY = "write the cache again"
+
+
+def _shard(value: Any) -> None:
+    _FILE_AND_ENDS(value)
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", value["file"]):
+        raise Misfit("the name of a file in the cache's folder", value["file"]).at("file")
+    if any(before >= after for before, after in pairwise([0, *value["ends"]])):
+        raise Misfit("ends that grow", value["ends"]).at("ends")
+
+
+_FILE_AND_ENDS = record({"file": text_schema(), "ends": list_of(integer(1))})
+_PLAN = record({"reach_m": numbers(2, low=0)}, {"labels": flag, "lidar": flag})
+_INDEX = record({"plan": _PLAN, "shards": list_of(_shard)})
 
 
 @dataclass(frozen=True)
@@ -40,7 +62,10 @@ class CacheIndex:
 
     @classmethod
     def read(cls, location: str | Path) -> CacheIndex:
-        """Reads `index.json` of a folder or URL. Raises FileNotFoundError or ValueError if it is no finished cache."""
+        """Reads `index.json` of a folder or URL. Raises FileNotFoundError or ValueError if it is no finished cache.
+
+        A URL has one of SCHEMES; webdataset's others, of which `pipe:` runs a command, are refused.
+        """
         place = str(location).rstrip("/")
         if is_remote(place):
             from webdataset.gopen import gopen
@@ -48,7 +73,7 @@ class CacheIndex:
             try:
                 with gopen(_opened_as(f"{place}/{INDEX}")) as stream:
                     text = stream.read()
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 raise FileNotFoundError(f"there is no cache at {place}: {INDEX} cannot be read ({error})") from error
         else:
             folder = Path(place).expanduser()
@@ -56,14 +81,13 @@ class CacheIndex:
                 if (folder / PLAN).is_file():
                     raise ValueError(f"the cache in {folder} is not finished; run the same `mapkd cache` command again")
                 raise FileNotFoundError(f"there is no cache in {folder} ({INDEX} is missing); write one: `mapkd cache`")
-            place, text = str(folder), (folder / INDEX).read_bytes()
-        try:
-            values = json.loads(text)
-            found = values["plan"]["format"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{place}/{INDEX} is not the index of a cache ({error})") from error
+            place, text = str(folder), read_bytes(folder / INDEX, "the index of a cache")
+        where, what = f"{place}/{INDEX}", "the index of a cache"
+        values = parse_json(text, where, what, record({"plan": record({"format": text_schema()})}), _REMEDY)
+        found = values["plan"]["format"]
         if found != FORMAT:
-            raise ValueError(f"the cache in {place} has format {found!r}; this version reads {FORMAT!r}")
+            raise FileFault(f"the cache in {place} has format {found!r}; this version reads {FORMAT!r}: {_REMEDY}")
+        fit(values, _INDEX, where, what, _REMEDY)
         shards = values["shards"]
         return cls(place, tuple(s["file"] for s in shards), tuple(tuple(s["ends"]) for s in shards), values["plan"])
 
@@ -119,23 +143,28 @@ class CachedSamples(Dataset[Sample]):
         return len(self.shard)
 
     def __getitem__(self, index: int) -> Sample:
-        return self.frame(index).sample(self.options)
+        frame = self.frame(index)
+        try:
+            return frame.sample(self.options)
+        except FileFault:
+            raise
+        except ValueError as error:
+            raise FileFault(f"{self._place(index)}: {error}") from error
+
+    def _place(self, index: int) -> str:
+        return f"{self.index.location}/{self.index.files[int(self.shard[index])]} at byte {int(self.begin[index])}"
 
     def frame(self, index: int) -> CachedFrame:
-        """Frame `index` with its images, LiDAR and local map. Raises ValueError if the shard is damaged."""
+        """Frame `index` with its images, LiDAR and local map. Raises FileFault if the shard is damaged."""
         shard, begin, end = int(self.shard[index]), int(self.begin[index]), int(self.end[index])
         data = os.pread(self._descriptor(shard), end - begin, begin)
-        try:
-            return decode(_members(data))
-        except (tarfile.TarError, KeyError) as error:
-            name = self.index.files[shard]
-            raise ValueError(f"{self.index.location}/{name} is damaged at byte {begin} ({error})") from error
+        return decode(_members(data, self._place(index)), self._place(index))
 
     def _descriptor(self, shard: int) -> int:
         # One per process: a forked worker must not share its parent's.
         key = (os.getpid(), shard)
         if key not in self._open:
-            path = Path(self.index.location) / self.index.files[shard]
+            path = inside(self.index.location, self.index.files[shard], "shard")
             try:
                 self._open[key] = os.open(path, os.O_RDONLY)
             except OSError as error:
@@ -185,7 +214,8 @@ class StreamedSamples(IterableDataset[tuple[int, Sample]]):
         before = self.start_batch // workers + (number < self.start_batch % workers)
         lane, lanes = self.rank * workers + number, self.world * workers
         for drawn, parts in self._drawn(lane, lanes, before * self.batch_size):
-            yield drawn * lanes + lane, decode(parts).sample(self.options)
+            where = f"{parts.get('__url__', self.index.location)} record {parts.get('__key__', '?')}"
+            yield drawn * lanes + lane, decode(parts, where).sample(self.options)
 
     def _drawn(self, lane: int, lanes: int, start: int) -> Iterator[tuple[int, dict[str, bytes]]]:
         """Records of a lane from its `start`-th on, numbered over all epochs."""
@@ -215,13 +245,25 @@ class StreamedSamples(IterableDataset[tuple[int, Sample]]):
             count = len(self.index.ends[shard])
             if at < last and at + count > first:
                 url = _opened_as(f"{self.index.location}/{self.index.files[shard]}")
-                yield from islice(tarfile_samples([{"url": url}]), max(first - at, 0), min(last - at, count))
+                records = islice(tarfile_samples([{"url": url}]), max(first - at, 0), min(last - at, count))
+                try:
+                    yield from records
+                except (tarfile.TarError, EOFError, OSError) as error:
+                    raise FileFault(f"{url} is damaged or cannot be reached ({error}); {_REMEDY}") from error
             at += count
 
 
 def is_remote(location: str) -> bool:
-    """Whether a location is a URL rather than a folder."""
-    return bool(urlparse(location).scheme)
+    """Whether a location is a URL rather than a folder. Raises ValueError for a URL of another kind than SCHEMES."""
+    found = _SCHEME.match(location)
+    if found is None:
+        return False
+    if found[1].lower() not in SCHEMES or not _URL.fullmatch(location):
+        raise ValueError(
+            f"cache {location!r} is neither a folder nor a plain URL of {', '.join(f'{s}://' for s in SCHEMES)}; write "
+            "a folder with a colon in its name as ./NAME"
+        )
+    return True
 
 
 def is_streamed(data: str) -> bool:
@@ -238,12 +280,19 @@ def _opened_as(url: str) -> str:
     return url
 
 
-def _members(data: bytes) -> dict[str, bytes]:
+def _members(data: bytes, where: str) -> dict[str, bytes]:
     """The files of one record in a piece of a tar file, by name ending."""
     members = {}
-    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
-        for member in archive:
-            content = archive.extractfile(member)
-            assert content is not None
-            members[member.name.split(".", 1)[1]] = content.read()
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+            for member in archive:
+                content = archive.extractfile(member) if member.isfile() else None
+                _, dot, ending = member.name.partition(".")
+                if content is None or not dot:
+                    raise FileFault(f"{where}: the shard holds {member.name!r}; {_REMEDY}")
+                members[ending] = content.read()
+    except (tarfile.TarError, OSError, ValueError, EOFError, OverflowError) as error:
+        if isinstance(error, FileFault):
+            raise
+        raise FileFault(f"{where}: the shard is damaged ({error}); {_REMEDY}") from error
     return members

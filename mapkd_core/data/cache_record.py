@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import io
 import json
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,7 +24,20 @@ from mapkd_core.data.images import JpegBytes
 from mapkd_core.data.labels import LocalMap
 from mapkd_core.data.polylines import Range
 from mapkd_core.data.sample import Sample
-from mapkd_core.types import IMAGE_SIZE, CameraView, Frame
+from mapkd_core.schema import (
+    FileFault,
+    anything,
+    fit,
+    integer,
+    list_of,
+    numbers,
+    optional,
+    parse_json,
+    record,
+    shown,
+    text,
+)  # fmt: skip
+from mapkd_core.types import CLASSES, IMAGE_SIZE, CameraView, Frame
 
 FORMAT = "mapkd-cache-1"
 
@@ -113,15 +129,39 @@ def encode(frame: Frame, options: CacheOptions) -> dict[str, bytes]:
     return {"json": json.dumps(facts, separators=(",", ":")).encode(), **parts}
 
 
-def decode(parts: Mapping[str, bytes]) -> CachedFrame:
+_MATRIX = numbers(4, 4)
+_FACTS = record(
+    {
+        "token": text(), "scene": text(), "stamp_ns": integer(), "conditions": list_of(text()),
+        "image_size": list_of(integer(1, 8192), 2), "map_from_base": optional(_MATRIX),
+        "views": list_of(
+            record({"name": text(), "stamp_ns": integer(), "intrinsics": numbers(3, 3), "base_from_camera": _MATRIX}), 1
+        ),
+    },
+    {
+        "known": list_of(text(*CLASSES)),
+        "lines": record(dict.fromkeys(_LAYERS, optional(list_of(integer(0, 10**7))))),
+    },
+)  # fmt: skip
+_REMEDY = "write the cache again"
+_MOST_LIDAR_BYTES = 1 << 28
+
+
+def decode(parts: Mapping[str, bytes], where: str = "a cache record") -> CachedFrame:
     """The inverse of `encode`; images and points are unpacked when asked for.
 
-    Raises ValueError if the record is of another format.
+    Raises FileFault, which begins with `where`, if the record is of another format or damaged.
     """
-    facts = json.loads(parts["json"])
+    if "json" not in parts:
+        raise FileFault(f"{where}: the record has no json; {_REMEDY}")
+    facts = parse_json(parts["json"], where, "a record of a cache", record({}, {"format": anything}), _REMEDY)
     if facts.get("format") != FORMAT:
-        raise ValueError(f"a cache record of format {facts.get('format')!r}; this version reads {FORMAT!r}")
+        raise FileFault(f"{where}: a record of format {shown(facts.get('format'))}; this version reads {FORMAT!r}")
+    fit(facts, _FACTS, where, "a record of a cache", _REMEDY)
     width, height = facts["image_size"]
+    absent = [view["name"] for view in facts["views"] if _jpeg_name(view["name"]) not in parts]
+    if absent:
+        raise FileFault(f"{where}: the record has no image of {', '.join(absent)}; {_REMEDY}")
     views = tuple(
         CameraView(
             name=view["name"],
@@ -139,23 +179,56 @@ def decode(parts: Mapping[str, bytes]) -> CachedFrame:
         stamp_ns=facts["stamp_ns"],
         views=views,
         map_from_base=None if facts["map_from_base"] is None else np.array(facts["map_from_base"], np.float64),
-        lidar=partial(_points, parts["lidar.npz"]) if "lidar.npz" in parts else None,
+        lidar=partial(_points, parts["lidar.npz"], where) if "lidar.npz" in parts else None,
         conditions=tuple(facts["conditions"]),
     )
-    return CachedFrame(frame, _local_map(facts, parts) if "lines" in facts else None, parts)
+    return CachedFrame(frame, _local_map(facts, parts, where) if "lines" in facts else None, parts)
 
 
-def _local_map(facts: dict[str, Any], parts: Mapping[str, bytes]) -> LocalMap:
-    vertices = np.load(io.BytesIO(parts["lines.npy"]), allow_pickle=False).astype(np.float64)
+def _local_map(facts: dict[str, Any], parts: Mapping[str, bytes], where: str) -> LocalMap:
+    vertices = _array(parts.get("lines.npy", b""), np.float32, 2, f"{where}: lines.npy").astype(np.float64)
     counts = facts["lines"]
     ends = np.cumsum([n for name in _LAYERS for n in counts[name] or ()])
+    if (int(ends[-1]) if len(ends) else 0) != len(vertices) or not np.isfinite(vertices).all():
+        raise FileFault(f"{where}: {len(vertices)} vertices, of which not all are finite or counted; {_REMEDY}")
     lines: Iterator[NDArray[np.float64]] = iter(np.split(vertices, ends[:-1]) if len(ends) else [])
     layers = {name: None if counts[name] is None else tuple(next(lines) for _ in counts[name]) for name in _LAYERS}
-    return LocalMap(**layers, known=tuple(facts["known"]))  # type: ignore[arg-type]
+    return LocalMap(**layers, known=tuple(facts.get("known", CLASSES)))  # type: ignore[arg-type]
 
 
-def _points(packed: bytes) -> NDArray[np.float32]:
-    return np.asarray(np.load(io.BytesIO(packed), allow_pickle=False)["points"], np.float32)
+def _points(packed: bytes, where: str) -> NDArray[np.float32]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+            entry = archive.getinfo("points.npy")
+            if entry.file_size > _MOST_LIDAR_BYTES:
+                raise ValueError(f"{entry.file_size} bytes of points")
+            data = archive.read(entry)
+    except _ZIP_ERRORS as error:
+        raise FileFault(f"{where}: lidar.npz is damaged ({error}); {_REMEDY}") from error
+    return _array(data, np.float16, 5, f"{where}: lidar.npz").astype(np.float32)
+
+
+_ZIP_ERRORS = (
+    zipfile.BadZipFile, zlib.error, struct.error, ValueError, KeyError, OSError, EOFError, NotImplementedError,
+    RuntimeError, OverflowError, IndexError,
+)  # fmt: skip
+"""What Python's zipfile lets through for a damaged archive; RuntimeError for one that says it is encrypted."""
+
+
+def _array(data: bytes, dtype: type, columns: int, what: str) -> NDArray:
+    """(N, columns) of an .npy file, whose header must fit its length: NumPy takes the memory that a header asks for."""
+    stream = io.BytesIO(data)
+    try:
+        if np.lib.format.read_magic(stream) != (1, 0):
+            raise ValueError("another version")
+        shape, fortran, found = np.lib.format.read_array_header_1_0(stream)
+        size = len(data) - stream.tell()
+        fits = len(shape) == 2 and shape[1] == columns and found == dtype and not fortran
+        if not fits or shape[0] * columns * found.itemsize != size:
+            raise ValueError(f"{found} {shape} in {size} bytes; expected {np.dtype(dtype)} (N, {columns})")
+    except (ValueError, TypeError, OverflowError, SyntaxError) as error:
+        raise FileFault(f"{what} is damaged ({error}); {_REMEDY}") from error
+    return np.frombuffer(data, dtype, offset=stream.tell()).reshape(shape)
 
 
 def _npy(array: NDArray[np.floating]) -> bytes:

@@ -1,5 +1,6 @@
 import functools
 import http.server
+import json
 import shutil
 import tarfile
 import threading
@@ -14,12 +15,13 @@ from torch.utils.data import DataLoader
 from mapkd_core.commands.main import main
 from mapkd_core.config import AugmentConfig, DataConfig, TrainConfig
 from mapkd_core.data.cache import CachedSamples, CacheIndex, StreamedSamples
-from mapkd_core.data.cache_record import CacheOptions
+from mapkd_core.data.cache_record import CacheOptions, decode, encode
 from mapkd_core.data.cache_write import write_cache
 from mapkd_core.data.dataset import Collate
 from mapkd_core.data.frame_sample import SampleOptions, sample_from_frame
 from mapkd_core.data.nuscenes import NuScenesSource
 from mapkd_core.grid import GRID_60X30, GRID_120X60, GRID_240X60
+from mapkd_core.schema import FileFault
 from mapkd_core.training.batches import training_batches
 
 pytest.importorskip("webdataset")
@@ -137,11 +139,75 @@ def test_broken_caches_are_named(folder, tmp_path):
     (tmp_path / "broken" / "index.json").write_text(text)
     damaged = tmp_path / "broken" / "00000.tar"
     damaged.write_bytes(b"\x01" * damaged.stat().st_size)
-    with pytest.raises(ValueError, match=r"00000\.tar is damaged at byte 0"):
+    with pytest.raises(ValueError, match=r"00000\.tar at byte 0: the shard is damaged"):
         CachedSamples(tmp_path / "broken", OPTIONS)[0]
     damaged.unlink()
     with pytest.raises(FileNotFoundError, match=r"lacks its shard .*00000\.tar"):
         CachedSamples(tmp_path / "broken", OPTIONS)[0]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["pipe:touch {mark}", "pipe://touch {mark}", "PIPE:touch {mark}", "file:{mark}", "sftp://host/x", "a:b",
+     "gs://bucket/x'; touch {mark}; '", "http://host/$(touch {mark})", "s3://b/x y"],
+)  # fmt: skip
+def test_a_cache_is_a_folder_or_a_plain_url_and_never_a_command(tmp_path, name):
+    mark = tmp_path / "mark"
+    for read in (CacheIndex.read, lambda place: StreamedSamples(place, OPTIONS)):
+        with pytest.raises(ValueError, match="neither a folder nor a plain URL of http://, https://, gs://"):
+            read(name.format(mark=mark))
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda index: index["shards"][0].update(file="../x.tar"), r"shards\[0\]\.file is '\.\./x\.tar'"),
+        (lambda index: index["shards"][0].update(file="pipe:ls"), "file is 'pipe:ls'"),
+        (lambda index: index["shards"][0].update(file="/etc/passwd"), "file is '/etc/passwd'"),
+        (lambda index: index["shards"][1]["ends"].reverse(), "expected ends that grow"),
+        (lambda index: index["shards"][1].update(ends=[1.5]), r"ends\[0\] is 1\.5"),
+        (lambda index: index["plan"].update(reach_m=[None, 3]), "plan.reach_m"),
+        (lambda index: index.pop("shards"), "key 'shards'"),
+    ],
+)
+def test_an_index_that_cannot_be_is_refused(folder, tmp_path, change, words):
+    index = json.loads((folder / "index.json").read_text())
+    change(index)
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    with pytest.raises(FileFault, match=words):
+        CacheIndex.read(tmp_path)
+
+
+def facts(parts, **changes):
+    return {**parts, "json": json.dumps({**json.loads(parts["json"]), **changes}).encode()}
+
+
+def without(parts, name):
+    return {key: value for key, value in parts.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda parts: without(parts, "json"), "record has no json"),
+        (lambda parts: {**parts, "json": b"[]"}, "is not a record of a cache"),
+        (lambda parts: facts(parts, format="other"), "format 'other'"),
+        (lambda parts: facts(parts, map_from_base=[[float("nan")] * 4] * 4), "map_from_base is"),
+        (lambda parts: facts(parts, views=[]), "views is .*at least 1"),
+        (lambda parts: facts(parts, known=["kerb"]), "known"),
+        (lambda parts: without(parts, "cam_back.jpg"), "no image of CAM_BACK"),
+        (lambda parts: without(parts, "lines.npy"), "lines.npy is damaged"),
+        (lambda parts: {**parts, "lines.npy": parts["lines.npy"][:-8]}, "lines.npy is damaged .*expected float32"),
+        (lambda parts: {**parts, "lines.npy": parts["lines.npy"].replace(b"(", b"(9999", 1)}, "lines.npy is damaged"),
+        (lambda parts: {**parts, "lidar.npz": parts["lidar.npz"][:-30]}, "lidar.npz is damaged"),
+        (lambda parts: {**parts, "cam_back.jpg": parts["cam_back.jpg"][:-60]}, "cut off or damaged"),
+    ],
+)
+def test_a_record_that_is_damaged_is_refused_with_its_place(change, words):
+    parts = change(encode(frame(1), PACKED))
+    with pytest.raises(ValueError, match=words):
+        decode(parts, "shard at byte 5").sample(OPTIONS)
 
 
 def take(stream, count):
