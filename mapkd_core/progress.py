@@ -26,6 +26,7 @@ class Progress:
     def __init__(
         self, what: str, total: int | None = None, unit: str = "frame", initial: int = 0, shown: bool = True
     ) -> None:
+        shown = shown and sys.stderr is not None  # as with contextlib.redirect_stderr(None)
         self.what, self.unit, self.done, self._initial, self._shown = what, unit, initial, initial, shown
         self._total, self._note = total, ""
         self._began = self._last = time.monotonic()

@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import os
 import random
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -55,11 +56,16 @@ def main() -> int:
 
 
 def simulated_drive() -> Path:
-    """A drive that the simulator makes on first use."""
+    """A drive that the simulator makes on first use, and anew after a change of the simulator."""
     began = time.monotonic()
     words = ["sim", "export", "--out", str(SIMULATED), "--frames", str(SIMULATED_FRAMES), "--size", SIMULATED_SIZE]
+    words += ["--workers", str(min(os.cpu_count() or 1, 4))]
     with contextlib.redirect_stdout(None):
-        if cli.main([*words, "--workers", str(min(os.cpu_count() or 1, 4))]):
+        with contextlib.redirect_stderr(None):
+            refused = SIMULATED.exists() and cli.main(words)
+        if refused:  # a folder of this project's cache, which an older version filled
+            shutil.rmtree(SIMULATED)
+        if (refused or not SIMULATED.exists()) and cli.main(words):
             raise RuntimeError(f"mapkd {' '.join(words)} failed")
     print(f"  {'simulated drive':<48}{time.monotonic() - began:4.0f} s")
     return SIMULATED

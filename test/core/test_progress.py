@@ -72,3 +72,10 @@ def test_a_closed_log_stops_nobody(monkeypatch):
     bar = Progress("predict", shown=False)
     monkeypatch.setattr(sys, "stderr", closed)
     bar._write()
+
+
+def test_nothing_is_shown_where_there_is_no_standard_error(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    with Progress("predict", 2) as bar:
+        bar.update(2)
+    assert bar.done == 2
