@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import logging
 import typing
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ import yaml
 
 from mapkd_core.files import inside
 from mapkd_core.grid import BevGrid
+from mapkd_core.suggestion import did_you_mean
 from mapkd_core.types import IMAGE_SIZE
 
 T = TypeVar("T")
@@ -287,8 +287,7 @@ def _check_key(kind: type, path: Sequence[str], where: str) -> None:
     hints = typing.get_type_hints(kind)
     known = [f.name for f in dataclasses.fields(kind)]
     if path[0] not in known:
-        close = difflib.get_close_matches(path[0], known, 1)
-        hint = f", did you mean {close[0]!r}?" if close else f"; {kind.__name__} has {known}"
+        hint = did_you_mean(path[0], known) or f"; {kind.__name__} has {known}"
         raise ValueError(f"{where}: unknown key {path[0]!r}{hint}")
     if len(path) > 1 and dataclasses.is_dataclass(hints[path[0]]):
         _check_key(hints[path[0]], path[1:], where)  # type: ignore[arg-type]

@@ -1,10 +1,11 @@
 """Declares a node's ROS parameters from one table, so that each has one name, default, description and range."""
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from mapkd_core.suggestion import did_you_mean
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -57,9 +58,8 @@ def check_names(given: Sequence[str], table: Sequence[Parameter]) -> None:
     known = [row.name for row in table]
     for name in given:
         if name not in known and name.split(".")[0] not in OWN_TO_ROS:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
-            raise ValueError(f"unknown parameter {name!r}; {hint}")
+            hint = did_you_mean(name, known, "; ") or f"; there are: {', '.join(known)}"
+            raise ValueError(f"unknown parameter {name!r}{hint}")
 
 
 def help_text(purpose: str | None, table: Sequence[Parameter]) -> str:

@@ -62,11 +62,11 @@ def simulated_drive() -> Path:
     words += ["--workers", str(min(os.cpu_count() or 1, 4))]
     with contextlib.redirect_stdout(None):
         with contextlib.redirect_stderr(None):
-            refused = SIMULATED.exists() and cli.main(words)
-        if refused:  # a folder of this project's cache, which an older version filled
-            shutil.rmtree(SIMULATED)
-        if (refused or not SIMULATED.exists()) and cli.main(words):
-            raise RuntimeError(f"mapkd {' '.join(words)} failed")
+            there = SIMULATED.exists() and cli.main(words) == 0
+        if not there:  # nothing yet, or what an older version left in this project's own cache
+            shutil.rmtree(SIMULATED, ignore_errors=True)
+            if cli.main(words):
+                raise RuntimeError(f"mapkd {' '.join(words)} failed")
     print(f"  {'simulated drive':<48}{time.monotonic() - began:4.0f} s")
     return SIMULATED
 

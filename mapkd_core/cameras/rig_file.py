@@ -7,7 +7,6 @@ config/rig.example.yaml explains every key.
 """
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from mapkd_core.cameras.calibration import CalibrationError, CameraModel, checked_distortion
 from mapkd_core.geometry import transform
+from mapkd_core.suggestion import did_you_mean
 
 TRANSPORTS = ("compressed", "raw", "ffmpeg")
 """Kinds of image topics: CompressedImage (JPEG, PNG), Image, FFMPEGPacket (H.264, HEVC)."""
@@ -277,6 +277,5 @@ def _check_names(names: Sequence[Any]) -> None:
 def _check_keys(given: Mapping[Any, Any], known: Sequence[str], at: str) -> None:
     for key in given:
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
-            raise ValueError(f"unknown key {at}{key}; {hint}")
+            hint = did_you_mean(str(key), known, "; ") or f"; there are: {', '.join(known)}"
+            raise ValueError(f"unknown key {at}{key}{hint}")

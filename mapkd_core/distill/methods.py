@@ -1,7 +1,6 @@
 """Distillation methods by name."""
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +18,7 @@ from mapkd_core.distill.pyramid import Pyramid
 from mapkd_core.distill.tigbev import TigBev
 from mapkd_core.distill.unidistill import UniDistill
 from mapkd_core.distill.x3kd import X3kd
+from mapkd_core.suggestion import did_you_mean
 
 METHODS: dict[str, type[Method]] = {
     "none": NoDistillation,
@@ -49,9 +49,7 @@ METHODS: dict[str, type[Method]] = {
 def method_class(name: str) -> type[Method]:
     """Raises ValueError for an unknown name, with the nearest known one."""
     if name not in METHODS:
-        close = difflib.get_close_matches(name, METHODS, 1)
-        hint = f", did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"no distillation method {name!r}{hint}; there are {sorted(METHODS)}")
+        raise ValueError(f"no distillation method {name!r}{did_you_mean(name, METHODS)}; there are {sorted(METHODS)}")
     return METHODS[name]
 
 

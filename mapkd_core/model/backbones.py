@@ -6,7 +6,6 @@ wrote. Pretrained weights are looked for in the folder or the local cache first,
 """
 from __future__ import annotations
 
-import difflib
 import os
 import threading
 import urllib.error
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mapkd_core.model.layers import conv_bn_relu
+from mapkd_core.suggestion import did_you_mean
 
 PROBE_S = 8.0
 """A hub that has not answered by then is taken as not there."""
@@ -124,10 +124,8 @@ def load_backbone(name: str, pretrained: bool) -> nn.Module:
                 "does the hub answer; give hf: and the folder of a downloaded model"
             )
     else:
-        close = difflib.get_close_matches(name, KNOWN, 1)
-        hint = f", did you mean {close[0]!r}?" if close else ""
         raise ValueError(
-            f"no image encoder {name!r}{hint}; there are small, trunk, {', '.join(KNOWN)}, "
+            f"no image encoder {name!r}{did_you_mean(name, KNOWN)}; there are small, trunk, {', '.join(KNOWN)}, "
             "and hf:PLACE (a model of the hub, or a folder)"
         )
     try:

@@ -10,9 +10,10 @@ from mapkd_core.config import without_image_size
 from mapkd_core.grid import BevGrid
 from mapkd_core.model.hd_prior import HdPriorPretraining
 from mapkd_core.model.mapnet import MapKdStudent, MapNet, MapNetConfig, hd_prior
-from mapkd_core.model.options import configured, nearest
+from mapkd_core.model.options import configured
 from mapkd_core.model.student import Student
 from mapkd_core.model.student_config import student_config
+from mapkd_core.suggestion import did_you_mean
 
 ImageSize = tuple[int, int]
 Build = Callable[[BevGrid, ImageSize, Mapping[str, Any]], nn.Module]
@@ -70,7 +71,7 @@ def build_model(
     Raises ValueError for an unknown name or option, with the nearest known one, and for a size that does not fit.
     """
     if name not in MODELS:
-        raise ValueError(f"no model {name!r}{nearest(name, MODELS)}; there are {sorted(MODELS)}")
+        raise ValueError(f"no model {name!r}{did_you_mean(name, MODELS)}; there are {sorted(MODELS)}")
     image_size = (int(image_size[0]), int(image_size[1]))
     options = without_image_size(options or {}, image_size, "the network's options", "its image size")
     if for_weights and "pretrained" in options:
