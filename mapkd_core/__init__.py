@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mapkd_core.predictor import MapPredictor, PredictedMap
 
-__version__ = "0.1.0"
+__version__ = "0.1.0"  # the one place; package.xml and CITATION.cff repeat it (tested)
 __all__ = ["MapPredictor", "PredictedMap", "__version__"]
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+import mapkd_core
+from mapkd_core.artifact import SHIPPED
 from mapkd_core.extras import EXTRAS
 
 if sys.version_info >= (3, 11):
@@ -50,9 +52,12 @@ def test_package_xml_names_every_ros_package_in_use(root: Path) -> None:
     assert ros <= declared
 
 
-def test_versions_agree(root: Path, pyproject: dict) -> None:
-    version = ET.parse(root / "package.xml").getroot().findtext("version")
-    assert version == pyproject["project"]["version"]
+def test_the_version_has_one_place_and_what_repeats_it_agrees(root: Path, pyproject: dict) -> None:
+    assert pyproject["project"]["dynamic"] == ["version"] and "version" not in pyproject["project"]
+    assert pyproject["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "mapkd_core.__version__"}
+    assert ET.parse(root / "package.xml").getroot().findtext("version") == mapkd_core.__version__
+    assert str(yaml.safe_load((root / "CITATION.cff").read_text())["version"]) == mapkd_core.__version__
+    assert "version" not in (root / "setup.py").read_text()
 
 
 def test_messages_are_generated_and_every_field_is_explained(root: Path) -> None:
@@ -142,6 +147,27 @@ def test_every_extra_that_errors_name_exists_and_brings_the_package(root: Path, 
     assert not re.search(r"\b(torch|onnx|safetensors)", base), "an exported graph runs without these"
 
 
+def test_pythons_are_the_same_everywhere(root: Path, pyproject: dict) -> None:
+    assert pyproject["project"]["requires-python"] == ">=3.10,<3.13"
+    assert "(3, 10) <= sys.version_info[:2] <= (3, 12)" in (root / "scripts" / "setup.sh").read_text()
+    assert 'requires-python = ">=3.10,<3.13"' in (root / "scripts" / "lock.sh").read_text()
+    jobs = yaml.safe_load((root / ".github" / "workflows" / "ci.yml").read_text())["jobs"].values()
+    tested = {version for job in jobs for version in job["strategy"]["matrix"].get("python", [])}
+    assert tested == {"3.10", "3.11", "3.12"}
+
+
+def test_cards_say_in_one_wording_that_commercial_use_is_not_granted(root: Path) -> None:
+    cards = [json.loads(path.read_text())["training"] for path in SHIPPED.values()]
+    assert len(cards) == 3 and len({card["licence_of_data"] for card in cards}) == 1
+    assert "commercial use is not granted; LICENSE.txt" in cards[0]["licence_of_data"]
+    for card in cards:
+        assert re.match(r"simdrive-v1 train: \d+ simulated drives \(\d+ frames\)", card["data"])
+        assert "invented roads" in card["data"] and "road geometry of nuScenes' maps" in card["data"]
+    terms = (root / "mapkd_core" / "weights" / "LICENSE.txt").read_text()
+    assert "Commercial use of these weights is not granted." in terms and all(name in terms for name in SHIPPED)
+    assert "mapkd_core/weights/LICENSE.txt" in (root / "NOTICE").read_text()
+
+
 _SHIPPED = (".safetensors", ".int8.onnx", ".json", ".txt")
 
 
@@ -176,9 +202,21 @@ def test_scripts_are_sound_and_executable(root: Path) -> None:
         assert bool(path.stat().st_mode & 0o100) == (path.name not in sourced), path
 
 
-def test_no_data_set_and_no_bag_lies_in_the_repository(root: Path) -> None:
-    listed = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True)
+@pytest.fixture(scope="module")
+def tracked(root: Path) -> dict[str, str]:
+    """Path -> mode of every file that git keeps."""
+    listed = subprocess.run(["git", "ls-files", "-s", "-z"], cwd=root, capture_output=True, text=True)
     if listed.returncode or not listed.stdout:
         pytest.skip("this is not a git checkout")
-    names = listed.stdout.split()
+    entries = [entry.split("\t", 1) for entry in listed.stdout.split("\0") if entry]
+    return {name: about.split()[0] for about, name in entries}
+
+
+def test_no_link_is_tracked(tracked: dict[str, str]) -> None:
+    """A link leads elsewhere in another checkout, and out of an unpacked archive."""
+    assert len(tracked) > 400 and set(tracked.values()) == {"100644", "100755"}
+
+
+def test_no_data_set_and_no_bag_lies_in_the_repository(tracked: dict[str, str]) -> None:
+    names = list(tracked)
     assert not [n for n in names if re.search(r"\.(mcap|db3|pcd\.bin|shp|dbf|pkl|pt|pth)$", n) or "/samples/CAM" in n]

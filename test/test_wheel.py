@@ -1,4 +1,4 @@
-"""The wheel as a deployer installs it: in a clean environment with the extra `deploy` it predicts without PyTorch."""
+"""The wheel: what is in it, and that with the extra `deploy` a clean environment predicts without PyTorch."""
 from __future__ import annotations
 
 import json
@@ -14,10 +14,8 @@ import numpy as np
 import pytest
 from tiny_student import save_tiny_student, tiny_images, tiny_rig
 
-from mapkd_core import MapPredictor
+from mapkd_core import MapPredictor, __version__
 from mapkd_core.artifact import load_model
-
-pytestmark = pytest.mark.slow
 
 PREDICT = """
 import importlib.util, json, sys
@@ -43,28 +41,53 @@ def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     return done
 
 
+def files_below(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
 @pytest.fixture(scope="module")
-def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy of the sources: building leaves folders beside them."""
-    sources, out = tmp_path_factory.mktemp("sources"), tmp_path_factory.mktemp("wheel")
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
-        shutil.copy(root / name, sources / name)
+def sources(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what the wheel is built from."""
+    folder = tmp_path_factory.mktemp("sources")
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE"):
+        shutil.copy(root / name, folder / name)
     for name in ("mapkd_core", "mapkd_ros"):
-        shutil.copytree(root / name, sources / name, ignore=shutil.ignore_patterns("__pycache__"))
-    built = run(sys.executable, "-m", "pip", "wheel", "--no-deps", "-w", out, sources, cwd=out)
+        shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built in the copy, by the setuptools that is here."""
+    pytest.importorskip("wheel", reason="building a wheel needs: pip install -r requirements/dev.txt")
+    before, out = files_below(sources), tmp_path_factory.mktemp("wheel")
+    built = run(
+        sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", out, sources, cwd=out
+    )  # fmt: skip
     assert built.returncode == 0, built.stderr
+    assert files_below(sources) == before, "building leaves files beside the sources"
     (path,) = out.glob("*.whl")
     return path
 
 
-def test_every_source_and_what_it_reads_are_in_the_wheel(root: Path, wheel: Path) -> None:
+def test_the_wheel_holds_every_source_what_it_reads_the_licenses_and_nothing_else(sources: Path, wheel: Path) -> None:
     there = set(zipfile.ZipFile(wheel).namelist())
-    wanted = [path for name in ("mapkd_core", "mapkd_ros") for path in (root / name).rglob("*") if path.is_file()]
-    named = {str(path.relative_to(root)) for path in wanted if "__pycache__" not in path.parts}
-    assert len(named) > 200 and named - there == set()
-    assert {name for name in there if not name.startswith(("mapkd_core/", "mapkd_ros/"))} == {
-        name for name in there if ".dist-info/" in name
-    }
+    wanted = {name for name in files_below(sources) if name.startswith(("mapkd_core/", "mapkd_ros/"))}
+    assert len(wanted) > 200 and "mapkd_core/weights/LICENSE.txt" in wanted
+    info = f"mapkd_ros-{__version__}.dist-info/"
+    about = {name.removeprefix(info) for name in there - wanted}
+    assert wanted - there == set()
+    assert {name.rpartition("/")[2] for name in about if name.endswith(("LICENSE", "NOTICE"))} == {"LICENSE", "NOTICE"}
+    assert {name for name in about if not name.endswith(("LICENSE", "NOTICE"))} == {
+        "METADATA", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt",
+    }  # fmt: skip
+
+
+def test_the_wheel_tells_pip_its_version_and_its_pythons(wheel: Path) -> None:
+    metadata = zipfile.ZipFile(wheel).read(f"mapkd_ros-{__version__}.dist-info/METADATA").decode().splitlines()
+    assert f"Version: {__version__}" in metadata
+    (pythons,) = [line for line in metadata if line.startswith("Requires-Python: ")]
+    assert {">=3.10", "<3.13"} == set(pythons.removeprefix("Requires-Python: ").split(","))
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +102,7 @@ def deployed(root: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory) 
     return python
 
 
+@pytest.mark.slow
 def test_a_deployer_predicts_without_pytorch(deployed: Path, tmp_path: Path) -> None:
     from mapkd_core.export.onnx_graph import export_onnx
 
@@ -95,9 +119,11 @@ def test_a_deployer_predicts_without_pytorch(deployed: Path, tmp_path: Path) -> 
     assert json.loads(done.stdout) == [element.label for element in expected.elements]
 
 
+@pytest.mark.slow
 def test_the_command_runs_and_names_what_it_lacks(deployed: Path, tmp_path: Path) -> None:
     mapkd = deployed.with_name("mapkd")
     shown = run(mapkd, "--help", cwd=tmp_path)
     assert (shown.returncode, shown.stderr) == (0, "") and "usage: mapkd COMMAND" in shown.stdout
+    assert run(mapkd, "--version", cwd=tmp_path).stdout == f"mapkd {__version__}\n"
     refused = run(mapkd, "export", "runs/student", "--out", "student.json", cwd=tmp_path)
     assert refused.returncode == 2 and "pip install '.[export]'" in refused.stderr, refused.stderr

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mapkd_core import __version__
 from mapkd_core.commands.interruption import Interruption, let_go_of_stdout, stdout_is_gone
 from mapkd_core.extras import how_to_install
 
@@ -44,7 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     with Interruption("mapkd", keep=argv is None) as interruption:
         try:
             try:
-                return _dispatch("mapkd", COMMANDS, list(sys.argv[1:] if argv is None else argv), interruption)
+                arguments = list(sys.argv[1:] if argv is None else argv)
+                if arguments == ["--version"]:
+                    print(f"mapkd {__version__}")
+                    return 0
+                return _dispatch("mapkd", COMMANDS, arguments, interruption)
             finally:  # also when argparse exits after --help
                 if sys.stdout is not None:  # as with contextlib.redirect_stdout(None)
                     sys.stdout.flush()

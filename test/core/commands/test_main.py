@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+import mapkd_core
 from mapkd_core.commands import main as mapkd
 from mapkd_core.commands.interruption import Interruption, Terminated
 
@@ -103,6 +104,7 @@ def test_libraries_tidy_up_after_sigterm_as_after_ctrl_c():
 
 SLOW_IMPORT = """
 import importlib, os, signal, sys
+import mapkd_core
 from mapkd_core.commands import main as mapkd
 class Finder:
     def find_spec(self, name, path=None, target=None):
@@ -160,3 +162,11 @@ def test_help_lists_the_configs_keys_and_a_config_can_be_printed(capsys):
     assert "--data.image_size (352, 128)" in capsys.readouterr().out
     assert mapkd.main(["train", "--print_config", "--steps", "7"]) == 0
     assert "steps: 7\n" in capsys.readouterr().out
+
+
+def test_the_version_comes_before_anything_heavy_is_imported():
+    program = "import sys; from mapkd_core.commands.main import main; main(['--version']); print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    version, modules = done.stdout.splitlines()
+    assert version == f"mapkd {mapkd_core.__version__}"
+    assert not [name for name in ("numpy", "torch", "yaml", "argparse") if repr(name) in modules]
