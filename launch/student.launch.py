@@ -2,7 +2,7 @@
 
     ros2 launch mapkd_ros student.launch.py
     ros2 launch mapkd_ros student.launch.py play:=/data/nuscenes rviz:=true
-    ros2 launch mapkd_ros student.launch.py namespace:=ego transport:=raw large_data:=true device:=cuda
+    ros2 launch mapkd_ros student.launch.py namespace:=ego image_transport:=raw large_data:=true device:=cuda
 
 `ros2 launch mapkd_ros student.launch.py --show-args` explains the arguments.
 """
@@ -24,10 +24,14 @@ from launch.actions import (
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
 from launch.events.process import ProcessExited
+from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+from mapkd_core.cameras.topics import FORMER_TRANSPORTS, IMAGE_TRANSPORTS, image_topic
+from mapkd_core.types import CAMERAS
 from mapkd_ros import large_data
+from mapkd_ros.parameters import Parameter, with_new_names
 
 SHARE = Path(get_package_share_directory("mapkd_ros"))
 
@@ -46,7 +50,10 @@ ARGUMENTS = (
         "namespace", default_value="", description="put before camera/..., lidar_top/... and student_node/..."
     ),
     DeclareLaunchArgument(
-        "transport", default_value="jpeg", choices=["jpeg", "raw"], description="image_raw/compressed or image_raw"
+        "image_transport",
+        default_value="compressed",
+        choices=list(IMAGE_TRANSPORTS),
+        description="image_raw/compressed or image_raw",
     ),
     DeclareLaunchArgument(
         "large_data",
@@ -70,6 +77,7 @@ ARGUMENTS = (
 def actions(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """What the arguments ask for."""
     given = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS}
+    given["image_transport"] = _image_transport(context, given["image_transport"])
     found: list[LaunchDescriptionEntity] = []
     if given["large_data"] == "true":
         found += [SetEnvironmentVariable(*pair) for pair in large_data.environment(SHARE).items()]
@@ -81,7 +89,7 @@ def actions(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         namespace=given["namespace"],
         parameters=[
             given["params_file"],
-            {"image_transport": "raw" if given["transport"] == "raw" else "compressed", **chosen},
+            {"image_transport": given["image_transport"], **chosen},
         ],
         output="screen",
     )
@@ -99,8 +107,19 @@ def actions(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         )
         found += [player, _shutdown_after(player, "nuscenes_player ended")]
     if given["rviz"] == "true":
-        found.append(_rviz(given["namespace"], given["transport"]))
+        found.append(_rviz(given["namespace"], given["image_transport"]))
     return found
+
+
+def _image_transport(context: LaunchContext, chosen: str) -> str:
+    """The transport that is asked for, also by the argument's old name, `transport:=`."""
+    old = context.launch_configurations.get("transport")
+    if old is None:
+        return chosen
+    row = Parameter("image_transport", "compressed", "name of the argument now", None, IMAGE_TRANSPORTS,
+                    former_name="transport", former_words=FORMER_TRANSPORTS)  # fmt: skip
+    values = with_new_names({"transport": old}, [row], get_logger("student.launch").warning)
+    return str(row.checked(values["image_transport"]))
 
 
 def _player_parameters(given: dict[str, str]) -> dict[str, str | bool | float]:
@@ -112,28 +131,28 @@ def _player_parameters(given: dict[str, str]) -> dict[str, str | bool | float]:
         "stamps": "now",  # RViz and others drop transforms of years ago
         "wait_for_subscribers": 60.0,
     }
-    if given["transport"] == "raw":
-        parameters["transport"] = "raw"
+    if given["image_transport"] != IMAGE_TRANSPORTS[0]:  # a bag's player knows no other than the bag's own
+        parameters["image_transport"] = given["image_transport"]
     if float(given["hold"]):
         parameters["hold"] = float(given["hold"])
     return parameters
 
 
-def rviz_config(text: str, namespace: str, transport: str) -> str:
-    """The text of config/mapkd.rviz with the topics of this launch."""
-    if transport == "raw":
-        text = text.replace("/image_raw/compressed", "/image_raw")
+def rviz_config(text: str, namespace: str, image_transport: str) -> str:
+    """The text of config/mapkd.rviz, which shows compressed images, with the topics of this launch."""
+    for camera in CAMERAS:
+        text = text.replace(f"/{image_topic(camera, 'compressed')}", f"/{image_topic(camera, image_transport)}")
     prefix = f"/{namespace.strip('/')}" if namespace.strip("/") else ""
     return re.sub(r"Value: /(?=camera/|lidar_top/|student_node/)", f"Value: {prefix}/", text)
 
 
-def _rviz(namespace: str, transport: str) -> Node:
+def _rviz(namespace: str, image_transport: str) -> Node:
     try:
         get_package_share_directory("rviz2")
     except PackageNotFoundError as error:
         raise RuntimeError("rviz:=true needs rviz2: apt install ros-$ROS_DISTRO-rviz2, or use Foxglove") from error
     config = Path(tempfile.mkdtemp(prefix="mapkd_"), "mapkd.rviz")
-    config.write_text(rviz_config((SHARE / "config" / "mapkd.rviz").read_text(), namespace, transport))
+    config.write_text(rviz_config((SHARE / "config" / "mapkd.rviz").read_text(), namespace, image_transport))
     return Node(package="rviz2", executable="rviz2", arguments=["-d", str(config)])
 
 

@@ -13,7 +13,7 @@ import yaml
 
 from mapkd_core.files import inside
 from mapkd_core.grid import BevGrid
-from mapkd_core.suggestion import did_you_mean
+from mapkd_core.suggestion import did_you_mean, renamed_notice
 from mapkd_core.types import IMAGE_SIZE
 
 T = TypeVar("T")
@@ -216,7 +216,7 @@ def with_new_names(values: Any, where: str) -> Any:
         group, key = old.split(".")
         inner = values.get(group) if isinstance(values, Mapping) else None
         if isinstance(inner, Mapping) and key in inner:
-            _LOG.warning("%s: %s is called %s now; the old name will go with the next version", where, old, new)
+            _LOG.warning("%s: %s", where, renamed_notice(old, new))
             renamed = {new.split(".")[1] if k == key else k: v for k, v in inner.items()}
             values = {**values, group: renamed}
     return values
@@ -226,7 +226,7 @@ def _renamed_override(word: str) -> str:
     name, equals, value = word.removeprefix("--").partition("=")
     if not word.startswith("--") or name not in RENAMED:
         return word
-    _LOG.warning("--%s is called --%s now; the old name will go with the next version", name, RENAMED[name])
+    _LOG.warning("%s", renamed_notice(f"--{name}", f"--{RENAMED[name]}"))
     return f"--{RENAMED[name]}{equals}{value}"
 
 

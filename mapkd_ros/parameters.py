@@ -1,11 +1,11 @@
 """Declares a node's ROS parameters from one table, so that each has one name, default, description and range."""
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mapkd_core.suggestion import did_you_mean
+from mapkd_core.suggestion import did_you_mean, renamed_notice
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -30,6 +30,10 @@ class Parameter:
     """The strings allowed; for a list, those its entries may be."""
     read_only: bool = True
     """False: `ros2 param set` may change it while the node runs."""
+    former_name: str = ""
+    """Its name in an older version, which a user may still give."""
+    former_words: Mapping[str, str] = field(default_factory=dict)
+    """What may be given under that name -> today's value."""
 
     def checked(self, value: object) -> Value:
         """The value in the default's type (3 becomes 3.0 for a float). Raises ValueError when it does not fit."""
@@ -62,6 +66,25 @@ def check_names(given: Sequence[str], table: Sequence[Parameter]) -> None:
             raise ValueError(f"unknown parameter {name!r}{hint}")
 
 
+def with_new_names(
+    given: Mapping[str, object], table: Sequence[Parameter], notice: Callable[[str], object]
+) -> dict[str, object]:
+    """The values that were given, under the names of today; `notice` gets a line for each that has an old one.
+
+    Raises ValueError where one is given under both.
+    """
+    values = dict(given)
+    for row in table:
+        if not row.former_name or row.former_name not in values:
+            continue
+        if row.name in values:
+            raise ValueError(f"parameters {row.former_name} and {row.name} are the same; give only {row.name}")
+        old = values.pop(row.former_name)
+        values[row.name] = new = row.former_words.get(str(old), old)
+        notice(renamed_notice(f"parameter {row.former_name}:={old}", f"{row.name}:={new}"))
+    return values
+
+
 def help_text(purpose: str | None, table: Sequence[Parameter]) -> str:
     """What `--help` prints: what the node is for, and its parameters with their defaults."""
     rows = [f"  {row.name:<22}{row.description} [{row.default!r}]" for row in table]
@@ -76,7 +99,8 @@ def declare(node: Node, table: Sequence[Parameter]) -> Mapping[str, Any]:
     """
     from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 
-    overrides = {name: given.value for name, given in getattr(node, "_parameter_overrides", {}).items()}
+    given = {name: override.value for name, override in getattr(node, "_parameter_overrides", {}).items()}
+    overrides = with_new_names(given, table, node.get_logger().warning)
     check_names(list(overrides), table)
     values: dict[str, Any] = {}
     rows = {row.name: row for row in table}

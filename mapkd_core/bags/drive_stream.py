@@ -16,13 +16,14 @@ import numpy as np
 
 from mapkd_core.bags import sensor_fields as fields
 from mapkd_core.bags.sensor_fields import Fields
+from mapkd_core.cameras import topics
+from mapkd_core.cameras.topics import IMAGE_TRANSPORTS
 from mapkd_core.geometry import Matrix
 from mapkd_core.types import CAMERAS, Frame
 
 SINGLE_FRAME_PERIOD_NS = 500_000_000
 """nuScenes' keyframe period stands in where a scene has only one frame and therefore no period of its own."""
 
-TRANSPORTS = ("jpeg", "raw")
 LIDAR_TOPIC = "lidar_top/points"
 
 
@@ -64,29 +65,30 @@ class _Shot:
 class DriveStream:
     """Frames of one or more scenes as messages: images, camera_info, LiDAR, ego pose, and the rig as static tf.
 
-    `transport` is `jpeg` or `raw`. A scene with a single frame is repeated for `hold_s` seconds. `start_s` skips
-    that much of the beginning. Raises ValueError for unusable settings and for a stream with nothing in it.
+    `image_transport` is one of IMAGE_TRANSPORTS. A scene with a single frame is repeated for `hold_s` seconds.
+    `start_s` skips that much of the beginning. Raises ValueError for unusable settings and for a stream with nothing
+    in it.
     """
 
     def __init__(
         self,
         frames: Sequence[Frame],
-        transport: str = "jpeg",
+        image_transport: str = "compressed",
         lidar: bool = True,
         hold_s: float = 0.0,
         start_s: float = 0.0,
     ):
-        if transport not in TRANSPORTS:
-            raise ValueError(f"transport is {transport!r}; expected one of {', '.join(TRANSPORTS)}")
+        if image_transport not in IMAGE_TRANSPORTS:
+            raise ValueError(f"image_transport is {image_transport!r}; expected {' or '.join(IMAGE_TRANSPORTS)}")
         if not len(frames):
             raise ValueError("there are no frames to play; choose another scene")
-        self.transport, self.lidar = transport, lidar
+        self.image_fields, self.lidar = fields.image_fields(image_transport), lidar
         self.shots, self.pass_ns = _skip(*_time_line(frames, round(hold_s * 1e9)), round(start_s * 1e9))
-        suffix, kind = ("/compressed", fields.COMPRESSED_IMAGE) if transport == "jpeg" else ("", fields.IMAGE)
+        kind = topics.image_type(image_transport)
         self.static, self.poses = Topic("/tf_static", fields.TF_MESSAGE, latched=True), Topic("/tf", fields.TF_MESSAGE)
         self.points = Topic(LIDAR_TOPIC, fields.POINT_CLOUD)
-        self.images = {name: Topic(f"{_namespace(name)}/image_raw{suffix}", kind) for name in CAMERAS}
-        self.infos = {name: Topic(f"{_namespace(name)}/camera_info", fields.CAMERA_INFO) for name in CAMERAS}
+        self.images = {name: Topic(topics.image_topic(name, image_transport), kind) for name in CAMERAS}
+        self.infos = {name: Topic(topics.info_topic(name), topics.CAMERA_INFO) for name in CAMERAS}
 
     @property
     def topics(self) -> list[Topic]:
@@ -126,7 +128,7 @@ class DriveStream:
                 yield shot, begin_ns + shot.offset_ns - shot.frame.stamp_ns
 
     def _rig(self, frame: Frame, stamp_ns: int) -> Record:
-        rig = {fields.optical_frame(view.name): view.base_from_camera for view in frame.views}
+        rig = {topics.optical_frame(view.name): view.base_from_camera for view in frame.views}
         return Record(stamp_ns, self.static, partial(fields.transforms, fields.BASE_FRAME, rig), frame)
 
     def _frame(self, frame: Frame, move_ns: int) -> Iterator[Record]:
@@ -136,8 +138,7 @@ class DriveStream:
         for view in frame.views:
             stamp_ns = view.stamp_ns + move_ns
             yield Record(stamp_ns, self.infos[view.name], partial(fields.camera_info, view), frame)
-            image = fields.compressed_image if self.transport == "jpeg" else fields.raw_image
-            yield Record(stamp_ns, self.images[view.name], partial(image, view), frame)
+            yield Record(stamp_ns, self.images[view.name], partial(self.image_fields, view), frame)
         if self.lidar and frame.lidar is not None:
             yield Record(frame.stamp_ns + move_ns, self.points, partial(_cloud, frame), frame)
 
@@ -198,10 +199,6 @@ def open_drive(dataroot: str | Path, version: str, scenes: Sequence[str] = (), l
             "unpack the dataset's camera blobs, or choose a scene that is complete"
         )
     return frames.frames
-
-
-def _namespace(camera: str) -> str:
-    return f"camera/{fields.optical_frame(camera)}"
 
 
 def _cloud(frame: Frame, stamp_ns: int) -> Fields:

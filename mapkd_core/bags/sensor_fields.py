@@ -5,22 +5,20 @@ installed message classes with them, the bag writer those of rosbags, so both se
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.cameras.topics import optical_frame
 from mapkd_core.data.images import jpeg_size
 from mapkd_core.geometry import Matrix, quaternion_from_rotation
 from mapkd_core.types import CameraView
 
 Fields = dict[str, Any]
 
-COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
-IMAGE = "sensor_msgs/msg/Image"
-CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 POINT_CLOUD = "sensor_msgs/msg/PointCloud2"
 TF_MESSAGE = "tf2_msgs/msg/TFMessage"
 CLOCK = "rosgraph_msgs/msg/Clock"
@@ -32,11 +30,6 @@ _FLOAT32 = 7
 _POINT_FIELDS = ("x", "y", "z", "intensity", "time")
 
 
-def optical_frame(camera: str) -> str:
-    """Name of a camera's optical frame: `CAM_FRONT` -> `cam_front`."""
-    return camera.lower()
-
-
 def stamp(stamp_ns: int) -> Fields:
     """builtin_interfaces/Time."""
     return {"sec": stamp_ns // 1_000_000_000, "nanosec": stamp_ns % 1_000_000_000}
@@ -45,6 +38,11 @@ def stamp(stamp_ns: int) -> Fields:
 def header(stamp_ns: int, frame_id: str) -> Fields:
     """std_msgs/Header."""
     return {"stamp": stamp(stamp_ns), "frame_id": frame_id}
+
+
+def image_fields(image_transport: str) -> Callable[[CameraView, int], Fields]:
+    """(view, stamp in ns) -> its image as a transport sends it, one of cameras.topics.IMAGE_TRANSPORTS."""
+    return raw_image if image_transport == "raw" else compressed_image
 
 
 def compressed_image(view: CameraView, stamp_ns: int) -> Fields:

@@ -4,7 +4,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-TRANSPORTS = ("jpeg", "raw", "raw-large")
+from mapkd_core.cameras.topics import FORMER_TRANSPORTS, IMAGE_TRANSPORTS
+from mapkd_core.suggestion import RenamedOption
+
+TRANSPORTS = (*IMAGE_TRANSPORTS, "raw-large")
 RATES = ("2", "5", "10", "12", "20", "max")
 
 
@@ -14,8 +17,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--version", default="v1.0-mini", help="folder of its tables (default: %(default)s)")
     parser.add_argument("--rates", nargs="+", default=list(RATES), metavar="HZ",
                         help=f"rounds of six images a second, or max (default: {' '.join(RATES)})")
-    parser.add_argument("--transports", nargs="+", default=["jpeg", "raw-large"], choices=TRANSPORTS,
-                        help="default: jpeg raw-large")
+    parser.add_argument("--image-transports", nargs="+", default=["compressed", "raw-large"], choices=TRANSPORTS,
+                        help="default: compressed raw-large")
+    parser.add_argument("--transports", dest="image_transports", nargs="+", action=RenamedOption,
+                        words=FORMER_TRANSPORTS, choices=(*TRANSPORTS, *FORMER_TRANSPORTS))
     parser.add_argument("--seconds", type=float, default=15.0, help="measured for each line (default: %(default)s)")
     parser.add_argument("--minutes", type=float, help="the same in minutes, to see whether memory grows")
     parser.add_argument("--warm-up", type=float, default=4.0, metavar="S", help="before each (default: %(default)s)")
@@ -27,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def words(args: argparse.Namespace, dataroot: Path) -> list[str]:
     """The options again as words of a command line."""
     found = ["--dataroot", str(dataroot), "--version", args.version, "--rates", *args.rates]
-    found += ["--transports", *args.transports, "--warm-up", f"{args.warm_up:g}"]
+    found += ["--image-transports", *args.image_transports, "--warm-up", f"{args.warm_up:g}"]
     found += ["--seconds", f"{args.seconds:g}"] if args.minutes is None else ["--minutes", f"{args.minutes:g}"]
     for parameter in args.parameters:
         found += ["-p", parameter]

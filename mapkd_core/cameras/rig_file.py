@@ -18,10 +18,11 @@ import yaml
 from numpy.typing import NDArray
 
 from mapkd_core.cameras.calibration import CalibrationError, CameraModel, checked_distortion
+from mapkd_core.cameras.topics import IMAGE_TRANSPORTS, image_topic, info_topic
 from mapkd_core.geometry import transform
 from mapkd_core.suggestion import did_you_mean
 
-TRANSPORTS = ("compressed", "raw", "ffmpeg")
+TRANSPORTS = (*IMAGE_TRANSPORTS, "ffmpeg")
 """Kinds of image topics: CompressedImage (JPEG, PNG), Image, FFMPEGPacket (H.264, HEVC)."""
 RECTIFIED = ("auto", "true", "false")
 _SHARED_KEYS = ("image", "camera_info", "transport", "rectified")
@@ -89,12 +90,9 @@ def regular_rig(names: Sequence[str], transport: str = "compressed", rectified: 
     Raises ValueError for names that make no rig.
     """
     _check_names(names)
-    suffix = "" if transport == "raw" else f"/{transport}"
-    cameras = []
-    for name in names:
-        base = f"camera/{name.lower()}"
-        cameras.append(RigCamera(name, f"{base}/image_raw{suffix}", f"{base}/camera_info", transport, rectified))
-    return CameraRig(tuple(cameras))
+    return CameraRig(
+        tuple(RigCamera(name, image_topic(name, transport), info_topic(name), transport, rectified) for name in names)
+    )
 
 
 def load_rig(path: str | Path) -> CameraRig:

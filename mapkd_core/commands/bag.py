@@ -12,8 +12,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mapkd_core.bags.drive_stream import TRANSPORTS, DriveStream, open_drive
+from mapkd_core.bags.drive_stream import DriveStream, open_drive
 from mapkd_core.bags.writer import STORAGES, make_room, write_bag
+from mapkd_core.cameras.topics import FORMER_TRANSPORTS, IMAGE_TRANSPORTS
+from mapkd_core.suggestion import RenamedOption
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,8 +26,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scene", nargs="+", default=[], metavar="NAME", help="scenes to write (default: all)")
     parser.add_argument("--storage", choices=STORAGES, default="mcap", help="file format (default: %(default)s)")
     parser.add_argument(
-        "--transport", choices=TRANSPORTS, default="jpeg", help="images as stored, or decoded (default: %(default)s)"
-    )
+        "--image-transport", choices=IMAGE_TRANSPORTS, default="compressed",
+        help="images as stored, or decoded (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--transport", dest="image_transport", action=RenamedOption, words=FORMER_TRANSPORTS,
+        choices=(*IMAGE_TRANSPORTS, *FORMER_TRANSPORTS),
+    )  # fmt: skip
     parser.add_argument("--no-lidar", action="store_true", help="leave the LiDAR out")
     parser.add_argument(
         "--hold", type=float, default=0.0, metavar="S", help="repeat a scene with a single keyframe for S seconds"
@@ -38,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     if args.out.exists() and not args.overwrite:
         make_room(args.out, overwrite=False)  # say so before the tables are read
     frames = open_drive(args.dataroot, args.version, args.scene, not args.no_lidar)
-    drive = DriveStream(frames, args.transport, not args.no_lidar, args.hold)
+    drive = DriveStream(frames, args.image_transport, not args.no_lidar, args.hold)
     summary = write_bag(drive, args.out, args.storage, args.overwrite)
     print(f"{summary.path}: {summary.messages} messages in {summary.duration_s:.1f} s, {len(drive)} frames")
     for topic, count in sorted(summary.messages_by_topic.items()):

@@ -2,14 +2,14 @@
 
 examples:
   mapkd benchmark pipeline
-  mapkd benchmark pipeline --dataroot /data/nuscenes --transports jpeg raw raw-large --out pipeline.md
-  mapkd benchmark pipeline --rates 5 --transports jpeg --minutes 10
+  mapkd benchmark pipeline --dataroot /data/nuscenes --image-transports compressed raw raw-large --out pipeline.md
+  mapkd benchmark pipeline --rates 5 --image-transports compressed --minutes 10
   mapkd benchmark pipeline -p device:=cuda -p weights:=/models/student.json
 
 Sender, student_node and listener run as processes of their own, in a ROS domain of their own, on this machine. For
 every transport and rate: latency, sets that got no map and why, processor time of each process, memory of the node.
-Transports: jpeg, raw (default DDS settings), raw-large (config/fastdds_large_data.xml). Rate max: as fast as the sender
-can. Without --dataroot the simulator renders three frames of 1600x900 first, half a minute on first use.
+Transports: compressed, raw (default DDS settings), raw-large (config/fastdds_large_data.xml). Rate max: as fast as the
+sender can. Without --dataroot the simulator renders three frames of 1600x900 first, half a minute on first use.
 Needs ROS 2 and the built package in this shell, and Linux.
 """
 from __future__ import annotations

@@ -23,9 +23,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mapkd_core.commands.options import RenamedOption
 from mapkd_core.files import write_atomic
 from mapkd_core.runtime import BACKENDS, PRECISIONS, wait_without_spinning
+from mapkd_core.suggestion import RenamedOption
 
 if TYPE_CHECKING:
     from mapkd_core.evaluation.evaluate import Evaluation

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.cameras.topics import image_topic, image_type, info_topic
 from mapkd_ros.calibration import CalibrationError, CameraModel, camera_model
 from mapkd_ros.conversions import (
     ImageError,
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from rclpy.node import Node
     from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-SUFFIX = {"compressed": "image_raw/compressed", "raw": "image_raw"}
 DEPTH = {"compressed": 1, "raw": 2}
 """Newest only; but a raw image takes so long to cross that the next must not push it out half received."""
 
@@ -76,12 +76,11 @@ class CameraInput:
         self._on_fault = on_fault
         self._info_key: object = None
         self._other_qos_wanted = False
-        self._base_topic = f"camera/{camera.lower()}"
         self._images = self._subscribe("best_effort" if reliability == "best_effort" else "reliable")
         # Best effort takes what any publisher offers; the messages are small and come again with every image.
         self._infos = node.create_subscription(
             CameraInfo,
-            f"{self._base_topic}/camera_info",
+            info_topic(camera),
             self._on_info,
             _qos("best_effort"),
             event_callbacks=subscription_events(),
@@ -129,26 +128,23 @@ class CameraInput:
         if self.rate.count:
             return f"no more images on {self.topic} after {self.rate.count}"
         offered = {info.topic_type for info in self._node.get_publishers_info_by_topic(self.topic)}
-        wanted = self._message_type_name()
+        wanted = image_type(self._transport)
         if offered - {wanted}:
             return f"{self.topic} carries {', '.join(sorted(offered))}; expected {wanted}"
         if offered:
             return f"no image yet on {self.topic}, though it has a publisher"
         other = "raw" if self._transport == "compressed" else "compressed"
-        other_topic = self._node.resolve_topic_name(f"{self._base_topic}/{SUFFIX[other]}")
+        other_topic = self._node.resolve_topic_name(image_topic(self.camera, other))
         if self._node.count_publishers(other_topic):
             return f"{self.topic} has no publisher; {other_topic} has one: set image_transport to {other}"
         return f"{self.topic} has no publisher"
-
-    def _message_type_name(self) -> str:
-        return "sensor_msgs/msg/CompressedImage" if self._transport == "compressed" else "sensor_msgs/msg/Image"
 
     def _subscribe(self, reliability: str) -> Any:
         from sensor_msgs.msg import CompressedImage, Image
 
         return self._node.create_subscription(
             CompressedImage if self._transport == "compressed" else Image,
-            f"{self._base_topic}/{SUFFIX[self._transport]}",
+            image_topic(self.camera, self._transport),
             self._on_image,
             _qos(reliability, DEPTH[self._transport]),
             event_callbacks=subscription_events(self._on_incompatible_qos),

@@ -1,6 +1,7 @@
 """The table of student_node's parameters; config/student_node.yaml explains them to users."""
 from __future__ import annotations
 
+from mapkd_core.cameras.topics import IMAGE_TRANSPORTS
 from mapkd_core.runtime import BACKENDS, PRECISIONS
 from mapkd_core.types import CAMERAS
 from mapkd_ros.node.synchronizer import WINDOW_NS
@@ -21,7 +22,7 @@ PARAMETERS = (
     Parameter("window_ms", WINDOW_NS / 1e6, "largest time between the oldest and newest image of a set [ms]",
               range=(1, 2000)),
     Parameter("image_transport", "compressed", "read camera/name/image_raw/compressed or camera/name/image_raw",
-              choices=("compressed", "raw")),
+              choices=IMAGE_TRANSPORTS),
     Parameter("reliability", "auto",
               "delivery of images; auto asks for reliable and takes best effort where only that is offered",
               choices=("auto", "reliable", "best_effort")),

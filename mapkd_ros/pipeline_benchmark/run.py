@@ -30,7 +30,7 @@ class Case:
     """One line of the tables."""
 
     transport: str
-    """jpeg, raw with default settings, or raw with config/fastdds_large_data.xml."""
+    """compressed, raw with default settings, or raw with config/fastdds_large_data.xml."""
     rate_hz: float
     """0: as fast as the sender can."""
     warm_up_s: float
@@ -47,7 +47,7 @@ def cases(args: argparse.Namespace) -> Iterator[Case]:
     seconds = 60 * args.minutes if args.minutes is not None else args.seconds
     if seconds <= 0 or args.warm_up < 0:
         raise ValueError(f"{seconds:g} s after {args.warm_up:g} s of warm-up cannot be measured; expected more than 0")
-    for transport in args.transports:
+    for transport in args.image_transports:
         for text in args.rates:
             try:
                 rate_hz = 0.0 if text == "max" else float(text)
@@ -83,8 +83,8 @@ def _measure(
         stack.callback(lambda: files.update(shared_files(process.pid) if process.returncode is None else ()))
         return process
 
-    transport = "compressed" if case.transport == "jpeg" else "raw"
-    parameters = [f"image_transport:={transport}", *args.parameters]
+    image_transport = case.transport.removesuffix("-large")
+    parameters = [f"image_transport:={image_transport}", *args.parameters]
     chosen = [word for parameter in parameters for word in ("-p", parameter)]
     node = start("student_node", node_executable("student_node"), "--ros-args", *chosen)
     node.wait_for("waiting for", START_S)
@@ -92,7 +92,7 @@ def _measure(
     listener.wait_for("listening", START_S)
     sender = start(
         "sender", sys.executable, "-m", "mapkd_ros.pipeline_benchmark.sender", "--dataroot", args.dataroot.resolve(),
-        "--version", args.version, "--transport", "jpeg" if case.transport == "jpeg" else "raw",
+        "--version", args.version, "--image-transport", image_transport,
         "--rate", case.rate_hz, "--warm-up", case.warm_up_s, "--seconds", case.seconds, "--log", sent_log,
     )  # fmt: skip
     pids = {"sender": sender.pid, "node": node.pid, "listener": listener.pid}

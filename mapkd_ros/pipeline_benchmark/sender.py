@@ -1,6 +1,6 @@
 """Six cameras for the pipeline benchmark: sends images encoded beforehand at an exact rate and logs each sending.
 
-    python -m mapkd_ros.pipeline_benchmark.sender --dataroot /data/nuscenes --transport jpeg --rate 10 --log sent.json
+    python -m mapkd_ros.pipeline_benchmark.sender --dataroot /data/nuscenes --rate 10 --log sent.json
 
 Messages and topics are those of nuscenes_player, but nothing is read, decoded or serialized while time is taken, so
 that the sender leaves the processor to the node. Started by mapkd_ros.pipeline_benchmark.run.
@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from mapkd_core.bags import sensor_fields
-from mapkd_core.bags.drive_stream import TRANSPORTS, DriveStream, Record, open_drive
+from mapkd_core.bags.drive_stream import DriveStream, Record, open_drive
+from mapkd_core.cameras.topics import IMAGE_TRANSPORTS
 from mapkd_ros.node_main import ros, run_main
 from mapkd_ros.sensor_messages import message_class, to_message
 
@@ -78,7 +79,6 @@ def shots_of(stream: DriveStream) -> tuple[list[list[Shot]], Record]:
     frames = [shot.frame for shot in stream.shots[:MOST_FRAMES]]
     first = frames[0]
     cameras = [view.name for view in first.views]
-    image = sensor_fields.compressed_image if stream.transport == "jpeg" else sensor_fields.raw_image
     found = []
     for frame in frames:
         begin_ns = min(view.stamp_ns for view in frame.views)
@@ -90,7 +90,7 @@ def shots_of(stream: DriveStream) -> tuple[list[list[Shot]], Record]:
                 pose = sensor_fields.transforms("map", {sensor_fields.BASE_FRAME: view.map_from_base}, 0)
                 sent.insert(0, encoded(stream.poses.msg_type, stream.poses.name, pose))
             topic = stream.images[view.name]
-            sent.append(encoded(topic.msg_type, topic.name, image(view, 0)))
+            sent.append(encoded(topic.msg_type, topic.name, stream.image_fields(view, 0)))
             shots.append(Shot(cameras.index(view.name), view.stamp_ns - begin_ns, tuple(sent)))
         found.append(sorted(shots, key=lambda shot: shot.offset_ns))
     return found, next(record for record in stream.records() if record.topic is stream.static)
@@ -205,7 +205,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataroot", type=Path, required=True, help="nuScenes folder or simulated drive")
     parser.add_argument("--version", default="v1.0-mini", help="folder of its tables (default: %(default)s)")
-    parser.add_argument("--transport", choices=TRANSPORTS, default="jpeg", help="default: %(default)s")
+    parser.add_argument("--image-transport", choices=IMAGE_TRANSPORTS, default=IMAGE_TRANSPORTS[0])
     parser.add_argument("--rate", type=float, default=10.0, help="rounds a second, 0 for as many as go")
     parser.add_argument("--warm-up", type=float, default=4.0, help="seconds sent before (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=15.0, help="seconds that are measured (default: %(default)s)")
@@ -217,7 +217,7 @@ def main() -> int:
 def _send(args: argparse.Namespace, go_on: Callable[[], bool]) -> int:
     import rclpy
 
-    stream = DriveStream(open_drive(args.dataroot, args.version, lidar=False), args.transport, lidar=False)
+    stream = DriveStream(open_drive(args.dataroot, args.version, lidar=False), args.image_transport, lidar=False)
     frames, rig = shots_of(stream)
     log = Log([view.name for view in stream.shots[0].frame.views], args.rate)
     with ros():

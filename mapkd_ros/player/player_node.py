@@ -12,8 +12,9 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from mapkd_core.bags.drive_stream import TRANSPORTS, DriveStream, Record, Topic, open_drive
-from mapkd_core.bags.sensor_fields import CLOCK, COMPRESSED_IMAGE, IMAGE, TF_MESSAGE
+from mapkd_core.bags.drive_stream import DriveStream, Record, Topic, open_drive
+from mapkd_core.bags.sensor_fields import CLOCK, TF_MESSAGE
+from mapkd_core.cameras.topics import COMPRESSED_IMAGE, FORMER_TRANSPORTS, IMAGE, IMAGE_TRANSPORTS
 from mapkd_ros.parameters import Parameter, declare
 from mapkd_ros.player.bag_player import BagStream, is_bag
 from mapkd_ros.player.playback import STAMPS, Item, Outlet, Pace, Stream, play
@@ -30,8 +31,9 @@ PARAMETERS = (
     Parameter("loop", False, "begin again at the end; time goes on to increase"),
     Parameter("start", 0.0, "seconds to skip at the beginning", range=(0.0, 1e9)),
     Parameter("hold", 0.0, "seconds for which a scene with a single keyframe is repeated, twice a second", (0.0, 1e6)),
-    Parameter("transport", "jpeg", "images as CompressedImage with the file's own bytes, or as Image (rgb8)",
-              choices=TRANSPORTS),
+    Parameter("image_transport", "compressed",
+              "images as CompressedImage with the file's own bytes, or as Image (rgb8)",
+              choices=IMAGE_TRANSPORTS, former_name="transport", former_words=FORMER_TRANSPORTS),
     Parameter("lidar", True, "publish lidar_top/points where the data have LiDAR"),
     Parameter("clock", False, "publish /clock, for nodes with use_sim_time"),
     Parameter("stamps", "original", "stamp messages as recorded, or as if they happened now", choices=STAMPS),
@@ -42,7 +44,7 @@ PARAMETERS = (
     Parameter("depth", 5, "QoS queue length of sensor topics", range=(1, 1000)),
 )  # fmt: skip
 
-_DRIVE_ONLY = ("scene", "transport", "lidar", "hold")
+_DRIVE_ONLY = ("scene", "image_transport", "lidar", "hold")
 _TF_DEPTH = 100
 
 
@@ -78,7 +80,7 @@ class NuscenesPlayer(Node):
             return bag
         scenes = [name.strip() for name in values["scene"].split(",") if name.strip()]
         frames = open_drive(path, values["version"], scenes, values["lidar"])
-        drive = DriveStream(frames, values["transport"], values["lidar"], values["hold"], values["start"])
+        drive = DriveStream(frames, values["image_transport"], values["lidar"], values["hold"], values["start"])
         names = list(dict.fromkeys(frame.scene for frame in frames))
         log.info(f"playing {path}: {len(drive)} frames of {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}")
         return _Drive(drive)

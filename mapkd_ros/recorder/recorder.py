@@ -13,8 +13,17 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mapkd_core.bags.drive_stream import LIDAR_TOPIC, TRANSPORTS
-from mapkd_core.bags.sensor_fields import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, POINT_CLOUD, TF_MESSAGE
+from mapkd_core.bags.drive_stream import LIDAR_TOPIC
+from mapkd_core.bags.sensor_fields import POINT_CLOUD, TF_MESSAGE
+from mapkd_core.cameras.topics import (
+    CAMERA_INFO,
+    FORMER_TRANSPORTS,
+    IMAGE,
+    IMAGE_TRANSPORTS,
+    image_topic,
+    image_type,
+    info_topic,
+)
 from mapkd_core.types import CAMERAS
 from mapkd_ros.node_main import only_ros_arguments, ros, run_main, spin
 from mapkd_ros.parameters import Parameter, declare, help_text
@@ -26,8 +35,8 @@ if TYPE_CHECKING:
 
 PARAMETERS = (
     Parameter("output", "", "the .mcap file to write; one that is there is replaced"),
-    Parameter("transport", "jpeg", "record camera/name/image_raw/compressed or camera/name/image_raw",
-              choices=TRANSPORTS),
+    Parameter("image_transport", "compressed", "record camera/name/image_raw/compressed or camera/name/image_raw",
+              choices=IMAGE_TRANSPORTS, former_name="transport", former_words=FORMER_TRANSPORTS),
     Parameter("node", "student_node", "name of the node whose outputs are recorded"),
 )  # fmt: skip
 
@@ -37,13 +46,12 @@ DIAGNOSTICS = "diagnostic_msgs/msg/DiagnosticArray"
 _DEPTH = 100
 
 
-def topics(transport: str, node: str) -> dict[str, str]:
+def topics(image_transport: str, node: str) -> dict[str, str]:
     """Topic -> message type of what is recorded, without a namespace."""
-    suffix, image = ("/compressed", COMPRESSED_IMAGE) if transport == "jpeg" else ("", IMAGE)
     found = {"/tf": TF_MESSAGE, "/tf_static": TF_MESSAGE, "/diagnostics": DIAGNOSTICS, LIDAR_TOPIC: POINT_CLOUD}
     for camera in CAMERAS:
-        found[f"camera/{camera.lower()}/image_raw{suffix}"] = image
-        found[f"camera/{camera.lower()}/camera_info"] = CAMERA_INFO
+        found[image_topic(camera, image_transport)] = image_type(image_transport)
+        found[info_topic(camera)] = CAMERA_INFO
     return found | {f"{node}/markers": MARKERS, f"{node}/vector_map": VECTOR_MAP, f"{node}/semantic_bev": IMAGE}
 
 
@@ -123,7 +131,7 @@ def _run(signals: StopSignals) -> int:
             raise ValueError("output is empty; give a file: --ros-args -p output:=out.mcap")
         file = McapFile(Path(values["output"]).expanduser(), Path(get_package_share_directory("mapkd_ros")))
         try:
-            wanted = topics(values["transport"], values["node"])
+            wanted = topics(values["image_transport"], values["node"])
             for name, msg_type in wanted.items():
                 topic = node.resolve_topic_name(name)
                 file.add_topic(topic, msg_type)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.cameras.topics import camera_of
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, MapElement
 from mapkd_ros.calibration import CameraModel, TransformTree, camera_model
@@ -72,8 +73,7 @@ def read(path: Path) -> Recording:
 
 
 def _take(recording: Recording, topic: str, kind: str, message: Any) -> None:
-    _, camera_prefix, rest = topic.rpartition("camera/")
-    camera = rest.split("/")[0].upper() if camera_prefix else ""
+    camera = camera_of(topic)
     if kind == "VectorMap":
         recording.maps.append(message)
     elif kind == "CameraInfo":

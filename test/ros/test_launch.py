@@ -66,7 +66,7 @@ def test_a_node_that_cannot_start_ends_the_launch_with_an_error(launch: Launch, 
 def test_arguments_are_explained(launch: Launch) -> None:
     process = launch("--show-args")
     assert process.wait(30) == 0
-    for name in ("play", "rviz", "weights", "device", "namespace", "transport", "large_data"):
+    for name in ("play", "rviz", "weights", "device", "namespace", "image_transport", "large_data"):
         assert f"'{name}':" in process.output
 
 
@@ -75,4 +75,18 @@ def test_rviz_shows_the_topics_of_this_launch(launch_file: ModuleType, root: Pat
     raw = launch_file.rviz_config(text, "/ego/", "raw")
     assert "Value: /ego/camera/cam_front/image_raw\n" in raw and "compressed\n" not in raw.split("Panels:")[1]
     assert "Value: /ego/student_node/markers\n" in raw
-    assert launch_file.rviz_config(text, "", "jpeg") == text
+    assert launch_file.rviz_config(text, "", "compressed") == text
+
+
+def test_the_old_name_of_the_transport_is_accepted(launch_file: ModuleType) -> None:
+    from launch import LaunchContext
+
+    context = LaunchContext()
+    assert launch_file._image_transport(context, "raw") == "raw"
+    context.launch_configurations["transport"] = "jpeg"
+    assert launch_file._image_transport(context, "raw") == "compressed"
+    context.launch_configurations["transport"] = "raw"
+    assert launch_file._image_transport(context, "compressed") == "raw"
+    context.launch_configurations["transport"] = "png"
+    with pytest.raises(ValueError, match="image_transport is 'png'; expected 'compressed' or 'raw'"):
+        launch_file._image_transport(context, "compressed")

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from mapkd_ros.parameters import Parameter, check_names, declare
+from mapkd_ros.parameters import Parameter, check_names, declare, with_new_names
 
 TABLE = (
     Parameter("rate", 2.0, "play rate", range=(0.1, 10.0), read_only=False),
@@ -50,6 +50,20 @@ def test_a_misspelt_name_is_refused_with_the_nearest_one():
         check_names(["rat"], TABLE)
     with pytest.raises(ValueError, match="there are: rate, depth, loop, device, cameras"):
         check_names(["zzzz"], TABLE)
+
+
+def test_an_old_name_is_accepted_with_its_old_words_and_one_notice():
+    table = [Parameter("codec", "compressed", "how", former_name="kind", former_words={"jpeg": "compressed"})]
+    notices: list[str] = []
+    assert with_new_names({"kind": "jpeg", "x": 1}, table, notices.append) == {"codec": "compressed", "x": 1}
+    assert with_new_names({"kind": "raw"}, table, notices.append) == {"codec": "raw"}
+    assert notices == [
+        "parameter kind:=jpeg is called codec:=compressed now; the old name will go with the next version",
+        "parameter kind:=raw is called codec:=raw now; the old name will go with the next version",
+    ]
+    assert with_new_names({"codec": "raw"}, table, notices.append) == {"codec": "raw"} and len(notices) == 2
+    with pytest.raises(ValueError, match="kind and codec are the same; give only codec"):
+        with_new_names({"kind": "jpeg", "codec": "raw"}, table, notices.append)
 
 
 @pytest.fixture

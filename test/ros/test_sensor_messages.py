@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2: rclpy is not installed")
 
 from mapkd_core.bags import sensor_fields as fields
+from mapkd_core.cameras import topics
 from mapkd_core.data.images import PixelImage
 from mapkd_core.geometry import transform
 from mapkd_core.types import CameraView
@@ -35,9 +36,9 @@ def same(value, expected):
 @pytest.mark.parametrize(
     ("msg_type", "content"),
     [
-        (fields.COMPRESSED_IMAGE, fields.compressed_image(view_of(), STAMP_NS)),
-        (fields.IMAGE, fields.raw_image(view_of(), STAMP_NS)),
-        (fields.CAMERA_INFO, fields.camera_info(view_of(), STAMP_NS)),
+        (topics.COMPRESSED_IMAGE, fields.compressed_image(view_of(), STAMP_NS)),
+        (topics.IMAGE, fields.raw_image(view_of(), STAMP_NS)),
+        (topics.CAMERA_INFO, fields.camera_info(view_of(), STAMP_NS)),
         (fields.POINT_CLOUD, fields.point_cloud(np.arange(15, dtype=np.float32).reshape(3, 5), STAMP_NS)),
         (fields.TF_MESSAGE, fields.transforms("map", {"base_link": transform([1, 2, 3])}, STAMP_NS)),
     ],
@@ -53,7 +54,7 @@ def test_messages_hold_the_fields_and_survive_serialization(msg_type, content):
 
 @pytest.mark.parametrize(
     "msg_type",
-    [fields.COMPRESSED_IMAGE, fields.IMAGE, fields.CAMERA_INFO, fields.POINT_CLOUD, fields.TF_MESSAGE, fields.CLOCK],
+    [topics.COMPRESSED_IMAGE, topics.IMAGE, topics.CAMERA_INFO, fields.POINT_CLOUD, fields.TF_MESSAGE, fields.CLOCK],
 )
 def test_bags_carry_the_type_hash_of_the_installed_messages(msg_type):
     typesys = pytest.importorskip("rosbags.typesys", reason="rosbags writes the bags")
@@ -67,7 +68,7 @@ def test_bags_carry_the_type_hash_of_the_installed_messages(msg_type):
 
 
 def test_pixels_travel_as_array_because_anything_else_is_checked_byte_by_byte():
-    message = to_message(fields.IMAGE, fields.raw_image(view_of(), STAMP_NS))
+    message = to_message(topics.IMAGE, fields.raw_image(view_of(), STAMP_NS))
     assert type(message.data) is array.array and message.data.typecode == "B"
 
 

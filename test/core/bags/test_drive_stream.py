@@ -139,7 +139,7 @@ def test_start_beyond_the_end_says_how_long_it_is():
 
 
 def test_raw_images_have_the_raw_topic_and_type():
-    records = images(DriveStream(drive_of("a", 100, 1), transport="raw").records())
+    records = images(DriveStream(drive_of("a", 100, 1), image_transport="raw").records())
     assert {record.topic.msg_type for record in records} == {"sensor_msgs/msg/Image"}
     assert records[1].topic.name == "camera/cam_front/image_raw"
     assert records[1].fields(0)["encoding"] == "rgb8"
@@ -159,8 +159,8 @@ def test_lidar_can_be_left_out():
 
 
 def test_unusable_settings_are_refused():
-    with pytest.raises(ValueError, match="transport is 'png'; expected one of jpeg, raw"):
-        DriveStream(drive_of("a", 0, 1), transport="png")
+    with pytest.raises(ValueError, match="image_transport is 'png'; expected compressed or raw"):
+        DriveStream(drive_of("a", 0, 1), image_transport="png")
     with pytest.raises(ValueError, match="no frames to play"):
         DriveStream([])
     with pytest.raises(ValueError, match="frames of a scene must be in order of time"):

@@ -50,7 +50,7 @@ def stamp_of(header):
 
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
 def test_what_is_read_back_is_what_the_drive_says(tmp_path, storage):
-    drive = DriveStream(frames(), transport="raw")
+    drive = DriveStream(frames(), image_transport="raw")
     summary = write_bag(drive, tmp_path / "bag", storage, progress=False)
     messages = read(tmp_path / "bag")
     expected = list(drive.records())

@@ -31,9 +31,10 @@ def test_writes_all_scenes(dataroot, tmp_path, capsys, storage):
     assert "4 frames" in printed and re.search(r"\n +28  /tf\n", printed)
 
 
-def test_writes_one_scene_held_raw_without_lidar(dataroot, tmp_path):
+def test_writes_one_scene_held_raw_without_lidar(dataroot, tmp_path, capsys):
     options = ["--scene", "scene-2", "--hold", "1.5", "--transport", "raw", "--no-lidar"]
     assert main(["bag", "--dataroot", str(dataroot), "--out", str(tmp_path / "drive"), *options]) == 0
+    assert "--transport is called --image-transport now" in capsys.readouterr().err
     written = counts(tmp_path / "drive")
     assert written["/camera/cam_back/image_raw"] == 3 and "/lidar_top/points" not in written
 

@@ -21,11 +21,16 @@ def options(*words: str) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
+def test_the_old_words_for_transports(capsys: pytest.CaptureFixture[str]) -> None:
+    assert options("--transports", "jpeg", "raw-large") == options("--image-transports", "compressed", "raw-large")
+    assert "--transports jpeg raw-large is called --image-transports compressed raw-large" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "words",
     [
         [],
-        ["--rates", "5", "max", "--transports", "raw", "--seconds", "2.5"],
+        ["--rates", "5", "max", "--image-transports", "raw", "--seconds", "2.5"],
         ["--minutes", "10", "-p", "device:=cpu", "-p", "threads:=1", "--out", "a b/pipeline.md", "--warm-up", "0"],
     ],
 )

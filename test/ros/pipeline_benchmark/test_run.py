@@ -20,9 +20,10 @@ def options(*words: str) -> argparse.Namespace:
 
 
 def test_every_transport_is_measured_at_every_rate() -> None:
-    found = list(pipeline_benchmark.cases(options("--rates", "5", "max", "--transports", "jpeg", "raw-large")))
+    given = options("--rates", "5", "max", "--image-transports", "compressed", "raw-large")
+    found = list(pipeline_benchmark.cases(given))
     assert [(case.transport, case.rate) for case in found] == [
-        ("jpeg", "5 Hz"), ("jpeg", "flat out"), ("raw-large", "5 Hz"), ("raw-large", "flat out"),
+        ("compressed", "5 Hz"), ("compressed", "flat out"), ("raw-large", "5 Hz"), ("raw-large", "flat out"),
     ]  # fmt: skip
     assert {case.seconds for case in found} == {15.0}
     assert next(pipeline_benchmark.cases(options("--minutes", "10"))).seconds == 600
@@ -50,8 +51,8 @@ def test_a_short_run_gives_every_table_and_leaves_nothing_behind(
 
     monkeypatch.setattr(pipeline_benchmark, "shared_files", noted)
     code = pipeline_benchmark.main(
-        ["--dataroot", str(root), "--rates", "5", "--transports", "jpeg", "--seconds", "1", "--warm-up", "0.5",
-         "-p", "threads:=1", "-p", "device:=cpu", "--out", str(tmp_path / "out" / "pipeline.md")]
+        ["--dataroot", str(root), "--rates", "5", "--image-transports", "compressed", "--seconds", "1",
+         "--warm-up", "0.5", "-p", "threads:=1", "-p", "device:=cpu", "--out", str(tmp_path / "out" / "pipeline.md")]
     )  # fmt: skip
     said = capfd.readouterr()
     assert code == 0, said.err
@@ -74,7 +75,7 @@ def test_a_node_that_cannot_start_ends_the_benchmark_with_its_words(
     node.write_text("#!/bin/sh\necho no weights at /nowhere\nexit 2\n")
     node.chmod(0o755)
     monkeypatch.setattr(pipeline_benchmark, "node_executable", lambda name: node)
-    words = ["--dataroot", str(tmp_path), "--rates", "5", "--transports", "jpeg"]
+    words = ["--dataroot", str(tmp_path), "--rates", "5", "--image-transports", "compressed"]
     assert pipeline_benchmark.main(words) == 2
     said = capfd.readouterr().err
     assert "student_node ended with code 2" in said and "no weights at /nowhere" in said

@@ -101,7 +101,7 @@ def test_messages_are_those_of_the_player_with_their_stamp_put_in(tmp_path: Path
     from mapkd_ros.sensor_messages import message_class, to_message
 
     root = tiny_nuscenes.write_tiny_nuscenes(tmp_path, {"scene-0061": 2})
-    for transport in ("jpeg", "raw"):
+    for transport in ("compressed", "raw"):
         stream = DriveStream(open_drive(root, tiny_nuscenes.VERSION, lidar=False), transport, lidar=False)
         frames, rig = pipeline_sender.shots_of(stream)
         assert len(frames) == 2 and rig.topic.name == "/tf_static"

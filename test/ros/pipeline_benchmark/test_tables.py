@@ -15,7 +15,8 @@ def line(rate: str, mapped: int = 97) -> Line:
     times = Summary(101.4, 139.6, 180.2)
     figures = RunFigures(100, 5.0, mapped, 4.85, times, times if mapped else None, None,
                          {"wait": 1.25, "network": 60.0}, 8.0, {"missing CAM_BACK": 1, "overtaken": 2})  # fmt: skip
-    return Line("jpeg", rate, figures, {"sender": samples(0.03), "node": samples(0.9)}, (0, 120 * 10**9), samples(1.33))
+    used = {"sender": samples(0.03), "node": samples(0.9)}
+    return Line("compressed", rate, figures, used, (0, 120 * 10**9), samples(1.33))
 
 
 def rows(text: str, title: str) -> list[list[str]]:
@@ -29,14 +30,15 @@ def test_every_case_has_a_row_in_every_table() -> None:
     assert "`mapkd benchmark pipeline --rates 5 max`" in text and "node parameters: threads:=1" in text
     head, _, first, second = rows(text, "Latency")
     assert dict(zip(head, first, strict=True)) == {
-        "transport": "jpeg", "rate": "5 Hz", "sent": "100", "sent Hz": "5.0", "mapped": "97", "mapped Hz": "4.8",
+        "transport": "compressed", "rate": "5 Hz", "sent": "100", "sent Hz": "5.0", "mapped": "97", "mapped Hz": "4.8",
         "front: median / p95 / max": "101 / 140 / 180", "complete: median / p95 / max": "101 / 140 / 180",
         "markers, from front": "-",
     }  # fmt: skip
     assert second[1] == "flat out" and second[-2] == "-"
-    assert rows(text, "Sets without a map")[2] == ["jpeg", "5 Hz", "3", "2 overtaken; 1 missing CAM_BACK", "0.0", "0"]
-    assert rows(text, "Where the time goes")[2] == ["jpeg", "5 Hz", "1.2", "60.0", "8.0"]
-    assert rows(text, "Processor")[2] == ["jpeg", "5 Hz", "3", "90", "40"]
+    lost = ["compressed", "5 Hz", "3", "2 overtaken; 1 missing CAM_BACK", "0.0", "0"]
+    assert rows(text, "Sets without a map")[2] == lost
+    assert rows(text, "Where the time goes")[2] == ["compressed", "5 Hz", "1.2", "60.0", "8.0"]
+    assert rows(text, "Processor")[2] == ["compressed", "5 Hz", "3", "90", "40"]
     memory = dict(zip(*(rows(text, "Memory")[i] for i in (0, 2)), strict=True))
     assert memory["resident at start"] == "398.0" and memory["after warm-up"] == "400.0"
     assert memory["at the end"] == "520.0" and memory["slope of private [MB/min]"] == "+1.00"

@@ -88,7 +88,7 @@ def test_unusable_bags(in_process, tmp_path):
 
 def test_wrong_parameters_and_arguments(in_process, dataroot):
     assert refused(in_process(*given(dataroot=dataroot, rate=0.0)), "rate is 0.0; expected 0.01 to 100")
-    assert refused(in_process(*given(dataroot=dataroot, transport="png")), "transport is 'png'")
+    assert refused(in_process(*given(dataroot=dataroot, image_transport="png")), "image_transport is 'png'")
     assert refused(in_process(*given(data_root=dataroot)), "unknown parameter 'data_root'; did you mean 'dataroot'?")
     assert refused(in_process("--loop"), "unknown argument '--loop'", "--ros-args -p name:=value")
     assert refused(in_process("--ros-args", "-p", "rate"), "rate")

@@ -155,8 +155,8 @@ def test_stamps_of_now_and_a_clock(dataroot, listen, start_node):
     images = {f"camera/{camera.lower()}/image_raw": "sensor_msgs/msg/Image" for camera in CAMERAS}
     listener = listen(images | {"/clock": "rosgraph_msgs/msg/Clock"})
     begun_ns = time.time_ns()
-    given = {"dataroot": dataroot, "scene": "scene-1", "transport": "raw", "wait_for_subscribers": 30.0, "rate": 2}
-    process = start_node("nuscenes_player", stamps="now", clock=True, **given, **LOSSLESS)
+    given = {"dataroot": dataroot, "scene": "scene-1", "wait_for_subscribers": 30.0, "rate": 2}
+    process = start_node("nuscenes_player", transport="raw", stamps="now", clock=True, **given, **LOSSLESS)
 
     def times():
         return [message.clock.sec * SECOND_NS + message.clock.nanosec for message in listener.of("/clock")]

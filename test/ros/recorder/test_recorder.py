@@ -12,14 +12,14 @@ from mapkd_ros.recorder import recorder
 
 
 def test_all_inputs_and_outputs_of_the_node_are_recorded() -> None:
-    jpeg, raw = recorder.topics("jpeg", "student_node"), recorder.topics("raw", "other")
+    compressed, raw = recorder.topics("compressed", "student_node"), recorder.topics("raw", "other")
     for camera in CAMERAS:
-        assert jpeg[f"camera/{camera.lower()}/image_raw/compressed"] == "sensor_msgs/msg/CompressedImage"
+        assert compressed[f"camera/{camera.lower()}/image_raw/compressed"] == "sensor_msgs/msg/CompressedImage"
         assert raw[f"camera/{camera.lower()}/image_raw"] == "sensor_msgs/msg/Image"
-        assert jpeg[f"camera/{camera.lower()}/camera_info"] == "sensor_msgs/msg/CameraInfo"
-    assert jpeg["student_node/vector_map"] == "mapkd_ros/msg/VectorMap"
+        assert compressed[f"camera/{camera.lower()}/camera_info"] == "sensor_msgs/msg/CameraInfo"
+    assert compressed["student_node/vector_map"] == "mapkd_ros/msg/VectorMap"
     assert raw["other/markers"] == "visualization_msgs/msg/MarkerArray"
-    assert {"/tf", "/tf_static", "/diagnostics"} <= set(jpeg)
+    assert {"/tf", "/tf_static", "/diagnostics"} <= set(compressed)
 
 
 def test_the_file_reads_back_with_schemas_of_its_own(root: Path, tmp_path: Path) -> None:
@@ -68,4 +68,4 @@ def test_a_recording_of_nothing_is_still_a_sound_file(start_node: Any, tmp_path:
     with (tmp_path / "out.mcap").open("rb") as file:
         summary = make_reader(file).get_summary()
     assert summary is not None
-    assert len(summary.channels) == len(recorder.topics("jpeg", "student_node"))
+    assert len(summary.channels) == len(recorder.topics("compressed", "student_node"))

@@ -25,7 +25,7 @@ def mcap(tmp_path: Path, root: Path) -> Path:
 
     path = tmp_path / "out.mcap"
     file = recorder.McapFile(path, root)
-    types = {"/" + name.lstrip("/"): kind for name, kind in recorder.topics("jpeg", "student_node").items()}
+    types = {"/" + name.lstrip("/"): kind for name, kind in recorder.topics("compressed", "student_node").items()}
     for topic, kind in types.items():
         file.add_topic(topic, kind)
 
