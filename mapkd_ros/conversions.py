@@ -13,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.cameras import encodings
-from mapkd_core.cameras.compressed import compressed_size, compressed_source
+from mapkd_core.cameras.compressed import compressed_size, compressed_source, mosaic_encoding
 from mapkd_core.cameras.encodings import ImageError
 
 if TYPE_CHECKING:
     from builtin_interfaces.msg import Time
-    from sensor_msgs.msg import Image
+    from sensor_msgs.msg import CompressedImage, Image
 
 __all__ = [
-    "ImageError", "check_size", "compressed_size", "compressed_source", "image_fields", "image_size", "rgb_from_image",
-    "seconds_and_ns", "stamp_ns",
+    "ImageError", "check_size", "compressed_size", "compressed_source", "image_fields", "image_size", "mosaic_of",
+    "rgb_from_image", "seconds_and_ns", "stamp_ns",
 ]  # fmt: skip
 _SECOND_NS = 1_000_000_000
 
@@ -45,6 +45,13 @@ def image_size(message: Image) -> tuple[int, int]:
             raise ImageError("layout", f"image is {message.width}x{message.height} pixels")
         return message.width, message.height
     return encodings.image_size(message)
+
+
+def mosaic_of(message: Image | CompressedImage) -> str:
+    """The encoding of an image that is a Bayer mosaic, whose colours have to be restored; else empty."""
+    if hasattr(message, "format"):
+        return mosaic_encoding(message.format)
+    return message.encoding if encodings.is_mosaic(message.encoding) else ""
 
 
 def rgb_from_image(message: Image) -> NDArray[np.uint8]:

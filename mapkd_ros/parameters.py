@@ -40,6 +40,8 @@ class Parameter:
         wanted = type(self.default)
         if wanted is float and type(value) is int:
             value = float(value)
+        if wanted is str and type(value) is bool and str(value).lower() in self.choices:
+            value = str(value).lower()  # YAML reads the word `true` as something else
         if wanted is list and isinstance(value, Sequence) and not isinstance(value, str):
             value = list(value)
         if type(value) is not wanted:

@@ -22,6 +22,8 @@ FISHEYE = ("equidistant", "fisheye", "kannala_brandt")
 TABLES_KEPT = 16
 """Undistortion tables in memory at most: a camera whose calibration never rests must not fill it."""
 
+RECTIFIED_WORDS = {"rect", "rectified"}
+
 Tables = dict[object, tuple[NDArray, NDArray]]
 
 
@@ -45,9 +47,14 @@ class CameraModel:
 
 
 def is_rectified_topic(topic: str) -> bool:
-    """True if a word of an image topic's name says `rect`, as image_proc's image_rect and image_rect_color do."""
-    words = topic.lower().replace("/", "_").split("_")
-    return any(word in ("rect", "rectified") for word in words)
+    """True if the name of an image topic says so, as those of image_proc do: `image_rect`, `image_rect_color`.
+
+    So do `image_rect_raw` (RealSense) and a folder around the images alone, as in `color/rect/image` (ZED).
+    """
+    *folders, name = topic.lower().removesuffix("/compressed").removesuffix("/ffmpeg").split("/")
+    if RECTIFIED_WORDS & set(name.split("_")):
+        return True
+    return "raw" not in name.split("_") and bool(RECTIFIED_WORDS & set(folders[-1:]))
 
 
 def camera_model(info: CameraInfo, rectified: bool = False) -> CameraModel:

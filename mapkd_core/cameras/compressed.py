@@ -43,9 +43,9 @@ def compressed_source(message: CompressedImage) -> memoryview | NDArray[np.uint8
 
     Of a Bayer mosaic, which compressed_image_transport stores as a gray image, the colours are restored.
     """
-    encoding, _, target = _format(message.format)
+    encoding = mosaic_encoding(message.format)
     data = memoryview(message.data)
-    if not is_mosaic(encoding) or target:
+    if not encoding:
         return data
     try:
         values = decode_as_stored(data)
@@ -56,6 +56,12 @@ def compressed_source(message: CompressedImage) -> memoryview | NDArray[np.uint8
     if values.dtype == np.uint16:
         values = (values >> 8).astype(np.uint8)
     return rgb_from_values(np.asarray(values, np.uint8)[..., None], ENCODINGS[encoding])
+
+
+def mosaic_encoding(text: str) -> str:
+    """The encoding in a message's `format` where that says that the image is a Bayer mosaic; else empty."""
+    encoding, _, target = _format(text)
+    return encoding if is_mosaic(encoding) and not target else ""
 
 
 def _format(text: str) -> tuple[str, str, str]:

@@ -7,6 +7,7 @@ config/rig.example.yaml explains every key.
 """
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,10 @@ from mapkd_core.suggestion import did_you_mean
 TRANSPORTS = (*IMAGE_TRANSPORTS, "ffmpeg")
 """Kinds of image topics: CompressedImage (JPEG, PNG), Image, FFMPEGPacket (H.264, HEVC)."""
 RECTIFIED = ("auto", "true", "false")
-_SHARED_KEYS = ("image", "camera_info", "transport", "rectified")
+_SHARED_KEYS = ("image", "camera_info", "image_transport", "rectified")
 _CAMERA_KEYS = (*_SHARED_KEYS, "frame", "calibration", "base_from_camera", "mask")
+_TOPIC = re.compile(r"(~/|/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
+"""Names of topics that ROS 2 takes, absolute, relative, or in the node's own namespace."""
 _OPTICAL_FROM_AHEAD = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
 """Columns: an optical frame's x right, y down, z ahead in a frame that is x ahead, y left, z up."""
 
@@ -40,7 +43,7 @@ class RigCamera:
     """Topic of its images."""
     camera_info: str
     """Topic of its calibration; empty where `model` holds it."""
-    transport: str = "compressed"
+    image_transport: str = "compressed"
     """One of TRANSPORTS."""
     rectified: str = "auto"
     """One of RECTIFIED; auto goes by the image topic's name."""
@@ -90,9 +93,16 @@ def regular_rig(names: Sequence[str], transport: str = "compressed", rectified: 
     Raises ValueError for names that make no rig.
     """
     _check_names(names)
-    return CameraRig(
-        tuple(RigCamera(name, image_topic(name, transport), info_topic(name), transport, rectified) for name in names)
-    )
+    cameras = []
+    for name in names:
+        image = image_topic(name, transport)
+        if not _TOPIC.fullmatch(image):
+            raise ValueError(
+                f"camera {name!r} would be read from {image}, which is no name of a ROS topic; expected a name of "
+                "letters, digits and _, or a rig file that gives the topics of each camera"
+            )
+        cameras.append(RigCamera(name, image, info_topic(name), transport, rectified))
+    return CameraRig(tuple(cameras))
 
 
 def load_rig(path: str | Path) -> CameraRig:
@@ -142,9 +152,9 @@ def _camera(name: str, given: Any, shared: Mapping[str, Any], folder: Path) -> R
     image = _topic(values, "image", at, name)
     if not image:
         raise ValueError(f"{at} has no image topic; give it one, or a pattern `image: /camera/{{name}}/image_raw`")
-    transport = values.get("transport", _transport_of(image))
+    transport = values.get("image_transport", _transport_of(image))
     if transport not in TRANSPORTS:
-        raise ValueError(f"{at}.transport is {transport!r}; expected {' or '.join(TRANSPORTS)}")
+        raise ValueError(f"{at}.image_transport is {transport!r}; expected {' or '.join(TRANSPORTS)}")
     rectified = str(values.get("rectified", "auto")).lower()
     if rectified not in RECTIFIED:
         raise ValueError(f"{at}.rectified is {values['rectified']!r}; expected {' or '.join(RECTIFIED)}")
@@ -171,12 +181,12 @@ def _info_beside(image: str, transport: str) -> str:
 
 def _topic(values: Mapping[str, Any], key: str, at: str, name: str) -> str:
     topic = values.get(key, "")
-    if not isinstance(topic, str) or any(letter.isspace() for letter in topic):
+    if not isinstance(topic, str):
         raise ValueError(f"{at}.{key} is {topic!r}; expected the name of a topic")
-    try:
-        return topic.format(name=name)
-    except (KeyError, IndexError, ValueError) as error:
-        raise ValueError(f"{at}.{key} is {topic!r}; expected no other braces than {{name}}") from error
+    filled = topic.replace("{name}", name)
+    if filled and not _TOPIC.fullmatch(filled):
+        raise ValueError(f"{at}.{key} is {filled!r}; expected the name of a topic such as /front/image_raw/compressed")
+    return filled
 
 
 def _model(given: Any, at: str) -> CameraModel:

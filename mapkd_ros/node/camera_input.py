@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.cameras.topics import image_topic, image_type, info_topic
-from mapkd_ros.calibration import CalibrationError, CameraModel, camera_model
+from mapkd_core.cameras.rig_file import RigCamera
+from mapkd_core.cameras.topics import image_type
+from mapkd_ros.calibration import CalibrationError, CameraModel, camera_model, is_rectified_topic
 from mapkd_ros.conversions import (
     ImageError,
     compressed_size,
     compressed_source,
     image_size,
+    mosaic_of,
     rgb_from_image,
     stamp_ns,
 )
@@ -45,7 +47,7 @@ class CameraImage:
 
 
 class CameraInput:
-    """Subscribes to `camera/<name>/...` and keeps the camera's newest calibration.
+    """Subscribes to one camera's topics and keeps its newest calibration.
 
     `on_image(camera, stamp_ns, image)` gets each sound image, `on_fault(kind, message)` each fault, and
     `on_calibration()` is called when `model` has become another one.
@@ -55,8 +57,7 @@ class CameraInput:
     def __init__(
         self,
         node: Node,
-        camera: str,
-        transport: str,
+        camera: RigCamera,
         reliability: str,
         on_image: Callable[[str, int, CameraImage], None],
         on_calibration: Callable[[], None],
@@ -64,23 +65,25 @@ class CameraInput:
     ) -> None:
         from sensor_msgs.msg import CameraInfo
 
-        self.camera = camera
+        self.camera = camera.name
         self.model: CameraModel | None = None
         self.rate = Rate()
         self.qos_note = ""
         self._node = node
-        self._transport = transport
+        self._rig = camera
+        self._transport = camera.image_transport
         self._reliability = reliability
         self._on_checked_image = on_image
         self._on_calibration = on_calibration
         self._on_fault = on_fault
         self._info_key: object = None
         self._other_qos_wanted = False
+        self._mosaic = ""
         self._images = self._subscribe("best_effort" if reliability == "best_effort" else "reliable")
         # Best effort takes what any publisher offers; the messages are small and come again with every image.
         self._infos = node.create_subscription(
             CameraInfo,
-            info_topic(camera),
+            camera.camera_info,
             self._on_info,
             _qos("best_effort"),
             event_callbacks=subscription_events(),
@@ -90,6 +93,13 @@ class CameraInput:
     def topic(self) -> str:
         """The full name of the image topic, after remapping."""
         return str(self._images.topic_name)
+
+    @property
+    def rectified(self) -> bool:
+        """True for images whose lens distortion was undone before they were sent."""
+        if self._rig.rectified == "auto":
+            return is_rectified_topic(self.topic)
+        return self._rig.rectified == "true"
 
     def maintain(self) -> None:
         """Called now and then: takes the second-best delivery where a publisher offers only that."""
@@ -118,8 +128,13 @@ class CameraInput:
             return lack
         assert self.model is not None
         notes = [f"{self.rate.hz(now_ns):.1f} Hz on {self.topic}", f"{self.model.size[0]}x{self.model.size[1]}"]
-        if self.model.distortion_model:
-            notes.append(f"undistorted here ({self.model.distortion_model})")
+        if self.rectified:
+            told = "as its topic says" if self._rig.rectified == "auto" else "as you say"
+            notes.append(f"rectified, {told}: seen through P and R of camera_info")
+        elif self.model.distortion_model:
+            notes.append(f"undistorted here ({self.model.distortion_model}): if it is rectified, say rectified:=true")
+        if self._mosaic:
+            notes.append(f"colours restored here ({self._mosaic})")
         return ", ".join([*notes, *([self.qos_note] if self.qos_note else [])])
 
     def _no_image_reason(self) -> str:
@@ -134,7 +149,7 @@ class CameraInput:
         if offered:
             return f"no image yet on {self.topic}, though it has a publisher"
         other = "raw" if self._transport == "compressed" else "compressed"
-        other_topic = self._node.resolve_topic_name(image_topic(self.camera, other))
+        other_topic = self.topic.removesuffix("/compressed") + ("" if other == "raw" else "/compressed")
         if self._node.count_publishers(other_topic):
             return f"{self.topic} has no publisher; {other_topic} has one: set image_transport to {other}"
         return f"{self.topic} has no publisher"
@@ -144,7 +159,7 @@ class CameraInput:
 
         return self._node.create_subscription(
             CompressedImage if self._transport == "compressed" else Image,
-            image_topic(self.camera, self._transport),
+            self._rig.image,
             self._on_image,
             _qos(reliability, DEPTH[self._transport]),
             event_callbacks=subscription_events(self._on_incompatible_qos),
@@ -164,6 +179,7 @@ class CameraInput:
         except ImageError as error:
             self._on_fault(f"{error.kind} {self.camera}", f"{self.camera} ({self.topic}): {error}")
             return
+        self._mosaic = mosaic_of(message)
         image = CameraImage(message, size, message.header.frame_id)
         self._on_checked_image(self.camera, stamp_ns(message.header.stamp), image)
 
@@ -171,14 +187,14 @@ class CameraInput:
         roi = info.roi
         # One CameraInfo comes with every image and hardly ever differs from the one before.
         key = (
-            info.width, info.height, info.distortion_model, tuple(info.d), info.k.tobytes(),
-            info.binning_x, info.binning_y, roi.width, roi.height,
+            info.width, info.height, info.distortion_model, tuple(info.d), info.k.tobytes(), info.p.tobytes(),
+            info.r.tobytes(), info.binning_x, info.binning_y, roi.x_offset, roi.y_offset, roi.width, roi.height,
         )  # fmt: skip
         if key == self._info_key:
             return
         self._info_key = key
         try:
-            self.model = camera_model(info)
+            self.model = camera_model(info, self.rectified)
         except CalibrationError as error:
             self.model = None
             self._on_fault(f"camera_info {self.camera}", f"{self.camera} ({self._infos.topic_name}): {error}")

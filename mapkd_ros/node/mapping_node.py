@@ -18,6 +18,7 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
+from mapkd_core.cameras.rig_file import regular_rig
 from mapkd_core.predictor import PredictedMap
 from mapkd_ros.calibration import CalibrationError, TransformTree
 from mapkd_ros.conversions import ImageError, check_size, seconds_and_ns
@@ -59,10 +60,10 @@ class MappingNode(Node):
     def __init__(self, make_predictor: Callable[[Any], Predictor], **node_arguments: Any) -> None:
         super().__init__("student_node", **node_arguments)
         values = declare(self, PARAMETERS)
-        cameras = tuple(values["cameras"])
+        rig = regular_rig(values["cameras"], values["image_transport"], values["rectified"])
         self._values = values
         self._synchronizer: Synchronizer[CameraImage] = Synchronizer(
-            cameras, values["anchor"], round(1e6 * values["window_ms"])
+            rig.names, values["anchor"], round(1e6 * values["window_ms"])
         )
         self._predictor = make_predictor(values)
         self._statistics = Statistics()
@@ -79,16 +80,10 @@ class MappingNode(Node):
         self._semantic = self._output(Image, "~/semantic_bev", 1)
         self._diagnostics = self._output(DiagnosticArray, "/diagnostics", 10)
         self._inputs = {
-            camera: CameraInput(
-                self,
-                camera,
-                values["image_transport"],
-                values["reliability"],
-                self._on_image,
-                self._on_calibration,
-                self._fault,
+            camera.name: CameraInput(
+                self, camera, values["reliability"], self._on_image, self._on_calibration, self._fault
             )
-            for camera in cameras
+            for camera in rig.cameras
         }
         latched = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         for topic, qos in (("/tf_static", latched), ("/tf", QoSProfile(depth=100))):
@@ -128,11 +123,6 @@ class MappingNode(Node):
             hint = raw_transport_hint(get_rmw_implementation_identifier(), os.environ)
             if hint:
                 self.get_logger().warning(hint)
-        if set(self._inputs) != set(card.cameras):
-            self.get_logger().warning(
-                f"the cameras {list(self._inputs)} are not those that {card.name} was trained with, "
-                f"{list(card.cameras)}: it runs, but expect worse maps"
-            )
 
     def _on_transforms(self, message: TFMessage) -> None:
         try:
@@ -186,12 +176,13 @@ class MappingNode(Node):
                 raise _Incomplete(f"no camera_info {camera}")
             try:
                 check_size(image.size, model.size)
-                mountings.append(self._transforms.lookup(self._values["base_frame"], image.frame_id))
+                mounting = self._transforms.lookup(self._values["base_frame"], image.frame_id)
             except ImageError as error:
                 raise ImageError(f"{error.kind} {camera}", f"{camera}: {error}") from error
             except CalibrationError as error:
                 raise _Incomplete(f"no transform {camera}") from error
             models.append(model)
+            mountings.append(mounting if model.camera_from_image is None else mounting @ model.camera_from_image)
         return MappingJob(camera_set, self._synchronizer.cameras, tuple(models), np.stack(mountings), now_ns)
 
     def _prepare(self, job: MappingJob) -> None:

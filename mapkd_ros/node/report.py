@@ -41,6 +41,8 @@ class InputReport:
         self._logged_ns = 0
         self._pause_ns = FIRST_PAUSE_NS
         self._lacks: dict[str, str] = {}
+        self._incomplete: tuple[str, ...] = ()
+        """Cameras that have not been described yet, because they lacked something at the first report."""
 
     def lacks(self, now_ns: int) -> dict[str, str]:
         """Camera -> what it lacks, only for those that lack something."""
@@ -68,13 +70,16 @@ class InputReport:
             self._reported = True
             found = {camera: lacks.get(camera) or source.describe(now_ns) for camera, source in self._inputs.items()}
             self._logger.info("inputs:" + _lines(found))
+            self._incomplete = tuple(lacks)
             self._logged_ns = now_ns
         elif lacks and now_ns - self._logged_ns >= self._pause_ns:
             self._logger.warning("no map; these cameras lack something:" + _lines(lacks))
             self._logged_ns = now_ns
             self._pause_ns = min(2 * self._pause_ns, LONGEST_PAUSE_NS) if lacks == self._lacks else FIRST_PAUSE_NS
         elif self._lacks and not lacks:
-            self._logger.info("all cameras, calibrations and transforms are there")
+            found = {camera: self._inputs[camera].describe(now_ns) for camera in self._incomplete}
+            self._logger.info("all cameras, calibrations and transforms are there" + _lines(found))
+            self._incomplete = ()
             self._pause_ns = FIRST_PAUSE_NS
         self._lacks = lacks
 

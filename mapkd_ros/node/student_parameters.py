@@ -1,6 +1,7 @@
 """The table of student_node's parameters; config/student_node.yaml explains them to users."""
 from __future__ import annotations
 
+from mapkd_core.cameras.rig_file import RECTIFIED
 from mapkd_core.cameras.topics import IMAGE_TRANSPORTS
 from mapkd_core.runtime import BACKENDS, PRECISIONS
 from mapkd_core.types import CAMERAS
@@ -23,6 +24,8 @@ PARAMETERS = (
               range=(1, 2000)),
     Parameter("image_transport", "compressed", "read camera/name/image_raw/compressed or camera/name/image_raw",
               choices=IMAGE_TRANSPORTS),
+    Parameter("rectified", "auto", "whether images come without lens distortion; auto goes by the topic's name",
+              choices=RECTIFIED),
     Parameter("reliability", "auto",
               "delivery of images; auto asks for reliable and takes best effort where only that is offered",
               choices=("auto", "reliable", "best_effort")),

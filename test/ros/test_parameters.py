@@ -11,13 +11,15 @@ TABLE = (
     Parameter("loop", False, "start again at the end"),
     Parameter("device", "auto", "where the network runs", choices=("auto", "cpu", "cuda"), read_only=False),
     Parameter("cameras", ["CAM_FRONT", "CAM_BACK"], "cameras used"),
+    Parameter("rectified", "auto", "without lens distortion", choices=("auto", "true", "false")),
 )
 ROWS = {row.name: row for row in TABLE}
 
 
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
-    [("rate", 3, 3.0), ("rate", 0.1, 0.1), ("depth", 5, 5), ("loop", True, True), ("cameras", ("A",), ["A"])],
+    [("rate", 3, 3.0), ("rate", 0.1, 0.1), ("depth", 5, 5), ("loop", True, True), ("cameras", ("A",), ["A"]),
+     ("rectified", True, "true")],
 )
 def test_fitting_values_come_back_in_the_type_of_the_default(name, value, expected):
     result = ROWS[name].checked(value)
@@ -33,6 +35,7 @@ def test_fitting_values_come_back_in_the_type_of_the_default(name, value, expect
         ("depth", 2.5, "expected a value of type int"),
         ("depth", True, "expected a value of type int"),
         ("loop", 1, "expected a value of type bool"),
+        ("device", True, "expected a value of type str"),
         ("device", "gpu", "expected 'auto' or 'cpu' or 'cuda'"),
         ("cameras", [], "at least one string"),
         ("cameras", "CAM_FRONT", "expected a value of type list"),
@@ -48,7 +51,7 @@ def test_a_misspelt_name_is_refused_with_the_nearest_one():
     check_names(["rate", "use_sim_time", "qos_overrides./tf.subscription.depth"], TABLE)
     with pytest.raises(ValueError, match="unknown parameter 'rat'; did you mean 'rate'"):
         check_names(["rat"], TABLE)
-    with pytest.raises(ValueError, match="there are: rate, depth, loop, device, cameras"):
+    with pytest.raises(ValueError, match="there are: rate, depth, loop, device, cameras, rectified"):
         check_names(["zzzz"], TABLE)
 
 

@@ -199,7 +199,9 @@ def test_a_camera_info_without_k_holds_for_rectified_images():
 
 @pytest.mark.parametrize(("topic", "rectified"), [
     ("/left/image_rect", True), ("/left/image_rect_color", True), ("/left/image_rect/compressed", True),
-    ("/left/image_raw", False), ("/direct/image", False), ("/rectangle/image_raw", False), ("/a/rectified/image", True),
+    ("/left/image_rect_raw", True), ("/a/rectified/image", True), ("/rgb/color/rect/image/ffmpeg", True),
+    ("/left/image_raw", False), ("/direct/image", False), ("/rectangle/image_raw", False),
+    ("/rect_robot/front/image_raw/compressed", False), ("/rect/image_raw", False), ("/rect/front/image", False),
 ])  # fmt: skip
 def test_a_topics_name_tells_whether_images_are_rectified(topic, rectified):
     assert is_rectified_topic(topic) is rectified

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import ros_messages
 
+from mapkd_core.cameras.rig_file import RigCamera, regular_rig
 from mapkd_ros.node.camera_input import CameraImage, CameraInput
 
 
@@ -19,25 +20,41 @@ def test_an_image_gives_jpeg_bytes_or_rgb_pixels():
 
 
 @pytest.fixture
-def camera(private_domain):
-    """A CameraInput on a real node, with lists of what it called back."""
+def make_camera(private_domain):
+    """make_camera(rig_camera, *remappings) gives a CameraInput on a real node, and lists of what it called back."""
     rclpy = pytest.importorskip("rclpy", reason="needs ROS 2 (rclpy)")
     context = rclpy.Context()
     rclpy.init(context=context)
-    node = rclpy.create_node("camera_input_test", context=context, namespace="car")
-    calls: dict[str, list] = {"image": [], "calibration": [], "fault": []}
-    camera = CameraInput(
-        node,
-        "CAM_BACK",
-        "compressed",
-        "auto",
-        lambda *call: calls["image"].append(call),
-        lambda: calls["calibration"].append(True),
-        lambda *call: calls["fault"].append(call),
-    )
-    yield camera, calls
-    node.destroy_node()
+    nodes = []
+
+    def make(rig_camera: RigCamera, *remappings: str) -> tuple[CameraInput, dict[str, list]]:
+        words = [word for remapping in remappings for word in ("-r", remapping)]
+        arguments = ["--ros-args", *words] if words else []
+        nodes.append(rclpy.create_node("camera_input_test", context=context, namespace="car", cli_args=arguments))
+        calls: dict[str, list] = {"image": [], "calibration": [], "fault": []}
+        camera = CameraInput(
+            nodes[-1],
+            rig_camera,
+            "auto",
+            lambda *call: calls["image"].append(call),
+            lambda: calls["calibration"].append(True),
+            lambda *call: calls["fault"].append(call),
+        )
+        return camera, calls
+
+    yield make
+    for node in nodes:
+        node.destroy_node()
     rclpy.shutdown(context=context)
+
+
+def regular(**settings: str) -> RigCamera:
+    return regular_rig(["CAM_BACK"], **settings).cameras[0]
+
+
+@pytest.fixture
+def camera(make_camera):
+    return make_camera(regular())
 
 
 @pytest.mark.ros
@@ -85,3 +102,43 @@ def test_what_lacks_is_told_step_by_step(camera):
     assert one.lack(now_ns) == ""
     assert one.describe(now_ns) == "0.0 Hz on /car/camera/cam_back/image_raw/compressed, 64x36"
     assert one.lack(now_ns + 10**10) == "no more images on /car/camera/cam_back/image_raw/compressed after 1"
+
+
+P = np.array([40.0, 0, 30, 0, 0, 40, 20, 0, 0, 0, 1, 0])
+RAW = {"p": P, "d": [-0.3, 0.1, 0, 0, 0], "distortion_model": "plumb_bob"}
+"""What a camera_info beside rectified images says of the raw ones."""
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize(
+    ("said", "remapped_to", "rectified", "told"),
+    [
+        ("auto", "/left/image_rect_color/compressed", True, "rectified, as its topic says: seen through P and R"),
+        ("auto", "/left/image_raw/compressed", False, "undistorted here (plumb_bob): if it is rectified, say"),
+        ("true", "/left/image_raw/compressed", True, "rectified, as you say: seen through P and R"),
+        ("false", "/left/image_rect/compressed", False, "undistorted here (plumb_bob): if it is rectified, say"),
+    ],
+)
+def test_rectified_images_are_seen_through_p_and_raw_ones_through_k(make_camera, said, remapped_to, rectified, told):
+    one, calls = make_camera(regular(rectified=said), f"camera/cam_back/image_raw/compressed:={remapped_to}")
+    one._on_image(ros_messages.compressed(ros_messages.jpeg()))
+    one._on_info(ros_messages.camera_info(**RAW))
+    assert (one.model.intrinsics[0, 0], one.model.distortion_model) == ((40, "") if rectified else (50, "plumb_bob"))
+    assert told in one.describe(time.monotonic_ns())
+    turned = np.array([0.0, -1, 0, 1, 0, 0, 0, 0, 1])
+    one._on_info(ros_messages.camera_info(**RAW, r=turned))
+    assert len(calls["calibration"]) == 2 and (one.model.camera_from_image is not None) is rectified
+
+
+@pytest.mark.ros
+def test_colours_that_had_to_be_restored_are_told(make_camera):
+    one, _ = make_camera(regular())
+    one._on_info(ros_messages.camera_info())
+    one._on_image(ros_messages.compressed(ros_messages.jpeg(), "bayer_rggb8; jpeg compressed "))
+    assert one.describe(time.monotonic_ns()).endswith("64x36, colours restored here (bayer_rggb8)")
+    one._on_image(ros_messages.compressed(ros_messages.jpeg(), "bayer_rggb8; jpeg compressed bgr8"))
+    assert one.describe(time.monotonic_ns()).endswith("64x36")
+    raw, _ = make_camera(regular(transport="raw"))
+    raw._on_info(ros_messages.camera_info())
+    raw._on_image(ros_messages.image(np.zeros((36, 64), np.uint8), "bayer_gbrg8"))
+    assert "colours restored here (bayer_gbrg8)" in raw.describe(time.monotonic_ns())

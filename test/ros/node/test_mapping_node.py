@@ -178,6 +178,25 @@ def test_a_distorted_camera_is_straightened(setup):
     assert isinstance(images[0], memoryview)
 
 
+def test_a_rectified_image_is_seen_through_p_and_r(setup):
+    one = setup(always_run=True, rectified="true")
+    bench = one.ready()
+    half = np.sqrt(0.5)
+    r = [half, -half, 0.0, half, half, 0.0, 0.0, 0.0, 1.0]  # the rectified camera is rolled by 45 degrees
+    p = np.array([70.0, 0, 79, 0, 0, 70, 44, 0, 0, 0, 1, 0])
+    bench.send_calibration(("CAM_BACK",), d=[-0.3, 0.1, 0.0, 0.0, 0.0], r=r, p=p)
+    assert bench.wait(lambda: one.node._inputs["CAM_BACK"].model.intrinsics[0, 0] == 70)
+    calls = len(one.predictor.calls)
+    bench.send_set()
+    assert bench.wait(lambda: len(one.predictor.calls) > calls)
+    images, intrinsics, base_from_camera, sizes = one.predictor.calls[-1]
+    back = CAMERAS.index("CAM_BACK")
+    assert isinstance(images[back], memoryview) and sizes[back] == SIZE  # not undistorted a second time
+    np.testing.assert_array_equal(intrinsics[back], np.reshape(p, (3, 4))[:, :3])
+    np.testing.assert_allclose(base_from_camera[back] @ [10 * half, 10 * half, 0, 1], [0, -10, 1.5, 1], atol=1e-12)
+    np.testing.assert_allclose(base_from_camera[0] @ [10, 0, 0, 1], [0, -10, 1.5, 1], atol=1e-12)
+
+
 def test_callbacks_go_on_while_the_network_works_and_the_newest_set_wins(setup):
     one = setup()
     bench = one.listened()

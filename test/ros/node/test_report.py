@@ -78,11 +78,14 @@ def test_what_lacks_is_reported_after_three_seconds_and_again_with_growing_pause
     assert 3 <= len(warnings) <= 6
     inputs["B"].missing = ""
     run(report, clock, 1)
-    assert log[-1] == ("info", "all cameras, calibrations and transforms are there")
+    assert log[-1] == ("info", "all cameras, calibrations and transforms are there\n  B: 12.0 Hz")
     inputs["A"].missing = "no more images"
     count = len(log)
     run(report, clock, 65)
     assert ("warning", "no map; these cameras lack something:\n  A: no more images") in log[count:]
+    inputs["A"].missing = ""
+    run(report, clock, 1)
+    assert log[-1] == ("info", "all cameras, calibrations and transforms are there")  # described already
 
 
 def test_a_missing_transform_is_something_that_lacks(clock):
