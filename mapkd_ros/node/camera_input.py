@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mapkd_core.cameras.rig_file import RigCamera
 from mapkd_core.cameras.topics import image_type
+from mapkd_ros import qos
 from mapkd_ros.calibration import CalibrationError, CameraModel, camera_model, is_rectified_topic
 from mapkd_ros.conversions import (
     ImageError,
@@ -22,14 +23,15 @@ from mapkd_ros.conversions import (
     stamp_ns,
 )
 from mapkd_ros.node.diagnostics import Rate
-from mapkd_ros.node.qos_events import subscription_events
+from mapkd_ros.node.latched_or_not import LatchedOrNot
+from mapkd_ros.node.qos_events import policy_name, subscription_events
 
 if TYPE_CHECKING:
     from rclpy.node import Node
     from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-DEPTH = {"compressed": 1, "raw": 2}
-"""Newest only; but a raw image takes so long to cross that the next must not push it out half received."""
+DEPTH = {"compressed": 4, "raw": 2}
+"""An image that had to be sent again comes together with the next ones, and must not be pushed out by them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +74,7 @@ class CameraInput:
         self._node = node
         self._rig = camera
         self._transport = camera.image_transport
-        self._reliability = reliability
+        self._reliability = str(qos.override(node, camera.image, "subscription", "reliability") or reliability)
         self._on_checked_image = on_image
         self._on_calibration = on_calibration
         self._on_fault = on_fault
@@ -80,14 +82,9 @@ class CameraInput:
         self._other_qos_wanted = False
         self._mosaic = ""
         self._images = self._subscribe("best_effort" if reliability == "best_effort" else "reliable")
-        # Best effort takes what any publisher offers; the messages are small and come again with every image.
-        self._infos = node.create_subscription(
-            CameraInfo,
-            camera.camera_info,
-            self._on_info,
-            _qos("best_effort"),
-            event_callbacks=subscription_events(),
-        )
+        # Best effort takes what any publisher offers; the messages are small and come again with every image, but
+        # where they are latched.
+        self._infos = LatchedOrNot(node, CameraInfo, camera.camera_info, self._on_info, 1, False, "best_effort")
 
     @property
     def topic(self) -> str:
@@ -103,10 +100,11 @@ class CameraInput:
 
     def maintain(self) -> None:
         """Called now and then: takes the second-best delivery where a publisher offers only that."""
-        if self._other_qos_wanted and self._reliability == "auto":
+        self._infos.maintain()
+        if self._other_qos_wanted:
             self._other_qos_wanted = False
             self._node.destroy_subscription(self._images)
-            self._images = self._subscribe("best_effort")
+            self._images = self._subscribe("best_effort", fixed=("reliability",))
             self.qos_note = "best effort, as its publisher offers no reliable delivery"
             self._node.get_logger().info(f"{self.camera}: {self.topic} is received {self.qos_note}")
 
@@ -115,7 +113,7 @@ class CameraInput:
         if self.rate.stopped(now_ns):
             return self._no_image_reason()
         if self.model is None:
-            topic = self._infos.topic_name
+            topic = self._infos.topic
             publishers = self._node.count_publishers(topic)
             reason = "has no publisher" if publishers == 0 else "has sent no usable calibration"
             return f"images come, but {topic} {reason}"
@@ -154,23 +152,29 @@ class CameraInput:
             return f"{self.topic} has no publisher; {other_topic} has one: set image_transport to {other}"
         return f"{self.topic} has no publisher"
 
-    def _subscribe(self, reliability: str) -> Any:
+    def _subscribe(self, reliability: str, fixed: tuple[str, ...] = ()) -> Any:
         from sensor_msgs.msg import CompressedImage, Image
 
-        return self._node.create_subscription(
+        return qos.create_subscription(
+            self._node,
             CompressedImage if self._transport == "compressed" else Image,
             self._rig.image,
             self._on_image,
-            _qos(reliability, DEPTH[self._transport]),
+            qos.profile(reliability, DEPTH[self._transport]),
+            fixed,
             event_callbacks=subscription_events(self._on_incompatible_qos),
         )
 
     def _on_incompatible_qos(self, event: Any) -> None:
-        # Subscriptions must not be replaced inside their own event; `maintain` does it.
-        self._other_qos_wanted = True
-        if self._reliability != "auto":
+        policy = policy_name(event)
+        if policy == "reliability" and self._reliability == "auto":
+            # Subscriptions must not be replaced inside their own event; `maintain` does it.
+            self._other_qos_wanted = True
+            return
+        self.qos_note = f"a publisher offers a QoS that does not fit ({policy})"
+        if policy == "reliability":
             self.qos_note = "a publisher offers no reliable delivery; set the parameter reliability to auto"
-            self._on_fault(f"incompatible QoS {self.camera}", f"{self.camera} ({self.topic}): {self.qos_note}")
+        self._on_fault(f"incompatible QoS {self.camera}", f"{self.camera} ({self.topic}): {self.qos_note}")
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         self.rate.tick(time.monotonic_ns())
@@ -197,13 +201,6 @@ class CameraInput:
             self.model = camera_model(info, self.rectified)
         except CalibrationError as error:
             self.model = None
-            self._on_fault(f"camera_info {self.camera}", f"{self.camera} ({self._infos.topic_name}): {error}")
+            self._on_fault(f"camera_info {self.camera}", f"{self.camera} ({self._infos.topic}): {error}")
             return
         self._on_calibration()
-
-
-def _qos(reliability: str, depth: int = 1) -> Any:
-    from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-
-    policy = ReliabilityPolicy.RELIABLE if reliability == "reliable" else ReliabilityPolicy.BEST_EFFORT
-    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=policy)

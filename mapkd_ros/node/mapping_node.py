@@ -11,7 +11,6 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile
 from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -20,6 +19,7 @@ from visualization_msgs.msg import MarkerArray
 
 from mapkd_core.cameras.rig_file import regular_rig
 from mapkd_core.predictor import PredictedMap
+from mapkd_ros import qos
 from mapkd_ros.calibration import CalibrationError, TransformTree
 from mapkd_ros.conversions import ImageError, check_size, seconds_and_ns
 from mapkd_ros.msg import VectorMap
@@ -27,11 +27,11 @@ from mapkd_ros.node import map_messages
 from mapkd_ros.node.camera_input import CameraImage, CameraInput
 from mapkd_ros.node.diagnostics import Statistics
 from mapkd_ros.node.element_ids import ElementIds
+from mapkd_ros.node.latched_or_not import LatchedOrNot
 from mapkd_ros.node.mapping_job import MappingJob, Predictor, PreparedJob, complete_job, prepare_job
 from mapkd_ros.node.markers import MarkerBook
 from mapkd_ros.node.qos_events import (
     publisher_events,
-    subscription_events,
     warning_of_unfit_publisher,
     warning_of_unfit_subscriber,
 )
@@ -42,6 +42,8 @@ from mapkd_ros.node.worker import LatestWorker, RateLimit
 from mapkd_ros.parameters import declare
 
 REPORT_PERIOD_S = 1.0
+MAINTAIN_PERIOD_S = 0.5
+TRANSFORMS_KEPT = 100
 ID_MEMORY_NS = 2_000_000_000
 """After a longer pause, or a step back in time, nothing says which element is which."""
 
@@ -76,7 +78,7 @@ class MappingNode(Node):
         self._blocked: CameraSet[CameraImage] | None = None
         self._blocked_by = ""
         self._markers = self._output(MarkerArray, "~/markers", 5)
-        self._vector_map = self._output(VectorMap, "~/vector_map", 5)
+        self._vector_map = self._output(VectorMap, "~/vector_map", 5, values["latch_vector_map"])
         self._semantic = self._output(Image, "~/semantic_bev", 1)
         self._diagnostics = self._output(DiagnosticArray, "/diagnostics", 10)
         self._inputs = {
@@ -85,19 +87,27 @@ class MappingNode(Node):
             )
             for camera in rig.cameras
         }
-        latched = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        for topic, qos in (("/tf_static", latched), ("/tf", QoSProfile(depth=100))):
-            unfit = warning_of_unfit_publisher(self.get_logger(), topic)
-            self.create_subscription(
-                TFMessage, topic, self._on_transforms, qos, event_callbacks=subscription_events(unfit)
+        self._transform_inputs = [
+            LatchedOrNot(
+                self,
+                TFMessage,
+                topic,
+                self._on_transforms,
+                TRANSFORMS_KEPT,
+                latched,
+                unfit=warning_of_unfit_publisher(self.get_logger(), topic),
             )
+            for topic, latched in (("/tf_static", True), ("/tf", False))
+        ]
         self._report = InputReport(self._inputs, self._transforms, values["base_frame"], self.get_logger())
         self._worker: LatestWorker[MappingJob] = LatestWorker(self._prepare, self._on_worker_error)
         self._network: LatestWorker[PreparedJob] | None = None
         if values["overlap"]:
             self._network = LatestWorker(self._complete, self._on_worker_error)
+        qos.tell_unused_overrides(self)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # reports go on when simulated time stands still
         self.create_timer(REPORT_PERIOD_S, self._report.tick, clock=steady)
+        self.create_timer(MAINTAIN_PERIOD_S, self._maintain, clock=steady)
         if values["diagnostics_period"] > 0:
             self.create_timer(values["diagnostics_period"], self._publish_diagnostics, clock=steady)
         self._announce()
@@ -107,9 +117,10 @@ class MappingNode(Node):
         ended = self._worker.stop()
         return ended if self._network is None else self._network.stop() and ended
 
-    def _output(self, msg_type: type, topic: str, depth: int) -> Any:
-        unfit = warning_of_unfit_subscriber(self.get_logger(), topic)
-        return self.create_publisher(msg_type, topic, depth, event_callbacks=publisher_events(unfit))
+    def _output(self, msg_type: type, topic: str, depth: int, latched: bool = False) -> Any:
+        events = publisher_events(warning_of_unfit_subscriber(self.get_logger(), topic))
+        profile = qos.profile(depth=1 if latched else depth, latched=latched)
+        return qos.create_publisher(self, msg_type, topic, profile, event_callbacks=events)
 
     def _announce(self) -> None:
         card, grid = self._predictor.card, self._predictor.card.grid
@@ -235,10 +246,15 @@ class MappingNode(Node):
         if self._statistics.note(kind) == 1:
             self.get_logger().warning(f"{message} (counted as '{kind}' in /diagnostics; not logged again)")
 
-    def _publish_diagnostics(self) -> None:
-        now_ns = time.monotonic_ns()
+    def _maintain(self) -> None:
+        """Subscriptions follow what publishers offer."""
         for camera_input in self._inputs.values():
             camera_input.maintain()
+        for transform_input in self._transform_inputs:
+            transform_input.maintain()
+
+    def _publish_diagnostics(self) -> None:
+        now_ns = time.monotonic_ns()
         statuses = diagnostic_statuses(
             self.get_name(),
             self._statistics.snapshot(now_ns),

@@ -33,18 +33,19 @@ def publisher_events(incompatible_qos: OnEvent | None = None) -> Any:
 def warning_of_unfit_publisher(logger: Any, topic: str) -> OnEvent:
     """Tells that a publisher's messages will not come."""
     return lambda event: logger.warning(
-        f"a publisher of {topic} offers a QoS that does not fit ({_policy(event)}): none of its messages will come"
+        f"a publisher of {topic} offers a QoS that does not fit ({policy_name(event)}): none of its messages will come"
     )
 
 
 def warning_of_unfit_subscriber(logger: Any, topic: str) -> OnEvent:
     """Tells that a subscriber will not get messages."""
     return lambda event: logger.warning(
-        f"a subscriber of {topic} asks for a QoS that is not offered ({_policy(event)}): it will get no messages"
+        f"a subscriber of {topic} asks for a QoS that is not offered ({policy_name(event)}): it will get no messages"
     )
 
 
-def _policy(event: Any) -> str:
+def policy_name(event: Any) -> str:
+    """The policy in which an event's publisher and subscription do not agree, in words."""
     from rclpy.qos import qos_policy_name_from_kind
 
     return str(qos_policy_name_from_kind(event.last_policy_kind)).lower().replace("_", " ")

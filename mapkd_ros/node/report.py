@@ -61,8 +61,6 @@ class InputReport:
     def tick(self) -> None:
         """Called every second."""
         now_ns = time.monotonic_ns()
-        for camera_input in self._inputs.values():
-            camera_input.maintain()
         lacks = self.lacks(now_ns)
         if not self._reported:
             if lacks and now_ns - self._born_ns < START_UP_NS:

@@ -35,6 +35,7 @@ PARAMETERS = (
               read_only=False),
     Parameter("marker_lifetime", 0.0, "seconds that markers outlive the last map; 0 for three measured periods",
               range=(0, 3600)),
+    Parameter("latch_vector_map", False, "keep the newest ~/vector_map for subscribers that come later"),
     Parameter("diagnostics_period", 1.0, "seconds between messages on /diagnostics; 0 for none", range=(0, 60)),
     Parameter("always_run", False, "run the network even when nobody subscribes to an output", read_only=False),
 )  # fmt: skip

@@ -10,11 +10,11 @@ from typing import Any
 from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from mapkd_core.bags.drive_stream import DriveStream, Record, Topic, open_drive
 from mapkd_core.bags.sensor_fields import CLOCK, TF_MESSAGE
 from mapkd_core.cameras.topics import COMPRESSED_IMAGE, FORMER_TRANSPORTS, IMAGE, IMAGE_TRANSPORTS
+from mapkd_ros import qos
 from mapkd_ros.parameters import Parameter, declare
 from mapkd_ros.player.bag_player import BagStream, is_bag
 from mapkd_ros.player.playback import STAMPS, Item, Outlet, Pace, Stream, play
@@ -58,7 +58,8 @@ class NuscenesPlayer(Node):
         self.senders = {outlet.topic: self.sender(outlet) for outlet in self.stream.outlets}
         self.clock_sender: Any = None
         if self.values["clock"]:
-            self.clock_sender = self.create_publisher(message_class(CLOCK), "/clock", 10)
+            self.clock_sender = qos.create_publisher(self, message_class(CLOCK), "/clock", qos.profile())
+        qos.tell_unused_overrides(self)
         self.images = [o.topic for o in self.stream.outlets if o.msg_type in (IMAGE, COMPRESSED_IMAGE)]
         self.spinner = SingleThreadedExecutor()
         self.spinner.add_node(self)
@@ -93,12 +94,8 @@ class NuscenesPlayer(Node):
         depth = outlet.depth or self.values["depth"]
         if outlet.msg_type == TF_MESSAGE and not outlet.latched:
             reliable, depth = True, _TF_DEPTH
-        profile = QoSProfile(
-            depth=depth,
-            reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-            durability=DurabilityPolicy.TRANSIENT_LOCAL if outlet.latched else DurabilityPolicy.VOLATILE,
-        )
-        return self.create_publisher(message_class(outlet.msg_type), outlet.topic, profile)
+        profile = qos.profile("reliable" if reliable else "best_effort", depth, outlet.latched)
+        return qos.create_publisher(self, message_class(outlet.msg_type), outlet.topic, profile)
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Plays to the end, or until `stopping` says so."""

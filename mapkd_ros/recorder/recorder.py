@@ -25,6 +25,7 @@ from mapkd_core.cameras.topics import (
     info_topic,
 )
 from mapkd_core.types import CAMERAS
+from mapkd_ros import qos
 from mapkd_ros.node_main import only_ros_arguments, ros, run_main, spin
 from mapkd_ros.parameters import Parameter, declare, help_text
 
@@ -100,16 +101,11 @@ class McapFile:
 
 
 def _subscribe(node: Any, topic: str, msg_type: str, file: McapFile) -> None:
-    from rclpy.qos import DurabilityPolicy, QoSProfile
-
     from mapkd_ros.sensor_messages import message_class
 
-    latched = topic == "/tf_static"
-    profile = QoSProfile(
-        depth=_DEPTH, durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
-    )
-    node.create_subscription(
-        message_class(msg_type), topic, lambda raw: file.write(topic, raw, time.time_ns()), profile, raw=True
+    profile = qos.profile(depth=_DEPTH, latched=topic == "/tf_static")
+    qos.create_subscription(
+        node, message_class(msg_type), topic, lambda raw: file.write(topic, raw, time.time_ns()), profile, raw=True
     )
 
 
@@ -136,6 +132,7 @@ def _run(signals: StopSignals) -> int:
                 topic = node.resolve_topic_name(name)
                 file.add_topic(topic, msg_type)
                 _subscribe(node, topic, msg_type, file)
+            qos.tell_unused_overrides(node)
             node.get_logger().info(f"recording {len(wanted)} topics to {values['output']}")
             spin(node, signals)
         finally:

@@ -23,8 +23,6 @@ class Input:
         self.topic = "/camera/x"
         self.rate = Rate()
 
-    def maintain(self) -> None: ...
-
     def lack(self, now_ns: int) -> str:
         return self.missing
 
