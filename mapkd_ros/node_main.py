@@ -1,6 +1,7 @@
 """How each executable of this package starts and ends: signals, arguments, ROS, and one line for a reason to stop."""
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +15,16 @@ if TYPE_CHECKING:
     from rclpy.node import Node
 
 NO_ROS = "no ROS 2 in this shell: source /opt/ros/$ROS_DISTRO/setup.bash, or this project's scripts/env.sh"
+LAST_DOMAIN = 232
+"""The port of a higher one would not exist: DDS counts 250 ports a domain from 7400 on."""
+NO_SECURITY = (
+    "ROS_SECURITY_ENABLE asks for SROS 2, and the middleware here is built without it (that of the wheels is): use an "
+    "installation that has it, or unset ROS_SECURITY_ENABLE and read SECURITY.md"
+)
 UNBUILT = "the messages of mapkd_ros are not built or not found: run colcon build, then source install/setup.bash"
+
+_NO_START = ("failed to initialize rcl", "error creating node")
+"""How rclpy begins what it says where the environment keeps ROS from starting."""
 
 
 def run_main(name: str, work: Callable[[StopSignals], int], remedies: Mapping[str, str] | None = None) -> int:
@@ -37,6 +47,8 @@ def run_main(name: str, work: Callable[[StopSignals], int], remedies: Mapping[st
         # ROS has no common class for messages whose libraries are not on the loader's path.
         if "typesupport" in f"{type(error).__name__} {error}".lower():
             return _refuse(name, UNBUILT)
+        if type(error).__name__ == "RCLError" and str(error).startswith(_NO_START):
+            return _refuse(name, _no_start(str(error)))
         raise
     finally:
         signals.ignore()
@@ -77,6 +89,9 @@ def ros() -> Iterator[None]:
     import rclpy
     from rclpy.signals import SignalHandlerOptions
 
+    domain = os.environ.get("ROS_DOMAIN_ID", "")
+    if domain.isdigit() and int(domain) > LAST_DOMAIN:  # Fast DDS would end the process by itself
+        raise ValueError(f"ROS_DOMAIN_ID is {domain}; expected 0 to {LAST_DOMAIN}")
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
         yield
@@ -106,6 +121,14 @@ def _remedy(error: ModuleNotFoundError, remedies: Mapping[str, str]) -> str:
         apt = f"ros-$ROS_DISTRO-{package.replace('_', '-')}"
         return f"install the package {package} (apt install {apt}), or run `make setup`"
     return how_to_install(package) or "install it for the Python that runs ROS"
+
+
+def _no_start(text: str) -> str:
+    """Why ROS itself did not start, in its own words without the place in its sources, and what helps."""
+    if "security libraries" in text:
+        return NO_SECURITY
+    reason = " ".join(text.splitlines()).split(", at /")[0]
+    return f"ROS 2 does not start ({reason}); look at this shell's variables: env | grep -E '^(ROS|RMW)_'"
 
 
 def _refuse(name: str, reason: str) -> int:

@@ -11,6 +11,7 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "findings"
 SCRIPTS = sorted(FOLDER.glob("*.sh"))
+PARTS = ["Seen", "Expected", "Happens", "Matters", "Do instead"]
 
 
 def installed(code: str) -> list[str]:
@@ -33,12 +34,12 @@ def faults(path: Path) -> list[str]:
     header = list(itertools.takewhile(lambda line: line.startswith("#"), lines[1:]))
     code = "\n".join(lines[1 + len(header) :])
     named = installed(code)
+    parts = re.findall(r"^# (\w[\w ]*): \S", "\n".join(header), re.MULTILINE)
+    seen = re.match(r"# Seen: 20\d\d-\d\d-\d\d .*\d\.\d.*Linux", header[0])
     found = {
         "the first line is not #!/usr/bin/env bash": lines[0] != "#!/usr/bin/env bash",
-        "the comment does not begin with one sentence and an empty line": not (
-            len(header) > 3 and re.match(r"# \S.*\.$", header[0]) and header[1] == "#"
-        ),
-        "the comment does not say `Seen with` which versions": not re.search(r"Seen with [^.]*", "\n".join(header)),
+        f"the comment has not the parts {PARTS}": parts != PARTS,
+        "Seen: names no date, no version or no platform": not seen,
         "no `set -euo pipefail`": "\nset -euo pipefail\n" not in text,
         "no temporary folder that is removed": not ("mktemp -d" in code and re.search(r"trap '.*rm -rf", code)),
         "nothing is installed in an exact version": not re.search(r"==\d", code),
@@ -67,8 +68,8 @@ def test_the_folder_holds_findings_and_their_readme_alone() -> None:
         ("==1.2", ">=1.2", "nothing is installed in an exact version"),
         ("thing==1.2", "other thing==1.2", "not all of"),
         ("pip install --quiet", "pip install thing>=2 --quiet", "not all of"),
-        ("Seen with", "With", "Seen with"),
-        (".\n#\n", " and\n#\n", "one sentence"),
+        ("# Seen: 2026-11-29 with", "# Seen: with", "no date"),
+        ("# Matters: Sums are wrong.\n", "", "has not the parts"),
         ("echo", "python -c 'import mapkd_core'; echo", "the project is used"),
         ("set -euo pipefail\n", "", "set -euo"),
         ('trap \'rm -rf "$folder"\' EXIT\n', "", "temporary folder"),
@@ -80,7 +81,8 @@ def test_the_folder_holds_findings_and_their_readme_alone() -> None:
 def test_what_breaks_the_form_is_found(tmp_path: Path, old: str, new: str, fault: str) -> None:
     path = tmp_path / "thing_says_one.sh"
     text = (
-        "#!/usr/bin/env bash\n# thing 1.2 says one.\n#\n# It should say two.\n# Seen with thing 1.2 on Linux.\n"
+        "#!/usr/bin/env bash\n# Seen: 2026-11-29 with thing 1.2, Linux\n# Expected: It says two.\n"
+        "# Happens: It says one.\n#   So: 1.\n# Matters: Sums are wrong.\n# Do instead: Add one.\n"
         "set -euo pipefail\nfolder=$(mktemp -d)\ntrap 'rm -rf \"$folder\"' EXIT\n"
         'python3 -m pip install --quiet --target "$folder" \\\n    thing==1.2\necho "as described"\n'
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from mapkd_ros.node_main import interruptible, only_ros_arguments, run_main
+from mapkd_ros.node_main import interruptible, only_ros_arguments, ros, run_main
 from mapkd_ros.stop_signals import SIGNALS, StopSignals
 
 
@@ -27,6 +27,10 @@ def raises(error: BaseException) -> Callable[[StopSignals], int]:
     return work
 
 
+class RCLError(Exception):
+    """Named as rclpy's own, which cannot be imported by that name where ROS is missing."""
+
+
 def missing(module: str) -> ModuleNotFoundError:
     return ModuleNotFoundError(f"No module named {module!r}", name=module)
 
@@ -41,6 +45,10 @@ def missing(module: str) -> ModuleNotFoundError:
         (missing("torch"), "ask the mechanic"),
         (missing("zzz"), "install it for the Python that runs ROS"),
         (RuntimeError("Handle's typesupport identifier is not supported"), "run colcon build"),
+        (RCLError("error creating node: This Fast DDS version doesn't have the security libraries\nPlease compile"),
+         "ROS_SECURITY_ENABLE asks for SROS 2"),
+        (RCLError("failed to initialize rcl: ROS_DOMAIN_ID is not an integral number, at /src/domain_id.c:49"),
+         "(failed to initialize rcl: ROS_DOMAIN_ID is not an integral number); look at"),
         (ValueError("parameter device is 'gpu';\n  expected cpu"), "parameter device is 'gpu'; expected cpu"),
         (FileNotFoundError(2, "No such file or directory", "/nowhere/x"), "/nowhere/x"),
         (PermissionError(13, "Permission denied", "/root/x"), "Permission denied"),
@@ -55,6 +63,8 @@ def test_a_reason_to_stop_is_one_line_with_the_remedy(error, words, capsys):
 def test_a_fault_of_our_own_is_not_hidden():
     with pytest.raises(RuntimeError, match="a bug"):
         run_main("some_node", raises(RuntimeError("a bug")))
+    with pytest.raises(RCLError, match="a bug"):
+        run_main("some_node", raises(RCLError("publisher is invalid: a bug")))
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -97,3 +107,45 @@ def test_help_goes_to_stdout_and_other_arguments_are_refused(monkeypatch, capsys
         monkeypatch.setattr(sys, "argv", ["some_node", *arguments])
         with pytest.raises(ValueError, match=words):
             only_ros_arguments(lambda: "")
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"ROS_DOMAIN_ID": "233"}, "ROS_DOMAIN_ID is 233; expected 0 to 232"),
+        ({"ROS_DOMAIN_ID": "x"}, "ROS_DOMAIN_ID is not an integral number); look at"),
+        ({"ROS_SECURITY_ENABLE": "true", "ROS_SECURITY_STRATEGY": "Enforce", "ROS_SECURITY_KEYSTORE": "/nowhere"},
+         "'/nowhere/enclaves' does not exist.); look at"),
+    ],
+)
+def test_variables_with_which_ros_does_not_start_are_named(variables, words, monkeypatch, capsys):
+    rclpy = pytest.importorskip("rclpy", reason="needs ROS 2 (rclpy)")
+
+    def work(signals: StopSignals) -> int:
+        with ros():
+            rclpy.create_node("never")
+        return 0
+
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert run_main("some_node", work) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.ros
+def test_sros_is_refused_where_the_middleware_lacks_it(tmp_path, monkeypatch, capsys):
+    """A node must not go on in the open when it was told to hide. Installations with SROS 2 name the missing keys."""
+    rclpy = pytest.importorskip("rclpy", reason="needs ROS 2 (rclpy)")
+    (tmp_path / "enclaves").mkdir()
+    for name, value in (("ENABLE", "true"), ("STRATEGY", "Enforce"), ("KEYSTORE", str(tmp_path))):
+        monkeypatch.setenv(f"ROS_SECURITY_{name}", value)
+
+    def work(signals: StopSignals) -> int:
+        with ros():
+            rclpy.create_node("never")
+        return 0
+
+    assert run_main("some_node", work) == 2
+    text = capsys.readouterr().err
+    assert "ROS_SECURITY_ENABLE asks for SROS 2" in text or "ROS 2 does not start" in text
