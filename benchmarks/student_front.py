@@ -17,7 +17,7 @@ from mapkd_core.benchmark.latency_contenders import example_images, interleaved,
 from mapkd_core.benchmark.machine import command_line, cores, describe, markdown_table, summary
 from mapkd_core.evaluation.evaluate_cache import scored_once
 from mapkd_core.predictor import MapPredictor
-from mapkd_core.runtime import PRECISIONS, wait_without_spinning
+from mapkd_core.runtime import PRECISIONS, RuntimeOptions, wait_without_spinning
 
 
 def scores(card: Path, precision: str, cache: Path, folder: Path, processes: int) -> tuple[float, float]:
@@ -77,7 +77,10 @@ def main() -> None:
     reached = [scores(card, precision, args.cache, args.scores, args.processes) for card, precision in wanted]
     given = example_images(None)
     contenders = [
-        student(card, card.stem, "auto", precision, args.device, args.threads, given, lines=True)
+        student(
+            card, card.stem, RuntimeOptions(device=args.device, precision=precision, threads=args.threads), given,
+            lines=True,
+        )
         for card, precision in wanted
     ]
     warm_up(contenders)

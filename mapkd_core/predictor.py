@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mapkd_core.artifact import SHIPPED, ArtifactError, ModelCard
 from mapkd_core.data.images import decode, jpeg_size, resize_into
 from mapkd_core.geometry import scale_intrinsics
-from mapkd_core.runtime import Runtime, open_runtime
+from mapkd_core.runtime import Runtime, RuntimeOptions, open_runtime, runtime_options
 from mapkd_core.types import Frame, MapElement
 from mapkd_core.vectorizer.vectorize import VectorizeConfig, vectorize
 
@@ -97,20 +97,19 @@ class MapPredictor:
     def from_artifact(
         cls,
         path: str | Path = DEFAULT_WEIGHTS,
-        device: str = "auto",
-        threads: int | None = None,
-        backend: str = "auto",
-        precision: str = "fp32",
+        options: RuntimeOptions | str | None = None,
+        *former: Any,
+        **settings: Any,
     ) -> MapPredictor:
         """Loads NAME.json + NAME.safetensors; raises ArtifactError (a ValueError) if unfit.
 
         `nano`, `small` and `base` name the students that ship with the package.
 
-        `backend` is one of runtime.BACKENDS (torch, torchscript, compile, cudagraph, onnx, tensorrt; auto takes the
-        fastest that is sure to be there), `precision` one of runtime.PRECISIONS; what this machine does not serve
-        is a ValueError that says what to use instead. `threads` are the network's CPU threads, by default all cores.
+        `options` say how the network is run. Their fields may be given by name in their place:
+        `from_artifact("student.json", device="cpu", backend="onnx", precision="int8", threads=2)`; see RuntimeOptions.
+        What this machine does not serve is a ValueError that says what to use instead.
         """
-        return cls(open_runtime(path, device, backend, precision, threads))
+        return cls(open_runtime(path, runtime_options(options, former, settings)))
 
     @property
     def card(self) -> ModelCard:

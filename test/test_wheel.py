@@ -109,7 +109,7 @@ def test_a_deployer_predicts_without_pytorch(deployed: Path, tmp_path: Path) -> 
     path = save_tiny_student(tmp_path)
     network, card = load_model(path)
     export_onnx(network, path.with_suffix(".onnx"), card)
-    expected = MapPredictor.from_artifact(path, "cpu", backend="torch").predict(list(tiny_images()), *tiny_rig())
+    expected = MapPredictor.from_artifact(path, device="cpu", backend="torch").predict(list(tiny_images()), *tiny_rig())
     path.with_suffix(".safetensors").unlink()
     intrinsics, poses = tiny_rig()
     np.savez(tmp_path / "given.npz", images=tiny_images(), intrinsics=intrinsics, poses=poses)

@@ -39,7 +39,7 @@ from mapkd_core.benchmark.machine import (
     summary,
 )
 from mapkd_core.files import write_atomic
-from mapkd_core.runtime import BACKENDS, PRECISIONS, wait_without_spinning
+from mapkd_core.runtime import BACKENDS, PRECISIONS, RuntimeOptions, wait_without_spinning
 
 if TYPE_CHECKING:
     from mapkd_core.benchmark.latency_contenders import Contender, Images
@@ -116,9 +116,10 @@ def _contenders(args: argparse.Namespace, given: Images, folder: Path) -> list[C
     for path, shown, lines in students:
         for backend in args.backends:
             for precision in args.precisions:
-                found.append(
-                    build.student(path, shown, backend, precision, args.device, args.threads, given, lines)
+                options = RuntimeOptions(
+                    device=args.device, backend=backend, precision=precision, threads=args.threads
                 )
+                found.append(build.student(path, shown, options, given, lines))
     found += [build.network(name, args.device) for name in args.networks if not name.startswith("student")]
     for checkout in args.peer:
         found += build.public_code(checkout, args.device)

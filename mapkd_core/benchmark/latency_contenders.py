@@ -23,7 +23,8 @@ from mapkd_core.grid import GRID_60X30
 from mapkd_core.model.build import build_model
 from mapkd_core.model.student import Student
 from mapkd_core.predictor import MapPredictor
-from mapkd_core.runtime import fold_batch_norms, graph_path
+from mapkd_core.runtime import RuntimeOptions, fold_batch_norms, graph_path
+from mapkd_core.runtime.onnx_backend import ENGINES
 from mapkd_core.types import IMAGE_SIZE, Batch, Frame
 
 CAMERA_SIZE = (1600, 900)
@@ -111,16 +112,16 @@ def random_student(variant: str, folder: Path) -> Path:
 
 
 def student(
-    path: Path, shown: str, backend: str, precision: str, device: str, threads: int, given: Images, lines: bool
+    path: Path, shown: str, options: RuntimeOptions, given: Images, lines: bool
 ) -> Contender:
     """An artifact behind MapPredictor; `lines` also times the vectorizer, which on random weights means nothing."""
     path = card_path(path)
     graph = graph_path(path)
-    if backend in ("onnx", "tensorrt") and precision != "int8" and not graph.is_file():
+    if options.backend in ENGINES and options.precision != "int8" and not graph.is_file():
         fresh, card = load_model(path)
         assert isinstance(fresh, Student)
         export_onnx(fresh, graph, card)
-    predictor = MapPredictor.from_artifact(path, device, threads, backend, precision)
+    predictor = MapPredictor.from_artifact(path, options)
     plain, card = load_model(path)
     parameters, gflop = _size(plain, _student_call(plain, card.input_size, "cpu"))
 

@@ -23,8 +23,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mapkd_core.commands.options import add_runtime_options, chosen_runtime
 from mapkd_core.files import write_atomic
-from mapkd_core.runtime import BACKENDS, PRECISIONS, wait_without_spinning
+from mapkd_core.runtime import wait_without_spinning
 from mapkd_core.suggestion import RenamedOption
 
 if TYPE_CHECKING:
@@ -41,9 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--split", help="split of a nuScenes folder: val, mini_val, ...; all scenes by default")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N frames")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument("--backend", default="auto", choices=BACKENDS, help="what runs a student (%(default)s)")
-    parser.add_argument("--precision", default="fp32", choices=PRECISIONS, help="of a student (%(default)s)")
+    add_runtime_options(parser)
     parser.add_argument("--predictions", type=Path, help="predictions.jsonl, or a submission .json, to score as it is")
     parser.add_argument("--truth", type=Path, help="truth.jsonl, or a submission .json made from labels")
     parser.add_argument("--range", metavar="XxY", help="metres of a submission's grid, such as 60x30")
@@ -115,8 +114,7 @@ def _predictor(args: argparse.Namespace, batches: bool) -> tuple[Any, bool]:
     weights = Path(args.weights) if args.weights else DEFAULT_WEIGHTS
     chosen = (args.backend, args.precision) != ("auto", "fp32")
     if (chosen or not batches) and not weights.is_dir() and load_card(weights).model == "student":
-        deployed = MapPredictor.from_artifact(weights, args.device, backend=args.backend, precision=args.precision)
-        return deployed, False
+        return MapPredictor.from_artifact(weights, chosen_runtime(args)), False
     if chosen:
         raise ValueError(
             f"--backend {args.backend} --precision {args.precision} are for an exported student; leave them out here"

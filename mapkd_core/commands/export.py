@@ -130,9 +130,9 @@ def write_graph(path: Path, card: ModelCard, data: str | None, frames: int) -> N
     assert isinstance(student, Student)
     _, operators = export_onnx(student, graph, card)
     note_graph(path, graph)
-    eager = MapPredictor.from_artifact(path, "cpu", backend="torch")
+    eager = MapPredictor.from_artifact(path, device="cpu", backend="torch")
     try:
-        exported = MapPredictor.from_artifact(path, "cpu", backend="onnx")
+        exported = MapPredictor.from_artifact(path, device="cpu", backend="onnx")
         parity = compare(eager, exported, proof_frames(data, card.input_size, frames))
         if not parity.probability_error < TOLERANCE:
             raise ExportError(
@@ -161,7 +161,9 @@ def write_int8_graph(path: Path, card: ModelCard, calibrate: str | None, data: s
 
     graph = export_int8(path, proof_frames(calibrate or _CALIBRATION, card.input_size, 16))
     try:
-        plain, coarse = (MapPredictor.from_artifact(path, "cpu", None, "onnx", name) for name in ("fp32", "int8"))
+        plain, coarse = (
+            MapPredictor.from_artifact(path, device="cpu", backend="onnx", precision=name) for name in ("fp32", "int8")
+        )
         shares = agreement(plain, coarse, proof_frames(data, card.input_size, frames))
         worst = min(shares, key=shares.__getitem__)
         if shares[worst] < LEAST_AGREEMENT:

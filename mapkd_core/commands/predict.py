@@ -29,11 +29,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.commands.options import add_runtime_options, chosen_runtime
 from mapkd_core.data.images import decode
 from mapkd_core.draw import overview, write_png
 from mapkd_core.files import inside, write_atomic
 from mapkd_core.progress import each, say
-from mapkd_core.runtime import BACKENDS, PRECISIONS, wait_without_spinning
+from mapkd_core.runtime import wait_without_spinning
 from mapkd_core.schema import FileFault, mapping, numbers, read_json, record
 from mapkd_core.types import MapElement
 
@@ -67,9 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scene", action="append", help="only this scene of the data root; may be repeated")
     parser.add_argument("--limit", type=int, help="at most this many keyframes")
     parser.add_argument("--weights", type=Path, help="a card (NAME.json), or shipped: nano (default), small, base")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (%(default)s)")
-    parser.add_argument("--backend", default="auto", choices=BACKENDS, help="what runs a student (%(default)s)")
-    parser.add_argument("--precision", default="fp32", choices=PRECISIONS, help="of a student (%(default)s)")
+    add_runtime_options(parser)
     parser.add_argument("--out", type=Path, default=Path("predictions"), help="output folder (%(default)s)")
 
 
@@ -80,9 +79,7 @@ def run(args: argparse.Namespace) -> int:
     wait_without_spinning()
     from mapkd_core.predictor import DEFAULT_WEIGHTS, MapPredictor
 
-    predictor = MapPredictor.from_artifact(
-        args.weights or DEFAULT_WEIGHTS, args.device, backend=args.backend, precision=args.precision
-    )
+    predictor = MapPredictor.from_artifact(args.weights or DEFAULT_WEIGHTS, chosen_runtime(args))
     shots = _from_files(args.images, args.calibration) if args.images else _from_dataroot(args, predictor)
     for shot in each(shots, "predict", shown=not args.images):
         result = predictor.predict(shot.images, shot.intrinsics, shot.base_from_camera)

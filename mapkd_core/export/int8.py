@@ -37,7 +37,7 @@ def export_int8(artifact: str | Path, frames: Iterable[Frame]) -> Path:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     card = card_path(artifact)
-    feeds = iter(_feeds(MapPredictor.from_artifact(card, "cpu", backend="onnx"), frames))
+    feeds = iter(_feeds(MapPredictor.from_artifact(card, device="cpu", backend="onnx"), frames))
     first = next(feeds, None)
     if first is None:
         raise ValueError("no frame to calibrate eight bits with; name data that holds some with --calibrate")

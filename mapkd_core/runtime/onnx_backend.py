@@ -1,6 +1,7 @@
 """The student as an exported graph in ONNX Runtime: on the CPU (also in eight bits), on CUDA, or through TensorRT."""
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ from numpy.typing import NDArray
 from mapkd_core.artifact import SHIPPED, ArtifactError, ModelCard, card_path, check_graph, load_card
 from mapkd_core.model.student_config import student_config
 from mapkd_core.runtime.face import LookupCache, Runtime
+from mapkd_core.runtime.options import RuntimeOptions
 from mapkd_core.runtime.pillar_lookup import PillarTables
 from mapkd_core.runtime.processor import INT8_FLAGS, has_any
 
+ENGINES = {"onnx": ("fp32", "int8"), "tensorrt": ("fp32", "fp16")}
+"""Backends of ONNX Runtime -> the precisions they have."""
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 REMEDIES = {
     "cuda": "pip install onnxruntime-gpu in place of onnxruntime, or use device cpu",
@@ -30,21 +34,15 @@ def graph_path(artifact: str | Path, precision: str = "fp32") -> Path:
 
 
 class OnnxRuntime(Runtime):
-    """NAME.onnx (precision int8: NAME.int8.onnx) beside NAME.json, as written by `mapkd export`."""
+    """NAME.onnx (precision int8: NAME.int8.onnx) beside NAME.json, as written by `mapkd export`; see ENGINES."""
 
-    def __init__(
-        self,
-        path: str | Path,
-        device: str = "auto",
-        threads: int | None = None,
-        precision: str = "fp32",
-        tensorrt: bool = False,
-    ) -> None:
+    def __init__(self, path: str | Path, options: RuntimeOptions) -> None:
         import onnxruntime
 
-        self.backend, self.precision = "tensorrt" if tensorrt else "onnx", precision
-        self.device = pick_onnx_device(device, tensorrt)
-        _check_precision(self.backend, precision, self.device)
+        options = replace(options, device=pick_onnx_device(options))
+        check_combination(options)
+        self.device, self.backend, self.precision = options.device, options.backend, options.precision
+        precision = options.precision
         self._graph = graph = graph_path(path, precision)
         self._remedy = f"mapkd export {_export_options(path, precision)}"
         if not graph.is_file():
@@ -54,12 +52,12 @@ class OnnxRuntime(Runtime):
         self.card = load_card(path)
         check_graph(path, self.card, graph)
         tables = _tables(self.card, path)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
+        session = onnxruntime.SessionOptions()
+        session.intra_op_num_threads = options.threads
         # Threads that spin while they wait take the core from whoever would let them go on; see threads.py.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        session.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self.session = onnxruntime.InferenceSession(str(graph), options, providers=self._providers())
+            self.session = onnxruntime.InferenceSession(str(graph), session, providers=self._providers())
         except Exception as error:  # ONNX Runtime raises many kinds for a damaged graph
             raise ArtifactError(
                 f"{graph} does not load in ONNX Runtime ({' '.join(str(error).split())}); if the file is damaged, "
@@ -73,9 +71,9 @@ class OnnxRuntime(Runtime):
             )
         self._check_shapes(graph)
         served = self.session.get_providers()[0]
-        wanted = PROVIDERS["tensorrt" if tensorrt else self.device]
+        key = _provider_key(options)
+        wanted = PROVIDERS[key]
         if served != wanted:
-            key = "tensorrt" if tensorrt else self.device
             raise ValueError(f"{wanted} could not be loaded, {served} would serve instead; {REMEDIES[key]}")
         axis = self.session.get_inputs()[0].shape[0]
         self._cameras = axis if isinstance(axis, int) else None
@@ -158,18 +156,19 @@ def _tables(card: ModelCard, path: str | Path) -> PillarTables:
         raise ArtifactError(f"{card_path(path)}: {error}") from error
 
 
-def pick_onnx_device(device: str, tensorrt: bool = False) -> str:
+def pick_onnx_device(options: RuntimeOptions) -> str:
     """`cpu` or `cuda`; raises ValueError, with the remedy, for what this ONNX Runtime does not serve."""
     import onnxruntime
 
     available = onnxruntime.get_available_providers()
+    device, tensorrt = options.device, options.backend == "tensorrt"
     if tensorrt:
         if device == "cpu":
             raise ValueError("backend tensorrt needs device cuda, not cpu; use backend onnx")
         device = "cuda"
     elif device == "auto":
         device = "cuda" if PROVIDERS["cuda"] in available else "cpu"
-    key = "tensorrt" if tensorrt else device
+    key = _provider_key(replace(options, device=device))
     if PROVIDERS.get(key) not in available:
         what = "backend tensorrt" if tensorrt else f"device {device!r}"
         remedy = REMEDIES.get(key, "use auto, cpu or cuda")
@@ -177,8 +176,16 @@ def pick_onnx_device(device: str, tensorrt: bool = False) -> str:
     return device
 
 
-def _check_precision(backend: str, precision: str, device: str) -> None:
-    served = {"onnx": ("fp32", "int8"), "tensorrt": ("fp32", "fp16")}[backend]
+def _provider_key(options: RuntimeOptions) -> str:
+    return "tensorrt" if options.backend == "tensorrt" else options.device
+
+
+def check_combination(options: RuntimeOptions) -> None:
+    """Raises ValueError, with the remedy, for what ONNX Runtime does not have; `options.device` is cpu or cuda."""
+    backend, precision, device = options.backend, options.precision, options.device
+    if backend not in ENGINES:
+        raise ValueError(f"backend {backend!r} is not one of ONNX Runtime's {', '.join(ENGINES)}")
+    served = ENGINES[backend]
     if precision not in served:
         raise ValueError(f"precision {precision} is not served by backend {backend}, which has {', '.join(served)}")
     if precision == "int8" and device != "cpu":

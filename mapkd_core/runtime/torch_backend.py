@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from mapkd_core.artifact import load_model
 from mapkd_core.runtime.face import LookupCache, Runtime, pick_device
 from mapkd_core.runtime.folding import fold_batch_norms
+from mapkd_core.runtime.options import RuntimeOptions
 from mapkd_core.runtime.processor import BF16_FLAGS, has_any
 
 if TYPE_CHECKING:
@@ -20,36 +22,29 @@ MODES = ("torch", "torchscript", "compile", "cudagraph")
 
 
 class TorchRuntime(Runtime):
-    """Batch norms folded into the convolutions, channels last; `backend` is one of MODES."""
+    """Batch norms folded into the convolutions, channels last; the backend is one of MODES."""
 
-    def __init__(
-        self,
-        path: str | Path,
-        device: str = "auto",
-        threads: int | None = None,
-        backend: str = "torch",
-        precision: str = "fp32",
-    ) -> None:
+    def __init__(self, path: str | Path, options: RuntimeOptions) -> None:
         import torch
 
         from mapkd_core.runtime.forward import Eager, make_forward
         from mapkd_core.runtime.image_loader import ImageLoader
 
-        self.device = pick_device(device)
-        self.backend, self.precision = backend, precision
-        check_combination(backend, precision, self.device)
-        if threads:
-            torch.set_num_threads(threads)
+        options = replace(options, device=pick_device(options.device))
+        check_combination(options)
+        self.device, self.backend, self.precision = options.device, options.backend, options.precision
+        if options.threads:
+            torch.set_num_threads(options.threads)
         model, self.card = load_model(path)
         fold_batch_norms(model)
-        dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
+        dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[self.precision]
         # The look-up keeps its float32 geometry whatever the precision of the network: half a pixel counts.
-        self.geometry: Any = (model if precision == "fp32" else copy.deepcopy(model)).to(self.device)
+        self.geometry: Any = (model if self.precision == "fp32" else copy.deepcopy(model)).to(self.device)
         self.model = model.to(self.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.lookups = LookupCache(self._lookup)
         self._loader = ImageLoader(self.card, self.device, dtype)
         self._eager = Eager(self.model).eval()
-        self._forward = make_forward(backend, self._eager)
+        self._forward = make_forward(self.backend, self._eager)
         self.warm_up(len(self.card.cameras))
         self.lookups.computed = 0
 
@@ -90,8 +85,12 @@ class TorchRuntime(Runtime):
         return self.geometry.lookup(*(tensor.to(self.device) for tensor in tensors))
 
 
-def check_combination(backend: str, precision: str, device: str) -> None:
-    """Raises ValueError, with the remedy, for what PyTorch cannot do, or only slower than fp32, on this machine."""
+def check_combination(options: RuntimeOptions) -> None:
+    """Raises ValueError, with the remedy, for what PyTorch cannot do, or only slower than fp32, on this machine.
+
+    `options.device` is cpu or cuda.
+    """
+    backend, precision, device = options.backend, options.precision, options.device
     if backend not in MODES:
         raise ValueError(f"backend {backend!r} is not one of PyTorch's {', '.join(MODES)}")
     if backend == "cudagraph" and device != "cuda":

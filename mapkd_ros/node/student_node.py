@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from mapkd_core.extras import how_to_install
-from mapkd_core.runtime import wait_without_spinning
+from mapkd_core.runtime import RuntimeOptions, wait_without_spinning
 from mapkd_ros.node.heap import keep_large_buffers
 from mapkd_ros.node.student_parameters import PARAMETERS
 from mapkd_ros.node_main import only_ros_arguments, ros, run_main
@@ -34,13 +35,8 @@ def load_predictor(values: Mapping[str, Any]) -> MapPredictor:
     """The predictor that the parameters ask for; raises ValueError if its weights are missing, damaged or unfit."""
     from mapkd_core.predictor import DEFAULT_WEIGHTS, MapPredictor
 
-    return MapPredictor.from_artifact(
-        values["weights"] or DEFAULT_WEIGHTS,
-        device=values["device"],
-        threads=values["threads"] or None,
-        backend=values["backend"],
-        precision=values["precision"],
-    )
+    options = RuntimeOptions(**{field.name: values[field.name] for field in fields(RuntimeOptions)})
+    return MapPredictor.from_artifact(values["weights"] or DEFAULT_WEIGHTS, options)
 
 
 def main() -> int:

@@ -16,7 +16,7 @@ PARAMETERS = (
               choices=tuple(BACKENDS)),
     Parameter("precision", "auto", "numbers the network computes in; not every backend and device has all",
               choices=tuple(PRECISIONS)),
-    Parameter("threads", 0, "CPU threads of the network; 0 leaves the choice to PyTorch", range=(0, 256)),
+    Parameter("threads", 0, "CPU threads of the network; 0 leaves the number to the backend", range=(0, 256)),
     Parameter("overlap", False, "decode the next set while the network works on this one; gains where cores are left"),
     Parameter("cameras", list(CAMERAS), "cameras used; NAME is read from camera/name/... in lower case"),
     Parameter("anchor", "CAM_FRONT", "camera whose stamp the map gets"),

@@ -16,7 +16,7 @@ from mapkd_core.artifact import (
 )  # fmt: skip
 from mapkd_core.grid import BevGrid
 from mapkd_core.model.build import build_model
-from mapkd_core.runtime import BELONGS_TO, graph_path, open_runtime
+from mapkd_core.runtime import BELONGS_TO, RuntimeOptions, graph_path, open_runtime
 
 GRID = BevGrid((-6.0, 6.0), (-3.0, 3.0), 0.3)
 OPTIONS = {"variant": "nano"}
@@ -143,7 +143,7 @@ def test_a_damaged_graph_is_refused_before_a_session_opens_it(card_path, monkeyp
     graph.write_bytes(bytes(4096))
     monkeypatch.setattr(onnxruntime, "InferenceSession", None)
     with pytest.raises(ArtifactError, match="SHA-256"):
-        open_runtime(card_path, "cpu", backend="onnx")
+        open_runtime(card_path, RuntimeOptions(device="cpu", backend="onnx"))
 
 
 def test_a_card_of_an_older_version_has_no_checksum_of_graphs_and_gives_a_notice(card_path, caplog):

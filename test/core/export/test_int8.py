@@ -13,13 +13,17 @@ from mapkd_core.export import int8 as export_int8
 from mapkd_core.export.onnx_graph import ExportError, export_onnx
 from mapkd_core.export.parity import agreement, proof_frames
 from mapkd_core.predictor import MapPredictor
-from mapkd_core.runtime import graph_path, onnx_backend, open_runtime
+from mapkd_core.runtime import RuntimeOptions, graph_path, onnx_backend, open_runtime
 from mapkd_core.runtime.processor import INT8_FLAGS, has_any
 
 pytest.importorskip("onnxscript", reason="ONNX export needs: pip install '.[export]'")
 pytest.importorskip("onnxruntime", reason="ONNX Runtime needs: pip install '.[deploy]'")
 
 needs_instructions = pytest.mark.skipif(not has_any(INT8_FLAGS), reason="this CPU has no eight-bit instructions")
+
+
+def onnx_on_cpu(precision):
+    return RuntimeOptions(device="cpu", backend="onnx", precision=precision)
 
 
 def tiny_artifact(folder, seed):
@@ -48,7 +52,7 @@ def test_weights_are_in_eight_bits(artifact):
 
 @needs_instructions
 def test_nearly_the_same_probabilities(artifact):
-    plain, coarse = (open_runtime(artifact, "cpu", "onnx", precision) for precision in ("fp32", "int8"))
+    plain, coarse = (open_runtime(artifact, onnx_on_cpu(precision)) for precision in ("fp32", "int8"))
     expected, found = (r.probabilities(tiny_images(), *tiny_rig()) for r in (plain, coarse))
     assert 0 < np.abs(found - expected).max() and np.abs(found - expected).mean() < 0.02
     assert (coarse.backend, coarse.precision) == ("onnx", "int8")
@@ -58,7 +62,7 @@ def test_nearly_the_same_probabilities(artifact):
 def test_any_number_of_cameras_runs_in_eight_bits(artifact, monkeypatch, cameras):
     # Without the instructions the numbers are others, but of the right shape, and an unseen camera still adds nothing.
     monkeypatch.setattr(onnx_backend, "has_any", lambda flags: True)
-    runtime = open_runtime(artifact, "cpu", "onnx", "int8")
+    runtime = open_runtime(artifact, onnx_on_cpu("int8"))
     images, rig = tiny_images(cameras), tiny_rig(cameras)
     found = runtime.probabilities(images, *rig)
     np.testing.assert_allclose(found.sum(0), 1, atol=1e-3)
@@ -113,7 +117,7 @@ def test_a_graph_of_other_weights_is_refused(artifact, tmp_path, monkeypatch):
     for precision in ("fp32", "int8"):
         shutil.copy(graph_path(artifact, precision), graph_path(other, precision))
         with pytest.raises(ArtifactError, match=r"was made from the weights .*; write it again with: mapkd export"):
-            open_runtime(other, "cpu", "onnx", precision)
+            open_runtime(other, onnx_on_cpu(precision))
 
 
 def test_no_frames(artifact):
@@ -137,11 +141,12 @@ def test_agreement_counts_cells():
 
 def test_predictor_serves_eight_bits_by_itself(artifact, monkeypatch):
     monkeypatch.setattr(onnx_backend, "has_any", lambda flags: True)
-    runtime = MapPredictor.from_artifact(artifact, "cpu", precision="int8").runtime
+    runtime = MapPredictor.from_artifact(artifact, device="cpu", precision="int8").runtime
     assert (runtime.backend, runtime.precision) == ("onnx", "int8")
 
 
 def test_scores_in_eight_bits_are_not_mixed_with_others(artifact, monkeypatch):
     monkeypatch.setattr(onnx_backend, "has_any", lambda flags: True)
-    headers = [header_of(MapPredictor.from_artifact(artifact, "cpu", precision=p), "x") for p in ("fp32", "int8")]
+    predictors = [MapPredictor.from_artifact(artifact, device="cpu", precision=p) for p in ("fp32", "int8")]
+    headers = [header_of(predictor, "x") for predictor in predictors]
     assert [h.pop("precision") for h in headers] == ["fp32", "int8"] and headers[0] == headers[1]

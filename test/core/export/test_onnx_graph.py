@@ -12,7 +12,7 @@ from tiny_student import GRID, OPTIONS, SIZE, tiny_images
 from mapkd_core.artifact import ArtifactError, ModelCard, load_model, save_artifact
 from mapkd_core.export import onnx_graph as export
 from mapkd_core.model.build import build_model
-from mapkd_core.runtime import OnnxRuntime, TorchRuntime
+from mapkd_core.runtime import OnnxRuntime, RuntimeOptions, TorchRuntime
 
 pytest.importorskip("onnxscript", reason="ONNX export needs: pip install '.[export]'")
 pytest.importorskip("onnxruntime", reason="ONNX Runtime needs: pip install '.[deploy]'")
@@ -20,6 +20,10 @@ pytest.importorskip("onnxruntime", reason="ONNX Runtime needs: pip install '.[de
 COMMON = {
     "Add", "Cast", "Concat", "Conv", "DepthToSpace", "Div", "Exp", "Gather", "Mul", "ReduceMax", "ReduceSum", "Relu",
     "Reshape", "Resize", "Shape", "Slice", "Sub", "Transpose",
+}
+ON_CPU = {
+    TorchRuntime: RuntimeOptions(device="cpu", backend="torch"),
+    OnnxRuntime: RuntimeOptions(device="cpu", backend="onnx"),
 }
 
 
@@ -52,8 +56,8 @@ def test_both_runtimes_agree_on_another_calibration(artifact):
     path = artifact[0]
     intrinsics, poses = ring(6, SIZE, 50.0, height_m=1.7, start=0.2)
     images = tiny_images()
-    ours = TorchRuntime(path, "cpu").probabilities(images, intrinsics, poses)
-    runtime = OnnxRuntime(path, "cpu")
+    ours = TorchRuntime(path, ON_CPU[TorchRuntime]).probabilities(images, intrinsics, poses)
+    runtime = OnnxRuntime(path, ON_CPU[OnnxRuntime])
     theirs = runtime.probabilities(images, intrinsics, poses)
     assert np.abs(ours - theirs).max() < 1e-4
     runtime.probabilities(images, intrinsics, poses)
@@ -64,7 +68,7 @@ def test_both_runtimes_agree_on_another_calibration(artifact):
 def test_any_number_of_cameras_runs(artifact, cameras):
     rig = ring(cameras, SIZE, 50.0, height_m=1.7)
     images = tiny_images(cameras)
-    ours, theirs = (runtime(artifact[0], "cpu").probabilities(images, *rig) for runtime in (TorchRuntime, OnnxRuntime))
+    ours, theirs = (runtime(artifact[0], options).probabilities(images, *rig) for runtime, options in ON_CPU.items())
     assert np.abs(ours - theirs).max() < 1e-4
 
 
@@ -72,7 +76,7 @@ def test_any_number_of_cameras_runs(artifact, cameras):
 def test_a_camera_that_nothing_looks_at_changes_nothing(artifact, runtime):
     intrinsics, poses = ring(6, SIZE, 50.0, height_m=1.7)
     images, without = tiny_images(), [0, 1, 2, 4, 5]
-    runs = runtime(artifact[0], "cpu")
+    runs = runtime(artifact[0], ON_CPU[runtime])
     visible = np.ones((6, SIZE[1], SIZE[0]), bool)
     visible[3] = False
     padded = runs.probabilities(images, intrinsics, poses, visible)
@@ -90,7 +94,7 @@ def test_a_graph_of_a_fixed_number_is_filled_up_or_refused(artifact, tmp_path):
     fixed = onnx.load(str(path.with_suffix(".onnx")))
     fixed.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 6
     onnx.save(fixed, str(tmp_path / "tiny.onnx"))
-    old, free = OnnxRuntime(tmp_path / "tiny.json", "cpu"), OnnxRuntime(path, "cpu")
+    old, free = OnnxRuntime(tmp_path / "tiny.json", ON_CPU[OnnxRuntime]), OnnxRuntime(path, ON_CPU[OnnxRuntime])
     four = (tiny_images(4), *ring(4, SIZE, 50.0, height_m=1.7))
     np.testing.assert_allclose(old.probabilities(*four), free.probabilities(*four), atol=1e-6)
     with pytest.raises(ArtifactError, match=r"made for 6 cameras .*, 8 came; write .* mapkd export .*--onnx$"):
@@ -108,7 +112,7 @@ def test_a_graph_of_another_size_than_its_card_is_refused(artifact, tmp_path, ke
     path = tmp_path / "tiny.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
     with pytest.raises(ArtifactError, match=rf"tiny\.onnx has {found} .* its card's {key} gives"):
-        OnnxRuntime(path, "cpu")
+        OnnxRuntime(path, ON_CPU[OnnxRuntime])
 
 
 def test_a_wrong_graph_is_not_kept(artifact, tmp_path, monkeypatch):

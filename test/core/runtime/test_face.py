@@ -6,7 +6,7 @@ from tiny_student import GRID, OPTIONS, SIZE, tiny_images
 
 from mapkd_core.artifact import ModelCard
 from mapkd_core.data.images import normalise
-from mapkd_core.runtime import OnnxRuntime, TorchRuntime
+from mapkd_core.runtime import RuntimeOptions, open_runtime
 from mapkd_core.runtime.face import pick_device
 
 CARD = ModelCard("tiny", "1", "student", OPTIONS, GRID, SIZE)
@@ -15,7 +15,7 @@ CARD = ModelCard("tiny", "1", "student", OPTIONS, GRID, SIZE)
 @pytest.fixture
 def tiny_runtime(tiny_graph):
     """The tiny student in ONNX Runtime (planar memory), or in PyTorch (channels last)."""
-    return lambda planar: OnnxRuntime(tiny_graph, "cpu") if planar else TorchRuntime(tiny_graph, "cpu")
+    return lambda planar: open_runtime(tiny_graph, RuntimeOptions(device="cpu", backend="onnx" if planar else "torch"))
 
 
 def test_devices():

@@ -12,7 +12,8 @@ from mapkd_core.predictor import MapPredictor
 
 @pytest.fixture(scope="module")
 def predictor(tmp_path_factory):
-    return MapPredictor.from_artifact(save_tiny_student(tmp_path_factory.mktemp("artifact")), "cpu", backend="torch")
+    path = save_tiny_student(tmp_path_factory.mktemp("artifact"))
+    return MapPredictor.from_artifact(path, device="cpu", backend="torch")
 
 
 def test_samples_in_the_mask_go_to_another_camera_or_to_none():

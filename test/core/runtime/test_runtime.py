@@ -7,7 +7,7 @@ import pytest
 from tiny_student import save_tiny_student
 
 from mapkd_core import runtime
-from mapkd_core.runtime import graph_path, open_runtime
+from mapkd_core.runtime import RuntimeOptions, graph_path, open_runtime, runtime_options
 
 
 @pytest.fixture(scope="module")
@@ -15,30 +15,60 @@ def card_path(tmp_path_factory):
     return save_tiny_student(tmp_path_factory.mktemp("artifact"))
 
 
+def on_cpu(**settings):
+    return RuntimeOptions(device="cpu", **settings)
+
+
 def test_auto_on_a_cpu_is_torchscript(card_path):
-    found = open_runtime(card_path, "cpu")
+    found = open_runtime(card_path, on_cpu())
     assert (found.backend, found.precision, found.device) == ("torchscript", "fp32", "cpu")
-    assert open_runtime(card_path, "cpu", "torch").backend == "torch"
+    assert open_runtime(card_path, on_cpu(backend="torch")).backend == "torch"
 
 
 def test_auto_is_int8_where_machine_and_weights_have_it(card_path, monkeypatch):
     pytest.importorskip("onnxruntime")
     asked = []
-    monkeypatch.setattr(runtime, "OnnxRuntime", lambda *given, **more: asked.append(given[3]))
+    monkeypatch.setattr(runtime, "OnnxRuntime", lambda path, options: asked.append(options))
     for has_it in (False, True):
         monkeypatch.setattr(runtime, "has_any", lambda flags, has_it=has_it: has_it)
-        assert open_runtime(card_path, "cpu", precision="auto").precision == "fp32", "there is no graph"
+        assert open_runtime(card_path, on_cpu(precision="auto")).precision == "fp32", "there is no graph"
     graph_path(card_path, "int8").touch()
-    open_runtime(card_path, "cpu", precision="auto")
-    assert asked == ["int8"]
-    assert open_runtime(card_path, "cpu", "torch", "auto").precision == "fp32", "another backend was asked for"
+    open_runtime(card_path, on_cpu(precision="auto", threads=2))
+    assert asked == [on_cpu(backend="onnx", precision="int8", threads=2)]
+    found = open_runtime(card_path, on_cpu(backend="torch", precision="auto"))
+    assert found.precision == "fp32", "another backend was asked for"
 
 
-def test_unknown_names_are_refused(card_path):
+def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match="backend 'tvm' is not one of auto, torch"):
-        open_runtime(card_path, backend="tvm")
+        RuntimeOptions(backend="tvm")
     with pytest.raises(ValueError, match="precision 'fp8' is not one of auto, fp32"):
-        open_runtime(card_path, precision="fp8")
+        RuntimeOptions(precision="fp8")
+    with pytest.raises(ValueError, match="threads is -1; expected"):
+        RuntimeOptions(threads=-1)
+
+
+def test_options_come_whole_or_by_name():
+    whole = on_cpu(backend="onnx", precision="int8", threads=3)
+    assert runtime_options(whole) is whole
+    by_name = {"device": "cpu", "backend": "onnx", "precision": "int8", "threads": 3}
+    assert runtime_options(None, settings=by_name) == whole
+    assert runtime_options(None, settings={"threads": None}) == RuntimeOptions() == runtime_options(None)
+    with pytest.raises(TypeError, match="not both"):
+        runtime_options(whole, settings={"threads": 1})
+    with pytest.raises(TypeError, match="positional"):
+        RuntimeOptions("cpu")
+
+
+def test_options_by_position_give_a_notice():
+    """As an older version took them: device, threads, backend, precision."""
+    with pytest.warns(FutureWarning, match="give them by name"):
+        found = runtime_options("cpu", (None, "onnx", "int8"))
+    assert found == on_cpu(backend="onnx", precision="int8")
+    with pytest.warns(FutureWarning):
+        assert runtime_options("cpu", settings={"backend": "onnx"}) == on_cpu(backend="onnx")
+    with pytest.warns(FutureWarning), pytest.raises(TypeError, match="5 options by position"):
+        runtime_options("cpu", (None, "onnx", "int8", 1))
 
 
 @pytest.mark.parametrize(("given", "found"), [

@@ -6,7 +6,7 @@ from tiny_student import GRID, save_tiny_student, tiny_images, tiny_rig
 
 from mapkd_core.artifact import load_model
 from mapkd_core.data.images import normalise
-from mapkd_core.runtime import TorchRuntime
+from mapkd_core.runtime import RuntimeOptions, TorchRuntime
 from mapkd_core.runtime.torch_backend import check_combination
 from mapkd_core.types import Batch
 
@@ -25,9 +25,13 @@ def expected(card_path):
         return model(batch).semantic.softmax(1)[0].numpy()
 
 
+def on_cpu(card_path, backend="torch", precision="fp32"):
+    return TorchRuntime(card_path, RuntimeOptions(device="cpu", backend=backend, precision=precision))
+
+
 @pytest.mark.parametrize("backend", ["torch", "torchscript"])
 def test_same_probabilities_as_the_plain_network(card_path, expected, backend):
-    runtime = TorchRuntime(card_path, "cpu", backend=backend)
+    runtime = on_cpu(card_path, backend)
     for _ in range(4):  # TorchScript specialises in its first calls
         got = runtime.probabilities(tiny_images(), *tiny_rig())
         assert got.shape == (4, *GRID.shape)
@@ -37,7 +41,7 @@ def test_same_probabilities_as_the_plain_network(card_path, expected, backend):
 
 @pytest.mark.slow
 def test_compiled_network_gives_the_same_probabilities(card_path, expected):
-    runtime = TorchRuntime(card_path, "cpu", backend="compile")
+    runtime = on_cpu(card_path, "compile")
     assert np.abs(runtime.probabilities(tiny_images(), *tiny_rig()) - expected).max() < 1e-5
 
 
@@ -48,7 +52,7 @@ def test_compiled_network_gives_the_same_probabilities(card_path, expected):
     ("torch", "fp16", 2e-2), ("cudagraph", "fp16", 2e-2), ("cudagraph", "bf16", 1e-1),
 ])  # fmt: skip
 def test_same_probabilities_on_a_gpu(card_path, expected, backend, precision, tolerance):
-    runtime = TorchRuntime(card_path, "cuda", backend=backend, precision=precision)
+    runtime = TorchRuntime(card_path, RuntimeOptions(device="cuda", backend=backend, precision=precision))
     for _ in range(3):
         got = runtime.probabilities(tiny_images(), *tiny_rig())
         assert np.abs(got - expected).max() < tolerance
@@ -56,7 +60,7 @@ def test_same_probabilities_on_a_gpu(card_path, expected, backend, precision, to
 
 @pytest.mark.parametrize("backend", ["torch", "torchscript"])
 def test_another_number_of_cameras(card_path, backend):
-    runtime = TorchRuntime(card_path, "cpu", backend=backend)
+    runtime = on_cpu(card_path, backend)
     six = runtime.probabilities(tiny_images(), *tiny_rig())
     four = runtime.probabilities(tiny_images(4), *tiny_rig(4))
     assert four.shape == six.shape and np.abs(four - six).max() > 1e-4
@@ -64,7 +68,7 @@ def test_another_number_of_cameras(card_path, backend):
 
 
 def test_lookup_is_computed_once_per_calibration(card_path):
-    runtime = TorchRuntime(card_path, "cpu")
+    runtime = on_cpu(card_path)
     intrinsics, poses = tiny_rig()
     for _ in range(3):
         runtime.probabilities(tiny_images(), intrinsics, poses)
@@ -84,19 +88,19 @@ def test_lookup_is_computed_once_per_calibration(card_path):
 ])  # fmt: skip
 def test_refused_combinations_name_the_remedy(backend, precision, device, reason):
     with pytest.raises(ValueError, match=reason):
-        check_combination(backend, precision, device)
+        check_combination(RuntimeOptions(backend=backend, precision=precision, device=device))
 
 
 def test_bf16_needs_instructions(monkeypatch):
     monkeypatch.setattr("mapkd_core.runtime.torch_backend.has_any", lambda flags: False)
     with pytest.raises(ValueError, match="no bf16 instructions"):
-        check_combination("torch", "bf16", "cpu")
-    check_combination("torch", "bf16", "cuda")
+        check_combination(RuntimeOptions(backend="torch", precision="bf16", device="cpu"))
+    check_combination(RuntimeOptions(backend="torch", precision="bf16", device="cuda"))
 
 
 def test_bf16_keeps_its_geometry_exact(card_path, expected, monkeypatch):
     monkeypatch.setattr("mapkd_core.runtime.torch_backend.has_any", lambda flags: True)
-    runtime = TorchRuntime(card_path, "cpu", precision="bf16")
+    runtime = on_cpu(card_path, precision="bf16")
     got = runtime.probabilities(tiny_images(), *tiny_rig())
     assert got.dtype == np.float32 and np.abs(got - expected).max() < 0.1
     assert runtime.geometry.view.points_m.dtype == torch.float32

@@ -70,7 +70,8 @@ def test_predictions_are_those_of_pytorch(python, tiny_graph, without_weights, t
     done = python(PREDICT, without_weights, tmp_path / "out.npy", backend, precision)
     assert done.returncode == 0, done.stderr
     engine, labels = json.loads(done.stdout)
-    expected = MapPredictor.from_artifact(tiny_graph, "cpu", backend="torch").predict(list(tiny_images()), *tiny_rig())
+    ours = MapPredictor.from_artifact(tiny_graph, device="cpu", backend="torch")
+    expected = ours.predict(list(tiny_images()), *tiny_rig())
     assert engine == "onnx fp32"
     assert np.abs(np.load(tmp_path / "out.npy") - expected.probabilities).max() < 1e-4
     assert labels == [element.label for element in expected.elements]
