@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.cameras.calibration import CalibrationError, CameraModel, camera_model, is_rectified_topic
 from mapkd_core.cameras.rig_file import RigCamera
 from mapkd_core.cameras.topics import image_type
 from mapkd_ros import qos
-from mapkd_ros.calibration import CalibrationError, CameraModel, camera_model, is_rectified_topic
 from mapkd_ros.conversions import (
     ImageError,
     compressed_size,

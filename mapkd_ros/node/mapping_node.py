@@ -17,10 +17,11 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
+from mapkd_core.cameras.calibration import CalibrationError
 from mapkd_core.cameras.rig_file import regular_rig
+from mapkd_core.cameras.transform_tree import TransformTree
 from mapkd_core.predictor import PredictedMap
 from mapkd_ros import qos
-from mapkd_ros.calibration import CalibrationError, TransformTree
 from mapkd_ros.conversions import ImageError, check_size, seconds_and_ns
 from mapkd_ros.msg import VectorMap
 from mapkd_ros.node import map_messages

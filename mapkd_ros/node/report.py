@@ -5,7 +5,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mapkd_ros.calibration import CalibrationError, TransformTree
+from mapkd_core.cameras.calibration import CalibrationError
+from mapkd_core.cameras.transform_tree import TransformTree
 from mapkd_ros.node.diagnostics import ERROR, OK, WARN, Snapshot, map_values, status
 
 if TYPE_CHECKING:

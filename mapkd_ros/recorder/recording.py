@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.cameras.calibration import CameraModel, camera_model
 from mapkd_core.cameras.topics import camera_of
+from mapkd_core.cameras.transform_tree import TransformTree
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, MapElement
-from mapkd_ros.calibration import CameraModel, TransformTree, camera_model
 from mapkd_ros.conversions import rgb_from_image, stamp_ns
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import pytest
 from ros_messages import compressed, image, jpeg
 
 from mapkd_core.artifact import ModelCard
+from mapkd_core.cameras.calibration import CameraModel
 from mapkd_core.data.images import decode
 from mapkd_core.grid import BevGrid
 from mapkd_core.predictor import CameraError, PredictedMap
-from mapkd_ros.calibration import CameraModel
 from mapkd_ros.conversions import ImageError
 from mapkd_ros.node.camera_input import CameraImage
 from mapkd_ros.node.mapping_job import MappingJob, complete_job, prepare_job

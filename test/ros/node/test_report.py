@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from ros_messages import transform
 
-from mapkd_ros.calibration import TransformTree
+from mapkd_core.cameras.transform_tree import TransformTree
 from mapkd_ros.node import report as node_report
 from mapkd_ros.node.diagnostics import ERROR, OK, WARN, Rate, Statistics
 from mapkd_ros.node.report import InputReport, diagnostic_statuses, raw_transport_hint
