@@ -21,7 +21,7 @@ from mapkd_core.cameras.calibration import CalibrationError
 from mapkd_core.cameras.rig_file import regular_rig
 from mapkd_core.cameras.transform_tree import TransformTree
 from mapkd_core.predictor import PredictedMap
-from mapkd_ros import qos
+from mapkd_ros import qos, topics
 from mapkd_ros.conversions import ImageError, check_size, seconds_and_ns
 from mapkd_ros.msg import VectorMap
 from mapkd_ros.node import map_messages
@@ -78,10 +78,10 @@ class MappingNode(Node):
         self._last_stamp_ns: int | None = None
         self._blocked: CameraSet[CameraImage] | None = None
         self._blocked_by = ""
-        self._markers = self._output(MarkerArray, "~/markers", 5)
-        self._vector_map = self._output(VectorMap, "~/vector_map", 5, values["latch_vector_map"])
-        self._semantic = self._output(Image, "~/semantic_bev", 1)
-        self._diagnostics = self._output(DiagnosticArray, "/diagnostics", 10)
+        self._markers = self._output(MarkerArray, topics.MARKERS)
+        self._vector_map = self._output(VectorMap, topics.VECTOR_MAP, values["latch_vector_map"])
+        self._semantic = self._output(Image, topics.SEMANTIC_BEV)
+        self._diagnostics = self._output(DiagnosticArray, topics.DIAGNOSTICS)
         self._inputs = {
             camera.name: CameraInput(
                 self, camera, values["reliability"], self._on_image, self._on_calibration, self._fault
@@ -118,10 +118,10 @@ class MappingNode(Node):
         ended = self._worker.stop()
         return ended if self._network is None else self._network.stop() and ended
 
-    def _output(self, msg_type: type, topic: str, depth: int, latched: bool = False) -> Any:
-        events = publisher_events(warning_of_unfit_subscriber(self.get_logger(), topic))
-        profile = qos.profile(depth=1 if latched else depth, latched=latched)
-        return qos.create_publisher(self, msg_type, topic, profile, event_callbacks=events)
+    def _output(self, msg_type: type, topic: topics.Topic, latched: bool = False) -> Any:
+        events = publisher_events(warning_of_unfit_subscriber(self.get_logger(), topic.name))
+        profile = qos.profile(depth=1 if latched else topic.depth, latched=latched)
+        return qos.create_publisher(self, msg_type, topic.name, profile, event_callbacks=events)
 
     def _announce(self) -> None:
         card, grid = self._predictor.card, self._predictor.card.grid

@@ -25,7 +25,7 @@ def main() -> int:
 
 def _help_text() -> str:
     from mapkd_ros.parameters import help_text
-    from mapkd_ros.player.player_node import PARAMETERS
+    from mapkd_ros.player.player_parameters import PARAMETERS
 
     return help_text(__doc__, PARAMETERS)
 

@@ -13,36 +13,15 @@ from rclpy.node import Node
 
 from mapkd_core.bags.drive_stream import DriveStream, Record, Topic, open_drive
 from mapkd_core.bags.sensor_fields import CLOCK, TF_MESSAGE
-from mapkd_core.cameras.topics import COMPRESSED_IMAGE, FORMER_TRANSPORTS, IMAGE, IMAGE_TRANSPORTS
+from mapkd_core.cameras.topics import COMPRESSED_IMAGE, IMAGE
 from mapkd_ros import qos
-from mapkd_ros.parameters import Parameter, declare
+from mapkd_ros.parameters import declare
 from mapkd_ros.player.bag_player import BagStream, is_bag
-from mapkd_ros.player.playback import STAMPS, Item, Outlet, Pace, Stream, play
+from mapkd_ros.player.playback import Item, Outlet, Pace, Stream, play
+from mapkd_ros.player.player_parameters import PARAMETERS
 from mapkd_ros.sensor_messages import clock_message, message_class, to_message
 
 NODE_NAME = "nuscenes_player"
-
-PARAMETERS = (
-    Parameter("dataroot", "", "folder of nuScenes or of a simulated drive, the one that holds samples/; or a bag"),
-    Parameter("bag", "", "rosbag2 to play instead of a dataroot: its folder, or an .mcap or .db3 file"),
-    Parameter("version", "v1.0-mini", "folder of the tables inside dataroot"),
-    Parameter("scene", "", "scene names, separated by commas, in the order of the data set; empty plays all"),
-    Parameter("rate", 1.0, "speed of playing, 1 is real time", range=(0.01, 100.0)),
-    Parameter("loop", False, "begin again at the end; time goes on to increase"),
-    Parameter("start", 0.0, "seconds to skip at the beginning", range=(0.0, 1e9)),
-    Parameter("hold", 0.0, "seconds for which a scene with a single keyframe is repeated, twice a second", (0.0, 1e6)),
-    Parameter("image_transport", "compressed",
-              "images as CompressedImage with the file's own bytes, or as Image (rgb8)",
-              choices=IMAGE_TRANSPORTS, former_name="transport", former_words=FORMER_TRANSPORTS),
-    Parameter("lidar", True, "publish lidar_top/points where the data have LiDAR"),
-    Parameter("clock", False, "publish /clock, for nodes with use_sim_time"),
-    Parameter("stamps", "original", "stamp messages as recorded, or as if they happened now", choices=STAMPS),
-    Parameter("wait_for_subscribers", 0.0, "seconds to wait at most until every image topic has a subscriber",
-              range=(0.0, 3600.0)),
-    Parameter("reliability", "auto", "QoS of sensor topics; auto is reliable, for a bag as it was recorded",
-              choices=("auto", "reliable", "best_effort")),
-    Parameter("depth", 5, "QoS queue length of sensor topics", range=(1, 1000)),
-)  # fmt: skip
 
 _DRIVE_ONLY = ("scene", "image_transport", "lidar", "hold")
 _TF_DEPTH = 100

@@ -18,7 +18,6 @@ from mapkd_core.bags.sensor_fields import POINT_CLOUD, TF_MESSAGE
 from mapkd_core.cameras.topics import (
     CAMERA_INFO,
     FORMER_TRANSPORTS,
-    IMAGE,
     IMAGE_TRANSPORTS,
     image_topic,
     image_type,
@@ -28,6 +27,7 @@ from mapkd_core.types import CAMERAS
 from mapkd_ros import qos
 from mapkd_ros.node_main import only_ros_arguments, ros, run_main, spin
 from mapkd_ros.parameters import Parameter, declare, help_text
+from mapkd_ros.topics import STUDENT_OUTPUTS
 
 if TYPE_CHECKING:
     from rosbags.typesys.store import Typestore
@@ -41,19 +41,16 @@ PARAMETERS = (
     Parameter("node", "student_node", "name of the node whose outputs are recorded"),
 )  # fmt: skip
 
-VECTOR_MAP = "mapkd_ros/msg/VectorMap"
-MARKERS = "visualization_msgs/msg/MarkerArray"
-DIAGNOSTICS = "diagnostic_msgs/msg/DiagnosticArray"
 _DEPTH = 100
 
 
 def topics(image_transport: str, node: str) -> dict[str, str]:
     """Topic -> message type of what is recorded, without a namespace."""
-    found = {"/tf": TF_MESSAGE, "/tf_static": TF_MESSAGE, "/diagnostics": DIAGNOSTICS, LIDAR_TOPIC: POINT_CLOUD}
+    found = {"/tf": TF_MESSAGE, "/tf_static": TF_MESSAGE, LIDAR_TOPIC: POINT_CLOUD}
     for camera in CAMERAS:
         found[image_topic(camera, image_transport)] = image_type(image_transport)
         found[info_topic(camera)] = CAMERA_INFO
-    return found | {f"{node}/markers": MARKERS, f"{node}/vector_map": VECTOR_MAP, f"{node}/semantic_bev": IMAGE}
+    return found | {topic.name.replace("~", node): topic.msg_type for topic in STUDENT_OUTPUTS}
 
 
 @cache

@@ -104,6 +104,6 @@ def test_a_signal_while_tables_are_read_ends_it_in_good_order(in_process, dataro
 
 def test_help_lists_every_parameter(in_process):
     code, (printed, _) = in_process("--help")
-    from mapkd_ros.player.player_node import PARAMETERS
+    from mapkd_ros.player.player_parameters import PARAMETERS
 
     assert code == 0 and all(f"  {row.name} " in printed for row in PARAMETERS)

@@ -6,7 +6,6 @@ import re
 import signal
 import time
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
@@ -203,15 +202,3 @@ def test_a_bag_in_a_loop_leaves_out_foreign_types_and_says_so(tmp_path, listen, 
     found = listener.of("/point")
     assert {b - a for a, b in pairwise([ns(message.header) for message in found])} == {SECOND_NS // 5}
     assert [message.point.x for message in found] == [(found[0].point.x + place) % 5 for place in range(len(found))]
-
-
-def test_documentation_lists_every_parameter_with_its_default_and_meaning():
-    from mapkd_ros.player.player_node import PARAMETERS
-
-    document = (Path(__file__).parents[3] / "docs" / "how-to" / "play.md").read_text()
-    rows = [line.split(" | ") for line in document.splitlines() if line.startswith("| `")]
-    listed = {row[0].strip("| `"): row for row in rows}
-    for row in PARAMETERS:
-        default = str(row.default).lower() if isinstance(row.default, bool) else str(row.default)
-        assert listed[row.name][1].strip("`") == (default or "empty")
-        assert listed[row.name][3].rstrip(" |") == row.description

@@ -1,0 +1,65 @@
+"""The topics of each node with type and one sentence: for the nodes, and for the documentation made from here."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mapkd_core.bags.drive_stream import LIDAR_TOPIC
+from mapkd_core.bags.sensor_fields import CLOCK, POINT_CLOUD, TF_MESSAGE
+from mapkd_core.cameras.topics import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, image_topic, info_topic
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic of a node."""
+
+    name: str
+    """Relative to the node's namespace, `~/` to the node's name, unless it begins with `/`; `<name>` is a camera's."""
+    msg_type: str
+    description: str
+    """One sentence."""
+    depth: int = 10
+    """Messages that a publisher's queue keeps."""
+
+
+MARKERS = Topic(
+    "~/markers", "visualization_msgs/msg/MarkerArray",
+    "for eyes: a LINE_STRIP per element, namespace = class, alpha = score, DELETE for vanished ones", 5,
+)  # fmt: skip
+VECTOR_MAP = Topic(
+    "~/vector_map", "mapkd_ros/msg/VectorMap",
+    "for planners: elements with ids, grid extent, source stamps, latency by stage", 5,
+)  # fmt: skip
+SEMANTIC_BEV = Topic(
+    "~/semantic_bev", IMAGE, "the grid as an image, forward is up; made only while somebody subscribes", 1
+)
+DIAGNOSTICS = Topic(
+    "/diagnostics", "diagnostic_msgs/msg/DiagnosticArray",
+    "once a second: rate, latency (median, p95), age, device, drops by reason, one status per camera",
+)  # fmt: skip
+
+_JPEG, _RAW, _INFO = image_topic("<name>", "compressed"), image_topic("<name>", "raw"), info_topic("<name>")
+
+STUDENT_INPUTS = (
+    Topic(_JPEG, COMPRESSED_IMAGE, "JPEG or PNG; `image_transport: compressed` (the default)"),
+    Topic(_RAW, IMAGE, "rgb8, bgr8, rgba8, bgra8, mono8 and others; `image_transport: raw`"),
+    Topic(_INFO, CAMERA_INFO, "of the image as it is sent: same width and height"),
+    Topic("/tf_static", TF_MESSAGE, "a chain from each image's `frame_id` (optical frame) to `base_frame`"),
+    Topic("/tf", TF_MESSAGE, "the moving parts of that chain"),
+)
+STUDENT_OUTPUTS = (MARKERS, VECTOR_MAP, SEMANTIC_BEV, DIAGNOSTICS)
+PLAYER_OUTPUTS = (
+    Topic(_JPEG, COMPRESSED_IMAGE, "`image_transport: compressed`; the file's own bytes, never encoded again"),
+    Topic(_RAW, IMAGE, "`image_transport: raw`; rgb8"),
+    Topic(_INFO, CAMERA_INFO, "same stamp and frame as the image; images are rectified: D = 0, R = 1, P = [K 0]"),
+    Topic(LIDAR_TOPIC, POINT_CLOUD,
+          "one sweep in `base_link`: `x y z` [m], `intensity` 0..255, `time` [s] relative to the stamp, all float32"),
+    Topic("/tf", TF_MESSAGE, "`map` -> `base_link`, at the stamp of each camera and of the LiDAR"),
+    Topic("/tf_static", TF_MESSAGE,
+          "`base_link` -> the cameras' optical frames; latched, sent again for each scene, since rigs differ"),
+    Topic("/clock", CLOCK, "with `clock: true`; at each message and every 20 ms between"),
+)  # fmt: skip
+NODES: dict[str, tuple[tuple[Topic, ...], tuple[Topic, ...]]] = {
+    "student_node": (STUDENT_INPUTS, STUDENT_OUTPUTS),
+    "nuscenes_player": ((), PLAYER_OUTPUTS),
+}
+"""Node -> (what it subscribes to, what it publishes). The recorder subscribes to what these two publish."""
