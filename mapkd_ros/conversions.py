@@ -86,7 +86,7 @@ def check_size(size: tuple[int, int], calibrated: tuple[int, int]) -> None:
         raise ImageError(
             "size",
             f"image is {size[0]}x{size[1]}, its camera_info says {calibrated[0]}x{calibrated[1]}; "
-            "publish the camera_info of the resized image",
+            "publish the camera_info of the resized image (or correct the rig file, if that holds the calibration)",
         )
 
 

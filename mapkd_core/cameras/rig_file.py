@@ -7,114 +7,40 @@ config/rig.example.yaml explains every key.
 """
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 
 from mapkd_core.cameras.calibration import CalibrationError, CameraModel, checked_distortion
-from mapkd_core.cameras.topics import IMAGE_TRANSPORTS, image_topic, info_topic
+from mapkd_core.cameras.rig import RECTIFIED, TOPIC, CameraRig, RigCamera, check_names
+from mapkd_core.cameras.topics import IMAGE_TRANSPORTS
+from mapkd_core.data.image_codec import decode
 from mapkd_core.geometry import transform
+from mapkd_core.schema import LARGEST
 from mapkd_core.suggestion import did_you_mean
 
-TRANSPORTS = (*IMAGE_TRANSPORTS, "ffmpeg")
-"""Kinds of image topics: CompressedImage (JPEG, PNG), Image, FFMPEGPacket (H.264, HEVC)."""
-RECTIFIED = ("auto", "true", "false")
 _SHARED_KEYS = ("image", "camera_info", "image_transport", "rectified")
 _CAMERA_KEYS = (*_SHARED_KEYS, "frame", "calibration", "base_from_camera", "mask")
-_TOPIC = re.compile(r"(~/|/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
-"""Names of topics that ROS 2 takes, absolute, relative, or in the node's own namespace."""
-_OPTICAL_FROM_AHEAD = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
+MOST_PIXELS = 1 << 16
+"""No image is wider or higher, nor does an outline lie further away."""
+_AHEAD_FROM_OPTICAL = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
 """Columns: an optical frame's x right, y down, z ahead in a frame that is x ahead, y left, z up."""
-
-
-@dataclass(frozen=True, eq=False)
-class RigCamera:
-    """One camera: where its images come from, and what overrides or completes what its driver says."""
-
-    name: str
-    image: str
-    """Topic of its images."""
-    camera_info: str
-    """Topic of its calibration; empty where `model` holds it."""
-    image_transport: str = "compressed"
-    """One of TRANSPORTS."""
-    rectified: str = "auto"
-    """One of RECTIFIED; auto goes by the image topic's name."""
-    frame: str = ""
-    """Frame of its optics, in place of the images' own."""
-    model: CameraModel | None = None
-    base_from_camera: NDArray[np.float64] | None = None
-    """(4, 4) of the optical frame, in place of transforms."""
-    mask: NDArray[np.bool_] | tuple[NDArray[np.int32], ...] | None = None
-    """(H, W), False where the camera sees its own vehicle, or outlines of that in pixels."""
-
-    def visible(self, size: tuple[int, int]) -> NDArray[np.bool_] | None:
-        """(H, W) of images of `size` (w, h), False where the camera sees its own vehicle; None where it does not.
-
-        Raises CalibrationError for a mask of another shape.
-        """
-        if self.mask is None:
-            return None
-        width, height = size
-        if isinstance(self.mask, tuple):
-            drawn = np.ones((height, width), np.uint8)
-            cv2.fillPoly(drawn, self.mask, 0)
-            return drawn.astype(bool)
-        if self.mask.shape[1] * height != self.mask.shape[0] * width:
-            raise CalibrationError(
-                f"the mask has {self.mask.shape[1]}x{self.mask.shape[0]} pixels, images have {width}x{height}; "
-                "draw it on an image as the camera sends it"
-            )
-        return cv2.resize(self.mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(bool)
-
-
-@dataclass(frozen=True, eq=False)
-class CameraRig:
-    """A vehicle's cameras, in the order of the file."""
-
-    cameras: tuple[RigCamera, ...]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Their names."""
-        return tuple(camera.name for camera in self.cameras)
-
-
-def regular_rig(names: Sequence[str], transport: str = "compressed", rectified: str = "auto") -> CameraRig:
-    """Cameras without a file: NAME comes on camera/name/image_raw (with its transport) and camera/name/camera_info.
-
-    Raises ValueError for names that make no rig.
-    """
-    _check_names(names)
-    cameras = []
-    for name in names:
-        image = image_topic(name, transport)
-        if not _TOPIC.fullmatch(image):
-            raise ValueError(
-                f"camera {name!r} would be read from {image}, which is no name of a ROS topic; expected a name of "
-                "letters, digits and _, or a rig file that gives the topics of each camera"
-            )
-        cameras.append(RigCamera(name, image, info_topic(name), transport, rectified))
-    return CameraRig(tuple(cameras))
 
 
 def load_rig(path: str | Path) -> CameraRig:
     """The rig in a YAML file. Raises ValueError, in one line that names file, key, value and remedy."""
     place = Path(path).expanduser()
     try:
-        values = yaml.safe_load(place.read_text(encoding="utf-8"))
+        values = yaml.load(place.read_text(encoding="utf-8"), _UniqueKeys)
     except OSError as error:
         raise ValueError(f"rig {place} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"rig {place} is not a text file in UTF-8") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"rig {place} is not YAML: {' '.join(str(error).split())}") from error
     try:
         return _rig(values, place.parent)
@@ -122,23 +48,38 @@ def load_rig(path: str | Path) -> CameraRig:
         raise ValueError(f"rig {place}: {error}") from error
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key that stands twice is refused: PyYAML lets the last one win, and a camera would vanish."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping of a node."""
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.YAMLError(f"{key} stands twice below one key, line {node.start_mark.line + 1}")
+        return super().construct_mapping(node, deep)
+
+
 def _rig(values: Any, folder: Path) -> CameraRig:
     if not isinstance(values, Mapping):
         raise ValueError("expected `cameras:` with a name for each camera")
     _check_keys(values, (*_SHARED_KEYS, "cameras"), "")
     named = values.get("cameras")
-    if isinstance(named, list) and all(isinstance(name, str) for name in named):
-        _check_names(named)
+    if isinstance(named, list):
+        check_names(named)
         named = dict.fromkeys(named)
     if not isinstance(named, Mapping) or not named:
         raise ValueError(f"cameras is {named!r}; expected a name for each camera, with its keys below it")
-    _check_names(list(named))
+    check_names(list(named))
     shared = {key: values[key] for key in _SHARED_KEYS if key in values}
     cameras = tuple(_camera(name, given, shared, folder) for name, given in named.items())
     topics: dict[str, str] = {}
     for camera in cameras:
         if camera.image in topics:
-            raise ValueError(f"cameras {topics[camera.image]} and {camera.name} both read {camera.image}")
+            raise ValueError(
+                f"cameras {topics[camera.image]} and {camera.name} both read {camera.image}; "
+                "expected a topic for each, or a pattern with {name}"
+            )
         topics[camera.image] = camera.name
     return CameraRig(cameras)
 
@@ -153,30 +94,40 @@ def _camera(name: str, given: Any, shared: Mapping[str, Any], folder: Path) -> R
     if not image:
         raise ValueError(f"{at} has no image topic; give it one, or a pattern `image: /camera/{{name}}/image_raw`")
     transport = values.get("image_transport", _transport_of(image))
-    if transport not in TRANSPORTS:
-        raise ValueError(f"{at}.image_transport is {transport!r}; expected {' or '.join(TRANSPORTS)}")
+    if transport not in IMAGE_TRANSPORTS:
+        raise ValueError(f"{at}.image_transport is {transport!r}; expected {' or '.join(IMAGE_TRANSPORTS)}")
     rectified = str(values.get("rectified", "auto")).lower()
     if rectified not in RECTIFIED:
         raise ValueError(f"{at}.rectified is {values['rectified']!r}; expected {' or '.join(RECTIFIED)}")
     frame = values.get("frame", "")
-    if not isinstance(frame, str):
+    if not isinstance(frame, str) or any(letter.isspace() for letter in frame):
         raise ValueError(f"{at}.frame is {frame!r}; expected the name of the camera's optical frame")
     model = _model(values["calibration"], f"{at}.calibration") if "calibration" in values else None
+    if model is not None and "rectified" in (given or {}):
+        raise ValueError(
+            f"{at} has rectified and calibration; the calibration alone tells: without D, images are undistorted"
+        )
     camera_info = "" if model else _topic(values, "camera_info", at, name) or _info_beside(image, transport)
     mounting = _mounting(values["base_from_camera"], f"{at}.base_from_camera") if "base_from_camera" in values else None
     mask = _mask(values["mask"], f"{at}.mask", folder) if "mask" in values else None
-    return RigCamera(name, image, camera_info, transport, rectified, frame, model, mounting, mask)
+    camera = RigCamera(name, image, camera_info, transport, rectified, frame, model, mounting, mask)
+    if model is not None:
+        try:
+            camera.visible(model)
+        except CalibrationError as error:
+            raise ValueError(f"{at}: {error}") from error
+    return camera
 
 
 def _transport_of(topic: str) -> str:
     last = topic.rsplit("/", 1)[-1]
-    return last if last in TRANSPORTS else "raw"
+    return last if last in IMAGE_TRANSPORTS else "raw"
 
 
 def _info_beside(image: str, transport: str) -> str:
     """Where image_transport's cameras publish their calibration: camera_info beside the raw images."""
-    base = image.removesuffix(f"/{transport}")
-    return f"{base.rpartition('/')[0]}/camera_info".removeprefix("/" if "/" not in base else "")
+    folder, slash, _ = image.removesuffix(f"/{transport}").rpartition("/")
+    return f"{folder}{slash}camera_info"
 
 
 def _topic(values: Mapping[str, Any], key: str, at: str, name: str) -> str:
@@ -184,26 +135,25 @@ def _topic(values: Mapping[str, Any], key: str, at: str, name: str) -> str:
     if not isinstance(topic, str):
         raise ValueError(f"{at}.{key} is {topic!r}; expected the name of a topic")
     filled = topic.replace("{name}", name)
-    if filled and not _TOPIC.fullmatch(filled):
+    if filled and not TOPIC.fullmatch(filled):
         raise ValueError(f"{at}.{key} is {filled!r}; expected the name of a topic such as /front/image_raw/compressed")
     return filled
 
 
 def _model(given: Any, at: str) -> CameraModel:
     if not isinstance(given, Mapping):
-        raise ValueError(f"{at} is {given!r}; expected size, K and, where there is distortion, D and model")
-    _check_keys(given, ("size", "K", "D", "model"), f"{at}.")
+        raise ValueError(f"{at} is {given!r}; expected size, K and, where there is distortion, D and distortion_model")
+    _check_keys(given, ("size", "K", "D", "distortion_model"), f"{at}.")
     size = _numbers(given.get("size"), (2,), f"{at}.size", "width and height in pixels")
     if (size < 1).any() or (size % 1).any():
         raise ValueError(f"{at}.size is {given['size']!r}; expected width and height in pixels")
-    k = _numbers(given.get("K"), (4, 9), f"{at}.K", "fx, fy, cx, cy, or the nine numbers of the matrix")
-    fx, fy, cx, cy = k if len(k) == 4 else (k[0], k[4], k[2], k[5])
-    if fx <= 0 or fy <= 0 or (len(k) == 9 and k[8] != 1):
-        raise ValueError(f"{at}.K is {given['K']!r}; expected positive focal lengths in pixels")
-    matrix = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]) if len(k) == 4 else k.reshape(3, 3)
+    k = _numbers(given.get("K"), (4, 9), f"{at}.K", "fx, fy, cx, cy, or the nine of the matrix, row by row")
+    matrix = np.array([[k[0], 0, k[2]], [0, k[1], k[3]], [0, 0, 1]]) if len(k) == 4 else k.reshape(3, 3)
+    if matrix[0, 0] <= 0 or matrix[1, 1] <= 0 or matrix[2].tolist() != [0, 0, 1]:
+        raise ValueError(f"{at}.K is {given['K']!r}; expected fx 0 cx 0 fy cy 0 0 1 with positive focal lengths")
     d = _numbers(given.get("D", []), None, f"{at}.D", "distortion coefficients")
     try:
-        model, kept = checked_distortion(str(given.get("model", "plumb_bob")), d.tolist())
+        model, kept = checked_distortion(str(given.get("distortion_model", "plumb_bob")), d.tolist())
     except CalibrationError as error:
         raise ValueError(f"{at}: {error}") from error
     return CameraModel((int(size[0]), int(size[1])), matrix, model, kept)
@@ -226,7 +176,7 @@ def _mounting(given: Any, at: str) -> NDArray[np.float64]:
     meaning = "degrees left, down, and clockwise"
     angles = _numbers(given["yaw_pitch_roll_deg"], (3,), f"{at}.yaw_pitch_roll_deg", meaning)
     pose = np.eye(4)
-    pose[:3, :3] = _turned(*np.radians(angles)) @ _OPTICAL_FROM_AHEAD
+    pose[:3, :3] = _turned(*np.radians(angles)) @ _AHEAD_FROM_OPTICAL
     pose[:3, 3] = xyz
     return pose
 
@@ -243,14 +193,15 @@ def _turned(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:
 def _mask(given: Any, at: str, folder: Path) -> NDArray[np.bool_] | tuple[NDArray[np.int32], ...]:
     if isinstance(given, str):
         place = folder / Path(given).expanduser()
-        if not place.is_file():
-            raise ValueError(f"{at}: there is no file {place}")
-        gray = cv2.imread(str(place), cv2.IMREAD_GRAYSCALE)
-        if gray is None:
-            raise ValueError(f"{at}: {place} is not an image; expected a PNG, black where the own vehicle is seen")
+        try:
+            gray = decode(place.read_bytes()).max(2)
+        except OSError as error:
+            raise ValueError(f"{at}: {place} cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise ValueError(f"{at}: {place}: {error}; expected a PNG, black where the own vehicle is seen") from error
         if not gray.any():
             raise ValueError(f"{at}: {place} is black all over; expected black only where the own vehicle is seen")
-        return gray > 127
+        return np.asarray(gray > 127, bool)
     outlines = given if isinstance(given, list) and given and isinstance(given[0], list) else None
     if outlines and outlines[0] and not isinstance(outlines[0][0], list):
         outlines = [outlines]
@@ -258,28 +209,21 @@ def _mask(given: Any, at: str, folder: Path) -> NDArray[np.bool_] | tuple[NDArra
         raise ValueError(f"{at} is {given!r}; expected the path of a PNG, or outlines [[x, y], [x, y], [x, y], ...]")
     polygons = []
     for outline in outlines:
+        if not isinstance(outline, list) or len(outline) < 3:
+            raise ValueError(f"{at} has the outline {outline!r}; expected at least 3 points [x, y]")
         points = [_numbers(point, (2,), at, "points [x, y] in pixels") for point in outline]
-        if len(points) < 3:
-            raise ValueError(f"{at}: an outline has {len(points)} points; expected at least 3")
+        if np.abs(points).max() > MOST_PIXELS:
+            raise ValueError(f"{at} has the outline {outline!r}; expected points [x, y] in pixels")
         polygons.append(np.rint(points).astype(np.int32))
     return tuple(polygons)
 
 
 def _numbers(given: Any, lengths: tuple[int, ...] | None, at: str, meaning: str) -> NDArray[np.float64]:
     sound = isinstance(given, list) and all(isinstance(n, int | float) and not isinstance(n, bool) for n in given)
-    if not sound or (lengths and len(given) not in lengths) or not np.isfinite(given).all():
+    if not sound or (lengths and len(given) not in lengths) or not (np.abs(given) < LARGEST).all():
         count = f"{' or '.join(map(str, lengths))} numbers: " if lengths else "numbers: "
         raise ValueError(f"{at} is {given!r}; expected {count}{meaning}")
     return np.asarray(given, np.float64)
-
-
-def _check_names(names: Sequence[Any]) -> None:
-    for name in names:
-        if not isinstance(name, str) or not name or any(letter.isspace() for letter in name):
-            raise ValueError(f"camera name {name!r}; expected a word (in quotes where YAML reads it otherwise)")
-    twice = [name for name in names if list(names).count(name) > 1]
-    if twice:
-        raise ValueError(f"a camera is named twice: {twice[0]}")
 
 
 def _check_keys(given: Mapping[Any, Any], known: Sequence[str], at: str) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.cameras.calibration import CalibrationError, CameraModel, camera_model, is_rectified_topic
-from mapkd_core.cameras.rig_file import RigCamera
+from mapkd_core.cameras.calibration import CalibrationError, CameraModel, camera_model
+from mapkd_core.cameras.rig import RigCamera
 from mapkd_core.cameras.topics import image_type
 from mapkd_ros import qos
 from mapkd_ros.conversions import (
@@ -68,7 +68,9 @@ class CameraInput:
         from sensor_msgs.msg import CameraInfo
 
         self.camera = camera.name
-        self.model: CameraModel | None = None
+        self.model: CameraModel | None = camera.model
+        self.visible = camera.visible(camera.model) if camera.model is not None else None
+        """(H, W) of the undistorted image, False where the camera sees its own vehicle; None where it does not."""
         self.rate = Rate()
         self.qos_note = ""
         self._node = node
@@ -84,7 +86,9 @@ class CameraInput:
         self._images = self._subscribe("best_effort" if reliability == "best_effort" else "reliable")
         # Best effort takes what any publisher offers; the messages are small and come again with every image, but
         # where they are latched.
-        self._infos = LatchedOrNot(node, CameraInfo, camera.camera_info, self._on_info, 1, False, "best_effort")
+        self._infos: LatchedOrNot | None = None
+        if camera.camera_info:
+            self._infos = LatchedOrNot(node, CameraInfo, camera.camera_info, self._on_info, 1, False, "best_effort")
 
     @property
     def topic(self) -> str:
@@ -92,15 +96,13 @@ class CameraInput:
         return str(self._images.topic_name)
 
     @property
-    def rectified(self) -> bool:
-        """True for images whose lens distortion was undone before they were sent."""
-        if self._rig.rectified == "auto":
-            return is_rectified_topic(self.topic)
-        return self._rig.rectified == "true"
+    def _info_topic(self) -> str:
+        return self._infos.topic if self._infos else "the rig file"
 
     def maintain(self) -> None:
         """Called now and then: takes the second-best delivery where a publisher offers only that."""
-        self._infos.maintain()
+        if self._infos:
+            self._infos.maintain()
         if self._other_qos_wanted:
             self._other_qos_wanted = False
             self._node.destroy_subscription(self._images)
@@ -113,7 +115,7 @@ class CameraInput:
         if self.rate.stopped(now_ns):
             return self._no_image_reason()
         if self.model is None:
-            topic = self._infos.topic
+            topic = self._info_topic
             publishers = self._node.count_publishers(topic)
             reason = "has no publisher" if publishers == 0 else "has sent no usable calibration"
             return f"images come, but {topic} {reason}"
@@ -126,11 +128,15 @@ class CameraInput:
             return lack
         assert self.model is not None
         notes = [f"{self.rate.hz(now_ns):.1f} Hz on {self.topic}", f"{self.model.size[0]}x{self.model.size[1]}"]
-        if self.rectified:
+        if self._rig.model is not None:
+            notes.append("calibration of the rig file")
+        elif self._rig.is_rectified(self.topic):
             told = "as its topic says" if self._rig.rectified == "auto" else "as you say"
             notes.append(f"rectified, {told}: seen through P and R of camera_info")
         elif self.model.distortion_model:
             notes.append(f"undistorted here ({self.model.distortion_model}): if it is rectified, say rectified:=true")
+        if self.visible is not None:
+            notes.append(f"own vehicle masked ({100 - 100 * self.visible.mean():.0f} % of the image)")
         if self._mosaic:
             notes.append(f"colours restored here ({self._mosaic})")
         return ", ".join([*notes, *([self.qos_note] if self.qos_note else [])])
@@ -184,7 +190,7 @@ class CameraInput:
             self._on_fault(f"{error.kind} {self.camera}", f"{self.camera} ({self.topic}): {error}")
             return
         self._mosaic = mosaic_of(message)
-        image = CameraImage(message, size, message.header.frame_id)
+        image = CameraImage(message, size, self._rig.frame or message.header.frame_id)
         self._on_checked_image(self.camera, stamp_ns(message.header.stamp), image)
 
     def _on_info(self, info: CameraInfo) -> None:
@@ -198,9 +204,11 @@ class CameraInput:
             return
         self._info_key = key
         try:
-            self.model = camera_model(info, self.rectified)
+            model = camera_model(info, self._rig.is_rectified(self.topic))
+            self.visible = self._rig.visible(model)
         except CalibrationError as error:
             self.model = None
-            self._on_fault(f"camera_info {self.camera}", f"{self.camera} ({self._infos.topic}): {error}")
+            self._on_fault(f"camera_info {self.camera}", f"{self.camera} ({self._info_topic}): {error}")
             return
+        self.model = model
         self._on_calibration()

@@ -40,6 +40,7 @@ class Predictor(Protocol):
         intrinsics: NDArray[np.float64],
         base_from_camera: NDArray[np.float64],
         image_sizes: Sequence[tuple[int, int]] | None = None,
+        masks: Sequence[NDArray[np.bool_] | None] | None = None,
     ) -> PreparedImages:
         """One set of images, decoded and in the network's input."""
 
@@ -58,6 +59,8 @@ class MappingJob:
     """(N, 4, 4)."""
     complete_ns: int
     """Monotonic time at which the last image arrived."""
+    masks: tuple[NDArray[np.bool_] | None, ...]
+    """Of each camera, (H, W) of the undistorted image, False where it sees its own vehicle; None where it does not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +98,7 @@ def prepare_job(job: MappingJob, predictor: Predictor, tables: dict) -> Prepared
         sizes.append(size)
     converted_ns = time.monotonic_ns()
     try:
-        prepared = predictor.prepare(images, np.stack(intrinsics), job.base_from_camera, sizes)
+        prepared = predictor.prepare(images, np.stack(intrinsics), job.base_from_camera, sizes, job.masks)
     except CameraError as error:  # the predictor knows cameras by their place only
         camera = job.cameras[error.camera]
         raise ImageError(f"undecodable {camera}", f"{camera}: {error.reason}") from error

@@ -18,7 +18,7 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from mapkd_core.cameras.calibration import CalibrationError
-from mapkd_core.cameras.rig_file import regular_rig
+from mapkd_core.cameras.rig import CameraRig
 from mapkd_core.cameras.transform_tree import TransformTree
 from mapkd_core.predictor import PredictedMap
 from mapkd_ros import qos, topics
@@ -37,6 +37,7 @@ from mapkd_ros.node.qos_events import (
     warning_of_unfit_subscriber,
 )
 from mapkd_ros.node.report import InputReport, diagnostic_statuses, raw_transport_hint
+from mapkd_ros.node.rig import Mountings, anchor_of, rig_of
 from mapkd_ros.node.student_parameters import PARAMETERS
 from mapkd_ros.node.synchronizer import CameraSet, Synchronizer
 from mapkd_ros.node.worker import LatestWorker, RateLimit
@@ -63,14 +64,15 @@ class MappingNode(Node):
     def __init__(self, make_predictor: Callable[[Any], Predictor], **node_arguments: Any) -> None:
         super().__init__("student_node", **node_arguments)
         values = declare(self, PARAMETERS)
-        rig = regular_rig(values["cameras"], values["image_transport"], values["rectified"])
+        rig = rig_of(values, {row.name: row.default for row in PARAMETERS}, self.get_logger().warning)
         self._values = values
         self._synchronizer: Synchronizer[CameraImage] = Synchronizer(
-            rig.names, values["anchor"], round(1e6 * values["window_ms"])
+            rig.names, anchor_of(values["anchor"], rig), round(1e6 * values["window_ms"])
         )
         self._predictor = make_predictor(values)
         self._statistics = Statistics()
         self._transforms = TransformTree()
+        self._mountings = Mountings(rig, self._transforms, values["base_frame"])
         self._ids = ElementIds()
         self._book = MarkerBook(values["marker_lifetime"])
         self._rate_limit = RateLimit()
@@ -100,7 +102,7 @@ class MappingNode(Node):
             )
             for topic, latched in (("/tf_static", True), ("/tf", False))
         ]
-        self._report = InputReport(self._inputs, self._transforms, values["base_frame"], self.get_logger())
+        self._report = InputReport(self._inputs, self._mountings, self.get_logger())
         self._worker: LatestWorker[MappingJob] = LatestWorker(self._prepare, self._on_worker_error)
         self._network: LatestWorker[PreparedJob] | None = None
         if values["overlap"]:
@@ -111,7 +113,7 @@ class MappingNode(Node):
         self.create_timer(MAINTAIN_PERIOD_S, self._maintain, clock=steady)
         if values["diagnostics_period"] > 0:
             self.create_timer(values["diagnostics_period"], self._publish_diagnostics, clock=steady)
-        self._announce()
+        self._announce(rig)
 
     def close(self) -> bool:
         """Lets the maps in hand finish and ends the workers; True if the node may now be destroyed."""
@@ -123,15 +125,16 @@ class MappingNode(Node):
         profile = qos.profile(depth=1 if latched else topic.depth, latched=latched)
         return qos.create_publisher(self, msg_type, topic.name, profile, event_callbacks=events)
 
-    def _announce(self) -> None:
+    def _announce(self, rig: CameraRig) -> None:
         card, grid = self._predictor.card, self._predictor.card.grid
+        transports = {camera.image_transport for camera in rig.cameras}
         self.get_logger().info(
             f"{card.name} {card.version} on {self._predictor.device} ({self._predictor.engine}): "
             f"{grid.x_range_m[1] - grid.x_range_m[0]:g} x {grid.y_range_m[1] - grid.y_range_m[0]:g} m "
             f"at {grid.cell_m:g} m, classes {', '.join(card.classes)}; "
-            f"waiting for {len(self._inputs)} cameras ({self._values['image_transport']})"
+            f"waiting for {len(self._inputs)} cameras ({', '.join(sorted(transports))})"
         )
-        if self._values["image_transport"] == "raw":
+        if "raw" in transports:
             hint = raw_transport_hint(get_rmw_implementation_identifier(), os.environ)
             if hint:
                 self.get_logger().warning(hint)
@@ -150,7 +153,7 @@ class MappingNode(Node):
             self._on_set(blocked)
 
     def _on_image(self, camera: str, stamp_ns: int, image: Image) -> None:
-        self._report.frame_ids[camera] = image.frame_id
+        self._mountings.frames[camera] = image.frame_id
         camera_set = self._synchronizer.add(camera, stamp_ns, image)
         if camera_set is None or not self._wanted():
             return
@@ -181,21 +184,22 @@ class MappingNode(Node):
 
     def _job(self, camera_set: CameraSet[CameraImage], now_ns: int) -> MappingJob:
         """The set with its calibration."""
-        models, mountings = [], []
+        models, mountings, masks = [], [], []
         for camera, image in zip(self._synchronizer.cameras, camera_set.images, strict=True):
             model = self._inputs[camera].model
             if model is None:
                 raise _Incomplete(f"no camera_info {camera}")
             try:
                 check_size(image.size, model.size)
-                mounting = self._transforms.lookup(self._values["base_frame"], image.frame_id)
+                mountings.append(self._mountings.base_from_image(camera, model))
             except ImageError as error:
                 raise ImageError(f"{error.kind} {camera}", f"{camera}: {error}") from error
             except CalibrationError as error:
                 raise _Incomplete(f"no transform {camera}") from error
             models.append(model)
-            mountings.append(mounting if model.camera_from_image is None else mounting @ model.camera_from_image)
-        return MappingJob(camera_set, self._synchronizer.cameras, tuple(models), np.stack(mountings), now_ns)
+            masks.append(self._inputs[camera].visible)
+        cameras = self._synchronizer.cameras
+        return MappingJob(camera_set, cameras, tuple(models), np.stack(mountings), now_ns, tuple(masks))
 
     def _prepare(self, job: MappingJob) -> None:
         """Runs in the worker."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mapkd_core.cameras.calibration import CalibrationError
-from mapkd_core.cameras.transform_tree import TransformTree
 from mapkd_ros.node.diagnostics import ERROR, OK, WARN, Snapshot, map_values, status
 
 if TYPE_CHECKING:
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
 
     from mapkd_ros.node.camera_input import CameraInput
     from mapkd_ros.node.mapping_job import Predictor
+    from mapkd_ros.node.rig import Mountings
     from mapkd_ros.node.synchronizer import Synchronizer
 
 START_UP_NS = 3_000_000_000
@@ -29,13 +29,10 @@ class InputReport:
     """
 
     def __init__(
-        self, inputs: Mapping[str, CameraInput], transforms: TransformTree, base_frame: str, logger: Any
+        self, inputs: Mapping[str, CameraInput], mountings: Mountings, logger: Any
     ) -> None:
-        self.frame_ids: dict[str, str] = {}
-        """Each camera's optical frame, from its newest image."""
         self._inputs = inputs
-        self._transforms = transforms
-        self._base_frame = base_frame
+        self._mountings = mountings
         self._logger = logger
         self._born_ns = time.monotonic_ns()
         self._reported = False
@@ -50,9 +47,9 @@ class InputReport:
         result = {}
         for camera, camera_input in self._inputs.items():
             lack = camera_input.lack(now_ns)
-            if not lack and camera in self.frame_ids:
+            if not lack and self._mountings.known(camera):
                 try:
-                    self._transforms.lookup(self._base_frame, self.frame_ids[camera])
+                    self._mountings.base_from_camera(camera)
                 except CalibrationError as error:
                     lack = str(error)
             if lack:

@@ -1,7 +1,7 @@
 """The table of student_node's parameters; config/student_node.yaml explains them to users."""
 from __future__ import annotations
 
-from mapkd_core.cameras.rig_file import RECTIFIED
+from mapkd_core.cameras.rig import RECTIFIED
 from mapkd_core.cameras.topics import IMAGE_TRANSPORTS
 from mapkd_core.runtime import BACKENDS, PRECISIONS
 from mapkd_core.types import CAMERAS
@@ -18,8 +18,9 @@ PARAMETERS = (
               choices=tuple(PRECISIONS)),
     Parameter("threads", 0, "CPU threads of the network; 0 leaves the number to the backend", range=(0, 256)),
     Parameter("overlap", False, "decode the next set while the network works on this one; gains where cores are left"),
+    Parameter("rig", "", "rig file (YAML): each camera with its topics; empty: regular ones by the names in `cameras`"),
     Parameter("cameras", list(CAMERAS), "cameras used; NAME is read from camera/name/... in lower case"),
-    Parameter("anchor", "CAM_FRONT", "camera whose stamp the map gets"),
+    Parameter("anchor", "", "camera whose stamp the map gets; empty: CAM_FRONT, or else the first camera"),
     Parameter("window_ms", WINDOW_NS / 1e6, "largest time between the oldest and newest image of a set [ms]",
               range=(1, 2000)),
     Parameter("image_transport", "compressed", "read camera/name/image_raw/compressed or camera/name/image_raw",

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import array
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
+from mapkd_core.cameras.rig import CameraRig, regular_rig
 from mapkd_core.types import CAMERAS
 from mapkd_ros.msg import VectorMap
 
@@ -67,13 +68,19 @@ def mounting(camera: str, height_m: float = 1.5, w: float = MOUNTED_FACING_AHEAD
 
 
 class CameraBench:
-    """Publishes as six cameras and keeps what the node under test sends; `stamp_ns` is the last set's anchor stamp."""
+    """Publishes as six cameras and keeps what the node under test sends; `stamp_ns` is the last set's anchor stamp.
 
-    def __init__(self, context: rclpy.Context, transport: str = "compressed", reliable: bool = True) -> None:
+    With a rig it publishes as its cameras, on their topics.
+    """
+
+    def __init__(
+        self, context: rclpy.Context, transport: str = "compressed", reliable: bool = True, rig: CameraRig | None = None
+    ) -> None:
+        rig = rig or regular_rig(CAMERAS, transport)
         self.node = rclpy.create_node("camera_bench", context=context)
         self.executor = SingleThreadedExecutor(context=context)
         self.executor.add_node(self.node)
-        self.transport = transport
+        self.cameras = rig.names
         self.stamp_ns = 1_000_000_000_000
         self.maps: list[VectorMap] = []
         self.markers: list[MarkerArray] = []
@@ -81,10 +88,11 @@ class CameraBench:
         self.status: dict[str, object] = {}
         reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
         qos = QoSProfile(depth=5, reliability=reliability)
-        kind, suffix = (CompressedImage, "image_raw/compressed") if transport == "compressed" else (Image, "image_raw")
         create = self.node.create_publisher
-        self.images = {c: create(kind, f"/camera/{c.lower()}/{suffix}", qos) for c in CAMERAS}
-        self.infos = {c: create(CameraInfo, f"/camera/{c.lower()}/camera_info", 5) for c in CAMERAS}
+        self.makers = {c.name: raw if c.image_transport == "raw" else compressed for c in rig.cameras}
+        kinds = {c.name: Image if c.image_transport == "raw" else CompressedImage for c in rig.cameras}
+        self.images = {c.name: create(kinds[c.name], c.image, qos) for c in rig.cameras}
+        self.infos = {c.name: create(CameraInfo, c.camera_info, 5) for c in rig.cameras if c.camera_info}
         latched = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self.tf_static = create(TFMessage, "/tf_static", latched)
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
@@ -100,21 +108,20 @@ class CameraBench:
             subscribe(Image, "/student_node/semantic_bev", self.semantics.append, 10),
         ]
 
-    def send_calibration(self, cameras: tuple[str, ...] = CAMERAS, **changes: object) -> None:
-        for camera in cameras:
+    def send_calibration(self, cameras: Iterable[str] = (), **changes: object) -> None:
+        for camera in cameras or self.infos:
             self.infos[camera].publish(camera_info(camera, **changes))
 
     def send_mountings(self, height_m: float = 1.5) -> None:
-        self.tf_static.publish(TFMessage(transforms=[mounting(camera, height_m) for camera in CAMERAS]))
+        self.tf_static.publish(TFMessage(transforms=[mounting(camera, height_m) for camera in self.cameras]))
 
     def send_set(self, replaced: Mapping[str, object] | None = None, step_ns: int = 100_000_000) -> int:
         """Publishes one image per camera; `replaced` maps cameras to another message, or to None to leave it out."""
         self.stamp_ns += step_ns
-        make = compressed if self.transport == "compressed" else raw
         sent: list[str] = []
-        before = {camera: self.taken(camera) if self.taken else 0 for camera in CAMERAS}
-        for camera in CAMERAS:
-            message = (replaced or {}).get(camera, make(camera, self.stamp_ns))
+        before = {camera: self.taken(camera) if self.taken else 0 for camera in self.cameras}
+        for camera in self.cameras:
+            message = (replaced or {}).get(camera, self.makers[camera](camera, self.stamp_ns))
             if message is not None:
                 self.images[camera].publish(message)
                 sent.append(camera)

@@ -4,6 +4,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +14,8 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 
 from mapkd_core.artifact import ModelCard
+from mapkd_core.cameras.rig import CameraRig
+from mapkd_core.cameras.rig_file import load_rig
 from mapkd_core.grid import BevGrid
 from mapkd_core.predictor import PredictedMap
 from mapkd_core.types import MapElement
@@ -37,8 +40,9 @@ class Predictor:
         self.go_on = threading.Event()
         self.go_on.set()
 
-    def prepare(self, images, intrinsics, base_from_camera, image_sizes=None):
+    def prepare(self, images, intrinsics, base_from_camera, image_sizes=None, masks=None):
         self.calls.append((images, intrinsics, base_from_camera, image_sizes))
+        self.masks = masks
         return SimpleNamespace(faults=())
 
     def complete(self, prepared) -> PredictedMap:
@@ -52,7 +56,14 @@ class Predictor:
 class Setup:
     """A node in a thread of its own, its predictor, and the bench around it."""
 
-    def __init__(self, context: rclpy.Context, transport: str, reliable: bool, parameters: dict[str, object]) -> None:
+    def __init__(
+        self,
+        context: rclpy.Context,
+        transport: str,
+        reliable: bool,
+        rig: CameraRig | None,
+        parameters: dict[str, object],
+    ) -> None:
         self.predictor = Predictor()
         given = [Parameter(name, value=value) for name, value in parameters.items()]
         self.node = MappingNode(lambda values: self.predictor, context=context, parameter_overrides=given)
@@ -60,7 +71,7 @@ class Setup:
         self.executor.add_node(self.node)
         self.thread = threading.Thread(target=self.executor.spin, daemon=True)
         self.thread.start()
-        self.bench = CameraBench(context, transport, reliable)
+        self.bench = CameraBench(context, transport, reliable, rig)
         self.bench.taken = lambda camera: self.node._inputs[camera].rate.count
 
     def ready(self) -> CameraBench:
@@ -93,14 +104,18 @@ class Setup:
 
 @contextmanager
 def setups() -> Iterator[Callable[..., Setup]]:
-    """make(transport, reliable, **parameters) starts a node with a bench around it."""
+    """make(transport, reliable, rig_file, **parameters) starts a node with a bench around it."""
     context = rclpy.Context()
     rclpy.init(context=context)
     made: list[Setup] = []
 
-    def make(transport: str = "compressed", reliable: bool = True, **parameters: object) -> Setup:
+    def make(
+        transport: str = "compressed", reliable: bool = True, rig_file: Path | None = None, **parameters: object
+    ) -> Setup:
         values = {"image_transport": transport, "diagnostics_period": 0.1, "window_ms": 40.0, **parameters}
-        made.append(Setup(context, transport, reliable, values))
+        if rig_file:
+            values["rig"] = str(rig_file)
+        made.append(Setup(context, transport, reliable, load_rig(rig_file) if rig_file else None, values))
         return made[-1]
 
     yield make

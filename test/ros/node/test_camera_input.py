@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import ros_messages
 
-from mapkd_core.cameras.rig_file import RigCamera, regular_rig
+from mapkd_core.cameras.rig import RigCamera, regular_rig
 from mapkd_ros.node.camera_input import CameraImage, CameraInput
 
 

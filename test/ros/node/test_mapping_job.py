@@ -34,7 +34,7 @@ class Recorder:
         self.given: tuple = ()
         self.faults: tuple = ()
 
-    def prepare(self, images, intrinsics, base_from_camera, image_sizes=None):
+    def prepare(self, images, intrinsics, base_from_camera, image_sizes=None, masks=None):
         self.given = (images, intrinsics, base_from_camera, image_sizes)
         if self.error:
             raise self.error
@@ -52,7 +52,7 @@ def job(messages, models) -> MappingJob:
     images = tuple(CameraImage(message, (640, 480), "camera") for message in messages)
     mountings = np.stack([np.eye(4), 2 * np.eye(4)])
     complete_ns = time.monotonic_ns() - 3_000_000
-    return MappingJob(CameraSet(5, (5, 6), images), CAMERAS, tuple(models), mountings, complete_ns)
+    return MappingJob(CameraSet(5, (5, 6), images), CAMERAS, tuple(models), mountings, complete_ns, (None, None))
 
 
 def test_undistorted_images_pass_through_as_they_came():

@@ -8,9 +8,10 @@ pytest.importorskip("rclpy", reason="needs ROS 2 (rclpy)")
 pytest.importorskip("tf2_msgs.msg", reason="needs tf2_msgs: make setup")
 pytest.importorskip("mapkd_ros.msg", reason="needs the built package: colcon build")
 
-from camera_bench import SIZE, CameraBench, compressed, raw
+from camera_bench import SIZE, CameraBench, compressed, image, mounting, raw
 from node_bench import line, setups
 from rclpy.parameter import Parameter
+from tf2_msgs.msg import TFMessage
 
 from mapkd_core.data.images import decode
 from mapkd_core.types import CAMERAS
@@ -103,6 +104,38 @@ def test_a_rectified_image_is_seen_through_p_and_r(setup):
     np.testing.assert_array_equal(intrinsics[back], np.reshape(p, (3, 4))[:, :3])
     np.testing.assert_allclose(base_from_camera[back] @ [10 * half, 10 * half, 0, 1], [0, -10, 1.5, 1], atol=1e-12)
     np.testing.assert_allclose(base_from_camera[0] @ [10, 0, 0, 1], [0, -10, 1.5, 1], atol=1e-12)
+
+
+def test_the_cameras_of_a_rig_file_are_read_from_their_topics_with_what_it_says_of_them(setup, tmp_path):
+    (tmp_path / "rig.yaml").write_text("""
+image: /sensing/{name}/image_raw/compressed
+cameras:
+  front:
+  left: {frame: front_optical, mask: [[0, 80], [159, 80], [159, 89], [0, 89]]}
+  rear:
+    image: /rear_driver/image
+    calibration: {size: [160, 90], K: [70, 71, 80, 45]}
+    base_from_camera: {xyz: [-1, 0, 2], yaw_pitch_roll_deg: [180, 0, 0]}
+""")
+    one = setup(rig_file=tmp_path / "rig.yaml", always_run=True)
+    bench = one.bench
+    senders = [*bench.images.values(), *bench.infos.values(), bench.tf_static]
+    assert list(bench.infos) == ["front", "left"]
+    assert bench.wait(lambda: all(sender.get_subscription_count() for sender in senders))
+    bench.send_calibration()
+    bench.tf_static.publish(TFMessage(transforms=[mounting("front", 1.5)]))
+    bench.send_set()
+    assert bench.wait(lambda: one.predictor.calls)
+    images, intrinsics, base_from_camera, _ = one.predictor.calls[-1]
+    np.testing.assert_array_equal(images[2], image())  # raw
+    assert [k[0, 0] for k in intrinsics] == [80, 80, 70]
+    np.testing.assert_array_equal(base_from_camera[1], base_from_camera[0])  # by the frame of the file
+    np.testing.assert_allclose(base_from_camera[2] @ [0, 0, 10, 1], [-11, 0, 2, 1], atol=1e-12)
+    front, left, rear = one.predictor.masks
+    assert front is None and rear is None and left[:80].all() and not left[80:].any()
+    assert bench.wait(lambda: bench.status)
+    assert bench.wait(lambda: "own vehicle masked (11 %" in bench.status["student_node: left"].message)
+    assert "calibration of the rig file" in bench.status["student_node: rear"].message
 
 
 def test_callbacks_go_on_while_the_network_works_and_the_newest_set_wins(setup):

@@ -6,10 +6,12 @@ from types import SimpleNamespace
 import pytest
 from ros_messages import transform
 
+from mapkd_core.cameras.rig import regular_rig
 from mapkd_core.cameras.transform_tree import TransformTree
 from mapkd_ros.node import report as node_report
 from mapkd_ros.node.diagnostics import ERROR, OK, WARN, Rate, Statistics
 from mapkd_ros.node.report import InputReport, diagnostic_statuses, raw_transport_hint
+from mapkd_ros.node.rig import Mountings
 from mapkd_ros.node.synchronizer import Synchronizer
 
 S = 1_000_000_000
@@ -49,7 +51,8 @@ def clock(monkeypatch):
 
 def make(inputs: dict[str, Input]) -> tuple[InputReport, Log, TransformTree]:
     log, tree = Log(), TransformTree()
-    return InputReport(inputs, tree, "base_link", log), log, tree
+    mountings = Mountings(regular_rig(list(inputs)), tree, "base_link")
+    return InputReport(inputs, mountings, log), log, tree
 
 
 def run(report: InputReport, clock, seconds: int) -> None:
@@ -88,7 +91,7 @@ def test_what_lacks_is_reported_after_three_seconds_and_again_with_growing_pause
 
 def test_a_missing_transform_is_something_that_lacks(clock):
     report, _, tree = make({"A": Input()})
-    report.frame_ids["A"] = "a_optical"
+    report._mountings.frames["A"] = "a_optical"
     assert "nothing has come on /tf_static" in report.lacks(clock.ns)["A"]
     tree.update([transform("base_link", "a_optical")])
     assert report.lacks(clock.ns) == {}
