@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mapkd_ros.node.duration_text import duration_text
+
 if TYPE_CHECKING:
     from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
     from std_msgs.msg import Header
@@ -17,6 +19,7 @@ OK, WARN, ERROR = 0, 1, 2
 RATE_WINDOW_NS = 10_000_000_000
 LATENCIES_KEPT = 100
 PLAUSIBLE_AGE_S = 3600.0
+AHEAD_MS = 500.0
 SILENCE_PERIODS = 5
 LONGEST_SILENCE_NS = 3_000_000_000
 
@@ -132,6 +135,16 @@ def status(
     )
 
 
+def clock_note(age_ms: float | None) -> str:
+    """What is odd about the stamps of maps beside this node's clock, with the remedy; empty if nothing."""
+    if age_ms is None or -AHEAD_MS < age_ms < 1e3 * PLAUSIBLE_AGE_S:
+        return ""
+    text = f"stamps are {duration_text(1e6 * age_ms)} {'behind' if age_ms > 0 else 'ahead of'} this node's clock"
+    if age_ms > 0:
+        return f"{text}: a recording? play it with --clock and set use_sim_time, or others cannot use the map"
+    return f"{text}: set the clocks of cameras and computer by PTP or chrony"
+
+
 def map_values(snapshot: Snapshot) -> dict[str, object]:
     """The snapshot as key -> text for a DiagnosticStatus."""
     values: dict[str, object] = {
@@ -139,9 +152,7 @@ def map_values(snapshot: Snapshot) -> dict[str, object]:
         "rate [Hz]": f"{snapshot.published_hz:.2f}",
     }
     if snapshot.age_ms is not None:
-        plausible = abs(snapshot.age_ms) < 1e3 * PLAUSIBLE_AGE_S
-        note = "" if plausible else " (stamps of another clock: a bag without use_sim_time?)"
-        values["age when published, median [ms]"] = f"{snapshot.age_ms:.0f}{note}"
+        values["age when published, median [ms]"] = f"{snapshot.age_ms:.0f}"
     for stage, (median, p95) in snapshot.latency_ms.items():
         values[f"latency {stage}, median / p95 [ms]"] = f"{median:.1f} / {p95:.1f}"
     for reason, count in sorted(snapshot.dropped.items(), key=lambda item: -item[1]):

@@ -38,6 +38,7 @@ from mapkd_ros.node.qos_events import (
 )
 from mapkd_ros.node.report import InputReport, diagnostic_statuses, raw_transport_hint
 from mapkd_ros.node.rig import Mountings, anchor_of, rig_of
+from mapkd_ros.node.stall import Settings, StallWatch
 from mapkd_ros.node.student_parameters import PARAMETERS
 from mapkd_ros.node.synchronizer import CameraSet, Synchronizer
 from mapkd_ros.node.worker import LatestWorker, RateLimit
@@ -67,7 +68,10 @@ class MappingNode(Node):
         rig = rig_of(values, {row.name: row.default for row in PARAMETERS}, self.get_logger().warning)
         self._values = values
         self._synchronizer: Synchronizer[CameraImage] = Synchronizer(
-            rig.names, anchor_of(values["anchor"], rig), round(1e6 * values["window_ms"])
+            rig.names, anchor_of(values["anchor"], rig), round(1e6 * values["window_ms"]), values["queue_size"]
+        )
+        self._stall = StallWatch(
+            rig.names, Settings(self._synchronizer.anchor, self._synchronizer.window_ns, values["queue_size"])
         )
         self._predictor = make_predictor(values)
         self._statistics = Statistics()
@@ -102,7 +106,7 @@ class MappingNode(Node):
             )
             for topic, latched in (("/tf_static", True), ("/tf", False))
         ]
-        self._report = InputReport(self._inputs, self._mountings, self.get_logger())
+        self._report = InputReport(self._inputs, self._mountings, self._stall, self.get_logger())
         self._worker: LatestWorker[MappingJob] = LatestWorker(self._prepare, self._on_worker_error)
         self._network: LatestWorker[PreparedJob] | None = None
         if values["overlap"]:
@@ -153,9 +157,18 @@ class MappingNode(Node):
             self._on_set(blocked)
 
     def _on_image(self, camera: str, stamp_ns: int, image: Image) -> None:
+        now_ns = time.monotonic_ns()
         self._mountings.frames[camera] = image.frame_id
+        self._stall.see(camera, stamp_ns, now_ns)
+        if stamp_ns == 0:
+            text = "header.stamp is 0: let the driver fill it with the time of exposure"
+            self._fault(f"no stamp {camera}", f"{camera}: {text}")
+            return
         camera_set = self._synchronizer.add(camera, stamp_ns, image)
-        if camera_set is None or not self._wanted():
+        if camera_set is None:
+            return
+        self._stall.formed(now_ns)
+        if not self._wanted():
             return
         if self._blocked is not None:
             self._statistics.drop(self._blocked_by)
@@ -268,6 +281,7 @@ class MappingNode(Node):
             self._inputs,
             self._predictor,
             self._wanted(),
+            self._stall,
             now_ns,
         )
         header = Header(stamp=self.get_clock().now().to_msg())

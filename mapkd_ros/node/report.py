@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mapkd_core.cameras.calibration import CalibrationError
-from mapkd_ros.node.diagnostics import ERROR, OK, WARN, Snapshot, map_values, status
+from mapkd_ros.node.diagnostics import ERROR, OK, WARN, Snapshot, clock_note, map_values, status
+from mapkd_ros.node.duration_text import duration_text
+from mapkd_ros.node.reminder import Reminder
+from mapkd_ros.node.stall import StallWatch
 
 if TYPE_CHECKING:
     from diagnostic_msgs.msg import DiagnosticStatus
@@ -17,8 +20,6 @@ if TYPE_CHECKING:
     from mapkd_ros.node.synchronizer import Synchronizer
 
 START_UP_NS = 3_000_000_000
-FIRST_PAUSE_NS = 5_000_000_000
-LONGEST_PAUSE_NS = 60_000_000_000
 FAST_DDS_SETTINGS = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
 
 
@@ -29,15 +30,17 @@ class InputReport:
     """
 
     def __init__(
-        self, inputs: Mapping[str, CameraInput], mountings: Mountings, logger: Any
+        self, inputs: Mapping[str, CameraInput], mountings: Mountings, stall: StallWatch, logger: Any
     ) -> None:
         self._inputs = inputs
         self._mountings = mountings
+        self._stall = stall
         self._logger = logger
         self._born_ns = time.monotonic_ns()
         self._reported = False
-        self._logged_ns = 0
-        self._pause_ns = FIRST_PAUSE_NS
+        self._reminder = Reminder()
+        self._stall_reminder = Reminder()
+        self._stalled = False
         self._lacks: dict[str, str] = {}
         self._incomplete: tuple[str, ...] = ()
         """Cameras that have not been described yet, because they lacked something at the first report."""
@@ -67,17 +70,24 @@ class InputReport:
             found = {camera: lacks.get(camera) or source.describe(now_ns) for camera, source in self._inputs.items()}
             self._logger.info("inputs:" + _lines(found))
             self._incomplete = tuple(lacks)
-            self._logged_ns = now_ns
-        elif lacks and now_ns - self._logged_ns >= self._pause_ns:
+            self._reminder.said(now_ns, again=False)
+        elif lacks and self._reminder.due(now_ns):
             self._logger.warning("no map; these cameras lack something:" + _lines(lacks))
-            self._logged_ns = now_ns
-            self._pause_ns = min(2 * self._pause_ns, LONGEST_PAUSE_NS) if lacks == self._lacks else FIRST_PAUSE_NS
+            self._reminder.said(now_ns, again=lacks == self._lacks)
         elif self._lacks and not lacks:
             found = {camera: self._inputs[camera].describe(now_ns) for camera in self._incomplete}
             self._logger.info("all cameras, calibrations and transforms are there" + _lines(found))
             self._incomplete = ()
-            self._pause_ns = FIRST_PAUSE_NS
         self._lacks = lacks
+        self._tell_stall(now_ns, complete=not lacks)
+
+    def _tell_stall(self, now_ns: int, complete: bool) -> None:
+        stall = self._stall.reason(now_ns) if complete else ""
+        if stall and self._stall_reminder.due(now_ns):
+            silence = duration_text(self._stall.without_set_ns(now_ns))
+            self._logger.warning(f"no set of images for {silence}, though every camera sends: {stall}")
+            self._stall_reminder.said(now_ns, again=self._stalled)
+        self._stalled = bool(stall)
 
 
 def raw_transport_hint(rmw: str, environment: Mapping[str, str]) -> str:
@@ -103,6 +113,7 @@ def diagnostic_statuses(
     inputs: Mapping[str, CameraInput],
     predictor: Predictor,
     wanted: bool,
+    stall: StallWatch,
     now_ns: int,
 ) -> list[DiagnosticStatus]:
     """The node's status, then one per camera."""
@@ -112,11 +123,18 @@ def diagnostic_statuses(
     elif not wanted:
         level, message = OK, "idle: nobody subscribes to an output"
     elif snapshot.quiet:
-        reasons = {"last dropped": snapshot.last_dropped, "last set not formed": synchronizer.last_reason}
+        reasons = {
+            "no set of images": stall.reason(now_ns),
+            "last dropped": snapshot.last_dropped,
+            "last set not formed": synchronizer.last_reason,
+        }
         known = [f"{what}: {reason}" for what, reason in reasons.items() if reason]
         level, message = WARN, "; ".join(["no map lately", *known])
     else:
         level, message = OK, f"{snapshot.published_hz:.1f} maps a second"
+        note = clock_note(snapshot.age_ms)
+        if note:  # a recording is no fault
+            level, message = WARN if (snapshot.age_ms or 0) < 0 else OK, f"{message}; {note}"
     values: dict[str, object] = {
         "device": predictor.device,
         "engine": predictor.engine,
@@ -129,12 +147,14 @@ def diagnostic_statuses(
     if synchronizer.last_reason:
         values["last set not formed"] = synchronizer.last_reason
     statuses = [status(f"{name}: map", level, message, values, predictor.device)]
+    notes = stall.notes(now_ns)
     for camera, camera_input in inputs.items():
-        text = lacks.get(camera) or camera_input.describe(now_ns)
+        text = lacks.get(camera) or "; ".join([camera_input.describe(now_ns), *notes.get(camera, [])])
         camera_values = {
             "topic": camera_input.topic,
             "images": camera_input.rate.count,
             "rate [Hz]": f"{camera_input.rate.hz(now_ns):.2f}",
         }
-        statuses.append(status(f"{name}: {camera}", ERROR if camera in lacks else OK, text, camera_values))
+        level = ERROR if camera in lacks else WARN if camera in notes else OK
+        statuses.append(status(f"{name}: {camera}", level, text, camera_values))
     return statuses

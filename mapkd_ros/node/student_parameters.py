@@ -23,6 +23,7 @@ PARAMETERS = (
     Parameter("anchor", "", "camera whose stamp the map gets; empty: CAM_FRONT, or else the first camera"),
     Parameter("window_ms", WINDOW_NS / 1e6, "largest time between the oldest and newest image of a set [ms]",
               range=(1, 2000)),
+    Parameter("queue_size", 10, "images of each camera that are kept while they wait for the others'", range=(1, 100)),
     Parameter("image_transport", "compressed", "read camera/name/image_raw/compressed or camera/name/image_raw",
               choices=IMAGE_TRANSPORTS),
     Parameter("rectified", "auto", "whether images come without lens distortion; auto goes by the topic's name",

@@ -8,8 +8,10 @@ from __future__ import annotations
 from bisect import insort
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from mapkd_ros.node.camera_track import CameraTrack
 
 Image = TypeVar("Image")
 
@@ -36,42 +38,6 @@ class CameraSet(Generic[Image]):
     def spread_ns(self) -> int:
         """Newest minus oldest stamp."""
         return max(self.stamps_ns) - min(self.stamps_ns)
-
-
-@dataclass
-class _Track(Generic[Image]):
-    """The newest few images of one camera, oldest first."""
-
-    images: dict[int, Image] = field(default_factory=dict)
-    stamps: list[int] = field(default_factory=list)
-    newest: int | None = None
-    """Outlives the images, which are dropped once they cannot be used any more."""
-    period: int | None = None
-    late_in_a_row: int = 0
-
-    def near(self, stamp: int, window: int) -> list[int]:
-        return [s for s in self.stamps if abs(s - stamp) <= window]
-
-    def drop(self, stamp: int) -> None:
-        self.stamps.remove(stamp)
-        del self.images[stamp]
-
-    def lost_one(self, stamp: int, now: int) -> bool:
-        """True if an image is lacking around this stamp, judged by this camera's own rhythm; `now` is a stamp too."""
-        if not self.stamps:
-            return True
-        before = max((s for s in self.stamps if s <= stamp), default=None)
-        after = min((s for s in self.stamps if s > stamp), default=max(now, stamp))
-        if before is None or self.period is None:
-            return False
-        return after - before > self.period * 3 // 2
-
-    def learn(self, stamp: int) -> None:
-        """Shrinks the period at once and lets it grow slowly, so that a lost image does not double it."""
-        if self.newest is not None:
-            interval = stamp - self.newest
-            self.period = interval if self.period is None else min(interval, self.period * 5 // 4)
-        self.newest = stamp
 
 
 class Synchronizer(Generic[Image]):
@@ -111,7 +77,7 @@ class Synchronizer(Generic[Image]):
         self.last_reason = ""
         self._depth = depth
         self._jump_ns = jump_ns
-        self._tracks: dict[str, _Track[Image]] = {camera: _Track() for camera in cameras}
+        self._tracks: dict[str, CameraTrack[Image]] = {camera: CameraTrack() for camera in cameras}
         self._last_fired: int | None = None
         self._unanchored: int | None = None
 
@@ -144,6 +110,7 @@ class Synchronizer(Generic[Image]):
             track.learn(stamp_ns)
         insort(track.stamps, stamp_ns)
         track.images[stamp_ns] = image
+        track.heard = self._newest()
         if len(track.stamps) > self._depth:
             self._evict_oldest(camera)
         return self._fire()
@@ -161,14 +128,14 @@ class Synchronizer(Generic[Image]):
         assert self._last_fired is not None
         return self._last_fired - self._jump_ns <= stamp < self._last_fired - self.window_ns
 
-    def _restart(self, camera: str) -> _Track[Image]:
+    def _restart(self, camera: str) -> CameraTrack[Image]:
         """Forgets a camera whose stamps went back; the others follow by themselves when theirs do."""
         self.ignored[f"time jumped back {camera}"] += 1
         if camera == self.anchor:
             for stamp in self._pending():
                 self._miss(stamp)
             self._last_fired = None
-        self._tracks[camera] = _Track()
+        self._tracks[camera] = CameraTrack()
         return self._tracks[camera]
 
     def _pending(self) -> list[int]:
@@ -196,7 +163,8 @@ class Synchronizer(Generic[Image]):
         silent = newest is None or newest < stamp - self.window_ns
         if silent and (self._unanchored is None or abs(stamp - self._unanchored) > self.window_ns):
             self._unanchored = stamp
-            self._count(f"missing {self.anchor} (anchor)")
+            behind = self._tracks[self.anchor].behind(stamp, self._newest())
+            self._count(f"{'late' if behind else 'missing'} {self.anchor} (anchor)")
 
     def _near(self, stamp: int) -> list[list[int]]:
         """Each camera's stamps within the window of an anchor image."""
@@ -253,9 +221,14 @@ class Synchronizer(Generic[Image]):
             self._count("overtaken by a newer set")
             return
         now = self._newest()
-        missing = [c for c, track in self._tracks.items() if c != self.anchor and track.lost_one(stamp, now)]
+        lost = [c for c, track in self._tracks.items() if c != self.anchor and track.lost_one(stamp, now)]
+        late = [camera for camera in lost if self._tracks[camera].behind(stamp, now)]
+        missing = [camera for camera in lost if camera not in late]
         if missing:
             self._count("missing " + ", ".join(missing))
+        elif late:
+            worst_ms = max(now - (self._tracks[camera].newest or now) for camera in late) / 1e6
+            self._count("late " + ", ".join(late), f"late {', '.join(late)} by {worst_ms:.0f} ms")
         elif chosen is not None:
             self._count("skew", f"skew {_spread(chosen) / 1e6:.0f} ms > {self.window_ns / 1e6:.0f} ms")
         else:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from mapkd_ros.node.diagnostics import Rate, Statistics, map_values, status
+from mapkd_ros.node.diagnostics import Rate, Statistics, clock_note, map_values, status
 
 S = 1_000_000_000
 
@@ -52,10 +52,13 @@ def test_drops_are_counted_by_reason_most_frequent_first():
     ]
 
 
-def test_an_age_that_cannot_be_is_explained():
-    statistics = Statistics()
-    statistics.publish(0, {}, age_ms=2.6e11)
-    assert "use_sim_time" in str(map_values(statistics.snapshot(0))["age when published, median [ms]"])
+@pytest.mark.parametrize(
+    ("age_ms", "told"), [(None, ""), (-400, ""), (3e6, ""), (1.77e12, "56 years behind"), (-4e3, "4000 ms ahead")]
+)
+def test_stamps_that_do_not_fit_the_clock_are_told(age_ms, told):
+    note = clock_note(age_ms)
+    assert told in note and bool(note) == bool(told)
+    assert ("use_sim_time" in note) == ("behind" in told)
 
 
 @pytest.mark.ros

@@ -7,7 +7,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2 (rclpy)")
 pytest.importorskip("tf2_msgs.msg", reason="needs tf2_msgs: make setup")
 pytest.importorskip("mapkd_ros.msg", reason="needs the built package: colcon build")
 
-from camera_bench import camera_info
+from camera_bench import camera_info, compressed
 from node_bench import setups
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo
@@ -15,6 +15,7 @@ from sensor_msgs.msg import CameraInfo
 from mapkd_core.types import CAMERAS
 from mapkd_ros import qos
 from mapkd_ros.msg import VectorMap
+from mapkd_ros.node import stall
 
 pytestmark = pytest.mark.ros
 SECOND_NS = 1_000_000_000
@@ -76,3 +77,28 @@ def test_a_bag_that_loops_under_simulated_time_goes_on(setup):
     assert bench.wait(lambda: bench.value("image ignored: time jumped back CAM_FRONT") == 1)
     assert bench.wait(lambda: bench.values()["age when published, median [ms]"] == "0")
     assert bench.status["student_node: map"].message.endswith("maps a second")
+
+
+def test_images_without_a_stamp_make_no_map_and_are_told(setup, monkeypatch):
+    monkeypatch.setattr(stall, "STALLED_NS", SECOND_NS // 10)
+    bench = setup(always_run=True).bench
+    assert bench.wait(lambda: all(sender.get_subscription_count() for sender in bench.images.values()))
+    bench.send_calibration()
+    bench.send_mountings()
+    for _ in range(4):
+        bench.send_set({camera: compressed(camera, 0) for camera in CAMERAS})
+    assert bench.wait(lambda: bench.value("dropped: no stamp CAM_BACK") == 4)
+    assert bench.wait(lambda: "all stamps are 0: let the driver" in bench.status["student_node: map"].message)
+    assert bench.value("sets formed") == 0
+
+
+@pytest.mark.parametrize(("queue_size", "sets"), [(5, 3), (3, 0)])
+def test_a_late_camera_is_waited_for_as_long_as_queue_size_says(setup, queue_size, sets):
+    bench = setup(always_run=True, queue_size=queue_size).ready()
+    before, stamps = bench.value("sets formed"), []
+    for i in range(6):
+        late = compressed("CAM_BACK", stamps[i - 3]) if i >= 3 else None
+        stamps.append(bench.send_set({"CAM_BACK": late}))
+    counts = "sets formed", "set not formed: late CAM_BACK"
+    assert bench.wait(lambda: [bench.value(name) for name in counts][sets == 0] >= before + sets)
+    assert bench.value("sets formed") == before + sets

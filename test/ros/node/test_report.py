@@ -12,6 +12,7 @@ from mapkd_ros.node import report as node_report
 from mapkd_ros.node.diagnostics import ERROR, OK, WARN, Rate, Statistics
 from mapkd_ros.node.report import InputReport, diagnostic_statuses, raw_transport_hint
 from mapkd_ros.node.rig import Mountings
+from mapkd_ros.node.stall import Settings, StallWatch
 from mapkd_ros.node.synchronizer import Synchronizer
 
 S = 1_000_000_000
@@ -49,10 +50,15 @@ def clock(monkeypatch):
     return now
 
 
-def make(inputs: dict[str, Input]) -> tuple[InputReport, Log, TransformTree]:
+def make(inputs: dict[str, Input], stall: StallWatch | None = None) -> tuple[InputReport, Log, TransformTree]:
     log, tree = Log(), TransformTree()
     mountings = Mountings(regular_rig(list(inputs)), tree, "base_link")
-    return InputReport(inputs, mountings, log), log, tree
+    return InputReport(inputs, mountings, stall or quiet(), log), log, tree
+
+
+def quiet() -> StallWatch:
+    """One that has seen nothing."""
+    return StallWatch(["A", "B"], Settings("A", 40_000_000, 4))
 
 
 def run(report: InputReport, clock, seconds: int) -> None:
@@ -89,6 +95,21 @@ def test_what_lacks_is_reported_after_three_seconds_and_again_with_growing_pause
     assert log[-1] == ("info", "all cameras, calibrations and transforms are there")  # described already
 
 
+def test_images_that_make_no_set_are_explained_with_growing_pauses_until_they_do(clock):
+    stall = quiet()
+    report, log, _ = make({"A": Input(), "B": Input()}, stall)
+    for _ in range(40):
+        stall.see("A", clock.ns, clock.ns)
+        stall.see("B", 0, clock.ns)
+        run(report, clock, 1)
+    told = [text for level, text in log if level == "warning"]
+    assert told[0].startswith("no set of images for 5000 ms, though every camera sends: B: all stamps are 0: let the")
+    assert 2 <= len(told) <= 5
+    stall.formed(clock.ns)
+    run(report, clock, 4)
+    assert len([text for level, text in log if level == "warning"]) == len(told)
+
+
 def test_a_missing_transform_is_something_that_lacks(clock):
     report, _, tree = make({"A": Input()})
     report._mountings.frames["A"] = "a_optical"
@@ -108,11 +129,11 @@ def test_levels_of_the_diagnostics():
     pytest.importorskip("diagnostic_msgs.msg", reason="needs ROS 2 (diagnostic_msgs)")
     statistics, synchronizer = Statistics(), Synchronizer(["A", "B"], "A")
     predictor = SimpleNamespace(device="cpu", engine="onnx int8", card=SimpleNamespace(name="student", version="1.0"))
-    inputs = {"A": Input(), "B": Input()}
+    inputs, stall = {"A": Input(), "B": Input()}, quiet()
 
     def first(lacks: dict[str, str], wanted: bool, now_ns: int):
         snapshot = statistics.snapshot(now_ns)
-        statuses = diagnostic_statuses("node", snapshot, synchronizer, lacks, inputs, predictor, wanted, now_ns)
+        statuses = diagnostic_statuses("node", snapshot, synchronizer, lacks, inputs, predictor, wanted, stall, now_ns)
         assert [status.name for status in statuses] == ["node: map", "node: A", "node: B"]
         return statuses[0]
 
@@ -125,6 +146,8 @@ def test_levels_of_the_diagnostics():
     statistics.drop("size B")
     assert level({}, True, 0) == WARN
     assert first({}, True, 0).message == "no map lately; last dropped: size B"
+    stall.see("A", 1, -8 * S)
+    assert "no map lately; no set of images: stamps and times" in first({}, True, 0).message
     statistics.publish(10 * S, {"network": 5.0}, 40.0)
     statistics.publish(11 * S, {"network": 5.0}, 40.0)
     assert level({}, True, 12 * S) == OK
@@ -132,3 +155,8 @@ def test_levels_of_the_diagnostics():
     assert (values["device"], values["engine"]) == ("cpu", "onnx int8")
     assert values["model"] == "student 1.0" and values["dropped: size B"] == "1"
     assert values["rate [Hz]"] == "1.00"
+    statistics.publish(12 * S, {"network": 5.0}, -8000.0)
+    statistics.publish(12 * S, {"network": 5.0}, -8000.0)
+    statistics.publish(12 * S, {"network": 5.0}, -8000.0)
+    assert level({}, True, 12 * S) == WARN
+    assert "stamps are 8000 ms ahead of this node's clock: set the clocks" in first({}, True, 12 * S).message

@@ -35,7 +35,7 @@ def start_node(**parameters: object) -> ChildProcess:
 
 @pytest.fixture(scope="module")
 def process(private_domain):
-    with start_node(device="cpu", threads=1, diagnostics_period=0.2, window_ms=40.0) as node:
+    with start_node(device="cpu", threads=1, diagnostics_period=0.2, window_ms=40.0, queue_size=4) as node:
         yield node
 
 

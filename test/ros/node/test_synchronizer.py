@@ -111,6 +111,29 @@ def test_late_transport_of_one_camera_still_forms_every_set():
     assert all(formed.spread_ns == pytest.approx(42.6 * MS) for _, formed in fired)
 
 
+@pytest.mark.parametrize("camera", ["CAM_BACK", "CAM_FRONT"])
+def test_a_camera_that_comes_too_late_is_called_late_and_only_a_dead_one_missing(camera):
+    """Its images arrive twelve periods after they were taken."""
+    synchronizer: Synchronizer = Synchronizer(CAMERAS, "CAM_FRONT")
+    events = [(s + (1000 * MS if one == camera else 0), one, s) for turn in rounds(60) for one, s in turn]
+    events = [(one, s) for _, one, s in sorted(events)]
+    others = [(one, s) for one, s in events[-200:] if one != camera]
+    name = f"{camera} (anchor)" if camera == "CAM_FRONT" else camera
+
+    def counted(more: list[tuple[str, int]]) -> tuple[int, int]:
+        before = synchronizer.not_formed.copy()
+        assert not feed(synchronizer, more)
+        new = synchronizer.not_formed - before
+        return new[f"late {name}"], new[f"missing {name}"]
+
+    counted(events[:90])  # at first it has not sent anything
+    late, missing = counted(events[90:270])
+    assert late >= 20 and missing == 0
+    later = [(one, s + 10**10) for one, s in others]
+    late, missing = counted(later)
+    assert late <= 3 and missing >= 20
+
+
 def test_duplicates_are_ignored_and_counted():
     synchronizer: Synchronizer = Synchronizer(CAMERAS, "CAM_FRONT")
     events = [event for turn in rounds(5) for event in turn]
