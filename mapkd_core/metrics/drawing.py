@@ -78,7 +78,11 @@ def instances(canvas: NDArray[np.integer]) -> Iterator[tuple[int, NDArray[np.int
 
 
 def _clip(lines: Sequence[NDArray[np.float64]], grid: BevGrid) -> list[list[NDArray[np.int32]]]:
-    """Each line's pieces inside the grid as truncated (col, row) cells; no piece where the line misses the grid."""
+    """Each line's pieces inside the grid as truncated (col, row) cells; no piece where the line misses the grid.
+
+    By an intersection, and not by data.polylines, because that also cuts a line where it crosses itself: the pieces
+    are instances in the papers' numbers.
+    """
     if not lines:
         return []
     patch = box(grid.x_range_m[0], grid.y_range_m[0], grid.x_range_m[1], grid.y_range_m[1])

@@ -5,6 +5,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from mapkd_core.data.polylines import Range, clip_polylines
 from mapkd_core.sim.world.conditions import Conditions
 from mapkd_core.sim.world.ground import near_square
 from mapkd_core.sim.world.ground_raster import product, tiled
@@ -44,18 +45,17 @@ def _paint_lines(
     canvas: PaintCanvas, road_map: VectorMap, centre_m: NDArray, half: float, conditions: Conditions,
     rng: np.random.Generator,
 ) -> None:
-    window = shapely.box(-half, -half, half, half)
+    window = Range((-half, half), (-half, half))
     for line in road_map.lines:
         fade, phase = rng.uniform(0.0, 0.35), rng.uniform(0, 9)
         points = np.asarray(line.points_m)[:, :2] - centre_m
         if line.paint == "none" or not near_square(points, half):
             continue
         strength = float(np.clip(1 - line.wear - fade * conditions.paint_wear, 0.12, 1))
-        inside = shapely.LineString(points).intersection(window)  # a city-long line costs only its part here
-        for piece in getattr(inside, "geoms", [inside]):
-            if not isinstance(piece, shapely.LineString) or piece.length < 0.1:
+        for piece in clip_polylines([points], window):  # a city-long line costs only its part here
+            near = piece.points_m
+            if distances_along(near)[-1] < 0.1:
                 continue
-            near = np.asarray(piece.coords)
             if line.layer == "stop_line":
                 canvas.polyline(near, STOP_WIDTH_M, strength, line.color == "yellow")
             else:

@@ -1,4 +1,6 @@
 """Clipping against shapely's, which works one line at a time."""
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import shapely
@@ -18,6 +20,66 @@ def random_lines(rng: np.random.Generator, count: int) -> list[np.ndarray]:
         line = np.concatenate([[line[0] - 1], line])
         lines.append(np.concatenate([line, line[:1]]) if k % 3 == 0 and len(line) > 3 else line)
     return lines
+
+
+def liang_barsky(line: np.ndarray, window: Range) -> list[np.ndarray]:
+    """Liang and Barsky's clipping, segment by segment; parts that meet at a vertex of the line are one."""
+    low, high = window.limits()
+    parts: list[list[np.ndarray]] = []
+    going_on = False
+    for start, end in pairwise(line):
+        enter, leave = 0.0, 1.0
+        for axis in (0, 1):
+            step = end[axis] - start[axis]
+            if step == 0:
+                enter = enter if low[axis] <= start[axis] <= high[axis] else np.inf
+                continue
+            bounds = sorted(((low[axis] - start[axis]) / step, (high[axis] - start[axis]) / step))
+            enter, leave = max(enter, bounds[0]), min(leave, bounds[1])
+        if enter >= leave:
+            going_on = False
+            continue
+        if not (going_on and enter == 0):
+            parts.append([start + enter * (end - start)])
+        parts[-1].append(end if leave == 1 else start + leave * (end - start))
+        going_on = leave == 1
+    ring, found = np.array_equal(line[0], line[-1]), [np.array(part) for part in parts]
+    if ring and len(found) > 1 and np.array_equal(found[0][0], line[0]) and np.array_equal(found[-1][-1], line[0]):
+        found[0] = np.concatenate([found.pop(), found[0][1:]])
+    return found
+
+
+def test_every_vertex_equals_liang_and_barskys():
+    lines = random_lines(np.random.default_rng(2), 400)
+    lines += [np.array([[-50, -60], [-20, 0], [50, 7], [20, 40], [-50, -60.0]]) * scale for scale in (0.3, 0.7, 1, 9)]
+    for pieces in (clip_polylines(lines, WINDOW), PolylineIndex(lines).clipped(WINDOW)):
+        for number, line in enumerate(lines):
+            mine, expected = [p.points_m for p in pieces if p.line == number], liang_barsky(line, WINDOW)
+            assert [len(points) for points in mine] == [len(points) for points in expected]
+            for points, others in zip(mine, expected, strict=True):
+                np.testing.assert_allclose(points, others, rtol=2e-14, atol=1e-12)
+
+
+def test_vertices_and_segments_on_the_edge_count_as_inside():
+    """Lines between multiples of the window's size, so that nearly all of them touch an edge or a corner."""
+    rng, box = np.random.default_rng(3), shapely.box(-30, -15, 30, 15)
+    for _ in range(400):
+        line = without_repeats(rng.integers(-2, 3, (rng.integers(3, 8), 2)) * np.array([15.0, 7.5]) * 2)
+        if len(line) < 2:
+            continue
+        pieces = [p.points_m for p in clip_polylines([line], WINDOW)]
+        inside = [seg.intersection(box).length for seg in map(shapely.LineString, pairwise(line))]
+        assert sum(shapely.LineString(p).length for p in pieces) == pytest.approx(sum(inside), abs=1e-9), line
+        assert all(np.abs(p).max(0)[0] <= 30 and np.abs(p).max(0)[1] <= 15 for p in pieces)
+        assert all(len(p) == len(without_repeats(p.round(9))) >= 2 for p in pieces)
+
+
+def test_a_vertex_that_is_not_finite_is_refused():
+    line = np.array([[0, 0], [np.nan, 3], [5, 5.0]])
+    with pytest.raises(ValueError, match=r"the vertex \(nan, 3\); expected finite metres"):
+        clip_polylines([line], WINDOW)
+    with pytest.raises(ValueError, match="nan"):
+        PolylineIndex([line])
 
 
 def test_clipped_lengths_and_places_equal_shapelys():
