@@ -25,6 +25,7 @@ from mapkd_ros import qos, topics
 from mapkd_ros.conversions import ImageError, check_size, seconds_and_ns
 from mapkd_ros.msg import VectorMap
 from mapkd_ros.node import map_messages
+from mapkd_ros.node.calibration_check import CalibrationCheck
 from mapkd_ros.node.camera_input import CameraImage, CameraInput
 from mapkd_ros.node.diagnostics import Statistics
 from mapkd_ros.node.element_ids import ElementIds
@@ -106,6 +107,7 @@ class MappingNode(Node):
             )
             for topic, latched in (("/tf_static", True), ("/tf", False))
         ]
+        self._check = CalibrationCheck(self._inputs, self._mountings, self._transforms, self.get_logger())
         self._report = InputReport(self._inputs, self._mountings, self._stall, self.get_logger())
         self._worker: LatestWorker[MappingJob] = LatestWorker(self._prepare, self._on_worker_error)
         self._network: LatestWorker[PreparedJob] | None = None
@@ -113,7 +115,7 @@ class MappingNode(Node):
             self._network = LatestWorker(self._complete, self._on_worker_error)
         qos.tell_unused_overrides(self)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # reports go on when simulated time stands still
-        self.create_timer(REPORT_PERIOD_S, self._report.tick, clock=steady)
+        self.create_timer(REPORT_PERIOD_S, self._tell, clock=steady)
         self.create_timer(MAINTAIN_PERIOD_S, self._maintain, clock=steady)
         if values["diagnostics_period"] > 0:
             self.create_timer(values["diagnostics_period"], self._publish_diagnostics, clock=steady)
@@ -271,6 +273,10 @@ class MappingNode(Node):
         for transform_input in self._transform_inputs:
             transform_input.maintain()
 
+    def _tell(self) -> None:
+        self._report.tick()
+        self._check.tell()
+
     def _publish_diagnostics(self) -> None:
         now_ns = time.monotonic_ns()
         statuses = diagnostic_statuses(
@@ -282,6 +288,7 @@ class MappingNode(Node):
             self._predictor,
             self._wanted(),
             self._stall,
+            self._check.doubts(),
             now_ns,
         )
         header = Header(stamp=self.get_clock().now().to_msg())

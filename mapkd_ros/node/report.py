@@ -2,10 +2,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mapkd_core.cameras.calibration import CalibrationError
+from mapkd_core.cameras.plausibility import Doubt
 from mapkd_ros.node.diagnostics import ERROR, OK, WARN, Snapshot, clock_note, map_values, status
 from mapkd_ros.node.duration_text import duration_text
 from mapkd_ros.node.reminder import Reminder
@@ -114,6 +115,7 @@ def diagnostic_statuses(
     predictor: Predictor,
     wanted: bool,
     stall: StallWatch,
+    doubts: Sequence[Doubt],
     now_ns: int,
 ) -> list[DiagnosticStatus]:
     """The node's status, then one per camera."""
@@ -135,6 +137,8 @@ def diagnostic_statuses(
         note = clock_note(snapshot.age_ms)
         if note:  # a recording is no fault
             level, message = WARN if (snapshot.age_ms or 0) < 0 else OK, f"{message}; {note}"
+    if doubts and level != ERROR:
+        level, message = WARN, "; ".join([message, *(f"calibration: {doubt}" for doubt in doubts)])
     values: dict[str, object] = {
         "device": predictor.device,
         "engine": predictor.engine,
@@ -148,6 +152,9 @@ def diagnostic_statuses(
         values["last set not formed"] = synchronizer.last_reason
     statuses = [status(f"{name}: map", level, message, values, predictor.device)]
     notes = stall.notes(now_ns)
+    for doubt in doubts:
+        for camera in doubt.cameras:
+            notes.setdefault(camera, []).append(doubt.text)
     for camera, camera_input in inputs.items():
         text = lacks.get(camera) or "; ".join([camera_input.describe(now_ns), *notes.get(camera, [])])
         camera_values = {
