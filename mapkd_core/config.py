@@ -25,6 +25,10 @@ RENAMED = {
 }
 """Old key -> new key; the old one is read, with a notice, for one version."""
 
+SCHEDULES, OPTIMIZERS = ("step", "cosine", "constant"), ("adam", "adamw", "muon")
+HALF_TYPES = {"bf16-mixed": "bfloat16", "16-mixed": "float16"}
+"""`precision` -> the type in which networks compute; `32-true` is the other one."""
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -126,10 +130,12 @@ class TrainConfig:
     ema: float = 0.0
     """Decay of the averaged weights that are evaluated and shipped; 0 for none."""
     precision: str = "32-true"
-    """Fabric's precision: `32-true`, `bf16-mixed`, `16-mixed`."""
+    """`32-true`, `bf16-mixed`, or on a GPU `16-mixed`; calibration and metres stay in 32 bits."""
     devices: int = 1
     nodes: int = 1
     accelerator: str = "auto"
+    sync_batchnorm: bool = False
+    """Batch statistics over all processes; on GPUs."""
     seed: int = 0
     val_every: int = 1000
     val_batches: int = 0
@@ -146,7 +152,8 @@ class TrainConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
         if self.schedule == "step" and self.decay_steps < 0:
             raise ValueError(f"decay_steps is {self.decay_steps}; expected 0 (never) or a number of steps")
-        for name, known in (("schedule", ("step", "cosine", "constant")), ("optimizer", ("adam", "adamw", "muon"))):
+        known_words = {"schedule": SCHEDULES, "optimizer": OPTIMIZERS, "precision": ("32-true", *HALF_TYPES)}
+        for name, known in known_words.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; expected one of {known}")
 

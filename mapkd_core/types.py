@@ -156,3 +156,9 @@ class Prediction:
     direction: Tensor | None = None
     """B 37 Y X logits, channel 0 background."""
     taps: dict[str, Tensor] = field(default_factory=dict)
+
+    def in_single_precision(self) -> Prediction:
+        """The same with every tensor float32, as losses want it."""
+        heads = (self.embedding, self.direction)
+        embedding, direction = (None if head is None else head.float() for head in heads)
+        return Prediction(self.semantic.float(), embedding, direction, {k: v.float() for k, v in self.taps.items()})

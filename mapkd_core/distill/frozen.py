@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mapkd_core.model.precision import half_precision
 from mapkd_core.types import Batch, Prediction
 
 DrawLabels = Callable[[Batch, Prediction], Batch]
@@ -46,12 +47,13 @@ class FrozenNetworks:
     """Teacher and coach. Not a module: what a module holds would be optimised, set to training mode and saved."""
 
     def __init__(
-        self, teacher: nn.Module | None, coach: nn.Module | None = None, draw: DrawLabels | None = None
+        self, teacher: nn.Module | None, coach: nn.Module | None = None, draw: DrawLabels | None = None,
+        precision: str = "32-true",
     ) -> None:
-        """`draw` puts the teacher's map in the place of labels that are not known."""
+        """`draw` puts the teacher's map in the place of labels that are not known; `precision` as the config's."""
         self.teacher = freeze(teacher) if teacher is not None else None
         self.coach = freeze(coach) if coach is not None else None
-        self._draw = draw
+        self._draw, self._precision = draw, precision
         self._lock = Lock()
         self._asked: Tensor | None = None
         self._answers: dict[str, Prediction] = {}
@@ -97,5 +99,6 @@ class FrozenNetworks:
         if role not in self._answers:
             if next(network.parameters()).device != batch.images.device:
                 network.to(batch.images.device)
-            self._answers[role] = network(batch)
+            with half_precision(self._precision, batch.images.device):
+                self._answers[role] = network(batch).in_single_precision()
         return self._answers[role]

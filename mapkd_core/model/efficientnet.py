@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mapkd_core.model.backbones import BackboneEncoder, load_backbone
+from mapkd_core.model.backbones import BackboneEncoder, load_backbone, set_batch_norm_momentum
 from mapkd_core.model.image_trunk import ImageTrunk
 from mapkd_core.model.layers import ResidualBlock, conv_bn_relu
 
@@ -39,6 +39,7 @@ class EfficientNetEncoder(nn.Module):
             if pretrained
             else EfficientNetModel(EfficientNetConfig(image_size=224, width_coefficient=1.0, depth_coefficient=1.0))
         )
+        set_batch_norm_momentum(whole)
         self.stem = whole.embeddings
         self.blocks = whole.encoder.blocks
         self.fine_tap, fine, coarse = 10, 112, 320  # the last block of stage 5, and of the trunk

@@ -69,6 +69,8 @@ class HdPriorPretraining(nn.Module):
     Reads the batch's labels as its input; in eval mode the wiped blocks are the same in every call.
     """
 
+    draws_random = True
+
     def __init__(self, prior: HdPrior, ratio: float = 0.5) -> None:
         super().__init__()
         self.hd_prior = prior

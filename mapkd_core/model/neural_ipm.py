@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mapkd_core.grid import BevGrid
+from mapkd_core.model.precision import full_precision
 
 
 class ViewMlps(nn.Module):
@@ -56,14 +57,16 @@ class GroundWarp(nn.Module):
         """B N C r c and mountings B N 4 4 -> B C 2Y 2X."""
         batch, cameras, channels = ground.shape[:3]
         rotation = base_from_camera[..., :3, :3].transpose(-1, -2)
-        q = rotation @ (self.points_m.T - base_from_camera[..., :3, 3:]) / self.unit_m  # B N 3 K
+        with full_precision(ground.device):
+            q = rotation @ (self.points_m.T - base_from_camera[..., :3, 3:]) / self.unit_m  # B N 3 K
         col = (q[..., 2, :] - self.first_unit) * (self.ground_size[1] / self.units[0])
         row = (q[..., 0, :] + self.units[1] / 2) * (self.ground_size[0] / self.units[1])
         place = torch.stack(
             [2 * col / (self.ground_size[1] - 1) - 1, 2 * row / (self.ground_size[0] - 1) - 1], -1
         )                                                                               # B N K 2
         warped = functional.grid_sample(
-            ground.flatten(0, 1), place.flatten(0, 1)[:, :, None], align_corners=True, padding_mode="zeros"
+            ground.flatten(0, 1).to(place.dtype), place.flatten(0, 1)[:, :, None], align_corners=True,
+            padding_mode="zeros",
         )                                                                               # BN C K 1
         warped = warped.reshape(batch, cameras, channels, self.rows, self.cols).amax(1)
         return functional.interpolate(warped, scale_factor=2, mode="bilinear", align_corners=True)

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from mapkd_core.grid import BevGrid
 from mapkd_core.model.pillar_points import MIN_DEPTH_M, pillar_points_m
+from mapkd_core.model.precision import full_precision
 
 
 class PillarLookup(NamedTuple):
@@ -59,9 +60,10 @@ class PillarSampling(nn.Module):
         """
         rotation = base_from_camera[..., :3, :3].transpose(-1, -2)                      # B N 3 3
         offset = base_from_camera[..., :3, 3:]                                          # B N 3 1
-        points = rotation @ (self.points_m.T - offset)                                  # B N 3 K
-        depth = points[..., 2, :]                                                       # B N K
-        pixels = (intrinsics @ points)[..., :2, :] / depth.clamp(min=MIN_DEPTH_M)[..., None, :]
+        with full_precision(intrinsics.device):
+            points = rotation @ (self.points_m.T - offset)                              # B N 3 K
+            depth = points[..., 2, :]                                                   # B N K
+            pixels = (intrinsics @ points)[..., :2, :] / depth.clamp(min=MIN_DEPTH_M)[..., None, :]
         width, height = feature_size
         u = (pixels[..., 0, :] + 0.5) * (width / image_size[0]) - 0.5                   # B N K
         v = (pixels[..., 1, :] + 0.5) * (height / image_size[1]) - 0.5

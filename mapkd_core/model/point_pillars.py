@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from mapkd_core.grid import BevGrid
 from mapkd_core.model.layers import conv_bn_relu
+from mapkd_core.model.precision import full_precision
 
 
 class PointPillars(nn.Module):
@@ -43,7 +44,8 @@ class PointPillars(nn.Module):
 
     def forward(self, points: Tensor, mask: Tensor) -> Tensor:
         """B P 5 (x, y, z, intensity, age) with B P mask -> B C Y/stride X/stride."""
-        x = self._pillars(points, mask)
+        with full_precision(points.device):
+            x = self._pillars(points, mask)
         levels: list[Tensor] = []
         for at, (block, branch) in enumerate(zip(self.blocks, self.branches, strict=True)):
             x = block(x)

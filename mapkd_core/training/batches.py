@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
@@ -139,6 +140,7 @@ def training_batches(config: TrainConfig, first_batch: int = 0, rank: int = 0, w
         _NumberedSamples(labelled, unlabelled, data.unlabelled_share, config.augment, config.seed),
         batch_sampler=_OwnShare(first_batch, config.batch_size, rank, world_size),  # type: ignore[arg-type]
         collate_fn=Collate(config.grid),
+        generator=_own_generator(),
         num_workers=workers,
         persistent_workers=workers > 0,
         prefetch_factor=4 if workers else None,
@@ -155,6 +157,7 @@ def _streamed_batches(
         StreamedSamples(url, _options(config), config.seed, rank, world_size, config.batch_size, first_batch),
         batch_size=config.batch_size,
         collate_fn=_ChangedBatch(config),
+        generator=_own_generator(),
         num_workers=workers,
         prefetch_factor=4 if workers else None,
     )
@@ -183,6 +186,7 @@ def validation_batches(
         _Picked(source, mine),
         batch_size=config.batch_size,
         collate_fn=Collate(config.grid),
+        generator=_own_generator(),
         num_workers=config.data.workers,
     )
     for count, batch in enumerate(loader):
@@ -200,6 +204,11 @@ class _Picked(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         return self.source[self.which[index]]
+
+
+def _own_generator() -> torch.Generator:
+    """For a loader, which else takes a number from PyTorch's own whenever it starts: networks draw theirs there."""
+    return torch.Generator().manual_seed(0)
 
 
 def _before_fork(workers: int) -> None:

@@ -13,7 +13,8 @@ from mapkd_core.config import difference, with_new_names, without_image_size
 from mapkd_core.data.cache import is_streamed
 from mapkd_core.files import replacing, write_atomic
 
-FREE = {"devices", "nodes", "accelerator", "log_every", "save_every", "val_every", "val_batches", "out"}
+PROCESSES = ("devices", "nodes")
+FREE = {"accelerator", "log_every", "save_every", "val_every", "val_batches", "out"}
 """Keys of a config that may change when a run goes on."""
 RESULTS = ("last.pt", "best.pt", "log", "not_finite_step*.pt")
 """What a run writes beside its config.json."""
@@ -40,7 +41,8 @@ def refuse_another_run(folder: Path, config: Mapping[str, Any]) -> None:
     """Raises ValueError, listing the differing keys, if `folder` holds a run under another config.
 
     Where things run, and how often they are saved and looked at, may differ; so may the number of loader processes,
-    unless the data are streamed and their order follows from it. A run that has written nothing yet is no run.
+    unless the data are streamed and their order follows from it. More or fewer processes may share the work if a step
+    still has as many samples. A run that has written nothing yet is no run.
     """
     written = folder / "config.json"
     if not (written.exists() and any(any(folder.glob(pattern)) for pattern in RESULTS)):
@@ -53,13 +55,27 @@ def refuse_another_run(folder: Path, config: Mapping[str, Any]) -> None:
         size, where = theirs["data"]["image_size"], f"{written}: model_options"
         options = without_image_size(theirs["model_options"], size, where, "data.image_size")
         theirs = {**theirs, "model_options": options}
-    free = FREE if is_streamed(config.get("data", {}).get("train", "")) else FREE | {"data.workers"}
+    streamed = is_streamed(config.get("data", {}).get("train", ""))
+    same_step = _samples_of_a_step(theirs) == _samples_of_a_step(config) and not streamed
+    free = FREE | ({"batch_size", *PROCESSES} if same_step else set()) | (set() if streamed else {"data.workers"})
     lines = [line for line in difference(theirs, config) if line.split(":")[0] not in free]
+    if lines and not same_step and all(line.split(":")[0] in PROCESSES for line in lines):
+        samples = _samples_of_a_step(theirs)
+        raise ValueError(
+            f"{folder} holds a run whose steps have {samples} samples, now they would have "
+            f"{_samples_of_a_step(config)} ({'; '.join(lines)}); choose --batch_size so that devices * nodes * "
+            f"batch_size is {samples}, or --restart to throw that run away"
+        )
     if lines:
         raise ValueError(
             f"{folder} holds a run under another config ({'; '.join(lines)}); choose another --name, or --restart to "
             "throw that run away"
         )
+
+
+def _samples_of_a_step(config: Mapping[str, Any]) -> int:
+    """Over all processes, accumulation not counted."""
+    return int(config.get("batch_size", 1) * config.get("devices", 1) * config.get("nodes", 1))
 
 
 def claim_run_folder(folder: Path, config: Mapping[str, Any], restart: bool = False) -> bool:

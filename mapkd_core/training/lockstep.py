@@ -22,6 +22,7 @@ from mapkd_core.distill.objective import DistillObjective
 from mapkd_core.progress import Progress
 from mapkd_core.training.batches import training_batches
 from mapkd_core.training.loop import Run, open_run
+from mapkd_core.training.random_state import draws_random_numbers
 from mapkd_core.types import Batch
 
 OWN = ("name", "model", "model_options", "loss", "method", "method_options", "calibrate_steps", "pseudo_labels",
@@ -37,16 +38,17 @@ class Timed:
     objective: DistillObjective
     seconds: float = 0.0
     steps: int = 0
+    draws: bool = False
+    """Whether its steps draw random numbers: they would depend on which thread comes first."""
     kept_bytes: int = 0
     """What a step holds for the way back: activations and targets of student and method."""
 
     def advance(self, batch: Batch) -> float:
         """One step on this batch; the first of them is the one whose memory is counted."""
+        step = self._counted if self.steps == 0 else self._plain
         began = time.thread_time()
-        if self.steps == 0:
-            loss = self._counted(batch)
-        else:
-            loss = self.run.advance(iter((batch,)))
+        with self.run.random.alone() if self.draws else contextlib.nullcontext():
+            loss = step(batch)
         self.seconds += time.thread_time() - began
         self.steps += 1
         return loss
@@ -54,6 +56,9 @@ class Timed:
     def cost(self) -> dict[str, float]:
         """Processor milliseconds a step and megabytes kept, as plain values."""
         return {"step_ms": 1e3 * self.seconds / max(self.steps, 1), "kept_mb": self.kept_bytes / 1e6}
+
+    def _plain(self, batch: Batch) -> float:
+        return self.run.advance(iter((batch,)))
 
     def _counted(self, batch: Batch) -> float:
         kept: dict[int, int] = {}
@@ -64,7 +69,7 @@ class Timed:
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            loss = self.run.advance(iter((batch,)))
+            loss = self._plain(batch)
         self.kept_bytes = sum(kept.values())
         return loss
 
@@ -91,7 +96,7 @@ def train_together(
             run, resuming = folders.enter_context(open_run(config, objective))
             if resuming:
                 run.resume()
-            students.append(Timed(run, objective))
+            students.append(Timed(run, objective, draws=draws_random_numbers(run.trained)))
         torch.set_num_threads(threads)  # of this thread, which asks the teachers while the students wait
         pool = folders.enter_context(ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)))
         # Runs that an interruption left at different steps cannot share batches; each step's group goes on by itself.

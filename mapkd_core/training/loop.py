@@ -8,16 +8,15 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.loggers import TensorBoardLogger
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from mapkd_core.config import TrainConfig, config_dict
 from mapkd_core.files import FolderLock
@@ -25,9 +24,13 @@ from mapkd_core.losses import task_terms, weigh
 from mapkd_core.metrics.iou import IouMeter
 from mapkd_core.model.build import build_model
 from mapkd_core.progress import Progress, say
+from mapkd_core.training.averaging import averaged_model
 from mapkd_core.training.batches import SampleSource, open_validation, training_batches, validation_batches
 from mapkd_core.training.checkpoint import claim_run_folder, load_checkpoint, save_checkpoint
+from mapkd_core.training.gradients import apply_gradients, average_gradients, finite_everywhere, loss_scale
 from mapkd_core.training.muon import Muon
+from mapkd_core.training.precision import precision_plugin
+from mapkd_core.training.random_state import RandomState, seed_process
 from mapkd_core.training.stages import check_stages, start_from
 from mapkd_core.training.validation_images import ValidationImages
 from mapkd_core.types import Batch, Prediction
@@ -86,7 +89,7 @@ def open_run(config: TrainConfig, objective: Objective, restart: bool = False) -
         accelerator=config.accelerator,
         devices=config.devices,
         num_nodes=config.nodes,
-        precision=config.precision,  # type: ignore[arg-type]
+        plugins=[precision_plugin(config.precision, config.accelerator)],
         strategy="ddp" if config.devices * config.nodes > 1 else "auto",
         loggers=TensorBoardLogger(folder, name="", version="log"),
     )
@@ -100,7 +103,17 @@ def open_run(config: TrainConfig, objective: Objective, restart: bool = False) -
         for stage in config.init:
             start_from(network, stage)
         objective.prepare(network)
+        if config.sync_batchnorm:
+            network = synchronized(network, fabric)
+        seed_process(config.seed, fabric.global_rank)
         yield Run(config, folder, fabric, network, objective, validation), resuming
+
+
+def synchronized(network: nn.Module, fabric: Fabric) -> nn.Module:
+    """The network with batch statistics over all processes; raises ValueError off the GPU, where PyTorch has none."""
+    if fabric.device.type != "cuda":
+        raise ValueError(f"sync_batchnorm works on GPUs, this run is on {fabric.device}; set sync_batchnorm: false")
+    return nn.SyncBatchNorm.convert_sync_batchnorm(network) if fabric.world_size > 1 else network
 
 
 def make_optimizer(config: TrainConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
@@ -118,7 +131,7 @@ class Run:
     ) -> None:
         self.config, self.folder, self.fabric, self.objective = config, folder, fabric, objective
         self.validation = validation
-        self.average = self._averaging(network) if config.ema else None
+        self.average = averaged_model(network, self._decay) if config.ema else None
         # Both in one module, so that the optimizer, DDP and checkpoints never forget the train-only part.
         self.trained = nn.ModuleDict({"network": network, "train_only": objective.modules})
         parameters = [p for p in self.trained.parameters() if p.requires_grad]
@@ -126,6 +139,7 @@ class Run:
         objective.modules.to(fabric.device)
         if self.average is not None:
             self.average.to(fabric.device)
+        self.random = RandomState(fabric)
         self.step, self.best = 0, -math.inf
 
     def fit(self, resuming: bool) -> Path:
@@ -142,8 +156,9 @@ class Run:
         return self.folder
 
     def resume(self) -> None:
-        """Continues from the checkpoint in the run's folder."""
-        self._restore(load_checkpoint(self.folder / "last.pt"))
+        """Continues from the checkpoint in the run's folder, which only the first process has to see."""
+        state = load_checkpoint(self.folder / "last.pt") if self.fabric.global_rank == 0 else None
+        self._restore(self.fabric.broadcast(state))  # type: ignore[arg-type]
 
     def advance(self, batches: Iterator[Batch]) -> float:
         """One optimizer step with what is due after it: logs, validation, checkpoint. Returns the step's loss."""
@@ -155,6 +170,8 @@ class Run:
         if self.step % config.log_every == 0 or last:
             values = self._averaged(values)
             rates = {"learning_rate": self.rate(), "steps_per_second": 1 / max(time.monotonic() - began, 1e-9)}
+            if (scale := loss_scale(self.fabric)) is not None:
+                rates["loss_scale"] = scale
             self.fabric.log_dict({**{f"train/{k}": v for k, v in values.items()}, **rates}, self.step)
         if self.step % config.val_every == 0 or last:
             self._validate()
@@ -187,17 +204,19 @@ class Run:
             with self.fabric.no_backward_sync(self.network, enabled=part + 1 < config.accumulate):
                 terms, weights = self.objective.terms(self.network(batch), batch, self.step)
                 total = weigh(terms, weights) / config.accumulate
-                if not torch.isfinite(total):
+                if not finite_everywhere(self.fabric, total):
                     self._stop_at(batch, terms)
                 self.fabric.backward(total)
             for name, value in {**terms, "total": total * config.accumulate}.items():
                 sums[name] = sums.get(name, 0.0) + float(value.detach()) / config.accumulate
-        self._sum_train_only_gradients()
-        if config.clip_norm:
-            self.fabric.clip_gradients(self.network, self.optimizer, max_norm=config.clip_norm)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self._follow()
+        average_gradients(self.fabric, self.objective.modules)
+        parts = {"the network": self.network, "the method's train-only modules": self.objective.modules}
+        try:
+            apply_gradients(self.fabric, self.optimizer, parts, config.clip_norm)
+        except FloatingPointError as error:
+            self._stop_at(batch, terms, str(error))
+        if self.average is not None:
+            self.average.update_parameters(self._plain())
         return sums
 
     def _averaged(self, values: dict[str, float]) -> dict[str, float]:
@@ -207,33 +226,9 @@ class Run:
         together = self.fabric.all_reduce(torch.tensor(list(values.values()), device=self.fabric.device))
         return dict(zip(values, together.tolist(), strict=True))  # type: ignore[union-attr]
 
-    def _sum_train_only_gradients(self) -> None:
-        """Train-only modules lie outside the network that DDP wraps: their gradients are averaged here."""
-        if self.fabric.world_size > 1:
-            for parameter in self.objective.modules.parameters():
-                if parameter.grad is not None:
-                    parameter.grad = self.fabric.all_reduce(parameter.grad, reduce_op="mean")  # type: ignore[assignment]
-
-    @torch.no_grad()
-    def _follow(self) -> None:
-        if self.average is None:
-            return
-        self.average.update_parameters(self._plain())
-
-    def _averaging(self, network: nn.Module) -> AveragedModel:
-        average = AveragedModel(network, multi_avg_fn=self._mix, use_buffers=True)
-        average.n_averaged.fill_(1)  # the fresh weights count: the first step does not replace them
-        return average.eval().requires_grad_(False)
-
-    def _mix(self, averaged: Sequence[Tensor], present: Sequence[Tensor], _count: Tensor | int) -> None:
-        """Moves averaged weights, all of one type, towards the present ones, in place."""
+    def _decay(self) -> float:
         # Early on the plain average of few steps is better than one that still remembers the random start.
-        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
-        for mine, theirs in zip(averaged, present, strict=True):
-            if mine.dtype.is_floating_point:
-                mine.lerp_(theirs, 1 - decay)
-            else:
-                mine.copy_(theirs)
+        return min(self.config.ema, (1 + self.step) / (10 + self.step))
 
     def _plain(self) -> nn.Module:
         return self.trained["network"]
@@ -247,7 +242,8 @@ class Run:
         for batch in validation_batches(self.config, rank, world_size, self.validation):
             moved = batch.to(self.fabric.device)
             assert moved.semantic is not None, "validation frames carry labels"
-            logits = network(moved).semantic
+            with self.fabric.autocast():
+                logits = network(moved).semantic.float()                                # B 4 Y X
             meter.update(logits, moved.semantic)
             images.see(moved, logits)
         meter.reduce(self.fabric)
@@ -268,13 +264,15 @@ class Run:
             "train_only": self.objective.modules.state_dict(),
             "average": self.average.module.state_dict() if self.average is not None else {},
             "optimizer": self.optimizer.state_dict(),
-            "torch_rng": torch.get_rng_state(),
+            "random": self.random.of_all_processes(),
+            "loss_scaling": self.fabric.strategy.precision.state_dict(),
             "config": config_dict(self.config),
         }
 
     def _save(self, name: str) -> None:
+        state = self._state()
         if self.fabric.global_rank == 0:
-            save_checkpoint(self.folder / name, self._state())
+            save_checkpoint(self.folder / name, state)
         self.fabric.barrier()
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -283,15 +281,17 @@ class Run:
         if self.average is not None:
             self.average.module.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["torch_rng"])
+        self.random.restore(state["random"])
+        self.fabric.strategy.precision.load_state_dict(state["loss_scaling"])
         self.step, self.best = state["step"], state["best"]
 
-    def _stop_at(self, batch: Batch, terms: dict[str, Tensor]) -> None:
-        path = self.folder / f"not_finite_step{self.step}.pt"
+    def _stop_at(self, batch: Batch, terms: dict[str, Tensor], what: str = "the loss") -> NoReturn:
+        rank = f"_process{self.fabric.global_rank}" if self.fabric.world_size > 1 else ""
+        path = self.folder / f"not_finite_step{self.step}{rank}.pt"
         plain = {k: v for k, v in vars(batch).items() if v is not None and k != "elements"}
         save_checkpoint(path, {"step": self.step, **plain})
         values = ", ".join(f"{name} {float(term.detach()):g}" for name, term in terms.items())
         raise FloatingPointError(
-            f"the loss at step {self.step} is not finite ({values}); the batch is in {path}. "
+            f"{what} at step {self.step} is not finite ({values}); the batch is in {path}. "
             "Lower learning_rate, or use precision 32-true"
         )

@@ -18,7 +18,7 @@ def frozen_networks(config: DistillConfig) -> FrozenNetworks:
     teacher, coach = (frozen_network(place, config) if place else None for place in (config.teacher, config.coach))
     if teacher is not None and config.more_teachers:
         teacher = Teachers([teacher, *(frozen_network(place, config) for place in config.more_teachers)])
-    return FrozenNetworks(teacher, coach, partial(draw_unknown_labels, grid=config.grid))
+    return FrozenNetworks(teacher, coach, partial(draw_unknown_labels, grid=config.grid), config.precision)
 
 
 def frozen_network(place: str, config: DistillConfig) -> nn.Module:

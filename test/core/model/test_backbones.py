@@ -98,3 +98,11 @@ def test_transformers_needs_no_torchvision():
         "from transformers import AutoBackbone, AutoConfig, EfficientNetModel, ResNetBackbone\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_batch_norms_of_efficientnet_remember_more_than_the_last_batch():
+    """Their momentum is the papers' 0.01 in PyTorch's sense, in both ways of building the network."""
+    built = [image_encoder("efficientnet-b0", 8), BackboneEncoder("tiny-efficientnet", 8).backbone]
+    for network in built:
+        trunk = [m for n, m in network.named_modules() if isinstance(m, torch.nn.BatchNorm2d) and "merge" not in n]
+        assert len(trunk) > 10 and {norm.momentum for norm in trunk} == {0.01}

@@ -85,3 +85,15 @@ def test_loader_processes_may_change_unless_the_order_follows_from_them(tmp_path
         else:
             with pytest.raises(ValueError, match=r"data\.workers: 0 -> 2"):
                 claim_run_folder(folder, {"data": {"train": train, "workers": 2}})
+
+
+def test_other_numbers_of_processes_keep_the_samples_of_a_step(tmp_path):
+    """Eight samples a step by one process, or two by each of four: the same run. Anything else is another one."""
+    config = {"batch_size": 8, "devices": 1, "nodes": 1, "steps": 5, "data": {"train": "a", "workers": 0}}
+    claim_run_folder(tmp_path, config)
+    save_checkpoint(tmp_path / "last.pt", {"step": 1})
+    assert claim_run_folder(tmp_path, {**config, "batch_size": 2, "devices": 2, "nodes": 2})
+    with pytest.raises(ValueError, match=r"have 8 samples, now they would have 16 \(devices: 2 -> 8.*batch_size is 8"):
+        claim_run_folder(tmp_path, {**config, "batch_size": 2, "devices": 8, "nodes": 1})
+    with pytest.raises(ValueError, match="batch_size: 2 -> 4"):
+        claim_run_folder(tmp_path, {**config, "batch_size": 4})
