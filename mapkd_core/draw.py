@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.files import write_atomic
-from mapkd_core.geometry import apply, inverse, project
+from mapkd_core.geometry import apply, distances_along, inverse, points_at, project
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CAMERAS, CLASSES, MapElement
 
@@ -195,10 +195,10 @@ def _segments_in_view(
     """Short pieces (S, 2, 2) of a line in pixels, in front of the camera and near the image; and their depths."""
     points = np.zeros((len(points_m), 3))
     points[:, : points_m.shape[1]] = points_m
-    along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    along = distances_along(points)
     at = np.linspace(0, along[-1], max(int(np.ceil(along[-1] / _STEP_M)), 1) + 1)
     at = np.union1d(at, along)
-    camera = apply(camera_from_base, np.stack([np.interp(at, along, points[:, k]) for k in range(3)], 1))
+    camera = apply(camera_from_base, points_at(points, at))
     start, end = camera[:-1].copy(), camera[1:].copy()
     # Where a piece passes the near plane its hidden end moves onto that plane.
     visible = (start[:, 2] > _NEAR_M) | (end[:, 2] > _NEAR_M)

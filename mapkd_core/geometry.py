@@ -1,4 +1,4 @@
-"""Rigid transforms and pinhole projection. Every 4x4 is named `dst_from_src`; metres and radians.
+"""Rigid transforms, places along polylines, pinhole projection. Every 4x4 is named `dst_from_src`; metres, radians.
 
 Quaternions are (w, x, y, z), as in nuScenes and Argoverse 2. ROS's messages and SciPy have the order x, y, z, w.
 """
@@ -70,6 +70,23 @@ def flattened(map_from_base: ArrayLike) -> Matrix:
     """The same position and heading without height, pitch and roll: the frame in which map labels are defined."""
     m = np.asarray(map_from_base, np.float64)
     return transform_from_yaw(m[0, 3], m[1, 3], yaw_of(m))
+
+
+def distances_along(points: ArrayLike) -> Matrix:
+    """Distance (N,) of every vertex of a polyline (N, D) from its first one, along the line."""
+    steps = np.linalg.norm(np.diff(np.asarray(points, np.float64), axis=0), axis=1)
+    return np.concatenate([[0.0], np.cumsum(steps)])
+
+
+def points_at(points: ArrayLike, distances: ArrayLike) -> Matrix:
+    """Points (..., D) of a polyline (N, D) at distances (...) along it; its first or last vertex beyond the ends."""
+    vertices, at, along = np.asarray(points, np.float64), np.asarray(distances, np.float64), distances_along(points)
+    return np.stack([np.interp(at, along, column) for column in vertices.T], -1)
+
+
+def evenly_spaced(points: ArrayLike, count: int) -> Matrix:
+    """(count, D) points of a polyline (N, D) at equal distances along it, both ends included."""
+    return points_at(points, np.linspace(0.0, distances_along(points)[-1], count))
 
 
 def project(points_camera: ArrayLike, intrinsics: ArrayLike) -> tuple[Matrix, Matrix]:

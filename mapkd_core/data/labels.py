@@ -20,7 +20,7 @@ from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from mapkd_core.data.polylines import Piece, Points, PolylineIndex, Range, clip_polylines, is_ring
-from mapkd_core.geometry import flattened
+from mapkd_core.geometry import distances_along, flattened, points_at
 from mapkd_core.grid import BOUNDARY_INSET_M, BevGrid
 from mapkd_core.types import CLASS_IDS, CLASSES, MapElement
 from mapkd_core.vector_map import VectorMap
@@ -116,11 +116,9 @@ def resample_1m(elements: Iterable[MapElement], step_m: float = 1.0) -> list[Map
     resampled = []
     for element in elements:
         points = np.asarray(element.points_m, np.float64)
-        along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
-        at = np.arange(0, along[-1], step_m)
+        at = np.arange(0, distances_along(points)[-1], step_m)
         if len(at) >= 2:
-            samples = np.stack([np.interp(at, along, column) for column in points.T], axis=1)
-            resampled.append(replace(element, points_m=samples.astype(np.float32), closed=False))
+            resampled.append(replace(element, points_m=points_at(points, at).astype(np.float32), closed=False))
     return resampled
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mapkd_core.distance import distance_cells
+from mapkd_core.geometry import evenly_spaced
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import CLASSES, Batch, MapElement
 
@@ -102,9 +103,7 @@ class Regions:
 def along(element: MapElement, count: int) -> NDArray[np.float64]:
     """(count, 2) points evenly spaced by arc length; on a ring count - 1 of them and its centroid."""
     points = np.asarray(element.points_m, np.float64)[:, :2]
-    s = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
-    targets = np.linspace(0, s[-1], count)
-    placed = np.stack([np.interp(targets, s, points[:, i]) for i in range(2)], 1)
+    placed = evenly_spaced(points, count)
     if element.closed and count > 2:
         placed = np.concatenate([placed[:-1], placed[:-1].mean(0, keepdims=True)])
     return placed

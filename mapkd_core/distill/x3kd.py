@@ -19,6 +19,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from mapkd_core.distill.controls import soft_bce
 from mapkd_core.distill.interface import DistillStep, Method, Networks
 from mapkd_core.distill.taps import TapPair, tap
+from mapkd_core.geometry import distances_along, evenly_spaced
 from mapkd_core.types import CLASSES, Batch
 
 
@@ -64,10 +65,8 @@ def lines_in_images(batch: Batch, size: tuple[int, int], step_m: float = 0.25) -
 def _dense(points_m: np.ndarray, step_m: float) -> np.ndarray:
     """(P, 4) homogeneous points on the ground along a line."""
     points = np.asarray(points_m, np.float64)[:, :2]
-    s = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
-    at = np.linspace(0, s[-1], max(int(s[-1] / step_m), 1) + 1)
-    xy = [np.interp(at, s, points[:, i]) for i in range(2)]
-    return np.stack([*xy, np.zeros_like(at), np.ones_like(at)], 1).astype(np.float32)
+    xy = evenly_spaced(points, max(int(distances_along(points)[-1] / step_m), 1) + 1)
+    return np.column_stack([xy, np.zeros(len(xy)), np.ones(len(xy))]).astype(np.float32)
 
 
 @dataclass(frozen=True)

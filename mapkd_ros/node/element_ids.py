@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from mapkd_core.geometry import evenly_spaced
 from mapkd_core.types import MapElement
 
 SAMPLES = 20
@@ -45,7 +46,7 @@ class ElementIds:
     def assign(self, elements: Sequence[MapElement]) -> list[int]:
         """One id for each element of the next map."""
         ids = [0] * len(elements)
-        sampled = [_resampled(element.points_m) for element in elements]
+        sampled = [evenly_spaced(element.points_m[:, :2], SAMPLES) for element in elements]
         for label in {element.label for element in elements}:
             new = [i for i, element in enumerate(elements) if element.label == label]
             old = [key for key, known in self._known.items() if known.label == label]
@@ -66,14 +67,6 @@ class ElementIds:
             if self._known[key].missed > REMEMBERED_MAPS:
                 del self._known[key]
         return ids
-
-
-def _resampled(points_m: NDArray[np.floating]) -> NDArray[np.float64]:
-    """SAMPLES points at equal distances along a line, (SAMPLES, 2)."""
-    points = np.asarray(points_m, np.float64)[:, :2]
-    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
-    at = np.linspace(0, along[-1], SAMPLES)
-    return np.stack([np.interp(at, along, points[:, 0]), np.interp(at, along, points[:, 1])], 1)
 
 
 def _distances(new: Sequence[NDArray[np.float64]], old: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -43,6 +43,15 @@ def test_bad_quaternions_are_refused(bad):
         geometry.rotation_from_quaternion(bad)
 
 
+def test_places_along_a_bent_line():
+    line = [[0, 0, 1], [3, 0, 1], [3, 0, 1], [3, 4, 1.0]]
+    assert geometry.distances_along(line).tolist() == [0, 3, 3, 7]
+    assert geometry.points_at(line, [[1.5, 5.0]]).tolist() == [[[1.5, 0, 1], [3, 2, 1]]]
+    assert geometry.points_at(line, [-1, 8]).tolist() == [[0, 0, 1], [3, 4, 1]], "no farther than the ends"
+    assert geometry.evenly_spaced(line, 8)[:, :2].tolist() == [[0, 0], [1, 0], [2, 0], *[[3, k] for k in range(5)]]
+    assert geometry.distances_along([[2.0, 3.0]]).tolist() == [0]
+
+
 def test_yaw_turns_forward_to_left():
     map_from_base = geometry.transform_from_yaw(5, 7, np.pi / 2)
     assert np.allclose(geometry.apply(map_from_base, [1, 0, 0]), [5, 8, 0])

@@ -6,8 +6,9 @@ from collections.abc import Callable
 import numpy as np
 from shapely.geometry import Polygon
 
+from mapkd_core.geometry import distances_along
 from mapkd_core.sim.roads.junctions import Arm, arms_of, connections
-from mapkd_core.sim.roads.polyline import Line, arc_lengths, headings, hermite, length_m, part
+from mapkd_core.sim.roads.polyline import Line, headings, hermite, length_m, part
 from mapkd_core.sim.roads.road_network import Network
 from mapkd_core.sim.roads.road_strip import BACKWARD, FORWARD, Lane, RoadStrip
 
@@ -89,7 +90,7 @@ def _move_over(
             continue
         line = lane.centre_m
         nearest = int(np.argmin(np.linalg.norm(line - own.centre_m[-1], axis=1)))
-        start = int(np.searchsorted(arc_lengths(line), arc_lengths(line)[nearest] + MERGE_M))
+        start = int(np.searchsorted(distances_along(line), distances_along(line)[nearest] + MERGE_M))
         if start < len(line) - 2 and length_m(line[start:]) > 2:
             over = hermite(own.centre_m[-1], headings(own.centre_m)[-1], line[start], headings(line)[start])
             add_way(index, np.concatenate([over, line[start + 1 :]]), list(successors[other]))

@@ -4,29 +4,24 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mapkd_core.geometry import distances_along, points_at
+
 Line = NDArray[np.float64]
 """(N, 2) vertices."""
 
 
-def arc_lengths(points_m: ArrayLike) -> NDArray[np.float64]:
-    """Distance of every vertex (N,) from the first one along the line."""
-    steps = np.linalg.norm(np.diff(np.asarray(points_m, np.float64), axis=0), axis=1)
-    return np.concatenate([[0.0], np.cumsum(steps)])
-
-
 def length_m(points_m: ArrayLike) -> float:
     """Length of a polyline."""
-    return float(arc_lengths(points_m)[-1])
+    return float(distances_along(points_m)[-1])
 
 
 def at_arc(points_m: ArrayLike, s_m: ArrayLike) -> Line:
     """Points (..., 2) at distances `s_m` along the line; straight on beyond either end."""
     points = np.asarray(points_m, np.float64)
-    arcs, s = arc_lengths(points), np.asarray(s_m, np.float64)
-    inside = np.stack([np.interp(s, arcs, points[:, k]) for k in (0, 1)], -1)
+    arcs, s = distances_along(points), np.asarray(s_m, np.float64)
     head = (points[1] - points[0]) / max(arcs[1] - arcs[0], 1e-9)
     tail = (points[-1] - points[-2]) / max(arcs[-1] - arcs[-2], 1e-9)
-    return inside + np.minimum(s, 0)[..., None] * head + np.maximum(s - arcs[-1], 0)[..., None] * tail
+    return points_at(points, s) + np.minimum(s, 0)[..., None] * head + np.maximum(s - arcs[-1], 0)[..., None] * tail
 
 
 def resampled(points_m: ArrayLike, step_m: float = 1.0) -> Line:
@@ -102,5 +97,5 @@ def tightest_radius_m(points_m: ArrayLike) -> float:
     points = resampled(points_m, 2.0)
     if len(points) < 4:
         return float("inf")
-    bend = np.abs(np.gradient(headings(points))) / np.maximum(np.gradient(arc_lengths(points)), 1e-9)
+    bend = np.abs(np.gradient(headings(points))) / np.maximum(np.gradient(distances_along(points)), 1e-9)
     return float(1.0 / max(bend.max(), 1e-9))

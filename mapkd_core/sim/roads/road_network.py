@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from mapkd_core.sim.roads.polyline import Line, arc_lengths, headings, hermite, length_m, part, resampled
+from mapkd_core.geometry import distances_along
+from mapkd_core.sim.roads.polyline import Line, headings, hermite, length_m, part, resampled
 from mapkd_core.sim.roads.road_strip import BACKWARD, FORWARD, CrossSection, Widening
 
 Node = tuple[int, int]
@@ -107,11 +108,11 @@ def street_section(rng: np.random.Generator, style: TownStyle, wide: bool, yello
 
 def _street_curve(points: np.ndarray) -> tuple[Line, np.ndarray]:
     """A spline through the nodes of one street, and the distance of every node along it."""
-    chord = arc_lengths(points)
+    chord = distances_along(points)
     spline = CubicSpline(chord, points, bc_type="natural")
     fine = np.linspace(0, chord[-1], round(chord[-1] * 4))
     curve = spline(fine)
-    return resampled(curve, 1.0), np.interp(chord, fine, arc_lengths(curve))
+    return resampled(curve, 1.0), np.interp(chord, fine, distances_along(curve))
 
 
 def _bend(first: Line, second: Line, radius_m: float) -> Line:

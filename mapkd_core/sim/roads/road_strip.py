@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely.geometry import Polygon
 
-from mapkd_core.sim.roads.polyline import Line, arc_lengths, length_m, part, shifted, smooth_step
+from mapkd_core.geometry import distances_along
+from mapkd_core.sim.roads.polyline import Line, length_m, part, shifted, smooth_step
 from mapkd_core.vector_map import MapLine
 
 FORWARD, BACKWARD = -1.0, 1.0
@@ -131,7 +132,7 @@ class RoadStrip:
     def stretch(self, start_m: float, end_m: float) -> tuple[Line, NDArray[np.float64]]:
         """Reference points and their distances between two places."""
         points = part(self.reference_m, start_m, end_m)
-        return points, start_m + arc_lengths(points) / max(length_m(points), 1e-9) * (end_m - start_m)
+        return points, start_m + distances_along(points) / max(length_m(points), 1e-9) * (end_m - start_m)
 
     def line(self, offset_m: float, start_m: float | None = None, end_m: float | None = None) -> Line:
         """The line at a constant lateral offset, between the junctions unless given."""

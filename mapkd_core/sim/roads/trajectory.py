@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mapkd_core.geometry import transform, transform_from_yaw
+from mapkd_core.geometry import distances_along, transform, transform_from_yaw
 from mapkd_core.sim.roads.polyline import (
     Line,
-    arc_lengths,
     at_arc,
     headings,
     length_m,
@@ -60,7 +59,7 @@ class Trajectory:
 
     def pose(self, time_s: float) -> NDArray[np.float64]:
         """(4, 4) `map_from_base` at a time."""
-        arcs = arc_lengths(self.path_m)
+        arcs = distances_along(self.path_m)
         s = float(np.interp(time_s, self.times_s, arcs))
         if time_s < 0:
             s = time_s * arcs[1] / max(self.times_s[1], 1e-6)
@@ -203,11 +202,11 @@ def drive_along(
     A path that is too short for the speed is driven more slowly.
     """
     path = smoothed(path_m, 4.0, STEP_M)
-    arcs = arc_lengths(path)
+    arcs = distances_along(path)
     bias, phase, swing = rng.normal(0, wander_m * 0.7), rng.uniform(0, 2 * np.pi), rng.uniform(0, wander_m)
     offset = np.clip(bias + swing * np.sin(2 * np.pi * arcs / 70 + phase), -0.9, 0.9)
     path = resampled(shifted(path, offset), STEP_M)
-    arcs = arc_lengths(path)
+    arcs = distances_along(path)
     cruise = float(rng.uniform(4.0, 13.5)) if cruise_mps is None else cruise_mps
     bend = np.abs(np.gradient(headings(smoothed(path, 6.0, STEP_M)[: len(path)]))) / STEP_M
     bend = np.interp(np.linspace(0, 1, len(path)), np.linspace(0, 1, len(bend)), bend)
@@ -248,8 +247,8 @@ def through_poses(
 
     fine = np.arange(0, times[-1] + 1e-9, 0.02)
     path = PchipInterpolator(times, poses[:, :2, 3])(fine)
-    arcs = arc_lengths(path)
+    arcs = distances_along(path)
     moving = np.concatenate([[True], np.diff(arcs) > 1e-6])
     even = resampled(path[moving], STEP_M)
-    passed = np.interp(arc_lengths(even), arcs[moving], fine[moving])
+    passed = np.interp(distances_along(even), arcs[moving], fine[moving])
     return Trajectory(even, passed, height_m)

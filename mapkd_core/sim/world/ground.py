@@ -13,9 +13,9 @@ from shapely.geometry.base import BaseGeometry
 from torch import Tensor
 
 from mapkd_core.distance import distance_cells
+from mapkd_core.sim.roads.polyline import shifted
 from mapkd_core.sim.world.conditions import Conditions
 from mapkd_core.sim.world.ground_raster import GroundRaster, tiled
-from mapkd_core.sim.world.paint import offset_polyline
 from mapkd_core.sim.world.textures import PackedTexture, tileable_noise
 from mapkd_core.vector_map import VectorMap
 
@@ -112,7 +112,7 @@ def wear_layer(
         depth = int(rng.integers(0, 14))
         if len(points) > 1 and near_square(points, half):
             for side in (-0.8, 0.8):
-                marks.line(offset_polyline(points, side), depth, 0.45)
+                marks.line(shifted(points, side), depth, 0.45)
     for line in road_map.dividers:
         points = np.asarray(line.points_m)[:, :2] - centre_m
         if line.paint == "none" and len(points) > 1 and near_square(points, half):

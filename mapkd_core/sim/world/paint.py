@@ -8,6 +8,9 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from mapkd_core.geometry import distances_along, points_at
+from mapkd_core.sim.roads.polyline import shifted
+
 LINE_WIDTH_M = 0.13
 DOUBLE_GAP_M = 0.13
 STOP_WIDTH_M = 0.4
@@ -77,7 +80,7 @@ class PaintCanvas:
             if end - start < 0.2:
                 continue
             inner = along[(along > start) & (along < end)]
-            dash = points_at(points, along, np.array([start, *inner, end]))
+            dash = points_at(points, np.array([start, *inner, end]))
             self.polyline(dash, width_m, strength, yellow)
 
     def arrow(self, tail: NDArray, direction: NDArray, turn: int, strength: float = 1.0) -> None:
@@ -99,7 +102,7 @@ class PaintCanvas:
             self.dashes(points, LINE_WIDTH_M, strength, yellow, phase_m)
         elif paint == "double":
             for side in (-1, 1):
-                apart = offset_polyline(points, side * (LINE_WIDTH_M + DOUBLE_GAP_M) / 2)
+                apart = shifted(points, side * (LINE_WIDTH_M + DOUBLE_GAP_M) / 2)
                 self.polyline(apart, LINE_WIDTH_M, strength, yellow)
 
     def crossing(self, polygon: shapely.Polygon, traffic: NDArray | None, style: str, strength: float) -> None:
@@ -140,20 +143,3 @@ def long_and_short_axes(polygon: shapely.Polygon) -> tuple[NDArray, list[NDArray
     lengths = [float(np.hypot(*edge)) for edge in edges]
     order = (0, 1) if lengths[0] >= lengths[1] else (1, 0)
     return box.mean(0), [edges[i] / lengths[i] for i in order], [lengths[i] for i in order]
-
-
-def distances_along(points: NDArray) -> NDArray:
-    """Arc length in metres from the first of (N, 2) points to each."""
-    return np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
-
-
-def points_at(points: NDArray, along: NDArray, wanted: NDArray) -> NDArray:
-    """(M, 2) points of a polyline at given arc lengths."""
-    return np.stack([np.interp(wanted, along, points[:, 0]), np.interp(wanted, along, points[:, 1])], -1)
-
-
-def offset_polyline(points: NDArray, left_m: float) -> NDArray:
-    """(N, 2) points moved sideways along their averaged normals."""
-    tangent = np.gradient(points, axis=0)
-    tangent /= np.maximum(np.hypot(*tangent.T), 1e-9)[:, None]
-    return points + left_m * np.stack([-tangent[:, 1], tangent[:, 0]], -1)

@@ -6,10 +6,11 @@ import shapely
 from numpy.typing import NDArray
 
 from mapkd_core.data.polylines import Range, clip_polylines
+from mapkd_core.geometry import distances_along, points_at
 from mapkd_core.sim.world.conditions import Conditions
 from mapkd_core.sim.world.ground import near_square
 from mapkd_core.sim.world.ground_raster import product, tiled
-from mapkd_core.sim.world.paint import STOP_WIDTH_M, PaintCanvas, distances_along, points_at
+from mapkd_core.sim.world.paint import STOP_WIDTH_M, PaintCanvas
 from mapkd_core.sim.world.textures import tileable_noise
 from mapkd_core.vector_map import VectorMap
 
@@ -30,7 +31,7 @@ def paint_layers(
     for lane in lanes:
         along = distances_along(lane)
         if rng.random() < ARROW_SHARE and along[-1] > 20:
-            tail, ahead = points_at(lane, along, along[-1] - np.array([9.0, 8.0]))
+            tail, ahead = points_at(lane, along[-1] - np.array([9.0, 8.0]))
             canvas.arrow(tail, (ahead - tail) / max(np.hypot(*(ahead - tail)), 1e-9), int(rng.integers(-1, 2)))
     # Wear eats holes: where the noise is high enough, paint is gone; fresh paint has none.
     worn = conditions.paint_wear

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mapkd_core.sim.world.paint import distances_along, points_at
+from mapkd_core.geometry import distances_along, points_at
 
 BOX, CYLINDER, ELLIPSOID = 0, 1, 2
 PLAIN, BUILDING, CAR_BODY, CAR_CABIN, FOLIAGE, BARK, PERSON, BARRIER, LAMP = range(9)
@@ -27,11 +27,11 @@ class Path:
         """Positions (V, 2), headings (V,) in radians, and whether the mover is on its way (V,), at the times (V,)."""
         along = distances_along(self.points_m)
         at = self.start_m + self.speed_mps * np.asarray(times_s, np.float64)
-        ahead = points_at(self.points_m, along, np.clip(at + 1.0, 0, along[-1]))
-        behind = points_at(self.points_m, along, np.clip(at - 1.0, 0, along[-1]))
+        ahead = points_at(self.points_m, np.clip(at + 1.0, 0, along[-1]))
+        behind = points_at(self.points_m, np.clip(at - 1.0, 0, along[-1]))
         delta = ahead - behind
         present = (at >= 0) & (at <= along[-1])
-        return points_at(self.points_m, along, at), np.arctan2(delta[:, 1], delta[:, 0]), present
+        return points_at(self.points_m, at), np.arctan2(delta[:, 1], delta[:, 0]), present
 
 
 @dataclass(frozen=True, eq=False)

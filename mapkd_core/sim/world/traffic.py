@@ -6,8 +6,9 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
+from mapkd_core.geometry import distances_along
 from mapkd_core.sim.world import solids as kinds
-from mapkd_core.sim.world.paint import distances_along, long_and_short_axes
+from mapkd_core.sim.world.paint import long_and_short_axes
 from mapkd_core.sim.world.roadside import edge_places
 from mapkd_core.sim.world.solids import Path, SolidsBuilder
 
