@@ -15,6 +15,7 @@ EXTRAS = {
     "av": "video",
     "rosbags": "bag",
     "mcap": "bag",
+    "zstandard": "bag",
     "nuscenes": "nuscenes",
     "pyquaternion": "nuscenes",
     "shapefile": "nuscenes",

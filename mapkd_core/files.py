@@ -51,9 +51,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield partial
-        _to_disk(partial)
+        to_disk(partial)
         partial.replace(target)
-        _to_disk(target.parent)
+        to_disk(target.parent)
     except OSError as error:
         _remove(partial)
         if error.errno is None or str(error.filename or partial) != str(partial):
@@ -64,7 +64,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise
 
 
-def _to_disk(path: Path) -> None:
+def to_disk(path: Path) -> None:
     """Waits until a file or the names in a folder would outlast a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

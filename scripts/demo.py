@@ -80,7 +80,7 @@ def play(dataroot: Path, version: str, device: str, mcap: Path) -> None:
             words = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
             return stack.enter_context(ChildProcess(executable, [node_executable(executable), "--ros-args", *words]))
 
-        recorder = start("recorder", output=mcap)
+        recorder = start("recorder", output=mcap, overwrite="true")
         student = start("student_node", device=device)
         recorder.wait_for("recording", START_S)
         student.wait_for("waiting for", START_S)

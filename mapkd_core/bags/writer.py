@@ -1,15 +1,21 @@
 """Writes a drive as a rosbag2 (MCAP or sqlite3) without ROS: the topics, types and stamps of `nuscenes_player`."""
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterable, Mapping
+import errno
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mapkd_core.bags.bag_files import new_bag
 from mapkd_core.bags.drive_stream import DriveStream, Record, Topic
+from mapkd_core.bags.metadata import VERSION as METADATA_VERSION
+from mapkd_core.bags.qos import FOREVER, LATCHED, Profile, profile_by_name
 from mapkd_core.progress import Progress
 
 if TYPE_CHECKING:
@@ -17,14 +23,6 @@ if TYPE_CHECKING:
     from rosbags.typesys.store import Typestore
 
 STORAGES = ("mcap", "sqlite3")
-
-_METADATA_VERSION: Literal[8] = 8
-"""rosbag2's last version whose QoS profiles Humble can parse as well; later releases read it too."""
-
-_FOREVER = (9223372036, 854775807)
-"""Seconds and nanoseconds with which rosbag2 writes an unlimited duration."""
-
-_SENSOR_DEPTH, _TF_DEPTH = 5, 100
 
 
 @dataclass(frozen=True)
@@ -42,21 +40,19 @@ def write_bag(
 ) -> BagSummary:
     """Writes one pass of a drive to the folder `path`; message times are the stamps of the drive's time line.
 
-    Raises FileExistsError if the folder is there, unless `overwrite` is set and it is a bag or empty. An error while
-    writing leaves nothing behind.
+    Raises FileExistsError if the folder is there, unless `overwrite` is set and it is a bag or empty. A bag that is
+    there goes when the new one is whole; an error leaves it as it was, and nothing else behind.
     """
     if storage not in STORAGES:
         raise ValueError(f"storage is {storage!r}; expected one of {', '.join(STORAGES)}")
     from rosbags.rosbag2 import StoragePlugin, Writer
     from rosbags.typesys import Stores, get_typestore
 
-    make_room(path, overwrite)
     types = get_typestore(Stores.ROS2_HUMBLE)
     counts = {absolute(topic.name): 0 for topic in drive.topics}
     begin_ns = end_ns = 0
-    writer = Writer(path, version=_METADATA_VERSION, storage_plugin=StoragePlugin[storage.upper()])
-    try:
-        with writer:
+    with new_bag(path, overwrite) as place, _storage_errors(path):
+        with Writer(place, version=METADATA_VERSION, storage_plugin=StoragePlugin[storage.upper()]) as writer:
             connections = {topic: _connect(writer, topic, types) for topic in drive.topics}
             for record in _with_progress(drive, progress):
                 message = message_of(types, record.topic.msg_type, record.fields(record.stamp_ns))
@@ -64,21 +60,17 @@ def write_bag(
                 writer.write(connections[record.topic], record.stamp_ns, raw)
                 counts[absolute(record.topic.name)] += 1
                 begin_ns, end_ns = begin_ns or record.stamp_ns, record.stamp_ns
-    except BaseException:
-        shutil.rmtree(path, ignore_errors=True)
-        raise
     return BagSummary(path, sum(counts.values()), (end_ns - begin_ns) / 1e9, counts)
 
 
-def make_room(path: Path, overwrite: bool) -> None:
-    """Removes a bag that is in the way if that is wanted; never removes anything that is not a bag."""
-    if not path.exists():
-        return
-    if not overwrite:
-        raise FileExistsError(f"{path} exists already; choose another folder or give --overwrite")
-    if not path.is_dir() or (any(path.iterdir()) and not (path / "metadata.yaml").is_file()):
-        raise FileExistsError(f"{path} is not a bag (it has no metadata.yaml), so it is not overwritten")
-    shutil.rmtree(path)
+@contextmanager
+def _storage_errors(path: Path) -> Iterator[None]:
+    """sqlite3's own words for a full disk and the like as the operating system's."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        number = errno.ENOSPC if "full" in str(error) else errno.EIO
+        raise OSError(number, f"{os.strerror(number)} ({error})", str(path)) from error
 
 
 def message_of(types: Typestore, msg_type: str, fields: Mapping[str, Any]) -> Any:
@@ -92,7 +84,7 @@ def message_of(types: Typestore, msg_type: str, fields: Mapping[str, Any]) -> An
         elif isinstance(value, list):
             value = [message_of(types, detail[0][1], entry) for entry in value]
         elif isinstance(value, np.ndarray):
-            value = np.ascontiguousarray(value)
+            value = np.ascontiguousarray(value, value.dtype.newbyteorder("="))  # rosbags writes bytes as they lie
         values[name] = value
     return types.types[msg_type](**values)
 
@@ -103,25 +95,26 @@ def absolute(topic: str) -> str:
 
 
 def _connect(writer: Any, topic: Topic, types: Typestore) -> Any:
+    profile = LATCHED if topic.latched else profile_by_name(topic.name)
     return writer.add_connection(
-        absolute(topic.name), topic.msg_type, typestore=types, offered_qos_profiles=[_qos(topic)]
+        absolute(topic.name), topic.msg_type, typestore=types, offered_qos_profiles=[_qos(profile)]
     )
 
 
-def _qos(topic: Topic) -> Qos:
-    """Reliable; the static transforms are latched, so that `ros2 bag play` also serves late subscribers."""
+def _qos(profile: Profile) -> Qos:
+    """As rosbags' writer wants it."""
     from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 
-    depth = 1 if topic.latched else _TF_DEPTH if topic.name == "/tf" else _SENSOR_DEPTH
+    forever = QosTime(*FOREVER)
     return Qos(
         history=QosHistory.KEEP_LAST,
-        depth=depth,
-        reliability=QosReliability.RELIABLE,
-        durability=QosDurability.TRANSIENT_LOCAL if topic.latched else QosDurability.VOLATILE,
-        deadline=QosTime(*_FOREVER),
-        lifespan=QosTime(*_FOREVER),
+        depth=profile.depth,
+        reliability=QosReliability.RELIABLE if profile.reliable else QosReliability.BEST_EFFORT,
+        durability=QosDurability.TRANSIENT_LOCAL if profile.latched else QosDurability.VOLATILE,
+        deadline=forever,
+        lifespan=forever,
         liveliness=QosLiveliness.AUTOMATIC,
-        liveliness_lease_duration=QosTime(*_FOREVER),
+        liveliness_lease_duration=forever,
         avoid_ros_namespace_conventions=False,
     )
 

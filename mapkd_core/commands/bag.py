@@ -4,18 +4,22 @@ The bag has the topics, types and stamps that `nuscenes_player` publishes: image
 /tf_static. Play it with `ros2 bag play DIR`, with `ros2 run mapkd_ros nuscenes_player --ros-args -p bag:=DIR`, or open
 it in Foxglove.
 
-example:
+examples:
   mapkd bag --dataroot /data/nuscenes --scene scene-0103 --out scene-0103
+  mapkd bag repair out.mcap    # what a killed recording has left; see mapkd bag repair --help
 """
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from mapkd_core.bags.bag_files import check_room
 from mapkd_core.bags.drive_stream import DriveStream, open_drive
-from mapkd_core.bags.writer import STORAGES, make_room, write_bag
+from mapkd_core.bags.writer import STORAGES, write_bag
 from mapkd_core.cameras.topics import FORMER_TRANSPORTS, IMAGE_TRANSPORTS
 from mapkd_core.suggestion import RenamedOption
+
+COMMANDS = {"repair": ("mapkd_core.commands.bag_repair", "make a sound bag of one that was cut off or is damaged")}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -37,13 +41,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hold", type=float, default=0.0, metavar="S", help="repeat a scene with a single keyframe for S seconds"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace a bag that is there")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a bag that is there, as soon as the new one is whole"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Writes the bag and prints what it holds."""
-    if args.out.exists() and not args.overwrite:
-        make_room(args.out, overwrite=False)  # say so before the tables are read
+    check_room(args.out, args.overwrite)  # say so before the tables are read
     frames = open_drive(args.dataroot, args.version, args.scene, not args.no_lidar)
     drive = DriveStream(frames, args.image_transport, not args.no_lidar, args.hold)
     summary = write_bag(drive, args.out, args.storage, args.overwrite)

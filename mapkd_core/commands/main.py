@@ -18,7 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("mapkd_core.commands.export", "turn a training run into the artifact that is deployed"),
     "sim": ("mapkd_core.commands.sim", "simulated drives: show, export in nuScenes' format, contact sheet"),
     "cache": ("mapkd_core.commands.cache", "pack frames into fast, streamable training shards"),
-    "bag": ("mapkd_core.commands.bag", "write a drive as a rosbag2, without ROS"),
+    "bag": ("mapkd_core.commands.bag", "write a drive as a rosbag2, or repair one, without ROS"),
     "evaluate": ("mapkd_core.commands.evaluate", "score a network or a file of predictions: IoU, AP, images"),
     "predict": ("mapkd_core.commands.predict", "six images or a data root to overview images and elements"),
     "report": ("mapkd_core.commands.report", "write one HTML file about a trained model"),
@@ -26,7 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """name -> (module, one line for --help). The module offers `configure(parser)` and `run(args) -> int`;
 with TAKES_OVERRIDES = True, what the parser does not know arrives as `args.overrides`; EXTRA names the pip extra that
-brings all it needs. A module that offers a table COMMANDS of its own has sub-commands."""
+brings all it needs. A module that offers a table COMMANDS of its own has sub-commands, beside its own `run` if any."""
 
 _FULL = "free some space and run the same command again"
 _FORBIDDEN = "choose a place that you may write to"
@@ -74,7 +74,8 @@ def _dispatch(
     module = None
     try:
         module = importlib.import_module(commands[name][0])
-        if hasattr(module, "COMMANDS"):
+        below = getattr(module, "COMMANDS", {})
+        if below and (not hasattr(module, "run") or (arguments[1:2] and arguments[1] in below)):
             return _dispatch(f"{prog} {name}", module.COMMANDS, arguments[1:], interruption)
         options = _parsed(module, f"{prog} {name}", arguments[1:])
         interruption.begun = True

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -40,7 +40,7 @@ class Item:
     stamp_ns: int
     topic: str
     make: Callable[[int], Any]
-    """What is to be added to its stamps, in ns -> message, or the bytes of a serialized one."""
+    """What is to be added to its stamps, in ns -> message, or a serialized one's bytes; None if none is to be sent."""
 
 
 class Stream(Protocol):
@@ -52,6 +52,9 @@ class Stream(Protocol):
 
     def items(self, loop: bool) -> Iterable[Item]:
         """In order of time; with `loop`, for ever, the stamps going on to increase."""
+
+    def shortfall(self, published: Mapping[str, int]) -> str:
+        """What was not published and why, given how many were of each topic; empty once all was."""
 
 
 class Pace:

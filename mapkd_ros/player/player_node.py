@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
+from mapkd_core.bags.bag_files import is_bag
 from mapkd_core.bags.drive_stream import DriveStream, Record, Topic, open_drive
 from mapkd_core.bags.sensor_fields import CLOCK, TF_MESSAGE
 from mapkd_core.cameras.topics import COMPRESSED_IMAGE, IMAGE
 from mapkd_ros import qos
 from mapkd_ros.parameters import declare
-from mapkd_ros.player.bag_player import BagStream, is_bag
+from mapkd_ros.player.bag_player import BagStream
 from mapkd_ros.player.playback import Item, Outlet, Pace, Stream, play
 from mapkd_ros.player.player_parameters import PARAMETERS
 from mapkd_ros.sensor_messages import clock_message, message_class, to_message
@@ -55,8 +57,8 @@ class NuscenesPlayer(Node):
             if ignored:
                 log.warning(f"{', '.join(ignored)} have no meaning for a bag and are ignored")
             skipped = ("/clock",) if values["clock"] else ()
-            bag = BagStream(path, values["start"], log.warning, skipped)
-            log.info(f"playing {path}: {len(bag.outlets)} topics, {bag.reader.message_count} messages")
+            bag = BagStream(path, values["start"], log.warning, skipped, values["outputs"])
+            log.info(f"playing {path}: {len(bag.outlets)} topics, {bag.message_count} messages")
             return bag
         scenes = [name.strip() for name in values["scene"].split(",") if name.strip()]
         frames = open_drive(path, values["version"], scenes, values["lidar"])
@@ -77,26 +79,34 @@ class NuscenesPlayer(Node):
         return qos.create_publisher(self, message_class(outlet.msg_type), outlet.topic, profile)
 
     def run(self, stopping: Callable[[], bool]) -> None:
-        """Plays to the end, or until `stopping` says so."""
+        """Plays to the end, or until `stopping` says so. Raises ValueError if not all was there that was announced."""
         self.wait_for_subscribers(stopping)
         pace = Pace(self.values["rate"], self.values["stamps"], self.wait)
 
+        published: Counter[str] = Counter()
+
         def publish(topic: str, message: Any) -> None:
-            self.senders[topic].publish(message)
+            if message is not None:
+                self.senders[topic].publish(message)
+                published[topic] += 1
             if pace.behind_s and not self.behind_s:
                 self.get_logger().warning(f"cannot keep up with rate {pace.rate:g}: messages come late")
             self.behind_s = pace.behind_s
 
         begun = time.monotonic()
         clock = self.send_clock if self.clock_sender else None
-        count = play(self.stream.items(self.values["loop"]), pace, publish, lambda: not stopping(), clock)
+        play(self.stream.items(self.values["loop"]), pace, publish, lambda: not stopping(), clock)
         late = f", {self.behind_s:.1f} s late" if self.behind_s else ""
-        self.get_logger().info(f"published {count} messages in {time.monotonic() - begun:.1f} s{late}")
+        count, spent_s = sum(published.values()), time.monotonic() - begun
+        self.get_logger().info(f"published {count} messages in {spent_s:.1f} s{late}")
         # Reliable subscribers need a moment to take the last messages before the publishers vanish.
         for sender in self.senders.values():
             if not stopping():
                 with contextlib.suppress(RuntimeError):  # of rclpy, where the middleware cannot tell
                     sender.wait_for_all_acked(Duration(seconds=1.0))
+        lacking = "" if stopping() else self.stream.shortfall(published)
+        if lacking:
+            raise ValueError(lacking)
 
     def send_clock(self, stamp_ns: int) -> None:
         """Publishes /clock."""
@@ -133,6 +143,10 @@ class _Drive:
     def items(self, loop: bool) -> Iterator[Item]:
         for record in self.drive.records(loop):
             yield Item(record.stamp_ns, record.topic.name, _maker(record))
+
+    def shortfall(self, published: Mapping[str, int]) -> str:
+        """A data set is checked before it is played, and what breaks then is an error at once."""
+        return ""
 
 
 def _outlet(topic: Topic) -> Outlet:

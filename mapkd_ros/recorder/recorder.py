@@ -3,26 +3,21 @@
 
     ros2 run mapkd_ros recorder --ros-args -p output:=out.mcap
 
-Ends on SIGINT or SIGTERM with exit code 0; 2 when it cannot start, the reason is one line on stderr.
+Ends on SIGINT or SIGTERM with exit code 0; 2 when it cannot start or the disk is full, the reason is one line on
+stderr. See docs/how-to/record.md.
 """
 from __future__ import annotations
 
 import sys
-import time
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mapkd_core.bags.drive_stream import LIDAR_TOPIC
 from mapkd_core.bags.sensor_fields import POINT_CLOUD, TF_MESSAGE
-from mapkd_core.cameras.topics import (
-    CAMERA_INFO,
-    FORMER_TRANSPORTS,
-    IMAGE_TRANSPORTS,
-    image_topic,
-    image_type,
-    info_topic,
-)
+from mapkd_core.cameras.rig import CameraRig, regular_rig
+from mapkd_core.cameras.rig_file import load_rig
+from mapkd_core.cameras.topics import CAMERA_INFO, FORMER_TRANSPORTS, IMAGE_TRANSPORTS, image_type
+from mapkd_core.files import FolderLock
 from mapkd_core.types import CAMERAS
 from mapkd_ros import qos
 from mapkd_ros.node_main import only_ros_arguments, ros, run_main, spin
@@ -30,80 +25,26 @@ from mapkd_ros.parameters import Parameter, declare, help_text
 from mapkd_ros.topics import STUDENT_OUTPUTS
 
 if TYPE_CHECKING:
-    from rosbags.typesys.store import Typestore
-
     from mapkd_ros.stop_signals import StopSignals
 
 PARAMETERS = (
-    Parameter("output", "", "the .mcap file to write; one that is there is replaced"),
+    Parameter("output", "", "the .mcap file to write"),
+    Parameter("overwrite", False, "replace a file that is there; it is kept until the new one is complete"),
     Parameter("image_transport", "compressed", "record camera/name/image_raw/compressed or camera/name/image_raw",
               choices=IMAGE_TRANSPORTS, former_name="transport", former_words=FORMER_TRANSPORTS),
+    Parameter("rig", "", "rig file that names the topics of the cameras; empty: those of nuScenes' six cameras"),
     Parameter("node", "student_node", "name of the node whose outputs are recorded"),
 )  # fmt: skip
 
-_DEPTH = 100
 
-
-def topics(image_transport: str, node: str) -> dict[str, str]:
+def topics(image_transport: str, node: str, rig: CameraRig | None = None) -> dict[str, str]:
     """Topic -> message type of what is recorded, without a namespace."""
     found = {"/tf": TF_MESSAGE, "/tf_static": TF_MESSAGE, LIDAR_TOPIC: POINT_CLOUD}
-    for camera in CAMERAS:
-        found[image_topic(camera, image_transport)] = image_type(image_transport)
-        found[info_topic(camera)] = CAMERA_INFO
+    for camera in (rig or regular_rig(CAMERAS, image_transport)).cameras:
+        found[camera.image] = image_type(camera.image_transport)
+        if camera.camera_info:
+            found[camera.camera_info] = CAMERA_INFO
     return found | {topic.name.replace("~", node): topic.msg_type for topic in STUDENT_OUTPUTS}
-
-
-@cache
-def typestore(share: Path) -> Typestore:
-    """rosbags' message definitions, and this package's own from its installed `share` folder."""
-    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-
-    store = get_typestore(Stores.ROS2_HUMBLE)
-    for path in sorted((share / "msg").glob("*.msg")):
-        store.register(get_types_from_msg(path.read_text(), f"mapkd_ros/msg/{path.stem}"))
-    return store
-
-
-class McapFile:
-    """An MCAP file of ROS 2 messages, each topic with the definition of its type. Close it, or it has no index."""
-
-    def __init__(self, path: Path, share: Path):
-        from mcap.writer import CompressionType, Writer
-
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._types = typestore(share)
-        self._writer = Writer(str(path), compression=CompressionType.LZ4)
-        self._writer.start(profile="ros2", library="mapkd_ros")
-        self._schemas: dict[str, int] = {}
-        self._channels: dict[str, int] = {}
-        self.count = 0
-
-    def add_topic(self, topic: str, msg_type: str) -> None:
-        """Declares a topic before its first message."""
-        if msg_type not in self._schemas:
-            definition, _ = self._types.generate_msgdef(msg_type, ros_version=2)
-            self._schemas[msg_type] = self._writer.register_schema(msg_type, "ros2msg", definition.encode())
-        self._channels[topic] = self._writer.register_channel(
-            topic, "cdr", self._schemas[msg_type], {"offered_qos_profiles": ""}
-        )
-
-    def write(self, topic: str, raw: bytes, stamp_ns: int) -> None:
-        """Adds a serialized message, received at `stamp_ns`."""
-        self._writer.add_message(self._channels[topic], stamp_ns, raw, stamp_ns)
-        self.count += 1
-
-    def close(self) -> None:
-        """Writes the index."""
-        self._writer.finish()
-
-
-def _subscribe(node: Any, topic: str, msg_type: str, file: McapFile) -> None:
-    from mapkd_ros.sensor_messages import message_class
-
-    profile = qos.profile(depth=_DEPTH, latched=topic == "/tf_static")
-    qos.create_subscription(
-        node, message_class(msg_type), topic, lambda raw: file.write(topic, raw, time.time_ns()), profile, raw=True
-    )
 
 
 def main() -> int:
@@ -117,26 +58,52 @@ def _run(signals: StopSignals) -> int:
     import rclpy
     from ament_index_python.packages import get_package_share_directory
 
+    from mapkd_ros.recorder.mcap_file import McapFile
+    from mapkd_ros.recorder.recorder_node import Recorder
+
     with ros():
         node = rclpy.create_node("recorder")
         values = declare(node, PARAMETERS)
         if not values["output"]:
             raise ValueError("output is empty; give a file: --ros-args -p output:=out.mcap")
-        file = McapFile(Path(values["output"]).expanduser(), Path(get_package_share_directory("mapkd_ros")))
-        try:
-            wanted = topics(values["image_transport"], values["node"])
-            for name, msg_type in wanted.items():
-                topic = node.resolve_topic_name(name)
-                file.add_topic(topic, msg_type)
-                _subscribe(node, topic, msg_type, file)
-            qos.tell_unused_overrides(node)
-            node.get_logger().info(f"recording {len(wanted)} topics to {values['output']}")
-            spin(node, signals)
-        finally:
-            file.close()
+        path = Path(values["output"]).expanduser()
+        rig = load_rig(values["rig"]) if values["rig"] else None
+        wanted = topics(values["image_transport"], values["node"], rig)
+        with FolderLock(path.parent, f".{path.name}.lock"):
+            old = _make_room(path, values["overwrite"])
+            file = McapFile(path, Path(get_package_share_directory("mapkd_ros")))
+            try:
+                recorder = Recorder(node, file, wanted, f"{values['node']}/")
+                qos.tell_unused_overrides(node)
+                node.get_logger().info(f"recording {len(wanted)} topics to {values['output']}")
+                spin(node, signals)
+                recorder.declare_the_rest()
+                file.close()
+            except OSError as error:
+                raise OSError(
+                    f"{path}: {error.strerror or error}; the {file.saved} messages until then are in it: "
+                    "`mapkd bag repair` gives it an index, most programs need one"
+                ) from error
+            finally:
+                file.close()
+            if old is not None:
+                old.unlink(missing_ok=True)
         node.get_logger().info(f"recorded {file.count} messages")
         node.destroy_node()
     return 0
+
+
+def _make_room(path: Path, overwrite: bool) -> Path | None:
+    """Moves a file that is in the way aside; it goes when the new one is complete. Returns where it is."""
+    old = path.with_name(f".{path.name}.old")
+    if path.exists() or path.is_symlink():
+        if not overwrite:
+            raise FileExistsError(f"{path} exists already; give another output, or overwrite:=true")
+        if not path.is_file():
+            raise FileExistsError(f"{path} is not a file, so it is not overwritten; give another output")
+        if not old.exists():  # else it waits there since a recording that was killed
+            path.rename(old)
+    return old if overwrite and old.exists() else None
 
 
 if __name__ == "__main__":

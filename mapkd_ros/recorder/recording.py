@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.bags.reader import BagReader
 from mapkd_core.cameras.calibration import CameraModel, camera_model
 from mapkd_core.cameras.topics import camera_of
 from mapkd_core.cameras.transform_tree import TransformTree
@@ -56,18 +57,18 @@ class Recording:
 
 
 def read(path: Path) -> Recording:
-    """Loads an MCAP file of `recorder`. Raises ValueError if it holds no map."""
-    from mcap.reader import make_reader
+    """Loads a recording of `recorder`, also one that was killed. Raises ValueError if it holds no map."""
     from rclpy.serialization import deserialize_message
 
     from mapkd_ros.sensor_messages import message_class
 
     recording = Recording()
-    with path.open("rb") as file:
-        for schema, channel, record in make_reader(file).iter_messages():
-            assert schema is not None
-            message: Any = deserialize_message(record.data, message_class(schema.name))
-            _take(recording, channel.topic, schema.name.rpartition("/")[2], message)
+    with BagReader(path) as bag:
+        for topic, _, data, _ in bag.messages():
+            message: Any = deserialize_message(data, message_class(topic.msg_type))
+            _take(recording, topic.name, topic.msg_type.rpartition("/")[2], message)
+        if bag.faults:
+            raise ValueError(f"{path} is damaged: {bag.faults[0]}")
     if not recording.maps:
         raise ValueError(f"{path} holds no vector map: the node published none while it was recorded")
     return recording

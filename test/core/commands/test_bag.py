@@ -70,3 +70,32 @@ def test_missing_table_and_missing_image_are_named(tmp_path, capsys):
     (root / VERSION / "ego_pose.json").unlink()
     assert main(given) == 2
     assert "ego_pose.json" in capsys.readouterr().err
+
+
+def test_repair_says_what_it_found_and_where_the_new_bag_is(tmp_path, capsys):
+    import odd_bags
+
+    odd_bags.mcap(tmp_path / "out.mcap", odd_bags.texts(20), whole=False)
+    assert main(["bag", "repair", str(tmp_path / "out.mcap")]) == 0
+    printed = capsys.readouterr().out
+    assert "out.mcap was cut off" in printed and "out_repaired.mcap holds what could be read of " in printed
+    assert "40 messages" in printed and "\n      20  /a\n" in printed
+    assert main(["bag", "repair", str(tmp_path / "gone")]) == 2
+    assert capsys.readouterr().err == f"mapkd bag repair: there is no bag {tmp_path / 'gone'}\n"
+
+
+def test_overwrite_keeps_the_old_bag_where_the_disk_is_full(dataroot, tmp_path, capsys, monkeypatch):
+    given = ["bag", "--dataroot", str(dataroot), "--out", str(tmp_path / "drive"), "--scene", "scene-2"]
+    for storage in ("mcap", "sqlite3"):
+        assert main([*given, "--storage", storage, "--overwrite"]) == 0
+        before = counts(tmp_path / "drive")
+        resource = pytest.importorskip("resource")
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, hard))
+        try:
+            assert main([*given, "--storage", storage, "--overwrite", "--transport", "raw"]) == 2
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        complaint = capsys.readouterr().err.strip()
+        assert "\n" not in complaint and str(tmp_path / "drive") in complaint
+        assert counts(tmp_path / "drive") == before and [p.name for p in tmp_path.iterdir()] == ["drive"]

@@ -1,4 +1,5 @@
 """Reading bags to play them: topics, QoS, time, loops, and every way in which a bag can be unusable."""
+from collections import Counter
 from itertools import islice
 
 import pytest
@@ -7,10 +8,12 @@ pytest.importorskip("rclpy", reason="needs ROS 2: rclpy is not installed")
 pytest.importorskip("rosbags", reason="rosbags reads the bags")
 
 import bags
+import odd_bags
 from bags import SECOND_NS, foreign, point, qos, string, transform_message
 from rclpy.serialization import deserialize_message
 
-from mapkd_ros.player.bag_player import BagStream, is_bag
+from mapkd_core.bags.bag_files import is_bag
+from mapkd_ros.player.bag_player import BagStream
 from mapkd_ros.sensor_messages import message_class
 
 pytestmark = pytest.mark.ros
@@ -111,7 +114,7 @@ def test_types_that_are_not_installed_are_left_out_with_one_warning(tmp_path):
     stream = BagStream(bags.write(tmp_path / "bag", messages), warn=warnings.append)
     assert {item.topic for item in stream.items(loop=False)} == {"/tf_static", "/point", "/name"}
     (warning,) = warnings
-    assert "/other_thing, /thing (nope_msgs/msg/Thing)" in warning
+    assert warning == "not played: /other_thing, /thing (nope_msgs/msg/Thing is not installed here)"
 
 
 def test_a_topic_of_two_types_is_played_with_its_first(tmp_path):
@@ -159,28 +162,6 @@ def test_bag_of_ros_1(tmp_path):
         BagStream(tmp_path / "old.bag")
 
 
-@pytest.mark.parametrize("name", ["noise.mcap", "noise.db3"])
-def test_file_with_a_bags_name_and_other_content(tmp_path, name):
-    (tmp_path / name).write_bytes(b"this is no bag" * 50)
-    with pytest.raises(ValueError, match=f"{name} is not a readable rosbag2: [^\\n]+$"):
-        BagStream(tmp_path / name)
-
-
-def test_recording_that_was_cut_off(tmp_path):
-    bag = bags.write(tmp_path / "bag", drive_messages())
-    content = (bag / "bag.mcap").read_bytes()
-    (bag / "bag.mcap").write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match=r"is not a readable rosbag2|is damaged"):
-        list(BagStream(bag).items(loop=False))
-
-
-def test_metadata_that_is_not_yaml(tmp_path):
-    bag = bags.write(tmp_path / "bag", drive_messages())
-    (bag / "metadata.yaml").write_text("{ not: [yaml")
-    with pytest.raises(ValueError, match="bag is not a readable rosbag2"):
-        BagStream(bag)
-
-
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
 def test_empty_bag(tmp_path, storage):
     with pytest.raises(ValueError, match=r"bag .*bag is empty: it holds 0 topics and no message"):
@@ -191,3 +172,96 @@ def test_bag_of_which_nothing_can_be_played(tmp_path):
     path = bags.write(tmp_path / "bag", [(BEGIN_NS, "/thing", foreign(1))])
     with pytest.raises(ValueError, match="no message that can be played: message type nope_msgs/msg/Thing is not inst"):
         BagStream(path, warn=lambda line: None)
+
+
+def test_other_encodings_and_bad_names_are_left_out_by_name(tmp_path):
+    """Foxglove's annotations beside ROS 2 topics, and a topic that no publisher may have."""
+    topics = ("/a", "/ann", "/camera front", "/bare")
+    encodings = {"/ann": ("protobuf", "foxglove.ImageAnnotations"), "/bare": ("cdr", "")}
+    path = odd_bags.mcap(tmp_path / "a.mcap", odd_bags.texts(3, topics=topics), encodings=encodings)
+    warnings = []
+    stream = BagStream(path, warn=warnings.append)
+    assert [item.topic for item in stream.items(loop=False)] == ["/a"] * 3 and stream.message_count == 3
+    assert warnings == [
+        "not played: /ann (encoding protobuf); /camera front (no valid name); /bare (message type unknown)"
+    ]
+    assert stream.shortfall({"/a": 3}) == ""
+    with pytest.raises(ValueError, match="no message that can be played: encoding protobuf, while ROS 2 publishes cdr"):
+        BagStream(
+            odd_bags.mcap(tmp_path / "b.mcap", odd_bags.texts(3, topics=("/ann",)), encodings=encodings), warn=str
+        )
+
+
+def test_a_recording_that_was_cut_off_is_played_up_to_there(tmp_path):
+    path = odd_bags.mcap(tmp_path / "a.mcap", odd_bags.texts(40), whole=False)
+    path.write_bytes(path.read_bytes()[:-120])
+    warnings = []
+    stream = BagStream(path, warn=warnings.append)
+    played = Counter(item.topic for item in stream.items(loop=False))
+    assert 60 < played.total() == stream.message_count < 80 and stream.shortfall(played) == ""
+    assert "was cut off" in warnings[0]
+
+
+def test_fewer_messages_than_announced_are_named_with_the_reason(tmp_path):
+    path = odd_bags.mcap(tmp_path / "a.mcap", odd_bags.texts(20))
+    odd_bags.metadata(tmp_path, ["a.mcap"], {"/a": 30, "/b": 20, "/gone": 2})
+    stream = BagStream(tmp_path, warn=str)
+    assert stream.message_count == 52
+    lacking = stream.shortfall(Counter(item.topic for item in stream.items(loop=False)))
+    assert ": 10 of /a, 2 of /gone: its metadata.yaml announces messages that its files do not hold" in lacking
+    (tmp_path / "metadata.yaml").unlink()
+    content = bytearray(path.read_bytes())
+    content[500:510] = bytes(10)
+    path.write_bytes(content)
+    stream = BagStream(path, warn=str)
+    lacking = stream.shortfall(Counter(item.topic for item in stream.items(loop=False)))
+    assert "of /a" in lacking and "are damaged" in lacking
+
+
+def test_messages_that_are_none_are_counted_and_the_others_are_played(tmp_path):
+    stamped = [(at, "/point", bytes(bags.TYPES.serialize_cdr(message, message.__msgtype__)))
+               for at, topic, message in drive_messages() if topic == "/point"]  # fmt: skip
+    broken = [(at + 5, "/point", raw[:size]) for (at, _, raw), size in zip(stamped, (0, 3, 7), strict=False)]
+    kind = {"/point": ("cdr", "geometry_msgs/msg/PointStamped")}
+    stream = BagStream(odd_bags.mcap(tmp_path / "a.mcap", sorted(stamped + broken), encodings=kind), warn=str)
+    made = [item.make(SECOND_NS) for item in stream.items(loop=False)]
+    assert [message is None for message in made] == [False, True, False, True, False, True, False]
+    assert "3 of /point: 3 of /point are no messages of its type" in stream.shortfall({"/point": 4})
+
+
+def test_a_long_pause_in_a_bag_is_told_of_before_it_begins(tmp_path):
+    messages = odd_bags.texts(2, topics=("/a",))
+    path = odd_bags.mcap(tmp_path / "a.mcap", [(0, "/a", messages[0][2]), *messages])
+    warnings = []
+    assert len(list(BagStream(path, warn=warnings.append).items(loop=False))) == 3
+    assert warnings == ["the bag holds nothing from second 0 to 1700000000; skip that with start"]
+    assert len(list(BagStream(path, start_s=1.7e9, warn=str).items(loop=False))) == 2
+
+
+def node_recording(path, extra=()):
+    kinds = {
+        "/car/student_node/vector_map": ("cdr", "mapkd_ros/msg/VectorMap"),
+        "/camera/cam_front/camera_info": ("cdr", "sensor_msgs/msg/CameraInfo"),
+        **dict(extra),
+    }
+    topics = (*kinds, "/car/student_node/overlay/cam_front", "/diagnostics", "/a")
+    return odd_bags.mcap(path, odd_bags.texts(1, topics=topics), encodings=kinds)
+
+
+def test_what_a_node_had_published_is_not_replayed_beside_a_live_one(tmp_path):
+    path = node_recording(tmp_path / "a.mcap")
+    warnings = []
+    stream = BagStream(path, warn=warnings.append)
+    assert {item.topic for item in stream.items(loop=False)} == {"/camera/cam_front/camera_info", "/a"}
+    assert warnings == [
+        "not played, because a student_node had published them: /car/student_node/vector_map, "
+        "/car/student_node/overlay/cam_front, /diagnostics; outputs:=true plays them"
+    ]
+    assert len({item.topic for item in BagStream(path, warn=refuse_warning, outputs=True).items(loop=False)}) == 5
+
+
+def test_cameras_in_one_namespace_with_a_map_are_no_outputs(tmp_path):
+    camera = ("/car/student_node/info", ("cdr", "sensor_msgs/msg/CameraInfo"))
+    path = node_recording(tmp_path / "a.mcap", [camera])
+    topics = {item.topic for item in BagStream(path, warn=str).items(loop=False)}
+    assert "/car/student_node/vector_map" not in topics and "/car/student_node/overlay/cam_front" in topics

@@ -12,6 +12,7 @@ pytest.importorskip("nuscenes", reason="nuscenes-devkit reads the tables")
 pytest.importorskip("rosbags", reason="rosbags reads and writes bags")
 
 import bags
+import odd_bags
 from tiny_nuscenes import VERSION, write_tiny_nuscenes
 
 from mapkd_ros.player import nuscenes_player
@@ -84,6 +85,15 @@ def test_unusable_bags(in_process, tmp_path):
     assert refused(in_process(*given(bag=tmp_path / "folder")), "folder is not a rosbag2")
     empty = bags.write(tmp_path / "empty", [])
     assert refused(in_process(*given(bag=empty)), "is empty")
+
+
+def test_a_bag_that_lacks_what_it_announces_is_played_and_ends_with_an_error(in_process, tmp_path):
+    odd_bags.mcap(tmp_path / "a.mcap", odd_bags.texts(5))
+    odd_bags.metadata(tmp_path, ["a.mcap"], {"/a": 5, "/b": 9})
+    code, (said, complaint) = in_process(*given(bag=tmp_path, rate=10.0))
+    assert code == 2 and "published 10 messages" in said + complaint
+    last = complaint.splitlines()[-1]
+    assert last.startswith(f"nuscenes_player: not played of {tmp_path}: 4 of /b: its metadata.yaml announces")
 
 
 def test_wrong_parameters_and_arguments(in_process, dataroot):

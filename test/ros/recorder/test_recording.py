@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mapkd_core.types import CAMERAS
-from mapkd_ros.recorder import recorder, recording
+from mapkd_ros.recorder import mcap_file, recorder, recording
 
 pytestmark = pytest.mark.ros
 
@@ -24,7 +24,7 @@ def mcap(tmp_path: Path, root: Path) -> Path:
     from rclpy.serialization import serialize_message
 
     path = tmp_path / "out.mcap"
-    file = recorder.McapFile(path, root)
+    file = mcap_file.McapFile(path, root)
     types = {"/" + name.lstrip("/"): kind for name, kind in recorder.topics("compressed", "student_node").items()}
     for topic, kind in types.items():
         file.add_topic(topic, kind)
@@ -159,6 +159,6 @@ def test_the_summary_counts_sets_stages_and_classes(mcap: Path) -> None:
 
 
 def test_a_recording_without_a_map_is_an_error(tmp_path: Path, root: Path) -> None:
-    recorder.McapFile(tmp_path / "empty.mcap", root).close()
+    mcap_file.McapFile(tmp_path / "empty.mcap", root).close()
     with pytest.raises(ValueError, match="holds no vector map"):
         recording.read(tmp_path / "empty.mcap")

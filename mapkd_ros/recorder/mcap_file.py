@@ -1,0 +1,78 @@
+"""The file that `recorder` writes: topics by name, with the definitions of whatever message types are installed."""
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mapkd_core.bags.mcap_writer import McapWriter
+from mapkd_core.bags.qos import Profile, as_text
+
+if TYPE_CHECKING:
+    from rosbags.typesys.store import Typestore
+
+
+@cache
+def typestore(share: Path) -> Typestore:
+    """rosbags' message definitions, and this package's own from its installed `share` folder."""
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+    store = get_typestore(Stores.ROS2_HUMBLE)
+    for path in sorted((share / "msg").glob("*.msg")):
+        store.register(get_types_from_msg(path.read_text(), f"mapkd_ros/msg/{path.stem}"))
+    return store
+
+
+class McapFile:
+    """An MCAP file of ROS 2 messages, each topic with the definition of its type. Close it, or it has no index.
+
+    Whatever ends the process, what was written until a moment before can be read (see `McapWriter`).
+    """
+
+    def __init__(self, path: Path, share: Path):
+        self._types = typestore(share)
+        self._writer = McapWriter(path)
+        self._numbers: dict[str, int] = {}
+
+    @property
+    def count(self) -> int:
+        """Messages written."""
+        return self._writer.count
+
+    @property
+    def saved(self) -> int:
+        """Messages that are sure to be in the file."""
+        return self._writer.saved
+
+    def add_topic(self, topic: str, msg_type: str, profiles: Iterable[Profile] | None = None) -> None:
+        """Declares a topic before its first message; without `profiles` with the QoS that its name suggests."""
+        offered = None if profiles is None else as_text(profiles)
+        self._numbers[topic] = self._writer.add_topic(topic, msg_type, self._definition(msg_type), offered)
+
+    def has_topic(self, topic: str) -> bool:
+        """Whether it is declared."""
+        return topic in self._numbers
+
+    def write(self, topic: str, raw: bytes, stamp_ns: int) -> None:
+        """Adds a serialized message, received at `stamp_ns`."""
+        self._writer.write(self._numbers[topic], raw, stamp_ns)
+
+    def close(self) -> None:
+        """Writes the index; twice is once."""
+        self._writer.close()
+
+    def _definition(self, msg_type: str) -> bytes:
+        if msg_type not in self._types.types:
+            self._register(msg_type)
+        return self._types.generate_msgdef(msg_type, ros_version=2)[0].encode()
+
+    def _register(self, msg_type: str) -> None:
+        """Takes the definition that is installed with the package of a type that rosbags does not know."""
+        from ament_index_python.packages import get_package_share_directory
+        from rosbags.typesys import get_types_from_msg
+
+        package, _, name = msg_type.partition("/msg/")
+        text = (Path(get_package_share_directory(package)) / "msg" / f"{name}.msg").read_text()
+        found = get_types_from_msg(text, msg_type)
+        self._types.register({kind: fields for kind, fields in found.items() if kind not in self._types.types})
