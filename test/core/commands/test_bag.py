@@ -84,7 +84,7 @@ def test_repair_says_what_it_found_and_where_the_new_bag_is(tmp_path, capsys):
     assert capsys.readouterr().err == f"mapkd bag repair: there is no bag {tmp_path / 'gone'}\n"
 
 
-def test_overwrite_keeps_the_old_bag_where_the_disk_is_full(dataroot, tmp_path, capsys, monkeypatch):
+def test_overwrite_keeps_the_old_bag_where_the_disk_is_full(dataroot, tmp_path, capsys):
     given = ["bag", "--dataroot", str(dataroot), "--out", str(tmp_path / "drive"), "--scene", "scene-2"]
     for storage in ("mcap", "sqlite3"):
         assert main([*given, "--storage", storage, "--overwrite"]) == 0
@@ -93,7 +93,7 @@ def test_overwrite_keeps_the_old_bag_where_the_disk_is_full(dataroot, tmp_path, 
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, hard))
         try:
-            assert main([*given, "--storage", storage, "--overwrite", "--transport", "raw"]) == 2
+            assert main([*given, "--storage", storage, "--overwrite", "--image-transport", "raw"]) == 2
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         complaint = capsys.readouterr().err.strip()
