@@ -28,8 +28,13 @@ def vector_map(
     card: ModelCard,
     stamps_ns: Mapping[str, int],
     stage_ms: Mapping[str, float],
+    now_ns: int,
+    missing: Sequence[str] = (),
 ) -> VectorMap:
-    """The VectorMap message of one map; `stamps_ns` holds each camera's stamp, `stage_ms` each stage's duration."""
+    """The VectorMap message of one map, sent at `now_ns`, without the `missing` cameras.
+
+    `stamps_ns` holds each camera's stamp, `stage_ms` each stage's duration.
+    """
     from builtin_interfaces.msg import Duration, Time
     from geometry_msgs.msg import Point32
 
@@ -54,6 +59,8 @@ def vector_map(
     message.cell_size = card.grid.cell_m
     message.camera_names = list(stamps_ns)
     message.source_stamps = [Time(**seconds_and_ns(stamp)) for stamp in stamps_ns.values()]
+    message.camera_ages = [(now_ns - stamp) / 1e9 for stamp in stamps_ns.values()]
+    message.missing_cameras = list(missing)
     message.stamp_spread = Duration(**seconds_and_ns(max(stamps_ns.values()) - min(stamps_ns.values())))
     message.stage_names = list(stage_ms)
     message.stage_latency_ms = [float(ms) for ms in stage_ms.values()]

@@ -53,7 +53,6 @@ class MappingJob:
     """Everything that the worker needs of one set."""
 
     camera_set: CameraSet[CameraImage]
-    cameras: tuple[str, ...]
     models: tuple[CameraModel, ...]
     base_from_camera: NDArray[np.float64]
     """(N, 4, 4)."""
@@ -61,6 +60,11 @@ class MappingJob:
     """Monotonic time at which the last image arrived."""
     masks: tuple[NDArray[np.bool_] | None, ...]
     """Of each camera, (H, W) of the undistorted image, False where it sees its own vehicle; None where it does not."""
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Names of the cameras of the set."""
+        return self.camera_set.cameras
 
 
 @dataclass(frozen=True, eq=False)

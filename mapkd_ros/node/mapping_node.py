@@ -25,8 +25,8 @@ from mapkd_ros import qos, topics
 from mapkd_ros.conversions import ImageError, check_size, seconds_and_ns
 from mapkd_ros.msg import VectorMap
 from mapkd_ros.node import map_messages
-from mapkd_ros.node.calibration_check import CalibrationCheck
 from mapkd_ros.node.camera_input import CameraImage, CameraInput
+from mapkd_ros.node.camera_watch import CameraWatch
 from mapkd_ros.node.diagnostics import Statistics
 from mapkd_ros.node.element_ids import ElementIds
 from mapkd_ros.node.latched_or_not import LatchedOrNot
@@ -71,6 +71,8 @@ class MappingNode(Node):
         self._synchronizer: Synchronizer[CameraImage] = Synchronizer(
             rig.names, anchor_of(values["anchor"], rig), round(1e6 * values["window_ms"]), values["queue_size"]
         )
+        required = [camera for camera in values["required_cameras"] if camera]
+        self._watch = CameraWatch(rig.names, values["camera_timeout"], values["min_cameras"], required)
         self._stall = StallWatch(
             rig.names, Settings(self._synchronizer.anchor, self._synchronizer.window_ns, values["queue_size"])
         )
@@ -107,15 +109,14 @@ class MappingNode(Node):
             )
             for topic, latched in (("/tf_static", True), ("/tf", False))
         ]
-        self._check = CalibrationCheck(self._inputs, self._mountings, self._transforms, self.get_logger())
-        self._report = InputReport(self._inputs, self._mountings, self._stall, self.get_logger())
+        self._report = InputReport(self._inputs, self._mountings, self._watch, self._stall, self.get_logger())
         self._worker: LatestWorker[MappingJob] = LatestWorker(self._prepare, self._on_worker_error)
         self._network: LatestWorker[PreparedJob] | None = None
         if values["overlap"]:
             self._network = LatestWorker(self._complete, self._on_worker_error)
         qos.tell_unused_overrides(self)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # reports go on when simulated time stands still
-        self.create_timer(REPORT_PERIOD_S, self._tell, clock=steady)
+        self.create_timer(REPORT_PERIOD_S, self._report.tick, clock=steady)
         self.create_timer(MAINTAIN_PERIOD_S, self._maintain, clock=steady)
         if values["diagnostics_period"] > 0:
             self.create_timer(values["diagnostics_period"], self._publish_diagnostics, clock=steady)
@@ -166,6 +167,9 @@ class MappingNode(Node):
             text = "header.stamp is 0: let the driver fill it with the time of exposure"
             self._fault(f"no stamp {camera}", f"{camera}: {text}")
             return
+        if self._watch.see(camera, now_ns):
+            self._report.tell_change(self._synchronizer.expected, self._watch.expected)
+            self._synchronizer.expect(self._watch.expected)
         camera_set = self._synchronizer.add(camera, stamp_ns, image)
         if camera_set is None:
             return
@@ -200,7 +204,7 @@ class MappingNode(Node):
     def _job(self, camera_set: CameraSet[CameraImage], now_ns: int) -> MappingJob:
         """The set with its calibration."""
         models, mountings, masks = [], [], []
-        for camera, image in zip(self._synchronizer.cameras, camera_set.images, strict=True):
+        for camera, image in zip(camera_set.cameras, camera_set.images, strict=True):
             model = self._inputs[camera].model
             if model is None:
                 raise _Incomplete(f"no camera_info {camera}")
@@ -213,8 +217,7 @@ class MappingNode(Node):
                 raise _Incomplete(f"no transform {camera}") from error
             models.append(model)
             masks.append(self._inputs[camera].visible)
-        cameras = self._synchronizer.cameras
-        return MappingJob(camera_set, cameras, tuple(models), np.stack(mountings), now_ns, tuple(masks))
+        return MappingJob(camera_set, tuple(models), np.stack(mountings), now_ns, tuple(masks))
 
     def _prepare(self, job: MappingJob) -> None:
         """Runs in the worker."""
@@ -246,11 +249,12 @@ class MappingNode(Node):
             self._semantic.publish(map_messages.semantic_image(header, result.semantic))
         stages = {**result.stage_ms, "messages": (time.monotonic_ns() - start_ns) / 1e6}
         stamps_ns = dict(zip(job.cameras, job.camera_set.stamps_ns, strict=True))
+        missing = [camera for camera in self._inputs if camera not in stamps_ns]
+        sent_ns = self.get_clock().now().nanoseconds
         self._vector_map.publish(
-            map_messages.vector_map(header, elements, ids, self._predictor.card, stamps_ns, stages)
+            map_messages.vector_map(header, elements, ids, self._predictor.card, stamps_ns, stages, sent_ns, missing)
         )
-        age_ms = (self.get_clock().now().nanoseconds - stamp_ns) / 1e6
-        self._statistics.publish(time.monotonic_ns(), stages, age_ms)
+        self._statistics.publish(time.monotonic_ns(), stages, (sent_ns - stamp_ns) / 1e6)
 
     def _on_worker_error(self, error: Exception) -> None:
         kind = error.kind if isinstance(error, ImageError) else f"prediction failed: {type(error).__name__}"
@@ -273,10 +277,6 @@ class MappingNode(Node):
         for transform_input in self._transform_inputs:
             transform_input.maintain()
 
-    def _tell(self) -> None:
-        self._report.tick()
-        self._check.tell()
-
     def _publish_diagnostics(self) -> None:
         now_ns = time.monotonic_ns()
         statuses = diagnostic_statuses(
@@ -287,8 +287,8 @@ class MappingNode(Node):
             self._inputs,
             self._predictor,
             self._wanted(),
+            self._watch,
             self._stall,
-            self._check.doubts(),
             now_ns,
         )
         header = Header(stamp=self.get_clock().now().to_msg())

@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mapkd_core.cameras.calibration import CalibrationError
-from mapkd_core.cameras.plausibility import Doubt
+from mapkd_ros.node.camera_watch import CameraWatch
 from mapkd_ros.node.diagnostics import ERROR, OK, WARN, Snapshot, clock_note, map_values, status
 from mapkd_ros.node.duration_text import duration_text
 from mapkd_ros.node.reminder import Reminder
@@ -31,10 +31,16 @@ class InputReport:
     """
 
     def __init__(
-        self, inputs: Mapping[str, CameraInput], mountings: Mountings, stall: StallWatch, logger: Any
+        self,
+        inputs: Mapping[str, CameraInput],
+        mountings: Mountings,
+        watch: CameraWatch,
+        stall: StallWatch,
+        logger: Any,
     ) -> None:
         self._inputs = inputs
         self._mountings = mountings
+        self._watch = watch
         self._stall = stall
         self._logger = logger
         self._born_ns = time.monotonic_ns()
@@ -56,6 +62,8 @@ class InputReport:
                     self._mountings.base_from_camera(camera)
                 except CalibrationError as error:
                     lack = str(error)
+            if not lack and camera in self._watch.left_out:
+                lack = "has fallen silent"
             if lack:
                 result[camera] = lack
         return result
@@ -73,7 +81,7 @@ class InputReport:
             self._incomplete = tuple(lacks)
             self._reminder.said(now_ns, again=False)
         elif lacks and self._reminder.due(now_ns):
-            self._logger.warning("no map; these cameras lack something:" + _lines(lacks))
+            self._logger.warning(_missing_inputs(lacks, self._watch) + _lines(lacks))
             self._reminder.said(now_ns, again=lacks == self._lacks)
         elif self._lacks and not lacks:
             found = {camera: self._inputs[camera].describe(now_ns) for camera in self._incomplete}
@@ -81,6 +89,14 @@ class InputReport:
             self._incomplete = ()
         self._lacks = lacks
         self._tell_stall(now_ns, complete=not lacks)
+
+    def tell_change(self, before: Collection[str], now: Collection[str]) -> None:
+        """Maps are made of other cameras from now on, as some have fallen silent or returned."""
+        gone, back = (", ".join(c for c in one if c not in other) for one, other in ((before, now), (now, before)))
+        if gone:
+            self._logger.warning(f"{gone}: silent; maps go on without until there are images again")
+        if back:
+            self._logger.info(f"{back}: images come again; maps use them")
 
     def _tell_stall(self, now_ns: int, complete: bool) -> None:
         stall = self._stall.reason(now_ns) if complete else ""
@@ -102,6 +118,14 @@ def raw_transport_hint(rmw: str, environment: Mapping[str, str]) -> str:
     )
 
 
+def _missing_inputs(lacks: Mapping[str, str], watch: CameraWatch) -> str:
+    """What it means that these cameras lack something."""
+    if all(camera in watch.left_out for camera in lacks):
+        return f"maps are made of {len(watch.expected)} cameras, without these:"
+    reason = f" ({watch.reason_to_wait})" if watch.reason_to_wait else ""
+    return f"no map{reason}; these cameras lack something:"
+
+
 def _lines(texts: Mapping[str, str]) -> str:
     return "".join(f"\n  {camera}: {text}" for camera, text in texts.items())
 
@@ -114,14 +138,17 @@ def diagnostic_statuses(
     inputs: Mapping[str, CameraInput],
     predictor: Predictor,
     wanted: bool,
+    watch: CameraWatch,
     stall: StallWatch,
-    doubts: Sequence[Doubt],
     now_ns: int,
 ) -> list[DiagnosticStatus]:
     """The node's status, then one per camera."""
     card = predictor.card
-    if lacks:
-        level, message = ERROR, "no map: " + "; ".join(f"{camera}: {lack}" for camera, lack in lacks.items())
+    without = [camera for camera in lacks if camera in watch.left_out]
+    told = "; ".join(f"{camera}: {lack}" for camera, lack in lacks.items())
+    if len(without) < len(lacks):
+        reason = f" ({watch.reason_to_wait})" if watch.reason_to_wait else ""
+        level, message = ERROR, f"no map{reason}: {told}"
     elif not wanted:
         level, message = OK, "idle: nobody subscribes to an output"
     elif snapshot.quiet:
@@ -137,8 +164,8 @@ def diagnostic_statuses(
         note = clock_note(snapshot.age_ms)
         if note:  # a recording is no fault
             level, message = WARN if (snapshot.age_ms or 0) < 0 else OK, f"{message}; {note}"
-    if doubts and level != ERROR:
-        level, message = WARN, "; ".join([message, *(f"calibration: {doubt}" for doubt in doubts)])
+    if without and level != ERROR:
+        level, message = WARN, f"{message}, without {told}"
     values: dict[str, object] = {
         "device": predictor.device,
         "engine": predictor.engine,
@@ -152,9 +179,6 @@ def diagnostic_statuses(
         values["last set not formed"] = synchronizer.last_reason
     statuses = [status(f"{name}: map", level, message, values, predictor.device)]
     notes = stall.notes(now_ns)
-    for doubt in doubts:
-        for camera in doubt.cameras:
-            notes.setdefault(camera, []).append(doubt.text)
     for camera, camera_input in inputs.items():
         text = lacks.get(camera) or "; ".join([camera_input.describe(now_ns), *notes.get(camera, [])])
         camera_values = {
@@ -162,6 +186,7 @@ def diagnostic_statuses(
             "images": camera_input.rate.count,
             "rate [Hz]": f"{camera_input.rate.hz(now_ns):.2f}",
         }
-        level = ERROR if camera in lacks else WARN if camera in notes else OK
+        out = camera in watch.left_out
+        level = ERROR if camera in lacks and not out else WARN if camera in notes or out else OK
         statuses.append(status(f"{name}: {camera}", level, text, camera_values))
     return statuses

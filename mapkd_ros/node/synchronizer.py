@@ -25,12 +25,14 @@ LATE_IN_A_ROW = 3
 
 @dataclass(frozen=True)
 class CameraSet(Generic[Image]):
-    """One image of every camera, all within the window."""
+    """One image of every camera that was expected, all within the window."""
 
     stamp_ns: int
     """The anchor camera's stamp."""
+    cameras: tuple[str, ...]
+    """Names, in the order of the synchronizer's cameras."""
     stamps_ns: tuple[int, ...]
-    """Every camera's stamp, in the order of the synchronizer's cameras."""
+    """Every camera's stamp, in the order of `cameras`."""
     images: tuple[Image, ...]
     """In the same order."""
 
@@ -49,6 +51,8 @@ class Synchronizer(Generic[Image]):
     its period and not overdue, would make the set tighter by more than an eighth of the window. Anchors of
     successive sets never go back, except after a camera's stamps jump back (a looping bag, a simulator reset):
     that camera then starts anew by itself.
+
+    `expect` changes which cameras a set is made of. Where the anchor is not among them, the first of them stands in.
 
     `not_formed` counts one reason for every anchor image that found no set; `last_reason` is the latest of them
     in full. `ignored` counts images that could not be used. Raises ValueError for cameras that make no sense.
@@ -69,7 +73,11 @@ class Synchronizer(Generic[Image]):
         if window_ns <= 0 or depth < 1:
             raise ValueError(f"window {window_ns} ns and depth {depth} must be positive")
         self.cameras = tuple(cameras)
+        self.expected = self.cameras
+        """Cameras that a set is made of."""
         self.anchor = anchor
+        """The camera around whose images sets are formed now."""
+        self._first_anchor = anchor
         self.window_ns = window_ns
         self.formed = 0
         self.not_formed: Counter[str] = Counter()
@@ -79,7 +87,27 @@ class Synchronizer(Generic[Image]):
         self._jump_ns = jump_ns
         self._tracks: dict[str, CameraTrack[Image]] = {camera: CameraTrack() for camera in cameras}
         self._last_fired: int | None = None
+        self._last_used: int | None = None
+        """Newest stamp of the last set."""
         self._unanchored: int | None = None
+
+    def expect(self, cameras: Sequence[str]) -> None:
+        """From now on sets are made of these cameras, in the order of all; images of others wait to be expected again.
+
+        Raises KeyError for an unknown camera, ValueError for none.
+        """
+        if not cameras:
+            raise ValueError("expected at least one camera for sets to be made of")
+        unknown = [camera for camera in cameras if camera not in self._tracks]
+        if unknown:
+            raise KeyError(unknown[0])
+        for camera in self.expected:
+            if camera not in cameras:  # what it sent last is too old for the set in which it returns
+                self._tracks[camera] = CameraTrack()
+        self.expected = tuple(camera for camera in self.cameras if camera in cameras)
+        anchor = self._first_anchor if self._first_anchor in self.expected else self.expected[0]
+        if anchor != self.anchor:
+            self.anchor, self._last_fired = anchor, self._last_used  # no second set of the same images
 
     @property
     def held(self) -> int:
@@ -134,7 +162,7 @@ class Synchronizer(Generic[Image]):
         if camera == self.anchor:
             for stamp in self._pending():
                 self._miss(stamp)
-            self._last_fired = None
+            self._last_fired = self._last_used = None
         self._tracks[camera] = CameraTrack()
         return self._tracks[camera]
 
@@ -148,7 +176,7 @@ class Synchronizer(Generic[Image]):
         if camera == self.anchor:
             if self._last_fired is None or oldest > self._last_fired:
                 self._miss(oldest)
-        else:
+        elif camera in self.expected:
             for stamp in self._pending():
                 if track.near(stamp, self.window_ns) == [oldest]:  # its last hope goes
                     self._miss(stamp)
@@ -170,8 +198,11 @@ class Synchronizer(Generic[Image]):
         """Each camera's stamps within the window of an anchor image."""
         return [
             [stamp] if camera == self.anchor else track.near(stamp, self.window_ns)
-            for camera, track in self._tracks.items()
+            for camera, track in self._used()
         ]
+
+    def _used(self) -> list[tuple[str, CameraTrack[Image]]]:
+        return [(camera, self._tracks[camera]) for camera in self.expected]
 
     def _newest(self) -> int:
         return max(track.newest for track in self._tracks.values() if track.newest is not None)
@@ -185,19 +216,18 @@ class Synchronizer(Generic[Image]):
             for older in self._pending():
                 if older < stamp:
                     self._miss(older)
-            tracks = self._tracks.values()
-            images = tuple(track.images[s] for track, s in zip(tracks, chosen, strict=True))
+            images = tuple(track.images[s] for (_, track), s in zip(self._used(), chosen, strict=True))
             self.formed += 1
-            self._last_fired = stamp
+            self._last_fired, self._last_used = stamp, max(chosen)
             self._forget_useless()
-            return CameraSet(stamp, tuple(chosen), images)
+            return CameraSet(stamp, self.expected, tuple(chosen), images)
         return None
 
     def _worth_waiting(self, near: list[list[int]], stamp: int, spread: int) -> bool:
         """True while a tighter set is about to come."""
         newest = self._newest()
         hoped = []
-        for camera, stamps in zip(self.cameras, near, strict=True):
+        for camera, stamps in zip(self.expected, near, strict=True):
             track = self._tracks[camera]
             coming = []
             if camera != self.anchor and track.newest is not None and track.period is not None:
@@ -221,7 +251,7 @@ class Synchronizer(Generic[Image]):
             self._count("overtaken by a newer set")
             return
         now = self._newest()
-        lost = [c for c, track in self._tracks.items() if c != self.anchor and track.lost_one(stamp, now)]
+        lost = [c for c, track in self._used() if c != self.anchor and track.lost_one(stamp, now)]
         late = [camera for camera in lost if self._tracks[camera].behind(stamp, now)]
         missing = [camera for camera in lost if camera not in late]
         if missing:
@@ -233,7 +263,7 @@ class Synchronizer(Generic[Image]):
             self._count("skew", f"skew {_spread(chosen) / 1e6:.0f} ms > {self.window_ns / 1e6:.0f} ms")
         else:
             away, camera = max(
-                (min(abs(s - stamp) for s in track.stamps), camera) for camera, track in self._tracks.items()
+                (min(abs(s - stamp) for s in track.stamps), camera) for camera, track in self._used()
             )
             self._count(f"skew {camera}", f"skew {camera} {away / 1e6:.0f} ms > {self.window_ns / 1e6:.0f} ms")
 

@@ -30,7 +30,8 @@ def test_every_field_of_a_vector_map_is_filled():
         MapElement("divider", np.array([[5, 5], [6, 6]], np.float32)),
     ]
     stamps = {"CAM_FRONT": 3_000_000_004, "CAM_BACK": 3_030_000_004}
-    message = vector_map(header, elements, [7, 8, 9], CARD, stamps, {"decode": 1.5, "network": 20.0})
+    stages = {"decode": 1.5, "network": 20.0}
+    message = vector_map(header, elements, [7, 8, 9], CARD, stamps, stages, 3_100_000_004, ["CAM_X"])
     assert message.header == header
     assert [(e.id, e.label, e.label_name, e.closed) for e in message.elements] == [
         (7, msg.MapElement.LABEL_BOUNDARY, "boundary", False),
@@ -46,6 +47,8 @@ def test_every_field_of_a_vector_map_is_filled():
     assert (message.model_name, message.model_version) == ("student", "1.2.3")
     assert message.camera_names == ["CAM_FRONT", "CAM_BACK"]
     assert message.source_stamps == [Time(sec=3, nanosec=4), Time(sec=3, nanosec=30_000_004)]
+    np.testing.assert_allclose(message.camera_ages, [0.1, 0.07], rtol=1e-6)
+    assert message.missing_cameras == ["CAM_X"]
     assert (message.stamp_spread.sec, message.stamp_spread.nanosec) == (0, 30_000_000)
     assert message.stage_names == ["decode", "network"]
     np.testing.assert_array_equal(message.stage_latency_ms, [1.5, 20.0])

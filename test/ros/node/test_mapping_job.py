@@ -52,7 +52,7 @@ def job(messages, models) -> MappingJob:
     images = tuple(CameraImage(message, (640, 480), "camera") for message in messages)
     mountings = np.stack([np.eye(4), 2 * np.eye(4)])
     complete_ns = time.monotonic_ns() - 3_000_000
-    return MappingJob(CameraSet(5, (5, 6), images), CAMERAS, tuple(models), mountings, complete_ns, (None, None))
+    return MappingJob(CameraSet(5, CAMERAS, (5, 6), images), tuple(models), mountings, complete_ns, (None, None))
 
 
 def test_undistorted_images_pass_through_as_they_came():

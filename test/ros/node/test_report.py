@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 from ros_messages import transform
 
-from mapkd_core.cameras.plausibility import Doubt
 from mapkd_core.cameras.rig import regular_rig
 from mapkd_core.cameras.transform_tree import TransformTree
 from mapkd_ros.node import report as node_report
+from mapkd_ros.node.camera_watch import CameraWatch
 from mapkd_ros.node.diagnostics import ERROR, OK, WARN, Rate, Statistics
 from mapkd_ros.node.report import InputReport, diagnostic_statuses, raw_transport_hint
 from mapkd_ros.node.rig import Mountings
@@ -51,10 +51,21 @@ def clock(monkeypatch):
     return now
 
 
-def make(inputs: dict[str, Input], stall: StallWatch | None = None) -> tuple[InputReport, Log, TransformTree]:
+def make(
+    inputs: dict[str, Input], stall: StallWatch | None = None, watch: CameraWatch | None = None
+) -> tuple[InputReport, Log, TransformTree]:
     log, tree = Log(), TransformTree()
     mountings = Mountings(regular_rig(list(inputs)), tree, "base_link")
-    return InputReport(inputs, mountings, stall or quiet(), log), log, tree
+    watch = watch or CameraWatch(list(inputs), 2.0)
+    return InputReport(inputs, mountings, watch, stall or quiet(), log), log, tree
+
+
+def without_b(**settings: object) -> CameraWatch:
+    """A watch that has seen A alone for three seconds."""
+    watch = CameraWatch(["A", "B"], 2.0, **settings)
+    for tenth in range(30):
+        watch.see("A", tenth * S // 10)
+    return watch
 
 
 def quiet() -> StallWatch:
@@ -119,6 +130,26 @@ def test_a_missing_transform_is_something_that_lacks(clock):
     assert report.lacks(clock.ns) == {}
 
 
+def test_cameras_that_maps_are_made_without_are_told(clock):
+    report, log, _ = make({"A": Input(), "B": Input()}, watch=without_b())
+    assert report.lacks(clock.ns) == {"B": "has fallen silent"}
+    run(report, clock, 10)
+    assert log == [
+        ("info", "inputs:\n  A: 12.0 Hz\n  B: has fallen silent"),
+        ("warning", "maps are made of 1 cameras, without these:\n  B: has fallen silent"),
+    ]
+    report.tell_change(("A", "B"), ("A",))
+    report.tell_change(("A",), ("A", "B"))
+    assert log[-2:] == [
+        ("warning", "B: silent; maps go on without until there are images again"),
+        ("info", "B: images come again; maps use them"),
+    ]
+    report, log, _ = make({"A": Input(), "B": Input("no more images")}, watch=without_b(min_cameras=2))
+    run(report, clock, 10)
+    told = "no map (1 cameras send, min_cameras is 2); these cameras lack something:\n  B: no more images"
+    assert log[-1] == ("warning", told)
+
+
 def test_raw_images_over_untuned_fast_dds_are_advised_against():
     assert "large_data:=true" in raw_transport_hint("rmw_fastrtps_cpp", {})
     assert raw_transport_hint("rmw_fastrtps_cpp", {"FASTDDS_DEFAULT_PROFILES_FILE": "/x.xml"}) == ""
@@ -131,15 +162,18 @@ def test_levels_of_the_diagnostics():
     statistics, synchronizer = Statistics(), Synchronizer(["A", "B"], "A")
     predictor = SimpleNamespace(device="cpu", engine="onnx int8", card=SimpleNamespace(name="student", version="1.0"))
     inputs, stall = {"A": Input(), "B": Input()}, quiet()
-    doubts: list[Doubt] = []
+    watch = CameraWatch(["A", "B"], 2.0)
 
-    def first(lacks: dict[str, str], wanted: bool, now_ns: int):
+    def all_of(lacks: dict[str, str], wanted: bool, now_ns: int):
         snapshot = statistics.snapshot(now_ns)
         statuses = diagnostic_statuses(
-            "node", snapshot, synchronizer, lacks, inputs, predictor, wanted, stall, doubts, now_ns
+            "node", snapshot, synchronizer, lacks, inputs, predictor, wanted, watch, stall, now_ns
         )
         assert [status.name for status in statuses] == ["node: map", "node: A", "node: B"]
-        return statuses[0]
+        return statuses
+
+    def first(*arguments):
+        return all_of(*arguments)[0]
 
     def level(*arguments) -> int:
         return first(*arguments).level[0]
@@ -159,13 +193,17 @@ def test_levels_of_the_diagnostics():
     assert (values["device"], values["engine"]) == ("cpu", "onnx int8")
     assert values["model"] == "student 1.0" and values["dropped: size B"] == "1"
     assert values["rate [Hz]"] == "1.00"
+    watch = without_b()
+    out = all_of({"B": "no more images"}, True, 12 * S)
+    assert [status.level[0] for status in out] == [WARN, OK, WARN]
+    assert out[0].message == "1.0 maps a second, without B: no more images" and out[2].message == "no more images"
+    watch = without_b(required=["B"])
+    out = all_of({"B": "no more images"}, True, 12 * S)
+    assert [status.level[0] for status in out] == [ERROR, OK, ERROR]
+    assert out[0].message == "no map (B: named in required_cameras): B: no more images"
+    watch = CameraWatch(["A", "B"], 2.0)
     statistics.publish(12 * S, {"network": 5.0}, -8000.0)
     statistics.publish(12 * S, {"network": 5.0}, -8000.0)
     statistics.publish(12 * S, {"network": 5.0}, -8000.0)
     assert level({}, True, 12 * S) == WARN
     assert "stamps are 8000 ms ahead of this node's clock: set the clocks" in first({}, True, 12 * S).message
-    doubts.append(Doubt(("B",), "it looks up"))
-    for wanted in (True, False):
-        told = first({}, wanted, 12 * S)
-        assert told.level[0] == WARN and told.message.endswith("; calibration: B: it looks up")
-    assert level({"B": "no image"}, True, 12 * S) == ERROR

@@ -246,3 +246,45 @@ def test_whatever_comes_sets_are_sound_memory_is_bounded_and_every_anchor_is_acc
             last = formed.stamp_ns
     lost = sum(count for reason, count in synchronizer.not_formed.items() if "(anchor)" not in reason)
     assert anchors == synchronizer.formed + lost + synchronizer.pending
+
+
+def test_sets_are_made_of_the_cameras_that_are_expected():
+    synchronizer: Synchronizer = Synchronizer(CAMERAS, "CAM_FRONT")
+    drive = rounds(12)
+    assert len(feed(synchronizer, [event for turn in drive[:4] for event in turn])) == 4
+    silent = [event for turn in drive[4:8] for event in turn if event[0] != "CAM_BACK"]
+    assert feed(synchronizer, silent[:5]) == []
+    synchronizer.expect([camera for camera in CAMERAS if camera != "CAM_BACK"])
+    fired = feed(synchronizer, silent[5:])
+    for turn, (_, formed) in zip(drive[4:8], fired, strict=True):  # the round in hand goes through as it is
+        without = tuple(camera for camera in CAMERAS if camera != "CAM_BACK")
+        assert formed.cameras == without and dict(formed.images) == {c: s for c, s in turn if c != "CAM_BACK"}
+    synchronizer.expect(CAMERAS)
+    fired = feed(synchronizer, [event for turn in drive[8:] for event in turn])
+    assert [formed.cameras for _, formed in fired] == [CAMERAS] * 4
+    assert not synchronizer.not_formed
+
+
+def test_the_first_camera_stands_in_for_an_anchor_that_is_not_expected():
+    synchronizer: Synchronizer = Synchronizer(CAMERAS, "CAM_FRONT")
+    drive = rounds(9)
+    feed(synchronizer, [event for turn in drive[:3] for event in turn])
+    synchronizer.expect(["CAM_BACK", "CAM_FRONT_RIGHT"])
+    fired = feed(synchronizer, [event for turn in drive[3:6] for event in turn if event[0] != "CAM_FRONT"])
+    assert [formed.cameras for _, formed in fired] == [("CAM_FRONT_RIGHT", "CAM_BACK")] * 3
+    assert [formed.stamp_ns for _, formed in fired] == [dict(turn)["CAM_FRONT_RIGHT"] for turn in drive[3:6]]
+    synchronizer.expect(CAMERAS)
+    fired = feed(synchronizer, [event for turn in drive[6:] for event in turn])
+    assert [formed.stamp_ns for _, formed in fired] == [dict(turn)["CAM_FRONT"] for turn in drive[6:]]
+    with pytest.raises(ValueError, match="at least one camera"):
+        synchronizer.expect([])
+    with pytest.raises(KeyError, match="CAM_X"):
+        synchronizer.expect(["CAM_X"])
+
+
+def test_images_of_a_camera_that_is_not_expected_take_bounded_memory_and_count_as_nothing():
+    synchronizer: Synchronizer = Synchronizer(("A", "B"), "A")
+    synchronizer.expect(["B"])
+    for i in range(100):
+        assert synchronizer.add("A", i * 100 * MS, i) is None
+    assert synchronizer.held <= DEPTH and not synchronizer.not_formed

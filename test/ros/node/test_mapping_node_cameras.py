@@ -1,0 +1,81 @@
+"""Cameras that fall silent and return, over real DDS: maps go on, and say which cameras they were made of."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2 (rclpy)")
+pytest.importorskip("tf2_msgs.msg", reason="needs tf2_msgs: make setup")
+pytest.importorskip("mapkd_ros.msg", reason="needs the built package: colcon build")
+
+from camera_bench import SIZE, CameraBench
+from node_bench import Setup, setups
+
+from mapkd_core.types import CAMERAS
+
+pytestmark = pytest.mark.ros
+OK, WARN = b"\x00", b"\x01"
+
+
+@pytest.fixture
+def setup(private_domain):
+    with setups() as make:
+        yield make
+
+
+def until_map_of(bench: CameraBench, cameras: list[str], silent: list[str], patience: int = 400) -> object:
+    """Sends sets without the silent cameras until there is a map of exactly these cameras."""
+    for _ in range(patience):
+        bench.send_set(dict.fromkeys(silent))
+        bench.wait(lambda: False, 0.01)
+        if bench.maps and bench.maps[-1].camera_names == cameras:
+            return bench.maps[-1]
+    raise AssertionError(f"no map of {cameras}; the node says {bench.values()}")
+
+
+def level(bench: CameraBench, name: str) -> bytes:
+    return bench.status[f"student_node: {name}"].level
+
+
+@pytest.mark.parametrize("silent", ["CAM_BACK", "CAM_FRONT"], ids=["another", "the anchor"])
+def test_maps_go_on_without_a_silent_camera_until_it_returns(setup, silent):
+    one: Setup = setup(camera_timeout=0.4)
+    bench = one.listened()
+    for place, camera in enumerate(CAMERAS):
+        bench.send_calibration([camera], focal=80.0 + place)
+    assert bench.wait(lambda: all(one.node._inputs[c].model.intrinsics[0, 0] == 80 + i for i, c in enumerate(CAMERAS)))
+    until_map_of(bench, list(CAMERAS), [])
+    rest = [camera for camera in CAMERAS if camera != silent]
+    message = until_map_of(bench, rest, [silent])
+    assert message.missing_cameras == [silent] and len(message.camera_ages) == len(message.source_stamps) == 5
+    images, intrinsics, base_from_camera, sizes = one.predictor.calls[-1]
+    assert len(images) == len(base_from_camera) == 5 and sizes == [SIZE] * 5
+    np.testing.assert_array_equal(intrinsics[:, 0, 0], [80 + i for i, c in enumerate(CAMERAS) if c != silent])
+    stamp_ns = bench.send_set({silent: None})
+    assert bench.wait(lambda: bench.mapped(stamp_ns))  # every set of the others, at once
+    assert bench.wait(lambda: (level(bench, "map"), level(bench, silent)) == (WARN, WARN))
+    assert f"without {silent}: " in bench.status["student_node: map"].message
+    message = until_map_of(bench, list(CAMERAS), [])
+    assert message.missing_cameras == []
+    assert bench.wait(lambda: level(bench, "map") == OK)
+
+
+def test_a_camera_that_never_came_is_left_out_and_one_that_is_required_is_not(setup):
+    one: Setup = setup(camera_timeout=0.3, min_cameras=5, required_cameras=["CAM_FRONT"])
+    bench = one.bench
+    senders = [*bench.images.values(), *bench.infos.values(), bench.tf_static]
+    assert bench.wait(lambda: all(sender.get_subscription_count() for sender in senders))
+    bench.send_calibration()
+    bench.send_mountings()
+    bench.listen()
+    until_map_of(bench, [camera for camera in CAMERAS if camera != "CAM_BACK"], ["CAM_BACK"])
+    for silent, reason in (
+        (["CAM_BACK", "CAM_BACK_LEFT"], "4 cameras send, min_cameras is 5"),
+        (["CAM_FRONT"], "CAM_FRONT: named in required_cameras"),
+    ):
+        until_map_of(bench, list(CAMERAS), [])
+        for _ in range(12):
+            bench.send_set(dict.fromkeys(silent))
+            bench.wait(lambda: False, 0.05)
+        assert one.node._watch.reason_to_wait == reason
+        assert bench.maps[-1].camera_names == list(CAMERAS) and one.node._synchronizer.expected == CAMERAS
