@@ -57,6 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         sub.add_argument("--poses", type=Path, help="JSON file of ego poses to drive through, on --road's map")
         sub.add_argument("--weather", choices=WEATHERS, help="by chance if not given")
         sub.add_argument("--rig", choices=("n008", "n015"), help="nuScenes vehicle, by chance if not given")
+        sub.add_argument("--own-body", action="store_true", help="the cameras see bonnet, boot lid and mirrors")
         sub.add_argument("--every", type=float, default=0.5, metavar="S", help="seconds between frames (default: 0.5)")
 
     show = job("show", "render one moment of a drive and open the image", "800x450")
@@ -114,6 +115,8 @@ def _drive(args: argparse.Namespace, seed: int, frames: int, lidar: bool) -> Sim
         rig=RIGS[args.rig] if args.rig else None,
         device=args.device,
     )
+    if args.own_body:
+        drive = drive.with_own_body()
     return drive.in_weather(args.weather) if args.weather else drive
 
 

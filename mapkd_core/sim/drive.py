@@ -32,6 +32,7 @@ from mapkd_core.vector_map import VectorMap
 if TYPE_CHECKING:  # labels and maps can be had without waiting for torch
     from torch import Tensor
 
+    from mapkd_core.sim.render.own_body import OwnBody
     from mapkd_core.sim.render.renderer import Renderer
     from mapkd_core.sim.world.world import World
 
@@ -75,6 +76,8 @@ class SimDrive:
     """One of the two nuScenes rigs at random if None."""
     trajectory: Trajectory | None = None
     """A random drive along lanes if None."""
+    own_body: OwnBody | None = None
+    """What the cameras see of their own vehicle; nothing if None."""
     device: str = "cpu"
     name: str = ""
 
@@ -158,7 +161,7 @@ class SimDrive:
         """The ray caster on this drive's world."""
         from mapkd_core.sim.render.renderer import Renderer
 
-        return Renderer(self.world, device=self.device)
+        return Renderer(self.world, device=self.device, own_body=self.own_body)
 
     @cached_property
     def motion(self) -> Trajectory:
@@ -172,6 +175,12 @@ class SimDrive:
         if found is None:
             raise ValueError(f"weather {weather!r} never happens here; choose one of {WEATHERS}")
         return replace(self, conditions=found)
+
+    def with_own_body(self) -> SimDrive:
+        """The same drive with bodywork in the images, at random by the seed."""
+        from mapkd_core.sim.render.own_body import OwnBody
+
+        return replace(self, own_body=OwnBody.sample(self._rng("own body")))
 
     def release(self) -> None:
         """Frees the world and everything else that can be built again."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from mapkd_core.geometry import inverse
 from mapkd_core.sim.render import cameras
 from mapkd_core.sim.render.lidar import HDL32E, LidarModel, PoseAt, sweep
+from mapkd_core.sim.render.own_body import OwnBody
 from mapkd_core.sim.render.scene import Scene
 from mapkd_core.sim.world.world import World
 
@@ -21,10 +22,20 @@ from mapkd_core.sim.world.world import World
 class Renderer:
     """Renders one world; on the CPU the same arguments give the same bytes."""
 
-    def __init__(self, world: World, device: torch.device | str = "cpu", antialias: bool = True) -> None:
-        """`antialias` sends four rays through every pixel on an edge of a solid; painted ground needs none."""
+    def __init__(
+        self,
+        world: World,
+        device: torch.device | str = "cpu",
+        antialias: bool = True,
+        own_body: OwnBody | None = None,
+    ) -> None:
+        """`antialias` sends four rays through every pixel on an edge of a solid; painted ground needs none.
+
+        `own_body` is drawn into images for which `map_from_base` is given.
+        """
         self.device = torch.device(device)
         self.antialias = antialias
+        self.own_body = own_body
         self.world = replace(world, ground=world.ground.to(self.device), noise=world.noise.to(self.device))
         self.max_rays = 1_600_000 if self.device.type == "cpu" else 12_000_000
 
@@ -106,6 +117,8 @@ class Renderer:
         if after is not None and conditions.motion_blur_s > 0:
             directions = scene.directions(None, 0.0, 0.0).reshape(*scene.grid, 3)
             image = cameras.blur_motion(image, distance.reshape(scene.grid), directions, views, after)
+        if self.own_body is not None and base is not None:
+            image = self.own_body.drawn(image, self.world, views, base)
         generator = torch.Generator(device=self.device)
         moment = int(np.abs(np.round(views.times_s[0] * 1e4)))
         generator.manual_seed(moment * 1009 + self.world.seed * 7919 + int(views.intrinsics[0, 0, 0]))
