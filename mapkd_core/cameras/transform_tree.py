@@ -22,6 +22,7 @@ class TransformTree:
 
     def __init__(self) -> None:
         self._parents: dict[str, tuple[str, NDArray[np.float64]]] = {}
+        self._named_parents: dict[str, list[str]] = {}
 
     def update(self, transforms: Iterable[TransformStamped]) -> None:
         """Takes the transforms of one message. Raises CalibrationError, after taking the good ones, for a bad one."""
@@ -39,8 +40,21 @@ class TransformTree:
                 faults.append(f"transform {parent!r} <- {child!r}: {error}")
                 continue
             self._parents[child] = (parent, parent_from_child)
+            named = self._named_parents.setdefault(child, [])
+            if parent not in named:
+                named.append(parent)
         if faults:
             raise CalibrationError("; ".join(faults))
+
+    def contradiction(self, target: str, source: str) -> tuple[str, tuple[str, ...]] | None:
+        """The first frame from `source` up to `target` that was given several parents, with them; None if none was."""
+        for frame in self._ancestors(_plain(source)):
+            if frame == _plain(target):
+                break
+            parents = self._named_parents.get(frame, [])
+            if len(parents) > 1:
+                return frame, tuple(parents)
+        return None
 
     def lookup(self, target: str, source: str) -> NDArray[np.float64]:
         """4x4 `target_from_source`. Raises CalibrationError that names the frame at which the chain breaks."""

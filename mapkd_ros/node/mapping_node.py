@@ -25,8 +25,9 @@ from mapkd_ros import qos, topics
 from mapkd_ros.conversions import ImageError, check_size, seconds_and_ns
 from mapkd_ros.msg import VectorMap
 from mapkd_ros.node import map_messages
+from mapkd_ros.node.calibration_check import CalibrationCheck
 from mapkd_ros.node.camera_input import CameraImage, CameraInput
-from mapkd_ros.node.camera_watch import CameraWatch
+from mapkd_ros.node.camera_watch import camera_watch
 from mapkd_ros.node.diagnostics import Statistics
 from mapkd_ros.node.element_ids import ElementIds
 from mapkd_ros.node.latched_or_not import LatchedOrNot
@@ -46,6 +47,7 @@ from mapkd_ros.node.worker import LatestWorker, RateLimit
 from mapkd_ros.parameters import declare
 
 REPORT_PERIOD_S = 1.0
+NO_STAMP = "header.stamp is 0: let the driver fill it with the time of exposure"
 MAINTAIN_PERIOD_S = 0.5
 TRANSFORMS_KEPT = 100
 ID_MEMORY_NS = 2_000_000_000
@@ -71,8 +73,7 @@ class MappingNode(Node):
         self._synchronizer: Synchronizer[CameraImage] = Synchronizer(
             rig.names, anchor_of(values["anchor"], rig), round(1e6 * values["window_ms"]), values["queue_size"]
         )
-        required = [camera for camera in values["required_cameras"] if camera]
-        self._watch = CameraWatch(rig.names, values["camera_timeout"], values["min_cameras"], required)
+        self._watch = camera_watch(rig.names, values)
         self._stall = StallWatch(
             rig.names, Settings(self._synchronizer.anchor, self._synchronizer.window_ns, values["queue_size"])
         )
@@ -109,6 +110,7 @@ class MappingNode(Node):
             )
             for topic, latched in (("/tf_static", True), ("/tf", False))
         ]
+        self._check = CalibrationCheck(self._inputs, self._mountings, self._transforms, self.get_logger())
         self._report = InputReport(self._inputs, self._mountings, self._watch, self._stall, self.get_logger())
         self._worker: LatestWorker[MappingJob] = LatestWorker(self._prepare, self._on_worker_error)
         self._network: LatestWorker[PreparedJob] | None = None
@@ -116,7 +118,7 @@ class MappingNode(Node):
             self._network = LatestWorker(self._complete, self._on_worker_error)
         qos.tell_unused_overrides(self)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # reports go on when simulated time stands still
-        self.create_timer(REPORT_PERIOD_S, self._report.tick, clock=steady)
+        self.create_timer(REPORT_PERIOD_S, self._tell, clock=steady)
         self.create_timer(MAINTAIN_PERIOD_S, self._maintain, clock=steady)
         if values["diagnostics_period"] > 0:
             self.create_timer(values["diagnostics_period"], self._publish_diagnostics, clock=steady)
@@ -164,8 +166,7 @@ class MappingNode(Node):
         self._mountings.frames[camera] = image.frame_id
         self._stall.see(camera, stamp_ns, now_ns)
         if stamp_ns == 0:
-            text = "header.stamp is 0: let the driver fill it with the time of exposure"
-            self._fault(f"no stamp {camera}", f"{camera}: {text}")
+            self._fault(f"no stamp {camera}", f"{camera}: {NO_STAMP}")
             return
         if self._watch.see(camera, now_ns):
             self._report.tell_change(self._synchronizer.expected, self._watch.expected)
@@ -272,10 +273,13 @@ class MappingNode(Node):
 
     def _maintain(self) -> None:
         """Subscriptions follow what publishers offer."""
-        for camera_input in self._inputs.values():
-            camera_input.maintain()
-        for transform_input in self._transform_inputs:
-            transform_input.maintain()
+        subscribed: list[CameraInput | LatchedOrNot] = [*self._inputs.values(), *self._transform_inputs]
+        for one in subscribed:
+            one.maintain()
+
+    def _tell(self) -> None:
+        self._report.tick()
+        self._check.tell()
 
     def _publish_diagnostics(self) -> None:
         now_ns = time.monotonic_ns()
@@ -289,6 +293,7 @@ class MappingNode(Node):
             self._wanted(),
             self._watch,
             self._stall,
+            self._check.doubts(),
             now_ns,
         )
         header = Header(stamp=self.get_clock().now().to_msg())

@@ -2,10 +2,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mapkd_core.cameras.calibration import CalibrationError
+from mapkd_core.cameras.plausibility import Doubt
 from mapkd_ros.node.camera_watch import CameraWatch
 from mapkd_ros.node.diagnostics import ERROR, OK, WARN, Snapshot, clock_note, map_values, status
 from mapkd_ros.node.duration_text import duration_text
@@ -140,6 +141,7 @@ def diagnostic_statuses(
     wanted: bool,
     watch: CameraWatch,
     stall: StallWatch,
+    doubts: Sequence[Doubt],
     now_ns: int,
 ) -> list[DiagnosticStatus]:
     """The node's status, then one per camera."""
@@ -166,6 +168,8 @@ def diagnostic_statuses(
             level, message = WARN if (snapshot.age_ms or 0) < 0 else OK, f"{message}; {note}"
     if without and level != ERROR:
         level, message = WARN, f"{message}, without {told}"
+    if doubts and level != ERROR:
+        level, message = WARN, "; ".join([message, *(f"calibration: {doubt}" for doubt in doubts)])
     values: dict[str, object] = {
         "device": predictor.device,
         "engine": predictor.engine,
@@ -179,6 +183,9 @@ def diagnostic_statuses(
         values["last set not formed"] = synchronizer.last_reason
     statuses = [status(f"{name}: map", level, message, values, predictor.device)]
     notes = stall.notes(now_ns)
+    for doubt in doubts:
+        for camera in doubt.cameras:
+            notes.setdefault(camera, []).append(doubt.text)
     for camera, camera_input in inputs.items():
         text = lacks.get(camera) or "; ".join([camera_input.describe(now_ns), *notes.get(camera, [])])
         camera_values = {

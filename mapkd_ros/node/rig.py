@@ -52,6 +52,10 @@ class Mountings:
         """True once there is a frame to look up, or where none is needed."""
         return camera in self.frames or self._fixed[camera] is not None
 
+    def frame(self, camera: str) -> str:
+        """The frame whose transforms say where it sits; empty where the rig file does."""
+        return "" if self._fixed[camera] is not None else self.frames.get(camera, "")
+
     def base_from_image(self, camera: str, model: CameraModel) -> NDArray[np.float64]:
         """4x4 from the axes of the camera's images as its model holds for them.
 

@@ -111,6 +111,15 @@ def test_a_newer_transform_replaces_the_older_one():
     assert tree.lookup("base_link", "camera")[0, 3] == 2.0
 
 
+def test_a_frame_below_the_vehicle_that_was_given_two_parents_is_named():
+    tree = TransformTree()
+    tree.update([transform("base_link", "mast"), transform("mast", "camera"), transform("map", "base_link")])
+    tree.update([transform("odom", "base_link")])  # localisation's affair, not the camera's
+    assert tree.contradiction("base_link", "camera") is None
+    tree.update([transform("/chassis", "/mast"), transform("base_link", "mast")])
+    assert tree.contradiction("base_link", "camera") == ("mast", ("base_link", "chassis"))
+
+
 def test_what_breaks_a_chain_is_named():
     tree = TransformTree()
     with pytest.raises(CalibrationError, match="base_link <- camera: nothing has come on /tf_static and /tf yet"):

@@ -8,7 +8,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2 (rclpy)")
 pytest.importorskip("tf2_msgs.msg", reason="needs tf2_msgs: make setup")
 pytest.importorskip("mapkd_ros.msg", reason="needs the built package: colcon build")
 
-from camera_bench import SIZE, CameraBench, compressed, image, mounting, raw
+from camera_bench import SIZE, CameraBench, compressed, image, mounting, raw, side_m
 from node_bench import line, setups
 from rclpy.parameter import Parameter
 from tf2_msgs.msg import TFMessage
@@ -55,9 +55,10 @@ def test_the_predictor_gets_images_and_todays_calibration(setup):
     images, intrinsics, base_from_camera, sizes = one.predictor.calls[-1]
     assert sizes == [SIZE] * 6 and decode(bytes(images[0])).shape == (SIZE[1], SIZE[0], 3)
     np.testing.assert_array_equal(intrinsics[0], [[80, 0, 80], [0, 80, 45], [0, 0, 1]])
-    for matrix in base_from_camera:
-        np.testing.assert_allclose(matrix @ [0, 0, 10, 1], [10, 0, 1.5, 1], atol=1e-12)  # ahead is x of base_link
-        np.testing.assert_allclose(matrix @ [-1, 0, 0, 1], [0, 1, 1.5, 1], atol=1e-12)  # left is y
+    for camera, matrix in zip(CAMERAS, base_from_camera, strict=True):
+        y = side_m(camera)
+        np.testing.assert_allclose(matrix @ [0, 0, 10, 1], [10, y, 1.5, 1], atol=1e-12)  # ahead is x of base_link
+        np.testing.assert_allclose(matrix @ [-1, 0, 0, 1], [0, y + 1, 1.5, 1], atol=1e-12)  # left is y
 
     bench.send_calibration(("CAM_FRONT",), focal=99.0)
     bench.send_mountings(height_m=1.8)
@@ -102,8 +103,9 @@ def test_a_rectified_image_is_seen_through_p_and_r(setup):
     back = CAMERAS.index("CAM_BACK")
     assert isinstance(images[back], memoryview) and sizes[back] == SIZE  # not undistorted a second time
     np.testing.assert_array_equal(intrinsics[back], np.reshape(p, (3, 4))[:, :3])
-    np.testing.assert_allclose(base_from_camera[back] @ [10 * half, 10 * half, 0, 1], [0, -10, 1.5, 1], atol=1e-12)
-    np.testing.assert_allclose(base_from_camera[0] @ [10, 0, 0, 1], [0, -10, 1.5, 1], atol=1e-12)
+    ray = base_from_camera[back] @ [10 * half, 10 * half, 0, 1]
+    np.testing.assert_allclose(ray, [0, side_m("CAM_BACK") - 10, 1.5, 1], atol=1e-12)
+    np.testing.assert_allclose(base_from_camera[0] @ [10, 0, 0, 1], [0, side_m(CAMERAS[0]) - 10, 1.5, 1], atol=1e-12)
 
 
 def test_the_cameras_of_a_rig_file_are_read_from_their_topics_with_what_it_says_of_them(setup, tmp_path):

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from ros_messages import transform
 
+from mapkd_core.cameras.plausibility import Doubt
 from mapkd_core.cameras.rig import regular_rig
 from mapkd_core.cameras.transform_tree import TransformTree
 from mapkd_ros.node import report as node_report
@@ -163,11 +164,12 @@ def test_levels_of_the_diagnostics():
     predictor = SimpleNamespace(device="cpu", engine="onnx int8", card=SimpleNamespace(name="student", version="1.0"))
     inputs, stall = {"A": Input(), "B": Input()}, quiet()
     watch = CameraWatch(["A", "B"], 2.0)
+    doubts: list[Doubt] = []
 
     def all_of(lacks: dict[str, str], wanted: bool, now_ns: int):
         snapshot = statistics.snapshot(now_ns)
         statuses = diagnostic_statuses(
-            "node", snapshot, synchronizer, lacks, inputs, predictor, wanted, watch, stall, now_ns
+            "node", snapshot, synchronizer, lacks, inputs, predictor, wanted, watch, stall, doubts, now_ns
         )
         assert [status.name for status in statuses] == ["node: map", "node: A", "node: B"]
         return statuses
@@ -207,3 +209,8 @@ def test_levels_of_the_diagnostics():
     statistics.publish(12 * S, {"network": 5.0}, -8000.0)
     assert level({}, True, 12 * S) == WARN
     assert "stamps are 8000 ms ahead of this node's clock: set the clocks" in first({}, True, 12 * S).message
+    doubts.append(Doubt(("B",), "it looks up"))
+    for wanted in (True, False):
+        told = first({}, wanted, 12 * S)
+        assert told.level[0] == WARN and told.message.endswith("; calibration: B: it looks up")
+    assert level({"B": "no image"}, True, 12 * S) == ERROR

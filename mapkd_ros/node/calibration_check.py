@@ -1,0 +1,79 @@
+"""Doubts about the calibration that came in: each is logged once, and the diagnostics hold it while it lasts."""
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mapkd_core.cameras.calibration import CalibrationError
+from mapkd_core.cameras.plausibility import Doubt, Mounted, calibration_doubts
+from mapkd_core.cameras.transform_tree import TransformTree
+
+if TYPE_CHECKING:
+    from mapkd_ros.node.camera_input import CameraInput
+    from mapkd_ros.node.rig import Mountings
+
+
+class CalibrationCheck:
+    """Looks at models and mountings again whenever they have changed."""
+
+    def __init__(
+        self, inputs: Mapping[str, CameraInput], mountings: Mountings, transforms: TransformTree, logger: Any
+    ) -> None:
+        self._inputs = inputs
+        self._mountings = mountings
+        self._transforms = transforms
+        self._logger = logger
+        self._key: object = None
+        self._doubts: list[Doubt] = []
+        self._told: set[str] = set()
+
+    def doubts(self) -> list[Doubt]:
+        """What cannot be right about the calibration as it is now."""
+        cameras = self._cameras()
+        contradictions = self._contradictions(cameras)
+        key = (
+            [(name, one.model, one.base_from_camera.tobytes(), one.frame) for name, one in cameras.items()],
+            contradictions,
+        )
+        if key != self._key:
+            self._key = key
+            self._doubts = calibration_doubts(cameras) + contradictions
+        return self._doubts
+
+    def tell(self) -> None:
+        """Logs what has not been said yet."""
+        for doubt in self.doubts():
+            kind = re.sub(r"-?[\d.]+", "#", str(doubt))  # figures of moving joints change all the time
+            if kind not in self._told:
+                self._told.add(kind)
+                self._logger.warning(f"calibration: {doubt}")
+
+    def _cameras(self) -> dict[str, Mounted]:
+        """Those whose calibration is there."""
+        found = {}
+        for name, camera_input in self._inputs.items():
+            if camera_input.model is None or not self._mountings.known(name):
+                continue
+            try:
+                mounting = self._mountings.base_from_image(name, camera_input.model)
+            except CalibrationError:  # lacks are told elsewhere
+                continue
+            found[name] = Mounted(camera_input.model, mounting, self._mountings.frame(name))
+        return found
+
+    def _contradictions(self, cameras: Mapping[str, Mounted]) -> list[Doubt]:
+        """Frames between a camera and the vehicle that were given several parents."""
+        affected: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+        for name, one in cameras.items():
+            found = self._transforms.contradiction(self._mountings.base_frame, one.frame) if one.frame else None
+            if found is not None:
+                affected.setdefault(found, []).append(name)
+        return [
+            Doubt(
+                tuple(names),
+                f"frame {frame!r} has {len(parents)} parents, {', '.join(parents)}: two publishers of TF contradict "
+                "each other, and the newest wins; a frame may have one parent only",
+            )
+            for (frame, parents), names in affected.items()
+        ]
