@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from mapkd_core.artifact import ModelCard
 from mapkd_core.cameras.calibration import CameraModel, undistorted
+from mapkd_core.cameras.synchronizer import CameraSet
 from mapkd_core.data.images import decode
 from mapkd_core.geometry import scale_intrinsics
 from mapkd_core.predictor import CameraError, PredictedMap, PreparedImages
 from mapkd_ros.conversions import ImageError
 from mapkd_ros.node.camera_input import CameraImage
-from mapkd_ros.node.synchronizer import CameraSet
 
 
 class Predictor(Protocol):

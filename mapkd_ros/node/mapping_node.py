@@ -19,6 +19,7 @@ from visualization_msgs.msg import MarkerArray
 
 from mapkd_core.cameras.calibration import CalibrationError
 from mapkd_core.cameras.rig import CameraRig
+from mapkd_core.cameras.synchronizer import CameraSet, Synchronizer
 from mapkd_core.cameras.transform_tree import TransformTree
 from mapkd_core.predictor import PredictedMap
 from mapkd_ros import qos, topics
@@ -42,7 +43,6 @@ from mapkd_ros.node.report import InputReport, diagnostic_statuses, raw_transpor
 from mapkd_ros.node.rig import Mountings, anchor_of, rig_of
 from mapkd_ros.node.stall import Settings, StallWatch
 from mapkd_ros.node.student_parameters import PARAMETERS
-from mapkd_ros.node.synchronizer import CameraSet, Synchronizer
 from mapkd_ros.node.worker import LatestWorker, RateLimit
 from mapkd_ros.parameters import declare
 

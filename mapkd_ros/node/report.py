@@ -16,10 +16,10 @@ from mapkd_ros.node.stall import StallWatch
 if TYPE_CHECKING:
     from diagnostic_msgs.msg import DiagnosticStatus
 
+    from mapkd_core.cameras.synchronizer import Synchronizer
     from mapkd_ros.node.camera_input import CameraInput
     from mapkd_ros.node.mapping_job import Predictor
     from mapkd_ros.node.rig import Mountings
-    from mapkd_ros.node.synchronizer import Synchronizer
 
 START_UP_NS = 3_000_000_000
 FAST_DDS_SETTINGS = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")

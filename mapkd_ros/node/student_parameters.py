@@ -2,10 +2,10 @@
 from __future__ import annotations
 
 from mapkd_core.cameras.rig import RECTIFIED
+from mapkd_core.cameras.synchronizer import WINDOW_NS
 from mapkd_core.cameras.topics import IMAGE_TRANSPORTS
 from mapkd_core.runtime import BACKENDS, PRECISIONS
 from mapkd_core.types import CAMERAS
-from mapkd_ros.node.synchronizer import WINDOW_NS
 from mapkd_ros.parameters import Parameter
 
 PARAMETERS = (

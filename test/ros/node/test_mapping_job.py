@@ -11,13 +11,13 @@ from ros_messages import compressed, image, jpeg
 
 from mapkd_core.artifact import ModelCard
 from mapkd_core.cameras.calibration import CameraModel
+from mapkd_core.cameras.synchronizer import CameraSet
 from mapkd_core.data.images import decode
 from mapkd_core.grid import BevGrid
 from mapkd_core.predictor import CameraError, PredictedMap
 from mapkd_ros.conversions import ImageError
 from mapkd_ros.node.camera_input import CameraImage
 from mapkd_ros.node.mapping_job import MappingJob, complete_job, prepare_job
-from mapkd_ros.node.synchronizer import CameraSet
 
 K = np.array([[500.0, 0, 319.5], [0, 500.0, 239.5], [0, 0, 1]])
 CAMERAS = ("CAM_FRONT", "CAM_BACK")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mapkd_core.cameras.synchronizer import WINDOW_NS
 from mapkd_ros.node.student_parameters import PARAMETERS
-from mapkd_ros.node.synchronizer import WINDOW_NS
 from mapkd_ros.parameters import help_text
 
 YAML = Path(__file__).parents[3] / "config" / "student_node.yaml"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from mapkd_ros.node.camera_track import CameraTrack
+from mapkd_core.cameras.camera_track import CameraTrack
 
 Image = TypeVar("Image")
 

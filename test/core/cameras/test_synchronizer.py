@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mapkd_core.cameras.synchronizer import DEPTH, WINDOW_NS, Synchronizer
 from mapkd_core.types import CAMERAS
-from mapkd_ros.node.synchronizer import DEPTH, WINDOW_NS, Synchronizer
 
 MS = 1_000_000
 FIRING_MS = {  # a real nuScenes keyframe: the cameras are triggered as the LiDAR's beam passes them
