@@ -13,7 +13,6 @@ import argparse
 import contextlib
 import os
 import random
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -21,12 +20,12 @@ from pathlib import Path
 import numpy as np
 
 from mapkd_core import draw
-from mapkd_core.commands import main as cli
+from mapkd_core.sim.export.kept_drive import kept_drive
 from mapkd_ros.child_process import ChildProcess, node_executable, private_domain
 from mapkd_ros.recorder import recording
 
 SIMULATED = Path(".cache/demo_drive")
-SIMULATED_FRAMES, SIMULATED_SIZE = 12, "800x450"
+SIMULATED_FRAMES, SIMULATED_SIZE = 12, (800, 450)
 HOLD_S = 4.0
 """For how long a scene of a single keyframe is repeated."""
 MOST_IMAGES = 3
@@ -58,15 +57,7 @@ def main() -> int:
 def simulated_drive() -> Path:
     """A drive that the simulator makes on first use, and anew after a change of the simulator."""
     began = time.monotonic()
-    words = ["sim", "export", "--out", str(SIMULATED), "--frames", str(SIMULATED_FRAMES), "--size", SIMULATED_SIZE]
-    words += ["--workers", str(min(os.cpu_count() or 1, 4))]
-    with contextlib.redirect_stdout(None):
-        with contextlib.redirect_stderr(None):
-            there = SIMULATED.exists() and cli.main(words) == 0
-        if not there:  # nothing yet, or what an older version left in this project's own cache
-            shutil.rmtree(SIMULATED, ignore_errors=True)
-            if cli.main(words):
-                raise RuntimeError(f"mapkd {' '.join(words)} failed")
+    kept_drive(SIMULATED, SIMULATED_FRAMES, SIMULATED_SIZE)
     print(f"  {'simulated drive':<48}{time.monotonic() - began:4.0f} s")
     return SIMULATED
 

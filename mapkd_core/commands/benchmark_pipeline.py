@@ -15,7 +15,6 @@ Needs ROS 2 and the built package in this shell, and Linux.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib.util
 import os
 import subprocess
@@ -27,7 +26,7 @@ from mapkd_core.benchmark.pipeline_options import configure, words
 __all__ = ["configure", "run"]
 
 SIMULATED = Path(".cache/benchmark_drive")
-SIMULATED_FRAMES, SIMULATED_SIZE = 3, "1600x900"
+SIMULATED_FRAMES, SIMULATED_SIZE = 3, (1600, 900)
 RUNNER = "mapkd_ros.pipeline_benchmark.run"
 NO_ROS = (
     "no ROS 2, or no built mapkd_ros, in this shell: source /opt/ros/$ROS_DISTRO/setup.bash and the workspace's "
@@ -39,18 +38,9 @@ def run(args: argparse.Namespace) -> int:
     """Starts the benchmark in the ROS package, which the core does not know; returns its exit code."""
     if importlib.util.find_spec("rclpy") is None or "AMENT_PREFIX_PATH" not in os.environ:
         raise ValueError(NO_ROS)
-    dataroot = args.dataroot or simulated_drive()
+    dataroot = args.dataroot
+    if dataroot is None:
+        from mapkd_core.sim.export.kept_drive import kept_drive
+
+        dataroot = kept_drive(SIMULATED, SIMULATED_FRAMES, SIMULATED_SIZE)
     return subprocess.run([sys.executable, "-m", RUNNER, *words(args, dataroot)], check=False).returncode
-
-
-def simulated_drive(folder: Path = SIMULATED) -> Path:
-    """Frames that the simulator renders on first use."""
-    from mapkd_core.commands import main as cli
-
-    if not (folder / "v1.0-mini" / "sample.json").is_file():
-        print(f"rendering {SIMULATED_FRAMES} frames into {folder}", flush=True)
-        command = ["sim", "export", "--out", str(folder), "--frames", str(SIMULATED_FRAMES), "--size", SIMULATED_SIZE]
-        with contextlib.redirect_stdout(None):
-            if cli.main([*command, "--workers", str(min(os.cpu_count() or 1, 4))]):
-                raise RuntimeError(f"mapkd {' '.join(command)} failed")
-    return folder

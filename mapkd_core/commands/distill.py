@@ -13,14 +13,20 @@ artifact, in which nothing of teacher or method remains. docs/reference/distilla
 from __future__ import annotations
 
 import argparse
-import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mapkd_core.commands.training_run import add_config_options, run_config
+
+if TYPE_CHECKING:
+    from mapkd_core.distill.config import DistillConfig
 
 EXTRA = "train"
 TAKES_OVERRIDES = True
 """`--key value` and `--group.key value` override the config."""
 
 
-def config_class() -> type:
+def config_class() -> type[DistillConfig]:
     """The config whose keys can be given."""
     from mapkd_core.distill.config import DistillConfig
 
@@ -29,39 +35,24 @@ def config_class() -> type:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the options; what is left over overrides the config."""
-    parser.add_argument("--config", metavar="YAML", help="distillation config (config/train/distill_*.yaml)")
-    parser.add_argument("--restart", action="store_true", help="throw away what the run's folder holds")
-    parser.add_argument("--print_config", action="store_true", help="print the config with all its keys, and stop")
+    add_config_options(parser, "distillation config (config/train/distill_*.yaml)")
     parser.add_argument("--methods", action="store_true", help="list the methods with their options, and stop")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Distils; a loss that is not finite ends with exit code 3 and the batch saved."""
-    from mapkd_core.runtime import wait_without_spinning
+    """Distils; returns the exit code."""
+    return _list() if args.methods else run_config("distill", args, config_class(), lambda config: _start(config, args))
 
-    wait_without_spinning()  # before torch is imported: loaders want the cores too
-    from mapkd_core.config import load_config, yaml_text
-    from mapkd_core.distill.config import DistillConfig
+
+def _start(config: DistillConfig, args: argparse.Namespace) -> Path:
     from mapkd_core.distill.interface import method_config
     from mapkd_core.distill.methods import method_class
     from mapkd_core.distill.objective import DistillObjective
     from mapkd_core.training.loop import train
     from mapkd_core.training.teachers import frozen_networks
 
-    if args.methods:
-        return _list()
-    config = load_config(DistillConfig, args.config, args.overrides)
-    if args.print_config:
-        print(yaml_text(config), end="")
-        return 0
     method_config(method_class(config.method).Config, config.method_options, config.method)
-    try:
-        folder = train(config, DistillObjective(config, frozen_networks(config)), restart=args.restart)
-    except FloatingPointError as error:
-        print(f"mapkd distill: {error}", file=sys.stderr)
-        return 3
-    print(f"distilled; see {folder}")
-    return 0
+    return train(config, DistillObjective(config, frozen_networks(config)), restart=args.restart)
 
 
 def _list() -> int:

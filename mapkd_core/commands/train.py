@@ -12,14 +12,20 @@ artifact. Every key of the config can be given as --key value or --group.key val
 from __future__ import annotations
 
 import argparse
-import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mapkd_core.commands.training_run import add_config_options, run_config
+
+if TYPE_CHECKING:
+    from mapkd_core.config import TrainConfig
 
 EXTRA = "train"
 TAKES_OVERRIDES = True
 """`--key value` and `--group.key value` override the config."""
 
 
-def config_class() -> type:
+def config_class() -> type[TrainConfig]:
     """The config whose keys can be given."""
     from mapkd_core.config import TrainConfig
 
@@ -28,27 +34,15 @@ def config_class() -> type:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the options; what is left over overrides the config."""
-    parser.add_argument("--config", metavar="YAML", help="training config (config/train/*.yaml); defaults without")
-    parser.add_argument("--restart", action="store_true", help="throw away what the run's folder holds")
-    parser.add_argument("--print_config", action="store_true", help="print the config with all its keys, and stop")
+    add_config_options(parser, "training config (config/train/*.yaml); defaults without")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Trains; a loss that is not finite ends with exit code 3 and the batch saved."""
-    from mapkd_core.runtime import wait_without_spinning
+    """Trains; returns the exit code."""
 
-    wait_without_spinning()  # before torch is imported: loaders want the cores too
-    from mapkd_core.config import TrainConfig, load_config, yaml_text
-    from mapkd_core.training.loop import train
+    def start(config: TrainConfig) -> Path:
+        from mapkd_core.training.loop import train
 
-    config = load_config(TrainConfig, args.config, args.overrides)
-    if args.print_config:
-        print(yaml_text(config), end="")
-        return 0
-    try:
-        folder = train(config, restart=args.restart)
-    except FloatingPointError as error:
-        print(f"mapkd train: {error}", file=sys.stderr)
-        return 3
-    print(f"trained; see {folder}")
-    return 0
+        return train(config, restart=args.restart)
+
+    return run_config("train", args, config_class(), start)

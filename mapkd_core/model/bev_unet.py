@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mapkd_core.model.layers import ResidualBlock, conv_bn_relu
+from mapkd_core.model.layers import conv_bn_relu, residual_stages
 
 
 class BevUNet(nn.Module):
@@ -15,13 +15,7 @@ class BevUNet(nn.Module):
         super().__init__()
         widths = (width, width * 2, width * 3)
         self.entry = conv_bn_relu(channels_in, width, 1)
-        self.down = nn.ModuleList()
-        channels = width
-        for level, (level_width, count) in enumerate(zip(widths, blocks, strict=True)):
-            stage = [ResidualBlock(channels, level_width, 1 if level == 0 else 2)]
-            stage += [ResidualBlock(level_width, level_width) for _ in range(count - 1)]
-            self.down.append(nn.Sequential(*stage))
-            channels = level_width
+        self.down = residual_stages(width, widths, blocks)
         self.up = nn.ModuleList(
             conv_bn_relu(deep + shallow, shallow)
             for deep, shallow in zip(widths[:0:-1], widths[-2::-1], strict=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mapkd_core.model.layers import ResidualBlock, conv_bn_relu
+from mapkd_core.model.layers import conv_bn_relu, residual_stages
 from mapkd_core.model.student_config import TRUNK_STRIDE
 
 
@@ -21,13 +21,7 @@ class ImageTrunk(nn.Module):
         super().__init__()
         widths = (width, width * 2, width * 4)
         self.stem = nn.Sequential(conv_bn_relu(3, width // 2, 3, 2), conv_bn_relu(width // 2, width, 3, 2))
-        self.stages = nn.ModuleList()
-        channels = width
-        for level, (stage_width, count) in enumerate(zip(widths, blocks, strict=True)):
-            stage = [ResidualBlock(channels, stage_width, 1 if level == 0 else 2)]
-            stage += [ResidualBlock(stage_width, stage_width) for _ in range(count - 1)]
-            self.stages.append(nn.Sequential(*stage))
-            channels = stage_width
+        self.stages = residual_stages(width, widths, blocks)
         self.laterals = nn.ModuleList(nn.Conv2d(w, channels_out, 1) for w in widths)
         self.smooth = conv_bn_relu(channels_out, channels_out)
 

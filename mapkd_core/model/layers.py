@@ -1,6 +1,8 @@
 """Small convolution blocks that several boxes share."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -52,3 +54,15 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """B C H W -> B C' H/stride W/stride."""
         return self.act(self.second(self.first(x)) + self.shortcut(x))
+
+
+def residual_stages(channels_in: int, widths: Sequence[int], blocks: Sequence[int]) -> nn.ModuleList:
+    """Stages of `blocks` residual blocks at `widths` channels; each but the first one begins by halving the size."""
+    stages = nn.ModuleList()
+    channels = channels_in
+    for level, (width, count) in enumerate(zip(widths, blocks, strict=True)):
+        stage = [ResidualBlock(channels, width, 1 if level == 0 else 2)]
+        stage += [ResidualBlock(width, width) for _ in range(count - 1)]
+        stages.append(nn.Sequential(*stage))
+        channels = width
+    return stages

@@ -57,23 +57,3 @@ def test_the_exit_code_is_that_of_the_benchmark(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(subprocess, "run", start)
     assert pipeline.run(options("--dataroot", str(tmp_path))) == 2
     assert started[0][:3] == [sys.executable, "-m", "mapkd_ros.pipeline_benchmark.run"]
-
-
-def test_simulated_frames_are_rendered_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    folder, commands = tmp_path / "drive", []
-
-    def render(words: list[str]) -> int:
-        commands.append(words)
-        (folder / "v1.0-mini").mkdir(parents=True)
-        (folder / "v1.0-mini" / "sample.json").write_text("[]")
-        return 0
-
-    monkeypatch.setattr(cli, "main", render)
-    assert pipeline.simulated_drive(folder) == pipeline.simulated_drive(folder) == folder
-    assert len(commands) == 1 and "1600x900" in commands[0]
-
-
-def test_a_failed_rendering_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(cli, "main", lambda words: 2)
-    with pytest.raises(RuntimeError, match="mapkd sim export"):
-        pipeline.simulated_drive(tmp_path / "drive")
