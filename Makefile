@@ -1,8 +1,8 @@
-# `make` lists the targets. Each does the set-up it needs, in .venv, and re-uses one that is there.
+# `make` lists the targets. Each does the set-up it needs, in .venv, and reuses one that is there.
 SHELL := /bin/bash
 .SHELLFLAGS := -eo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-numpy1 test-slow lint demo clean
+.PHONY: help setup build test test-numpy1 test-slow lint docs demo clean
 
 # the ROS 2 wheels to use where no ROS 2 is sourced: kilted (also when empty) or jazzy
 ROS ?=
@@ -29,8 +29,11 @@ test-numpy1: setup  ## the tests of what handles arrays, on NumPy 1.26
 test-slow: build  ## the tests that take minutes
 	@$(ENV) && python -m pytest -m slow -rs
 
-lint: setup  ## ruff and mypy
-	@$(ENV) && ruff check . && mypy
+lint: setup  ## ruff, mypy and codespell
+	@$(ENV) && ruff check . && mypy && codespell
+
+docs: setup  ## the documentation on http://127.0.0.1:8000, built anew when a page changes
+	@$(ENV) && NO_MKDOCS_2_WARNING=1 mkdocs serve --watch mapkd_core --watch mapkd_ros --watch scripts
 
 demo: build  ## a drive through player, node and recorder; DATAROOT=<nuScenes folder> for real frames
 	@$(ENV) && python scripts/demo.py --out "$(OUT)" $(if $(DATAROOT),--dataroot "$(DATAROOT)")

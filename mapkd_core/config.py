@@ -11,19 +11,14 @@ from typing import Any, TypeVar
 
 import yaml
 
+from mapkd_core.config_keys import renamed_override, with_new_names
 from mapkd_core.files import inside
 from mapkd_core.grid import BevGrid
-from mapkd_core.suggestion import did_you_mean, renamed_notice
+from mapkd_core.suggestion import did_you_mean
 from mapkd_core.types import IMAGE_SIZE
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
-
-RENAMED = {
-    "augment.picture_dropout": "augment.image_dropout",
-    "method_options.pictures_weight": "method_options.images_weight",
-}
-"""Old key -> new key; the old one is read, with a notice, for one version."""
 
 SCHEDULES, OPTIMIZERS = ("step", "cosine", "constant"), ("adam", "adamw", "muon")
 HALF_TYPES = {"bf16-mixed": "bfloat16", "16-mixed": "float16"}
@@ -37,6 +32,7 @@ class DataConfig:
     train: str = "simdrive-v1:train"
     """`cache:DIR` (written by `mapkd cache`), `simdrive-v1:SPLIT`, or `nuscenes:DATAROOT:VERSION:SPLIT`."""
     val: str = "simdrive-v1:val"
+    """The same for validation."""
     unlabelled: str = ""
     """Further frames, named alike, whose map is not looked at: a student that distils learns from its teacher there."""
     unlabelled_share: float = 0.5
@@ -44,7 +40,9 @@ class DataConfig:
     image_size: tuple[int, int] = IMAGE_SIZE
     """Width and height of the images that the network is built for and fed with."""
     lidar: bool = False
+    """Load LiDAR points; networks with LiDAR need them."""
     sd_map: bool = False
+    """Draw the SD map; networks with an SD prior need it."""
     workers: int = 0
     """Loader processes; 0 loads in the training process."""
 
@@ -84,14 +82,19 @@ class LossConfig:
     """Weights of the task losses (P-MapNet's by default) and of what a recipe adds."""
 
     semantic: float = 1.0
+    """Binary cross entropy of each class."""
     variance: float = 0.1
+    """Pulls the embeddings of one instance together; of networks with an embedding head."""
     distance: float = 0.1
+    """Pushes the embeddings of different instances apart."""
     direction: float = 0.1
+    """Cross entropy of the direction bins; of networks with a direction head."""
     dice: float = 0.0
     """Soft Dice over the three classes (ours); helps thin classes."""
     overlap: float = 0.0
     """Overlap with the labels at the cell and averaged over 2, 4 and 8 cells (ours, `losses.pyramid_overlap`)."""
     pos_weight: float = 2.13
+    """Factor on the cells of lines in the cross entropy, which are few."""
     class_weight: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """Factors on `pos_weight` for dividers, crossings and boundaries (ours); more than 1 for a class too rare to be
     drawn at all in a short training."""
@@ -104,8 +107,11 @@ class TrainConfig:
     name: str = "run"
     """Folder below `out`."""
     out: str = "runs"
+    """Folder of all runs."""
     model: str = "student"
+    """Name of the network (docs/how-to/train.md, "Networks")."""
     model_options: dict[str, Any] = field(default_factory=dict)
+    """What differs from the network's own config, such as `{variant: nano}`."""
     grid: BevGrid = field(default_factory=BevGrid)
     data: DataConfig = field(default_factory=DataConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -114,6 +120,7 @@ class TrainConfig:
     """Earlier stages whose weights this run starts from: folders of training runs, or artifacts (card .json). Every
     parameter that a stage has under the same name and shape is taken; a stage that gives nothing is an error."""
     steps: int = 10000
+    """Optimizer steps of the whole run."""
     batch_size: int = 8
     """Samples of one optimizer step on one process, accumulation not counted."""
     accumulate: int = 1
@@ -121,27 +128,39 @@ class TrainConfig:
     optimizer: str = "adamw"
     """`adamw` (decoupled decay), `muon` (muon.py; with about five times the rate) or `adam` (the papers')."""
     learning_rate: float = 5e-4
+    """Largest rate of the schedule."""
     weight_decay: float = 1e-7
+    """Decay of the weights, by the optimizer's own rule."""
     schedule: str = "step"
     """`step` (times 0.1 every `decay_steps`), `cosine` (to zero at `steps`), or `constant`."""
     decay_steps: int = 0
+    """Steps between two cuts of the rate by `schedule: step`; 0 for none."""
     warmup_steps: int = 0
+    """First steps, over which the rate grows from zero."""
     clip_norm: float = 5.0
+    """Largest norm of all gradients together; 0 for none."""
     ema: float = 0.0
     """Decay of the averaged weights that are evaluated and shipped; 0 for none."""
     precision: str = "32-true"
     """`32-true`, `bf16-mixed`, or on a GPU `16-mixed`; calibration and metres stay in 32 bits."""
     devices: int = 1
+    """Processes on each machine, one a GPU."""
     nodes: int = 1
+    """Machines."""
     accelerator: str = "auto"
+    """`auto` (a GPU if there is one), `cpu` or `cuda`."""
     sync_batchnorm: bool = False
     """Batch statistics over all processes; on GPUs."""
     seed: int = 0
+    """Decides first weights, samples and augmentation."""
     val_every: int = 1000
+    """Steps between two validations."""
     val_batches: int = 0
     """Validation batches; 0 for the whole split."""
     log_every: int = 20
+    """Steps between two entries in the log."""
     save_every: int = 200
+    """Steps between two checkpoints."""
 
     def __post_init__(self) -> None:
         options = without_image_size(self.model_options, self.data.image_size, "model_options", "data.image_size")
@@ -203,7 +222,7 @@ def load_config_dict(kind: type[T], values: Any, overrides: Sequence[str] = (), 
     """The same from plain values, as `config_dict` made them."""
     from jsonargparse import ArgumentError, ArgumentParser
 
-    values, overrides = with_new_names(values, where), [_renamed_override(word) for word in overrides]
+    values, overrides = with_new_names(values, where), [renamed_override(word) for word in overrides]
     _check_keys(kind, values, where, "")
     for word in overrides:
         if word.startswith("--"):
@@ -217,26 +236,6 @@ def load_config_dict(kind: type[T], values: Any, overrides: Sequence[str] = (), 
         raise ValueError(f"{where}: {error}") from error
 
 
-def with_new_names(values: Any, where: str) -> Any:
-    """The same config values with keys of RENAMED under their new names; says so once for each key that it finds."""
-    for old, new in RENAMED.items():
-        group, key = old.split(".")
-        inner = values.get(group) if isinstance(values, Mapping) else None
-        if isinstance(inner, Mapping) and key in inner:
-            _LOG.warning("%s: %s", where, renamed_notice(old, new))
-            renamed = {new.split(".")[1] if k == key else k: v for k, v in inner.items()}
-            values = {**values, group: renamed}
-    return values
-
-
-def _renamed_override(word: str) -> str:
-    name, equals, value = word.removeprefix("--").partition("=")
-    if not word.startswith("--") or name not in RENAMED:
-        return word
-    _LOG.warning("%s", renamed_notice(f"--{name}", f"--{RENAMED[name]}"))
-    return f"--{RENAMED[name]}{equals}{value}"
-
-
 def config_dict(config: Any) -> dict[str, Any]:
     """The config as plain values, the way YAML writes it."""
     return typing.cast("dict[str, Any]", yaml.safe_load(yaml.safe_dump(_plain(asdict(config)))))
@@ -245,31 +244,6 @@ def config_dict(config: Any) -> dict[str, Any]:
 def yaml_text(config: Any) -> str:
     """The config as YAML, every key in the order of its declaration."""
     return str(yaml.safe_dump(config_dict(config), sort_keys=False))
-
-
-def keys_of(kind: type, prefix: str = "") -> list[str]:
-    """`  --group.key default` of every key of a config class."""
-    hints, lines = typing.get_type_hints(kind), []
-    for f in dataclasses.fields(kind):
-        if dataclasses.is_dataclass(hints[f.name]):
-            lines += keys_of(hints[f.name], f"{prefix}{f.name}.")  # type: ignore[arg-type]
-        else:
-            default = f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
-            shown = "" if default is dataclasses.MISSING else str(default if default != "" else "''")
-            lines.append(f"  --{prefix}{f.name} {shown}".rstrip())
-    return lines
-
-
-def difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Lines `key: old -> new` for every value that differs between two plain configs."""
-    lines = []
-    for key in sorted({*old, *new}):
-        a, b = old.get(key, "(absent)"), new.get(key, "(absent)")
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            lines += difference(a, b, f"{prefix}{key}.")
-        elif a != b:
-            lines.append(f"{prefix}{key}: {a} -> {b}")
-    return lines
 
 
 def _plain(value: Any) -> Any:

@@ -33,8 +33,11 @@ class BevGrid:
     """
 
     x_range_m: tuple[float, float] = (-30.0, 30.0)
+    """Rear and front edge."""
     y_range_m: tuple[float, float] = (-15.0, 15.0)
+    """Right and left edge."""
     cell_m: float = 0.15
+    """Edge length of a cell."""
 
     def __post_init__(self) -> None:
         if not (np.isfinite([*self.x_range_m, *self.y_range_m]).all() and 0 < self.cell_m < np.inf):

@@ -27,7 +27,8 @@ MARKERS = Topic(
 )  # fmt: skip
 VECTOR_MAP = Topic(
     "~/vector_map", "mapkd_ros/msg/VectorMap",
-    "for planners: elements with ids, grid extent, source stamps, latency by stage", 5,
+    "for planners: elements with ids, grid extent, cameras used with their stamps and ages, cameras missing, "
+    "latency by stage", 5,
 )  # fmt: skip
 SEMANTIC_BEV = Topic(
     "~/semantic_bev", IMAGE, "the grid as an image, forward is up; made only while somebody subscribes", 1
@@ -40,12 +41,15 @@ DIAGNOSTICS = Topic(
 _JPEG, _RAW, _INFO = image_topic("<name>", "compressed"), image_topic("<name>", "raw"), info_topic("<name>")
 
 STUDENT_INPUTS = (
-    Topic(_JPEG, COMPRESSED_IMAGE, "JPEG or PNG; `image_transport: compressed` (the default)"),
-    Topic(_RAW, IMAGE, "rgb8, bgr8, rgba8, bgra8, mono8 and others; `image_transport: raw`"),
-    Topic(_INFO, CAMERA_INFO, "of the image as it is sent: same width and height"),
+    Topic(_JPEG, COMPRESSED_IMAGE,
+          "JPEG or PNG, of a Bayer mosaic too; `image_transport: compressed` (the default)"),
+    Topic(_RAW, IMAGE,
+          "`image_transport: raw`: rgb, bgr, rgba, bgra, mono and the Bayer mosaics in 8 or 16 bits, yuv422, yuyv, "
+          "nv12, nv21; what else a ROS installation's cv_bridge reads"),
+    Topic(_INFO, CAMERA_INFO, "of the image as it is sent: same width and height; with every image, or latched once"),
     Topic("/tf_static", TF_MESSAGE, "a chain from each image's `frame_id` (optical frame) to `base_frame`"),
     Topic("/tf", TF_MESSAGE, "the moving parts of that chain"),
-)
+)  # fmt: skip
 STUDENT_OUTPUTS = (MARKERS, VECTOR_MAP, SEMANTIC_BEV, DIAGNOSTICS)
 PLAYER_OUTPUTS = (
     Topic(_JPEG, COMPRESSED_IMAGE, "`image_transport: compressed`; the file's own bytes, never encoded again"),

@@ -1,4 +1,4 @@
-"""ruff and mypy find nothing."""
+"""ruff, mypy and codespell find nothing."""
 from __future__ import annotations
 
 import importlib.util
@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("command", [["ruff", "check", "."], ["mypy"]], ids=lambda command: command[0])
+@pytest.mark.parametrize(
+    "command", [["ruff", "check", "."], ["mypy"], ["codespell_lib"]], ids=lambda command: command[0]
+)
 def test_no_findings(command: list[str], root: Path) -> None:
     if importlib.util.find_spec(command[0]) is None:
         pytest.skip(f"{command[0]} is not installed; pip install -r requirements/dev.txt")

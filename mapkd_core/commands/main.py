@@ -114,9 +114,10 @@ def _parsed(module: Any, prog: str, arguments: Sequence[str]) -> Any:
         parser.print_help()  # nobody means to start a run of 10,000 steps by this
         raise SystemExit(2)
     if hasattr(module, "config_class") and {"-h", "--help"} & set(arguments):
-        from mapkd_core.config import keys_of
+        from mapkd_core.config_keys import keys_of
 
-        parser.epilog = "keys of the config, with their defaults:\n" + "\n".join(keys_of(module.config_class()))
+        lines = [f"  --{key.name} {key.shown_default()}".rstrip() for key in keys_of(module.config_class())]
+        parser.epilog = "keys of the config, with their defaults:\n" + "\n".join(lines)
     options, rest = parser.parse_known_args(arguments)
     if getattr(module, "TAKES_OVERRIDES", False):
         options.overrides = rest

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from mapkd_core.config import difference, with_new_names, without_image_size
+from mapkd_core.config import without_image_size
+from mapkd_core.config_keys import difference, with_new_names
 from mapkd_core.data.cache import is_streamed
 from mapkd_core.files import replacing, write_atomic
 

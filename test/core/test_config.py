@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from mapkd_core.config import TrainConfig, config_dict, difference, load_config, load_config_dict
+from mapkd_core.config import TrainConfig, config_dict, load_config, load_config_dict
+from mapkd_core.config_keys import difference, keys_of
 
 SHIPPED = sorted((Path(__file__).parents[2] / "config" / "train").rglob("*.yaml"))
 SHIPPED = [path for path in SHIPPED if not path.stem.startswith(("distill", "benchmark"))]  # tested with their command
@@ -110,9 +111,19 @@ def test_a_run_stays_in_its_folder():
 
 
 def test_the_printed_config_is_read_back(tmp_path):
-    from mapkd_core.config import keys_of, yaml_text
+    from mapkd_core.config import yaml_text
 
     path = tmp_path / "c.yaml"
     path.write_text(yaml_text(TrainConfig(steps=7)))
     assert load_config(TrainConfig, path) == TrainConfig(steps=7)
-    assert "  --steps 10000" in keys_of(TrainConfig) and "  --data.workers 0" in keys_of(TrainConfig)
+    shown = {key.name: key.shown_default() for key in keys_of(TrainConfig)}
+    assert (shown["steps"], shown["data.workers"], shown["data.unlabelled"]) == ("10000", "0", "''")
+
+
+def test_every_key_has_a_type_and_a_meaning():
+    from mapkd_core.distill.config import DistillConfig
+
+    keys = keys_of(DistillConfig)
+    assert len(keys) > 50 and [key.name for key in keys if not (key.type and key.meaning)] == []
+    assert next(key for key in keys if key.name == "grid.cell_m").meaning == "Edge length of a cell."
+    assert next(key for key in keys if key.name == "data.image_size").type == "tuple[int, int]"

@@ -189,13 +189,3 @@ def test_publishers_of_any_qos_are_heard_and_noted_with_it(start_node: Any, list
         (noted,) = found[topic].profiles
         assert (noted.reliable, noted.latched) == (profile.reliable, profile.latched)
     assert found["/tf_static"].count >= 3
-
-
-def test_documentation_lists_every_parameter_with_its_default_and_meaning(root: Path) -> None:
-    rows = [line.split(" | ") for line in (root / "docs/how-to/record.md").read_text().splitlines()]
-    listed = {row[0].strip("| `"): row for row in rows if row[0].startswith("| `")}
-    assert set(listed) == {row.name for row in recorder.PARAMETERS}
-    for row in recorder.PARAMETERS:
-        default = str(row.default).lower() if isinstance(row.default, bool) else str(row.default)
-        assert listed[row.name][1].strip("`") == (default or "empty")
-        assert listed[row.name][2].rstrip(" |") == row.description
