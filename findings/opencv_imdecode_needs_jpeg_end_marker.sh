@@ -3,7 +3,7 @@
 # Expected: cv2.imdecode and cv2.imread give the same for the same bytes, and a JPEG that lacks only its end marker (the last
 #   two bytes) is decoded, as all its pixels are there.
 # Happens: imread puts the marker in and gives every pixel right; imdecode returns None, without an error. A JPEG cut in half
-#   is half a picture to imread and None to imdecode. A flipped byte inside gives an image that is wrong in part.
+#   is half an image to imread and None to imdecode. A flipped byte inside gives an image that is wrong in part.
 # Matters: Motion-JPEG cameras and drivers with fixed buffers leave the marker off. The frame as a file looks good in every
 #   viewer, as a CompressedImage it is None; code that indexes the result fails far from the cause.
 # Do instead: Test imdecode's result for None; where the bytes do not end in FF D9 (after stripping zero bytes), append it.

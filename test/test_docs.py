@@ -63,7 +63,7 @@ def test_example_commands_in_help_texts_and_configs_could_run(monkeypatch: pytes
         ("make tset", "the Makefile has no tset"),
         ("python benchmarks/nowhere.py", "no file benchmarks/nowhere.py"),
         ("pip install '.[nothing]'", "no extra nothing"),
-        ("pip install 'mapkd_ros[train]'", "on no package index"),
+        ("pip install 'mapkd_ros[" + "train]'", "on no package index"),
         ("ros2 run mapkd_ros student_node --ros-args -p devise:=cpu", "no parameters ['devise']"),
         ("ros2 launch mapkd_ros student.launch.py plays:=x", "no arguments ['plays']"),
         (". scripts/nowhere.sh", "no file scripts/nowhere.sh"),

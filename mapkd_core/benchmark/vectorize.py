@@ -37,7 +37,7 @@ PACKAGES = ("numpy", "opencv-python-headless", "scipy")
 
 
 class Case(NamedTuple):
-    """One frame: what is true, and what a network says."""
+    """One frame: the true map, and a network's prediction."""
 
     truth: list[MapElement]
     logits: Array

@@ -1,4 +1,4 @@
-"""Maps and network-like outputs for `mapkd benchmark vectorize`: what a network says of a known map, well or badly.
+"""Maps and network-like outputs for `mapkd benchmark vectorize`: predictions of a known map, good and bad.
 
 Legend: Y X grid rows and columns.
 """

@@ -1,4 +1,4 @@
-"""BEVDistill: dense features near lines, and instances told apart as the teacher tells them.
+"""BEVDistill: dense features near lines, and instances told apart as in the teacher's features.
 
 Source: BEVDistill (ICLR 2023), released code zehuichen123/BEVDistill; a detection method adapted to map elements
 (ours): queries matched to boxes became the labels' own instances, averaged over their pixels.

@@ -1,4 +1,4 @@
-"""A teacher that was trained on larger cells and smaller images than the student's, heard at the student's size.
+"""A teacher that was trained on larger cells and smaller images than the student's, compared at the student's size.
 
 A teacher costs many times the student; trained at half the resolution it costs a quarter of that. What it says about
 where lines run holds at any resolution, only its lines are drawn wider: as many cells, but larger ones. Source: ours.

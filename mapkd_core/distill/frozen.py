@@ -1,4 +1,4 @@
-"""The networks that teach: frozen, and asked once a batch however many students listen."""
+"""The networks that teach: frozen; they predict once a batch for all students."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from mapkd_core.model.precision import half_precision
 from mapkd_core.types import Batch, Prediction
 
 DrawLabels = Callable[[Batch, Prediction], Batch]
-"""A batch and what the teacher says to it -> the batch fully labelled."""
+"""A batch and the teacher's prediction of it -> the batch fully labelled."""
 
 
 def freeze(network: nn.Module) -> nn.Module:

@@ -33,7 +33,7 @@ class DistillStep:
         """The prediction of `student`, `teacher` or `coach`."""
         prediction = getattr(self, role)
         if prediction is None:
-            raise ValueError(f"this method asks for a {role} and there is none; name one in the config")
+            raise ValueError(f"this method needs a {role} and there is none; name one in the config")
         return prediction
 
 

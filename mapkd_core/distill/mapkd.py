@@ -92,7 +92,7 @@ class MapKd(Method):
         weights = self.weights()
         self.roles = [r for r in ("teacher", "coach") if any(w for n, w in weights.items() if n.endswith(r))]
         for role in self.roles:
-            networks.probe.of(role)  # a missing coach is said before training starts
+            networks.probe.of(role)  # a missing coach is an error before training starts
         featured = [r for r in self.roles if weights[f"attention_{r}"] or weights[f"feature_{r}"]]
         self.pairs = torch.nn.ModuleDict({role: TapPair(networks, "bev_small", role) for role in featured})
         self.stats = torch.nn.ModuleDict({role: ChannelStats(self.pairs[role].channels) for role in featured})  # type: ignore

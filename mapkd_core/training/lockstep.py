@@ -1,4 +1,4 @@
-"""Trains several students side by side on the very same batches: data are loaded, and teachers asked, once for all.
+"""Trains several students side by side on the very same batches: data are loaded, and teachers predict, once for all.
 
 A comparison of methods needs the same frames in the same order for each of them anyway. Loading and the frozen networks
 cost more than a small student's step, so a table of twenty methods takes a fraction of the time of twenty runs. Each
@@ -97,7 +97,7 @@ def train_together(
             if resuming:
                 run.resume()
             students.append(Timed(run, objective, draws=draws_random_numbers(run.trained)))
-        torch.set_num_threads(threads)  # of this thread, which asks the teachers while the students wait
+        torch.set_num_threads(threads)  # of this thread: teachers predict here while the students wait
         pool = folders.enter_context(ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)))
         # Runs that an interruption left at different steps cannot share batches; each step's group goes on by itself.
         for step in sorted({student.run.step for student in students}):

@@ -24,7 +24,7 @@ def frozen_networks(config: DistillConfig) -> FrozenNetworks:
 def frozen_network(place: str, config: DistillConfig) -> nn.Module:
     """The network of a run's folder or an artifact, fit to stand beside the run `config`.
 
-    One trained on larger cells and smaller images is heard at the student's size by methods that only compare maps.
+    One trained on larger cells and smaller images is compared at the student's size by methods that only compare maps.
     Raises FileNotFoundError if there is none, ValueError if its sizes do not fit.
     """
     network, card = load_trained(place)

@@ -76,7 +76,7 @@ class Bench:
 
 
 def imitated(step):
-    """The same step with a student that says and feels exactly what the teacher does; its tensors are leaves."""
+    """The same step with a student whose predictions and features equal the teacher's; its tensors are leaves."""
     student = copy.deepcopy(step.teacher)
     student.taps = {name: value.clone().requires_grad_() for name, value in student.taps.items()}
     for head in ("semantic", "embedding", "direction"):

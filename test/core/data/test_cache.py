@@ -195,7 +195,7 @@ def without(parts, name):
         (lambda parts: facts(parts, format="other"), "format 'other'"),
         (lambda parts: facts(parts, map_from_base=[[float("nan")] * 4] * 4), "map_from_base is"),
         (lambda parts: facts(parts, views=[]), "views is .*at least 1"),
-        (lambda parts: facts(parts, known=["kerb"]), "known"),
+        (lambda parts: facts(parts, known=["fence"]), "known"),
         (lambda parts: without(parts, "cam_back.jpg"), "no image of CAM_BACK"),
         (lambda parts: without(parts, "lines.npy"), "lines.npy is damaged"),
         (lambda parts: {**parts, "lines.npy": parts["lines.npy"][:-8]}, "lines.npy is damaged .*expected float32"),

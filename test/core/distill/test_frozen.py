@@ -1,4 +1,4 @@
-"""Frozen networks: asked once a batch, never changed; several teachers speak with one voice; labels are drawn once."""
+"""Frozen networks: they predict once a batch and never change; the mean of several teachers; labels drawn once."""
 from dataclasses import replace
 
 import pytest

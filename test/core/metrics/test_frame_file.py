@@ -94,7 +94,7 @@ ELEMENT = {"label": "divider", "score": 0.5, "closed": False, "points_m": [[0, 0
         ({"elements": [{**ELEMENT, "score": float("nan")}]}, r"jsonl:2 .*elements\[0\]\.score is nan; expected"),
         ({"elements": [{**ELEMENT, "points_m": [[0, 0], [1e308, 0]]}]}, r"points_m is .* with 1e\+308"),
         ({"elements": [{**ELEMENT, "points_m": [[0, 0]]}]}, "N at least 2"),
-        ({"elements": [{**ELEMENT, "label": "kerb"}]}, "label is 'kerb'; expected one of divider"),
+        ({"elements": [{**ELEMENT, "label": "fence"}]}, "label is 'fence'; expected one of divider"),
         ({"known": ["walkway"]}, r"known\[0\] is 'walkway'"),
         ({"token": 5}, "token is 5; expected a text"),
         ({"semantic_png": "%%%"}, "no base64"),
