@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from mapkd_core.grid import GRID_60X30
 from mapkd_core.metrics.ap_chamfer import ap_chamfer
 from mapkd_core.types import MapElement
 from mapkd_core.vectorizer import centerline, linking
+from mapkd_core.vectorizer import vectorize as steps
 from mapkd_core.vectorizer.lines import Lines
 from mapkd_core.vectorizer.vectorize import VectorizeConfig, vectorize
 
@@ -52,29 +54,30 @@ def with_true_instances(work: Callable[[], list[MapElement]], instance: np.ndarr
         cut_up = Lines(lines.points, starts, lines.classes[line], lines.widths, lines.closed[line])
         return cut_up.selected(cut_up.counts > 1)
 
-    linking.ranked_gaps, centerline.split_at_corners = filtered, cut
-    try:
+    with patch.object(linking, "ranked_gaps", filtered), patch.object(centerline, "split_at_corners", cut):
         return work()
-    finally:
-        linking.ranked_gaps, centerline.split_at_corners = ranked_gaps, corners
 
 
 def with_true_headings(work: Callable[[], list[MapElement]], direction: np.ndarray) -> list[MapElement]:
-    """Runs the vectorizer with the headings that a perfect direction head would give for linking."""
-    original = linking.headings
+    """Runs the vectorizer with the headings that a perfect direction head would give for linking, and only for that.
+
+    Ends are still extended along the way their lines run.
+    """
+    own_headings, link = linking.headings, steps.link
 
     def informed(lines):  # type: ignore[no-untyped-def]
-        own = original(lines)
+        own = own_headings(lines)
         bins = at_points(direction[0], lines.points[lines.tips]).astype(float)
         told = np.exp(1j * np.deg2rad(10) * (bins - 1))
         told = np.where((told * own.conj()).real < 0, -told, told)
         return np.where(bins > 0, told, own).astype(np.complex64)
 
-    linking.headings = informed
-    try:
+    def informed_link(*given):  # type: ignore[no-untyped-def]
+        with patch.object(linking, "headings", informed):
+            return link(*given)
+
+    with patch.object(steps, "link", informed_link):
         return work()
-    finally:
-        linking.headings = original
 
 
 def rows(name: str, truths: list[list[MapElement]]) -> Iterator[str]:

@@ -148,6 +148,23 @@ def test_rectangles_in_place_of_rings_through_ragged_edges_come_nearer_to_the_tr
     assert np.mean(after) < 4
 
 
+@pytest.mark.parametrize(
+    ("rings", "better", "replaced"), [(1, 0.34, False), (1, 0.36, True), (2, 0.04, False), (2, 0.06, True)]
+)
+def test_a_rectangle_must_be_clearly_better_than_one_ring_and_may_be_worse_than_two(
+    rings: int, better: float, replaced: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By 0.05 for one ring, and by 0.3 less for every further one that it makes needless."""
+    sides = rectangle(200 + 100j, 0.4, 90, 28)
+    evidence, drawn = evidence_of(list(sides), 7), [ring_of(sides) for _ in range(rings)]
+    monkeypatch.setattr(Drawing, "agreement_of", lambda self, members: 0.3)
+    found = np.array([200, 100, 0.9, 60, 20, 7.0])
+    monkeypatch.setattr(Drawing, "best_rectangle", lambda self, members, widths: (found, better))
+    kept, _ = fit_rings(drawn, [], regions_of(evidence), evidence, WIDTHS, INSET)
+    assert len(kept) == (1 if replaced else rings)
+    assert replaced != all(np.array_equal(ring.points, drawn[0].points) for ring in kept)
+
+
 def test_a_good_ring_stays_as_it_is() -> None:
     truth = rectangle(200 + 100j, 0.4, 90, 28)
     evidence = evidence_of(list(truth), 7)

@@ -1,0 +1,73 @@
+"""Which ends are joined first: what each cost is for, on lines that are laid out by hand."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mapkd_core.vectorizer.evidence import BOUNDARY, Evidence
+from mapkd_core.vectorizer.lines import Lines, Points, starts_of
+from mapkd_core.vectorizer.linking import link
+
+SHAPE, PEN = (200, 300), 7.0
+MAX_GAP, MAX_UNSEEN = 40.0, 20.0
+MAIN = -60 + 0j, 0j
+"""A line that comes from the left and ends in the middle of the map, where another one is to go on."""
+
+
+def evidence(everywhere: int) -> Evidence:
+    """A map in which nothing tells one gap from another."""
+    probability = np.zeros((4, *SHAPE), np.uint8)
+    probability[everywhere] = 255
+    return Evidence.of(probability, np.full(SHAPE, everywhere, np.uint8))
+
+
+def joined(*others: tuple[complex, complex], everywhere: int = BOUNDARY) -> int | None:
+    """Which of the other straight lines, given by their ends, MAIN goes on with."""
+    ways: list[Points] = []
+    for begin, end in (MAIN, *others):
+        steps = max(round(abs(end - begin) / 3), 1)
+        ways.append((150 + 100j + begin + (end - begin) * np.linspace(0, 1, steps + 1)).astype(np.complex64))
+    points, classes = np.concatenate(ways), np.full(len(ways), BOUNDARY)
+    lines = Lines(
+        points, starts_of([len(way) for way in ways]), classes, np.full(len(points), PEN, np.float32),
+        np.zeros(len(ways), bool),
+    )  # fmt: skip
+    found = link(lines, evidence(everywhere), MAX_GAP, MAX_UNSEEN)
+    line = next(part.tolist() for part in np.split(found.points, found.starts[1:-1]) if ways[0][-1] in part)
+    at = line.index(ways[0][-1])
+    beside = set(line[max(at - 1, 0) : at + 2]) - set(ways[0].tolist())
+    return next((number for number, way in enumerate(ways[1:]) if beside & set(way.tolist())), None)
+
+
+AHEAD_FAR = 20 + 0j, 80 + 0j
+STUB = 4 + 0j, 13 + 0j
+CORNER = 2 - 2j, 2 - 62j
+
+
+@pytest.mark.parametrize("other", [AHEAD_FAR, STUB, CORNER])
+def test_an_end_takes_what_there_is(other: tuple[complex, complex]) -> None:
+    assert joined(other) == 0
+
+
+@pytest.mark.parametrize(
+    ("tempting", "right"),
+    [
+        pytest.param((4 + 3.7j, 64 + 3.7j), AHEAD_FAR, id="what lies ahead before what lies aside"),
+        pytest.param((1 + 0j, 54 + 28j), (17 + 0j, 77 + 0j), id="what goes straight on before what turns"),
+        pytest.param(STUB, AHEAD_FAR, id="a line before a stub that is nearer"),
+        pytest.param(CORNER, AHEAD_FAR, id="straight on before round a corner"),
+        pytest.param(CORNER, STUB, id="a stub straight on before round a corner"),
+        pytest.param(AHEAD_FAR, (12 + 0j, 72 + 0j), id="the nearer one"),
+    ],
+)
+def test_of_two_joins_an_end_takes_the_likelier(
+    tempting: tuple[complex, complex], right: tuple[complex, complex]
+) -> None:
+    assert joined(tempting, right) == 1
+    assert joined(right, tempting) == 0
+
+
+def test_a_gap_on_plain_background_may_not_be_long() -> None:
+    """The same gap is bridged where the class shows in it."""
+    assert joined((30 + 0j, 90 + 0j)) == 0
+    assert joined((30 + 0j, 90 + 0j), everywhere=0) is None
