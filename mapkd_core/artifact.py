@@ -4,6 +4,7 @@
 """
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -197,20 +198,32 @@ def load_model(path: str | Path) -> tuple[nn.Module, ModelCard]:
             "the file is damaged or belongs to another card: fetch both again"
         )
     try:
-        model = build_model(card.model, card.grid, card.input_size, card.options, for_weights=True)
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RuntimeError) as error:
-        raise ArtifactError(f"{card_path(path)}: options {card.options} build no {card.model!r}: {error}") from error
-    try:
         state = {k: v.float() if v.dtype == torch.float16 else v for k, v in load(data).items()}
     except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise ArtifactError(f"{weights_path} is no safetensors file ({error}); fetch it again") from error
+    try:
+        with contextlib.suppress(RuntimeError), torch.device("meta"):  # some backbones cannot be built there
+            # Shapes without memory first: a damaged card may ask for any.
+            _check_weights(build_model(card.model, card.grid, card.input_size, card.options, True), state, card, path)
+        model = build_model(card.model, card.grid, card.input_size, card.options, for_weights=True)
+    except ArtifactError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RuntimeError) as error:
+        raise ArtifactError(
+            f"{card_path(path)}: options {shown(card.options)} build no {card.model!r}: {error}"
+        ) from error
+    _check_weights(model, state, card, path)
+    model.load_state_dict(state)
+    return model.eval(), card
+
+
+def _check_weights(model: nn.Module, state: Mapping[str, Tensor], card: ModelCard, path: str | Path) -> None:
     own = model.state_dict()
     missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     wrong = [k for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
     if missing or unknown or wrong:
         raise ArtifactError(
-            f"{weights_path} does not fit model {card.model!r}: missing {missing[:3]}, unknown {unknown[:3]}, "
-            f"other shape {sorted(wrong)[:3]}; it was written by another version of the software"
+            f"{card_path(path).with_suffix('.safetensors')} does not fit model {card.model!r} of its card: missing "
+            f"{missing[:3]}, unknown {unknown[:3]}, other shape {sorted(wrong)[:3]}; the card is damaged, or another "
+            "version of the software wrote them"
         )
-    model.load_state_dict(state)
-    return model.eval(), card

@@ -16,6 +16,7 @@ from mapkd_core.files import inside
 from mapkd_core.grid import BevGrid
 from mapkd_core.suggestion import did_you_mean
 from mapkd_core.types import IMAGE_SIZE
+from mapkd_core.yaml_file import read_yaml
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
@@ -206,12 +207,7 @@ def load_config(kind: type[T], path: str | Path | None, overrides: Sequence[str]
     """
     values: Any = {}
     if path is not None:
-        try:
-            values = yaml.safe_load(Path(path).read_text()) or {}
-        except FileNotFoundError as error:
-            raise FileNotFoundError(f"no config {path}") from error
-        except yaml.YAMLError as error:
-            raise ValueError(f"{path} is not YAML: {error}") from error
+        values = read_yaml(Path(path).expanduser(), "a config") or {}
         options = values.get("model_options") if isinstance(values, Mapping) else None
         if isinstance(options, Mapping) and "image_size" in options:
             _LOG.warning("%s: model_options.image_size can go: networks take their size from data.image_size", path)

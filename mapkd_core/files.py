@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import socket
 import threading
 import time
@@ -64,6 +65,32 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise
 
 
+@contextlib.contextmanager
+def replacing_together(folder: str | Path, last: str) -> Iterator[Path]:
+    """A new folder inside `folder` to write to: its files take their places in `folder` together, at the end.
+
+    The file named `last` comes last. After an error none does, and the old ones stay; only the moment of the renaming
+    can be cut in two, by a kill or a power cut. Raises OSError that names the file.
+    """
+    home = Path(os.path.realpath(folder))
+    partial = home / f".{last}.{os.getpid()}.partial"
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        files = sorted((path for path in partial.iterdir() if path.is_file()), key=lambda path: path.name == last)
+        for path in files:
+            to_disk(path)
+        for path in files:
+            path.replace(home / path.name)
+        to_disk(home)
+    except OSError as error:
+        if error.errno is None or Path(str(error.filename)).parent != partial:
+            raise
+        raise OSError(error.errno, error.strerror, str(home / Path(str(error.filename)).name)) from error
+    finally:
+        _remove(partial)
+
+
 def to_disk(path: Path) -> None:
     """Waits until a file or the names in a folder would outlast a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -78,7 +105,10 @@ def to_disk(path: Path) -> None:
 
 def _remove(partial: Path) -> None:
     with contextlib.suppress(OSError):
-        partial.unlink(missing_ok=True)
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        else:
+            partial.unlink(missing_ok=True)
 
 
 def inside(folder: str | Path, name: Any, what: str = "name") -> Path:

@@ -10,6 +10,8 @@ from mapkd_core.schema import number, numbers, record
 
 MOST_CELLS = 10_000
 """Of one side of a grid: 1 km at 0.1 m. A larger one is a slip, and takes all memory."""
+MOST_CELLS_IN_ALL = 1 << 22
+"""A square kilometre at half a metre; 240 m x 60 m at 0.15 m is a sixth of it."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ class BevGrid:
                     f"{name} ({low}, {high}) is {cells:g} cells of {self.cell_m} m; "
                     "choose a range that is a positive whole number of cells"
                 )
+        if self.rows * self.cols > MOST_CELLS_IN_ALL:
+            raise ValueError(
+                f"grid {self.x_range_m} x {self.y_range_m} m has {self.rows} x {self.cols} cells of {self.cell_m} m; "
+                f"at most {MOST_CELLS_IN_ALL} in all: choose larger cells"
+            )
 
     @property
     def cols(self) -> int:

@@ -148,14 +148,16 @@ def optional(schema: Schema) -> Schema:
     return check
 
 
-def list_of(schema: Schema, at_least: int = 0) -> Schema:
-    """A list whose entries all fit."""
+def list_of(schema: Schema, at_least: int = 0, at_most: int | None = None) -> Schema:
+    """A list or tuple whose entries all fit."""
 
     def check(value: Any) -> None:
-        if type(value) is not list:
+        if not isinstance(value, list | tuple):
             raise Misfit("a list", value)
         if len(value) < at_least:
             raise Misfit(f"a list of at least {at_least}", value)
+        if at_most is not None and len(value) > at_most:
+            raise Misfit(f"a list of at most {at_most}", value)
         at = 0
         try:
             for at, entry in enumerate(value):  # noqa: B007 (read below)
@@ -170,7 +172,7 @@ def mapping(schema: Schema, at_least: int = 0) -> Schema:
     """An object whose values all fit, whatever its keys."""
 
     def check(value: Any) -> None:
-        if type(value) is not dict:
+        if not isinstance(value, dict):
             raise Misfit("an object", value)
         if len(value) < at_least:
             raise Misfit(f"an object with at least {at_least} entries", value)

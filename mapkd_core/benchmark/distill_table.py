@@ -11,6 +11,7 @@ from typing import Any
 from mapkd_core.benchmark.machine import describe, markdown_table
 from mapkd_core.config import TrainConfig
 from mapkd_core.files import write_atomic
+from mapkd_core.schema import mapping, number, read_json
 from mapkd_core.training.checkpoint import load_checkpoint
 from mapkd_core.types import CLASSES
 
@@ -177,4 +178,4 @@ def _train_only(entry: Entry) -> float:
 
 def _cost(entry: Entry) -> dict[str, float] | None:
     path = entry.folder / COST
-    return json.loads(path.read_text()) if path.exists() else None
+    return read_json(path, "the cost of a run", mapping(number(0)), "delete it") if path.exists() else None

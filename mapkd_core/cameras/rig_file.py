@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from mapkd_core.cameras.calibration import CalibrationError, CameraModel, checked_distortion
 from mapkd_core.cameras.rig import RECTIFIED, TOPIC, CameraRig, RigCamera, check_names
 from mapkd_core.cameras.topics import IMAGE_TRANSPORTS
 from mapkd_core.data.image_codec import decode
+from mapkd_core.files import inside
 from mapkd_core.geometry import transform
 from mapkd_core.schema import LARGEST
 from mapkd_core.suggestion import did_you_mean
+from mapkd_core.yaml_file import read_yaml
 
 _SHARED_KEYS = ("image", "camera_info", "image_transport", "rectified")
 _CAMERA_KEYS = (*_SHARED_KEYS, "frame", "calibration", "base_from_camera", "mask")
@@ -35,29 +36,13 @@ def load_rig(path: str | Path) -> CameraRig:
     """The rig in a YAML file. Raises ValueError, in one line that names file, key, value and remedy."""
     place = Path(path).expanduser()
     try:
-        values = yaml.load(place.read_text(encoding="utf-8"), _UniqueKeys)
-    except OSError as error:
-        raise ValueError(f"rig {place} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"rig {place} is not a text file in UTF-8") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"rig {place} is not YAML: {' '.join(str(error).split())}") from error
+        values = read_yaml(place, "a rig file", "config/rig.example.yaml explains every key")
+    except (OSError, ValueError) as error:
+        raise ValueError(f"rig {error}") from error
     try:
         return _rig(values, place.parent)
     except ValueError as error:
         raise ValueError(f"rig {place}: {error}") from error
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key that stands twice is refused: PyYAML lets the last one win, and a camera would vanish."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """The mapping of a node."""
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.YAMLError(f"{key} stands twice below one key, line {node.start_mark.line + 1}")
-        return super().construct_mapping(node, deep)
 
 
 def _rig(values: Any, folder: Path) -> CameraRig:
@@ -192,7 +177,7 @@ def _turned(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:
 
 def _mask(given: Any, at: str, folder: Path) -> NDArray[np.bool_] | tuple[NDArray[np.int32], ...]:
     if isinstance(given, str):
-        place = folder / Path(given).expanduser()
+        place = inside(folder, given, at)
         try:
             gray = decode(place.read_bytes()).max(2)
         except OSError as error:

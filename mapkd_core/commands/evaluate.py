@@ -18,13 +18,14 @@ What the numbers mean: docs/explanation/metrics.md.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mapkd_core.commands.options import add_runtime_options, chosen_runtime
-from mapkd_core.files import write_atomic
+from mapkd_core.files import FolderLock, write_atomic
 from mapkd_core.runtime import wait_without_spinning
 from mapkd_core.suggestion import RenamedOption
 
@@ -64,23 +65,26 @@ def run(args: argparse.Namespace) -> int:
     from mapkd_core.metrics.tables import main_table
 
     source: Frames | None = None
-    if args.data and not args.predictions and not args.truth:
-        out, source = _predict(args)
-        predictions, truth = out / PREDICTIONS, out / TRUTH
-    elif args.predictions and args.truth and not args.data and not args.weights:
-        predictions, truth = args.predictions, args.truth
-        out = args.out or Path("runs/evaluate") / predictions.stem
-    else:
-        raise ValueError("give either --data (with --weights), or --predictions and --truth")
-    evaluation = score_frames(predictions, truth, _grid(args), _threshold_sets(args), args.processes)
-    _write(evaluation, out, args, source)
+    grid, thresholds = _grid(args), _threshold_sets(args)
+    with contextlib.ExitStack() as held:  # the folder's lock, until the results are written
+        if args.data and not args.predictions and not args.truth:
+            out, source = _predict(args, held)
+            predictions, truth = out / PREDICTIONS, out / TRUTH
+        elif args.predictions and args.truth and not args.data and not args.weights:
+            predictions, truth = args.predictions, args.truth
+            out = args.out or Path("runs/evaluate") / predictions.stem
+            held.enter_context(FolderLock(out))
+        else:
+            raise ValueError("give either --data (with --weights), or --predictions and --truth")
+        evaluation = score_frames(predictions, truth, grid, thresholds, args.processes)
+        _write(evaluation, out, args, source)
     print(main_table(evaluation.result))
     print(f"\n{evaluation.result['frames']} frames; see {out}/result.md")
     return 0
 
 
-def _predict(args: argparse.Namespace) -> tuple[Path, Frames]:
-    """Loop 1: the network over the data; returns the folder and the frames."""
+def _predict(args: argparse.Namespace, held: contextlib.ExitStack) -> tuple[Path, Frames]:
+    """Loop 1: the network over the data; returns the folder, whose lock is handed to `held`, and the frames."""
     from mapkd_core.evaluation.evaluate import predict_frames
     from mapkd_core.evaluation.evaluate_cache import CachedFrames, header_of, open_cache, predict_cache
     from mapkd_core.evaluation.identity import cache_fingerprint, frames_fingerprint
@@ -93,6 +97,7 @@ def _predict(args: argparse.Namespace) -> tuple[Path, Frames]:
     if cache is not None:
         cached = open_cache(cache, card)
         header = header_of(predictor, args.data, cache_fingerprint(cached))
+        held.enter_context(FolderLock(out))
         predict_cache(cached, predictor, out, header, args.overwrite, args.limit)
         return out, CachedFrames(cached)
     source, missing = open_frames(args.data, args.split, card.input_size, lidar, predictor.device)
@@ -100,6 +105,7 @@ def _predict(args: argparse.Namespace) -> tuple[Path, Frames]:
         print(f"left out: {note}")
     header = header_of(predictor, args.data, frames_fingerprint(source))
     header = {**header, "split": args.split, "missing_data": missing}
+    held.enter_context(FolderLock(out))
     predict_frames(source, predictor, card.grid, out, header, args.overwrite, args.limit)
     return out, source
 

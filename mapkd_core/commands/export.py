@@ -8,13 +8,13 @@ examples:
 
 Writes student.json (the card: grid, classes, input size, how it was trained), student.safetensors (float16) and, of a
 student, student.onnx. Before it says done it runs both on frames, those of --data or simulated ones: the largest
-difference of a probability must stay below 1e-4 and the map elements must be identical to the millimetre, or the graph
-is thrown away and the exit code is 2. It prints the opset and the operators; there are no custom ones.
+difference of a probability must stay below 1e-4 and the map elements must be identical to the millimetre, or nothing is
+written and the exit code is 2. It prints the opset and the operators; there are no custom ones.
 
 --int8 also writes student.int8.onnx, about twice as fast on a CPU with VNNI or dot-product instructions. Its ranges
 come from 16 frames of --calibrate, which should look like what the cameras will see; by default they are simulated. It
 draws another map, so the command says how far both agree (intersection over union of each class's cells on the frames
-of the proof) and keeps nothing below 0.8. What it costs in accuracy: mapkd evaluate --precision int8.
+of the proof) and writes nothing below 0.8. What it costs in accuracy: mapkd evaluate --precision int8.
 """
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from mapkd_core.artifact import ModelCard
 
 EXTRA = "export"
@@ -53,8 +55,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the artifact, and proves each file before saying done."""
-    from mapkd_core.artifact import card_path, load_model, save_artifact
+    """Writes the artifact, and proves each file before saying done; until then the old one stays."""
+    from mapkd_core.artifact import card_path, load_card, load_model
+    from mapkd_core.files import FolderLock, replacing_together
     from mapkd_core.training.trained import is_artifact, load_run
 
     if is_artifact(args.run):
@@ -67,19 +70,59 @@ def run(args: argparse.Namespace) -> int:
     graph_wanted = args.int8 or (args.onnx if args.onnx is not None else pillars)
     if graph_wanted:
         _check_graph_possible(card, pillars, args)
-    save_artifact(args.out, card, network.state_dict())
-    again, card = load_model(args.out)
+    place = card_path(args.out)
+    with FolderLock(place.parent, f".{place.stem}.lock"):
+        before = _weights_of(place)
+        with replacing_together(place.parent, place.name) as folder:
+            lines = _write(folder / place.name, card, network, args, graph_wanted)
+        card = load_card(place)
+        if before != card.weights_sha256:
+            _forget_graphs(place, card)
+    for name, line in lines:
+        print(f"{place.parent / name}: {line}")
+    return 0
+
+
+def _write(
+    place: Path, card: ModelCard, network: nn.Module, args: argparse.Namespace, graph_wanted: bool
+) -> list[tuple[str, str]]:
+    """Writes card, weights and graphs, proved, and says what they are: file and words."""
+    from mapkd_core.artifact import load_model, save_artifact
+
+    save_artifact(place, card, network.state_dict())
+    again, card = load_model(place)
     worst = max(
         float((mine - theirs).abs().max())
         for mine, theirs in zip(network.state_dict().values(), again.state_dict().values(), strict=True)
     )
-    size = card_path(args.out).with_suffix(".safetensors").stat().st_size / 1e6
-    print(f"{card_path(args.out)}: {card.name} {card.version}, {size:.1f} MB, largest rounding of a weight {worst:.1e}")
+    size = place.with_suffix(".safetensors").stat().st_size / 1e6
+    words = f"{card.name} {card.version}, {size:.1f} MB, largest rounding of a weight {worst:.1e}"
+    lines = [(place.name, words)]
     if graph_wanted:
-        write_graph(args.out, card, args.data, args.frames)
+        lines += write_graph(place, card, args.data, args.frames)
     if args.int8:
-        write_int8_graph(args.out, card, args.calibrate, args.data, args.frames)
-    return 0
+        lines += write_int8_graph(place, args.calibrate, args.data, args.frames)
+    return lines
+
+
+def _weights_of(place: Path) -> str:
+    """The checksum of the weights that are there already; empty where there are none."""
+    from mapkd_core.artifact import ArtifactError, load_card
+
+    try:
+        return load_card(place).weights_sha256
+    except ArtifactError:
+        return ""
+
+
+def _forget_graphs(place: Path, card: ModelCard) -> None:
+    """Removes graphs of the weights that were there before."""
+    from mapkd_core.runtime import graph_path
+
+    for precision in ("fp32", "int8"):
+        graph = graph_path(place, precision)
+        if graph.name.removeprefix(f"{place.stem}.") not in card.graphs_sha256:
+            graph.unlink(missing_ok=True)
 
 
 def _fact(text: str) -> tuple[str, str]:
@@ -116,8 +159,8 @@ def _check_graph_possible(card: ModelCard, pillars: bool, args: argparse.Namespa
         check_int8_instructions()  # eight bits are measured here before they are kept
 
 
-def write_graph(path: Path, card: ModelCard, data: str | None, frames: int) -> None:
-    """Writes NAME.onnx beside the card `path` and proves it; raises ExportError, leaving no graph behind."""
+def write_graph(path: Path, card: ModelCard, data: str | None, frames: int) -> list[tuple[str, str]]:
+    """Writes NAME.onnx beside the card `path` and proves it: file and words, line by line. Raises ExportError."""
     from mapkd_core.artifact import load_model, note_graph
     from mapkd_core.export.onnx_graph import OPSET, TOLERANCE, ExportError, export_onnx
     from mapkd_core.export.parity import compare, proof_frames
@@ -131,48 +174,39 @@ def write_graph(path: Path, card: ModelCard, data: str | None, frames: int) -> N
     _, operators = export_onnx(student, graph, card)
     note_graph(path, graph)
     eager = MapPredictor.from_artifact(path, device="cpu", backend="torch")
-    try:
-        exported = MapPredictor.from_artifact(path, device="cpu", backend="onnx")
-        parity = compare(eager, exported, proof_frames(data, card.input_size, frames))
-        if not parity.probability_error < TOLERANCE:
-            raise ExportError(
-                f"a probability of {graph} differs by {parity.probability_error:.1e} from PyTorch's; "
-                f"expected less than {TOLERANCE:g}"
-            )
-        if parity.differences:
-            raise ExportError(f"{graph} gives other map elements than PyTorch: {'; '.join(parity.differences)}")
-    except BaseException:
-        graph.unlink(missing_ok=True)
-        raise
+    exported = MapPredictor.from_artifact(path, device="cpu", backend="onnx")
+    parity = compare(eager, exported, proof_frames(data, card.input_size, frames))
+    if not parity.probability_error < TOLERANCE:
+        raise ExportError(
+            f"a probability of {graph.name} differs by {parity.probability_error:.1e} from PyTorch's; "
+            f"expected less than {TOLERANCE:g}"
+        )
+    if parity.differences:
+        raise ExportError(f"{graph.name} gives other map elements than PyTorch: {'; '.join(parity.differences)}")
     listed = ", ".join(f"{name} {count}" for name, count in sorted(operators.items()))
-    print(f"{graph}: opset {OPSET}, no custom operators: {listed}")
-    print(
-        f"{graph}: on {parity.frames} frames ({data or 'simulated'}) the largest difference of a probability is "
-        f"{parity.probability_error:.1e}, all {parity.elements} map elements are identical"
-    )
+    return [
+        (graph.name, f"opset {OPSET}, no custom operators: {listed}"),
+        (graph.name, f"on {parity.frames} frames ({data or 'simulated'}) the largest difference of a probability is "
+                     f"{parity.probability_error:.1e}, all {parity.elements} map elements are identical"),
+    ]  # fmt: skip
 
 
-def write_int8_graph(path: Path, card: ModelCard, calibrate: str | None, data: str | None, frames: int) -> None:
-    """Writes NAME.int8.onnx beside NAME.onnx and measures it; raises ExportError, leaving none, for another map."""
+def write_int8_graph(path: Path, calibrate: str | None, data: str | None, frames: int) -> list[tuple[str, str]]:
+    """Writes NAME.int8.onnx beside NAME.onnx and measures it: file and words. Raises ExportError for another map."""
     from mapkd_core.export.int8 import LEAST_AGREEMENT, export_int8
     from mapkd_core.export.onnx_graph import ExportError
     from mapkd_core.export.parity import agreement, proof_frames
     from mapkd_core.predictor import MapPredictor
 
-    graph = export_int8(path, proof_frames(calibrate or _CALIBRATION, card.input_size, 16))
-    try:
-        plain, coarse = (
-            MapPredictor.from_artifact(path, device="cpu", backend="onnx", precision=name) for name in ("fp32", "int8")
+    plain = MapPredictor.from_artifact(path, device="cpu", backend="onnx", precision="fp32")
+    graph = export_int8(path, proof_frames(calibrate or _CALIBRATION, plain.card.input_size, 16))
+    coarse = MapPredictor.from_artifact(path, device="cpu", backend="onnx", precision="int8")
+    shares = agreement(plain, coarse, proof_frames(data, plain.card.input_size, frames))
+    worst = min(shares, key=shares.__getitem__)
+    if shares[worst] < LEAST_AGREEMENT:
+        raise ExportError(
+            f"{graph.name} and the network agree on {shares[worst]:.2f} of the cells of class {worst}; expected at "
+            f"least {LEAST_AGREEMENT:g}: calibrate with frames like those of the vehicle (--calibrate)"
         )
-        shares = agreement(plain, coarse, proof_frames(data, card.input_size, frames))
-        worst = min(shares, key=shares.__getitem__)
-        if shares[worst] < LEAST_AGREEMENT:
-            raise ExportError(
-                f"{graph} and the network agree on {shares[worst]:.2f} of the cells of class {worst}; expected at "
-                f"least {LEAST_AGREEMENT:g}: calibrate with frames like those of the vehicle (--calibrate)"
-            )
-    except BaseException:
-        graph.unlink(missing_ok=True)
-        raise
     listed = ", ".join(f"{name} {share:.3f}" for name, share in shares.items())
-    print(f"{graph}: {graph.stat().st_size / 1e6:.1f} MB; cells that it shares with the network: {listed}")
+    return [(graph.name, f"{graph.stat().st_size / 1e6:.1f} MB; cells that it shares with the network: {listed}")]

@@ -33,6 +33,7 @@ _FORBIDDEN = "choose a place that you may write to"
 REMEDIES = {
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f), or choose another place",
     errno.EROFS: _FORBIDDEN,
     errno.EACCES: "allow it, or choose another place",
     errno.EPERM: "allow it, or choose another place",

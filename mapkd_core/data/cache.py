@@ -6,7 +6,6 @@ read from front to back and shuffled in windows.
 """
 from __future__ import annotations
 
-import io
 import os
 import re
 import tarfile
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
+from mapkd_core.data.cache_place import is_remote, opened_as
 from mapkd_core.data.cache_record import FORMAT, CachedFrame, decode
 from mapkd_core.data.cache_write import INDEX, PLAN
 from mapkd_core.data.frame_sample import SampleOptions
@@ -27,11 +27,6 @@ from mapkd_core.files import inside
 from mapkd_core.schema import FileFault, Misfit, fit, flag, integer, list_of, numbers, parse_json, read_bytes, record
 from mapkd_core.schema import text as text_schema
 
-SCHEMES = ("http", "https", "gs", "hf", "s3")
-"""Where a remote cache may be."""
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
-# webdataset puts URLs into command lines (curl, gsutil): nothing that a shell reads as more than a word.
-_URL = re.compile(r"[A-Za-z0-9+.-]+://[A-Za-z0-9._~:/?=&%@+,-]+")
 _REMEDY = "write the cache again"
 
 
@@ -64,14 +59,14 @@ class CacheIndex:
     def read(cls, location: str | Path) -> CacheIndex:
         """Reads `index.json` of a folder or URL. Raises FileNotFoundError or ValueError if it is no finished cache.
 
-        A URL has one of SCHEMES; webdataset's others, of which `pipe:` runs a command, are refused.
+        A URL has one of `cache_place.SCHEMES`; webdataset's others, of which `pipe:` runs a command, are refused.
         """
         place = str(location).rstrip("/")
         if is_remote(place):
             from webdataset.gopen import gopen
 
             try:
-                with gopen(_opened_as(f"{place}/{INDEX}")) as stream:
+                with gopen(opened_as(f"{place}/{INDEX}")) as stream:
                     text = stream.read()
             except (OSError, ValueError) as error:
                 raise FileNotFoundError(f"there is no cache at {place}: {INDEX} cannot be read ({error})") from error
@@ -244,7 +239,7 @@ class StreamedSamples(IterableDataset[tuple[int, Sample]]):
         for shard in np.random.default_rng((self.seed, epoch)).permutation(len(self.index.files)):
             count = len(self.index.ends[shard])
             if at < last and at + count > first:
-                url = _opened_as(f"{self.index.location}/{self.index.files[shard]}")
+                url = opened_as(f"{self.index.location}/{self.index.files[shard]}")
                 records = islice(tarfile_samples([{"url": url}]), max(first - at, 0), min(last - at, count))
                 try:
                     yield from records
@@ -253,45 +248,24 @@ class StreamedSamples(IterableDataset[tuple[int, Sample]]):
             at += count
 
 
-def is_remote(location: str) -> bool:
-    """Whether a location is a URL rather than a folder. Raises ValueError for a URL of another kind than SCHEMES."""
-    found = _SCHEME.match(location)
-    if found is None:
-        return False
-    if found[1].lower() not in SCHEMES or not _URL.fullmatch(location):
-        raise ValueError(
-            f"cache {location!r} is neither a folder nor a plain URL of {', '.join(f'{s}://' for s in SCHEMES)}; write "
-            "a folder with a colon in its name as ./NAME"
-        )
-    return True
-
-
-def is_streamed(data: str) -> bool:
-    """Whether a config's `data.train` is a cache at a URL, whose order depends on the number of processes."""
-    return data.startswith("cache:") and is_remote(data.removeprefix("cache:"))
-
-
-def _opened_as(url: str) -> str:
-    """webdataset has no opener for s3, but runs a command whose output it reads."""
-    if url.startswith("s3://"):
-        import shlex
-
-        return f"pipe:aws s3 cp {shlex.quote(url)} -"
-    return url
-
-
 def _members(data: bytes, where: str) -> dict[str, bytes]:
-    """The files of one record in a piece of a tar file, by name ending."""
-    members = {}
+    """The files of one record in a piece of a tar file, by name ending.
+
+    Header by header, as `cache_write` puts them: a length that does not fit is refused before it is followed.
+    """
+    members: dict[str, bytes] = {}
+    at = 0
     try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
-            for member in archive:
-                content = archive.extractfile(member) if member.isfile() else None
-                _, dot, ending = member.name.partition(".")
-                if content is None or not dot:
-                    raise FileFault(f"{where}: the shard holds {member.name!r}; {_REMEDY}")
-                members[ending] = content.read()
-    except (tarfile.TarError, OSError, ValueError, EOFError, OverflowError) as error:
+        while at < len(data):
+            entry = tarfile.TarInfo.frombuf(data[at : at + tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
+            begin, (_, dot, ending) = at + tarfile.BLOCKSIZE, entry.name.partition(".")
+            if not entry.isreg() or not dot or ending in members:
+                raise FileFault(f"{where}: the shard holds {entry.name!r}; {_REMEDY}")
+            if not 0 <= entry.size <= len(data) - begin:
+                raise FileFault(f"{where}: {entry.name!r} in the shard has {entry.size} bytes; {_REMEDY}")
+            members[ending] = data[begin : begin + entry.size]
+            at = begin + entry.size + -entry.size % tarfile.BLOCKSIZE
+    except (tarfile.TarError, ValueError, OverflowError) as error:
         if isinstance(error, FileFault):
             raise
         raise FileFault(f"{where}: the shard is damaged ({error}); {_REMEDY}") from error

@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import struct
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.archive import ArchiveFault, unpacked
 from mapkd_core.data.frame_sample import SampleOptions, assemble, frame_lidar, map_around, network_image
 from mapkd_core.data.images import JpegBytes
 from mapkd_core.data.labels import LocalMap
@@ -145,6 +143,7 @@ _FACTS = record(
 )  # fmt: skip
 _REMEDY = "write the cache again"
 _MOST_LIDAR_BYTES = 1 << 28
+_LONGEST_NPY_HEADER = 256  # NumPy before 1.24 takes any, and gives it to Python's parser
 
 
 def decode(parts: Mapping[str, bytes], where: str = "a cache record") -> CachedFrame:
@@ -198,29 +197,18 @@ def _local_map(facts: dict[str, Any], parts: Mapping[str, bytes], where: str) ->
 
 def _points(packed: bytes, where: str) -> NDArray[np.float32]:
     try:
-        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-            entry = archive.getinfo("points.npy")
-            if entry.file_size > _MOST_LIDAR_BYTES:
-                raise ValueError(f"{entry.file_size} bytes of points")
-            data = archive.read(entry)
-    except _ZIP_ERRORS as error:
+        data = unpacked(io.BytesIO(packed), "points.npy", _MOST_LIDAR_BYTES)
+    except ArchiveFault as error:
         raise FileFault(f"{where}: lidar.npz is damaged ({error}); {_REMEDY}") from error
     return _array(data, np.float16, 5, f"{where}: lidar.npz").astype(np.float32)
-
-
-_ZIP_ERRORS = (
-    zipfile.BadZipFile, zlib.error, struct.error, ValueError, KeyError, OSError, EOFError, NotImplementedError,
-    RuntimeError, OverflowError, IndexError,
-)  # fmt: skip
-"""What Python's zipfile lets through for a damaged archive; RuntimeError for one that says it is encrypted."""
 
 
 def _array(data: bytes, dtype: type, columns: int, what: str) -> NDArray:
     """(N, columns) of an .npy file, whose header must fit its length: NumPy takes the memory that a header asks for."""
     stream = io.BytesIO(data)
     try:
-        if np.lib.format.read_magic(stream) != (1, 0):
-            raise ValueError("another version")
+        if np.lib.format.read_magic(stream) != (1, 0) or int.from_bytes(data[8:10], "little") > _LONGEST_NPY_HEADER:
+            raise ValueError("another version, or a longer header than ours")
         shape, fortran, found = np.lib.format.read_array_header_1_0(stream)
         size = len(data) - stream.tell()
         fits = len(shape) == 2 and shape[1] == columns and found == dtype and not fortran

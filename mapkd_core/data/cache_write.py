@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tarfile
 from dataclasses import asdict
 from pathlib import Path
@@ -21,12 +22,16 @@ from mapkd_core.data.cache_record import FORMAT, CacheOptions, encode
 from mapkd_core.data.dataset import FrameSource
 from mapkd_core.files import LOCK, FolderLock, write_atomic
 from mapkd_core.progress import Progress
+from mapkd_core.schema import FileFault, anything, mapping, read_bytes, read_json, record, shown
 
 INDEX, PLAN = "index.json", "plan.json"
 _LOG = "written.log"
+_LINE = re.compile(rb"(\d{1,3}) (\d{1,18}) (\d{1,18})")
 _BLOCK = 512  # of a tar file
 _CHUNK = 8  # consecutive frames a worker encodes at a time
 _MOST_SHARDS = 512  # all are open while writing
+_INDEX = record({"plan": mapping(anything)})
+_REMEDY = "give another folder"
 
 
 def write_cache(
@@ -59,7 +64,7 @@ def _write(
 ) -> Path:
     count, shards = int(plan["frames"]), int(plan["shards"])
     if (folder / INDEX).is_file():
-        _check_same(json.loads((folder / INDEX).read_text())["plan"], plan, folder)
+        _check_same(read_json(folder / INDEX, "the index of a cache", _INDEX, _REMEDY)["plan"], plan, folder)
         return folder / INDEX
     _claim(folder, plan)
     paths = [folder / f"{shard:05d}.tar" for shard in range(shards)]
@@ -122,7 +127,7 @@ def _append(file: IO[bytes], key: str, parts: dict[str, bytes]) -> tuple[int, in
 def _claim(folder: Path, plan: dict[str, object]) -> None:
     path = folder / PLAN
     if path.is_file():
-        _check_same(json.loads(path.read_text()), plan, folder)
+        _check_same(read_json(path, "the plan of a cache", mapping(anything), _REMEDY), plan, folder)
         return
     if folder.exists() and any(path.name != LOCK for path in folder.iterdir()):
         raise ValueError(f"{folder} holds other files; give a new folder for the cache")
@@ -140,15 +145,23 @@ def _restore(folder: Path, paths: list[Path]) -> list[tuple[int, int, int]]:
     """(shard, begin, end) of the frames that the log vouches for; what was written after is cut off."""
     log = folder / _LOG
     written: list[tuple[int, int, int]] = []
-    text = log.read_text(encoding="utf-8") if log.is_file() else ""
-    whole = text[: text.rfind("\n") + 1]
-    for line in whole.splitlines():
-        shard, begin, end = map(int, line.split())
+    data = read_bytes(log, "the log of a cache") if log.is_file() else b""
+    whole = data[: data.rfind(b"\n") + 1]
+    ends = [0] * len(paths)
+    for number, line in enumerate(whole.splitlines(), 1):
+        found = _LINE.fullmatch(line)
+        shard, begin, end = map(int, found.groups()) if found else (len(paths), 0, 0)
+        if shard >= len(paths) or begin != ends[shard] or end <= begin:
+            raise FileFault(
+                f"{log}:{number} is {shown(line.decode('latin-1'))}; expected a shard, and where a frame in it begins "
+                f"and ends: the file is damaged; delete {folder} and write the cache again"
+            )
         if not paths[shard].is_file() or paths[shard].stat().st_size < end:
             break
+        ends[shard] = end
         written.append((shard, begin, end))
-    kept = "".join(f"{' '.join(map(str, entry))}\n" for entry in written)
-    if kept != text:
+    kept = "".join(f"{' '.join(map(str, entry))}\n" for entry in written).encode()
+    if kept != data:
         write_atomic(log, kept)
     for shard, path in enumerate(paths):
         if path.is_file():

@@ -8,6 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.schema import FileFault
+
+FARTHEST_M = 1e5
+"""No LiDAR sees a point farther away; intensities are smaller, too."""
 POINTS_FOR_NETWORK = 81920
 """Points a network sees per frame (P-MapNet, `lidar` input; also HDMapNet)."""
 
@@ -33,15 +37,23 @@ def read_point_file(path: Path) -> NDArray[np.float32]:
     Raises FileNotFoundError if there is no such file, ValueError if its size is not whole points.
     """
     try:
-        values = np.fromfile(path, np.float32)
+        data = path.read_bytes()
     except OSError as error:
         raise FileNotFoundError(
             f"LiDAR file {path} cannot be read ({error.strerror}); unpack the dataset's LiDAR blobs "
             "(samples and sweeps), or ask for lidar_sweeps=1 or 0"
         ) from error
-    if values.size % 5:
-        raise ValueError(f"LiDAR file {path} holds {values.size} floats; expected x, y, z, intensity, ring per point")
-    return values.reshape(-1, 5)[:, :4]
+    if len(data) % 20:
+        raise FileFault(
+            f"LiDAR file {path} holds {len(data)} bytes; expected 20 a point (x, y, z, intensity, ring as float32): "
+            "unpack it again"
+        )
+    points = np.frombuffer(data, "<f4").reshape(-1, 5)[:, :4]
+    if not (np.abs(points) <= FARTHEST_M).all():
+        raise FileFault(
+            f"LiDAR file {path} holds points that are not finite, or beyond {FARTHEST_M:g} m: unpack it again"
+        )
+    return points.astype(np.float32)
 
 
 def gather_sweeps(sweeps: Sequence[LidarSweep], min_distance_m: float = MIN_DISTANCE_M) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from shapely.geometry import Polygon
 
 from mapkd_core.data.arclines import ARCLINES, lane_centre
 from mapkd_core.data.sd_map import find_sd_map, read_roads
+from mapkd_core.files import inside
 from mapkd_core.schema import (
     FileFault,
     anything,
@@ -44,8 +45,8 @@ PAINT = {
 
 
 def expansion_file(dataroot: Path, map_name: str) -> Path:
-    """Where the map expansion of a location lies."""
-    return Path(dataroot) / "maps" / "expansion" / f"{map_name}.json"
+    """Where the map expansion of a location lies. Raises ValueError for a name that leads out of that folder."""
+    return inside(Path(dataroot) / "maps" / "expansion", f"{map_name}.json", "location")
 
 
 _SQUARES = list_of(record({"centre": numbers(2), "half_size": number(0)}))

@@ -4,7 +4,6 @@ The prior of P-MapNet (arXiv 2403.10521): centre lines of roads, drawn as -1 / +
 """
 from __future__ import annotations
 
-import struct
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.data.polylines import Points, Range, clip_polylines
+from mapkd_core.data.shapefiles import shapefile_lines
+from mapkd_core.files import inside
 from mapkd_core.grid import LINE_THICKNESS, BevGrid
 from mapkd_core.schema import (
     FileFault,
@@ -44,11 +45,6 @@ ORIGINS = {
 """Latitude and longitude, degrees, of the origins of nuScenes' maps (nuScenes devkit, `NuScenesMap`)."""
 
 _REMEDY = "export it again in EPSG:4326"
-_SHAPEFILE_ERRORS = (
-    struct.error, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, EOFError, OSError,
-    MemoryError,
-)  # fmt: skip
-"""What pyshp lets through for damaged files, beside its own exception."""
 FARTHEST_ROAD_M = 30_000.0
 """An SD map whose nearest road is farther from the map's origin is one of another place."""
 EARTH_RADIUS_M = 6378137.0
@@ -129,8 +125,8 @@ def _check_place(path: Path, lines: Sequence[Points], origin_lat_lon: tuple[floa
 
 
 def find_sd_map(folder: Path, map_name: str) -> Path | None:
-    """The SD map file of a location in a folder, if there is one."""
-    candidates = (Path(folder) / f"{map_name}{suffix}" for suffix in (".geojson", ".shp"))
+    """The SD map file of a location in a folder, if there is one. Raises ValueError for a name that leads out of it."""
+    candidates = (inside(folder, f"{map_name}{suffix}", "location") for suffix in (".geojson", ".shp"))
     return next((path for path in candidates if path.is_file()), None)
 
 
@@ -144,22 +140,8 @@ def rasterize_sd(lines_m: Iterable[NDArray[np.floating]], grid: BevGrid) -> NDAr
 
 
 def _shapefile_lines(path: Path) -> Iterator[tuple[Points, str | None]]:
-    import shapefile
-
-    projection = path.with_suffix(".prj")
-    if projection.is_file() and projection.read_bytes()[:6].upper() == b"PROJCS":
-        raise FileFault(f"SD map {path}: {projection.name} names a projection; expected WGS84 degrees: {_REMEDY}")
-    try:
-        with shapefile.Reader(str(path)) as reader:
-            for item in reader.iterShapeRecords():
-                points = np.array(item.shape.points, np.float64).reshape(-1, 2)
-                for part in np.split(points, list(item.shape.parts)[1:]):
-                    yield part, _kind(item.record.as_dict())
-    except (shapefile.ShapefileException, *_SHAPEFILE_ERRORS) as error:
-        raise FileFault(
-            f"SD map {path} cannot be read ({type(error).__name__}: {error}); its .dbf and .shx must lie beside it, "
-            "whole: fetch them again"
-        ) from error
+    for part, attributes in shapefile_lines(path):
+        yield part, _kind(attributes)
 
 
 def _geojson_lines(path: Path) -> Iterator[tuple[Points, str | None]]:

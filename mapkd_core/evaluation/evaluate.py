@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 from mapkd_core.data.image_codec import jpeg_size
 from mapkd_core.data.labels import LocalMap, elements_of, grid_range, local_map
-from mapkd_core.files import FolderLock
 from mapkd_core.grid import BevGrid
 from mapkd_core.metrics.bands import bands_of
 from mapkd_core.metrics.frame_file import FrameFile, FrameRecord, encode_semantic, read_frames, read_header
@@ -64,15 +63,15 @@ def predict_frames(
 
     Frames without a road map are passed over, because nothing is known to score them with. `header` says what
     predicts what; a folder made under another header is refused (FileExistsError) unless `overwrite`. Returns how many
-    frames the files hold.
+    frames the files hold. Whoever calls holds the folder's lock until its results are written.
     """
     total = len(source) if limit is None else min(limit, len(source))
     if not any(_has_map(source[index]) for index in range(total)):
         raise ValueError(f"none of {total} frames has a road map to be scored against; check the map expansion")
     mapped = 0
-    with FolderLock(folder), Progress("predict", total) as bar:
-        predictions, truth = resumed_files(folder, header, grid, overwrite)
-        done = truth.done
+    predictions, truth = resumed_files(folder, header, grid, overwrite)
+    done = truth.done
+    with Progress("predict", total) as bar:
         for index in range(total):
             frame = source[index]
             if _has_map(frame):

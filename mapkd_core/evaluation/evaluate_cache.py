@@ -5,6 +5,7 @@
 """
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,10 +25,12 @@ from mapkd_core.evaluation.evaluate import (
     truth_of,
 )
 from mapkd_core.evaluation.identity import cache_fingerprint, vectorizer_version
+from mapkd_core.evaluation.result_file import read_result
 from mapkd_core.files import FolderLock, fingerprint, write_atomic
 from mapkd_core.metrics.scoring import THRESHOLD_SETS
 from mapkd_core.predictor import MapPredictor
 from mapkd_core.progress import Progress
+from mapkd_core.schema import FileFault
 from mapkd_core.types import Frame
 
 BATCH = 16
@@ -70,8 +73,9 @@ def evaluate_cache(
     predictor = BatchPredictor(weights, device) if isinstance(weights, str | Path) else weights
     cached = open_cache(cache, predictor.card)
     header = header_of(predictor, f"cache:{cache}", cache_fingerprint(cached))
-    predict_cache(cached, predictor, out, header, overwrite, limit)
-    return score_frames(out / PREDICTIONS, out / TRUTH, threshold_sets=threshold_sets, processes=processes)
+    with FolderLock(out):
+        predict_cache(cached, predictor, out, header, overwrite, limit)
+        return score_frames(out / PREDICTIONS, out / TRUTH, threshold_sets=threshold_sets, processes=processes)
 
 
 def scored_once(
@@ -81,7 +85,10 @@ def scored_once(
     vectorizer, and not `again`."""
     written = out / "result.json"
     identity = fingerprint(checkpoint, Path(cache).expanduser(), vectorizer_version())
-    result: dict[str, Any] = json.loads(written.read_text()) if written.exists() and not again else {}
+    result: dict[str, Any] = {}
+    if written.exists() and not again:
+        with contextlib.suppress(FileFault):  # a damaged one is written anew
+            result = read_result(written)
     if result.get("identity") != identity:
         evaluation = evaluate_cache(weights, cache, out, processes, overwrite=True)
         result = {**evaluation.result, "identity": identity}
@@ -119,18 +126,6 @@ def predict_cache(
     limit: int | None = None,
 ) -> int:
     """Writes predictions and truth of a cache's frames, as `evaluate.predict_frames` does for frames."""
-    with FolderLock(folder):
-        return _predict_cache(cached, predictor, folder, header, overwrite, limit)
-
-
-def _predict_cache(
-    cached: CachedSamples,
-    predictor: BatchPredictor | MapPredictor,
-    folder: Path,
-    header: Mapping[str, Any],
-    overwrite: bool,
-    limit: int | None,
-) -> int:
     grid = predictor.card.grid
     predictions, truth = resumed_files(folder, header, grid, overwrite)
     total = len(cached) if limit is None else min(limit, len(cached))

@@ -7,38 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mapkd_core.evaluation.page import Cell, Charts, Image, Notes, Part, Section, Table, Text, render
+from mapkd_core.evaluation.result_file import read_result
 from mapkd_core.files import inside
 from mapkd_core.metrics.tables import percent
-from mapkd_core.schema import anything, integer, list_of, mapping, number, optional, read_json, record, text
+from mapkd_core.schema import anything, mapping, read_json
 from mapkd_core.types import CLASSES
 
 if TYPE_CHECKING:
     from mapkd_core.artifact import ModelCard
 
-_SHARE = optional(number(0, 1))
-_PER_CLASS = dict.fromkeys(CLASSES, _SHARE)
-_IOU = optional(record({**_PER_CLASS, "miou": _SHARE}))
-_AP_SETS = mapping(record({"per_class": record(_PER_CLASS), "mAP": _SHARE}))
-_RESULT = record(
-    {"ap": mapping(_AP_SETS), "frames": integer(0)},
-    {
-        "iou": _IOU,
-        "iou_exact_lines": _IOU,
-        "by_distance": mapping(record({"ap_chamfer_corrected": _AP_SETS, "iou": _IOU})),
-        "by_condition": mapping(
-            record({"ap": record({"ap_chamfer": _AP_SETS}), "iou": _IOU, "frames": integer(0)})
-        ),
-        "latency_ms": optional(mapping(number(0))),
-        "notes": list_of(text()),
-        "examples": mapping(list_of(text())),
-        "machine": text(),
-    },
-)
-
-
 def build_report(weights: Path | None, run_folder: Path | None, evaluations: Sequence[Path]) -> str:
     """The page as one string. Raises FileNotFoundError for a part that is not there, ValueError for one unfit."""
-    results = {name: (folder, _read_result(folder)) for name, folder in _named(evaluations).items()}
+    results = {name: (folder, read_result(folder / "result.json")) for name, folder in _named(evaluations).items()}
     sections, title = [], "Evaluation"
     if weights is not None:
         from mapkd_core.artifact import load_card
@@ -76,13 +56,6 @@ def _named(folders: Sequence[Path]) -> dict[str, Path]:
     while len({folder.parts[-depth:] for folder in whole}) < len(whole):
         depth += 1
     return {"/".join(folder.parts[-depth:]): folder for folder in whole}
-
-
-def _read_result(folder: Path) -> dict[str, Any]:
-    path = folder / "result.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist; expected the output folder of mapkd evaluate")
-    return dict(read_json(path, "a result of mapkd evaluate", _RESULT, "evaluate again"))
 
 
 def _card(card: ModelCard) -> Table:

@@ -37,7 +37,9 @@ def _mapkd_student(grid: BevGrid, image_size: ImageSize, options: Mapping[str, A
 def _hd_prior(grid: BevGrid, image_size: ImageSize, options: Mapping[str, Any]) -> nn.Module:
     """The masked autoencoder of map rasters, which sees no image."""
     options = dict(options)
-    ratio = float(options.pop("mask_ratio", 0.5))
+    ratio = options.pop("mask_ratio", 0.5)
+    if not isinstance(ratio, int | float) or not 0 <= ratio <= 1:
+        raise ValueError(f"option of model 'hd_prior': mask_ratio is {ratio!r}; expected a number from 0 to 1")
     return HdPriorPretraining(hd_prior(grid, configured("hd_prior", MapNetConfig, options)), ratio)
 
 

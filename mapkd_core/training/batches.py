@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from mapkd_core.config import AugmentConfig, TrainConfig
 from mapkd_core.data.augment import augment
-from mapkd_core.data.cache import CachedSamples, StreamedSamples, is_streamed
+from mapkd_core.data.cache import CachedSamples, StreamedSamples
+from mapkd_core.data.cache_place import is_streamed
 from mapkd_core.data.dataset import Collate, FrameSource
 from mapkd_core.data.frame_sample import SampleOptions, sample_from_frame
 from mapkd_core.data.sample import Sample

@@ -1,18 +1,21 @@
 """Checkpoints of a training run: written atomically, read without unpickling code, refused under another config."""
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
+from mapkd_core.archive import ArchiveFault, check_stored
 from mapkd_core.config import without_image_size
 from mapkd_core.config_keys import difference, with_new_names
-from mapkd_core.data.cache import is_streamed
+from mapkd_core.data.cache_place import is_streamed
 from mapkd_core.files import replacing, write_atomic
+from mapkd_core.schema import FileFault, anything, mapping, numbers, optional, read_json, record
 
 PROCESSES = ("devices", "nodes")
 FREE = {"accelerator", "log_every", "save_every", "val_every", "val_batches", "out"}
@@ -21,21 +24,76 @@ RESULTS = ("last.pt", "best.pt", "log", "not_finite_step*.pt")
 """What a run writes beside its config.json."""
 
 
+_CONFIG = record({}, {
+    "data": record({}, {"image_size": optional(numbers(2))}),
+    "model_options": mapping(anything),
+})  # fmt: skip
+
+
+class _Watched:
+    """A file for `torch.save`, which turns the system's refusal into an assertion of its own."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        """Writes, and remembers what went wrong."""
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        """As a file does."""
+        self.file.flush()
+
+
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Writes tensors, numbers and strings to `path`; a crash in between leaves the old file whole."""
-    with replacing(path) as partial:
-        torch.save(dict(state), partial)
+    """Writes tensors, numbers and strings to `path`; a crash in between leaves the old file whole.
+
+    Raises OSError that names `path`.
+    """
+    with replacing(path) as partial, partial.open("wb") as file:
+        watched = _Watched(file)
+        try:
+            torch.save(dict(state), watched)  # type: ignore[arg-type] # it asks for no more than these two methods
+        except RuntimeError as error:
+            raise watched.error or error from None
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """What `save_checkpoint` wrote; raises ValueError when the file is damaged or holds anything but plain data."""
+    """What `save_checkpoint` wrote.
+
+    Raises ValueError for a file that is damaged, of which not a bit may differ, or that holds anything but plain data.
+    """
     try:
+        check_stored(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged archive
-        raise ValueError(f"{path} is not a checkpoint of this software ({type(error).__name__}); start anew") from error
-    if not isinstance(state, dict) or "step" not in state:
-        raise ValueError(f"{path} holds no training state; expected a file written by `mapkd train`")
+    except ArchiveFault as error:
+        raise FileFault(f"{path} is not a checkpoint of this software, or damaged ({error}); start anew") from error
+    except Exception as error:  # torch raises many kinds for what is no plain data
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise FileFault(f"{path} is not a checkpoint of this software ({type(error).__name__}); start anew") from error
+    if not isinstance(state, dict) or not isinstance(state.get("step"), int):
+        raise FileFault(f"{path} holds no training state; expected a file written by `mapkd train`")
     return state
+
+
+@contextlib.contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """Around what takes a checkpoint's values; raises FileFault, naming the file, where they do not fit."""
+    try:
+        yield
+    except (RuntimeError, KeyError, AttributeError, TypeError, ValueError, IndexError) as error:
+        if isinstance(error, FileFault):
+            raise
+        reason = " ".join(str(error).split())[:300]
+        raise FileFault(
+            f"{path} does not fit its own config ({reason}); another version of this software wrote it: start anew"
+        ) from error
 
 
 def refuse_another_run(folder: Path, config: Mapping[str, Any]) -> None:
@@ -48,12 +106,11 @@ def refuse_another_run(folder: Path, config: Mapping[str, Any]) -> None:
     written = folder / "config.json"
     if not (written.exists() and any(any(folder.glob(pattern)) for pattern in RESULTS)):
         return
-    try:
-        theirs = with_new_names(json.loads(written.read_text()), str(written))
-    except ValueError as error:
-        raise ValueError(f"{written} is damaged ({error}); give --restart to throw that run away") from error
-    if "model_options" in theirs:
-        size, where = theirs["data"]["image_size"], f"{written}: model_options"
+    there = read_json(written, "the config of a run", _CONFIG, "give --restart to throw that run away")
+    theirs = with_new_names(there, str(written))
+    size = theirs.get("data", {}).get("image_size")
+    if "model_options" in theirs and size is not None:
+        where = f"{written}: model_options"
         options = without_image_size(theirs["model_options"], size, where, "data.image_size")
         theirs = {**theirs, "model_options": options}
     streamed = is_streamed(config.get("data", {}).get("train", ""))

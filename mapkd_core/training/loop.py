@@ -26,7 +26,7 @@ from mapkd_core.model.build import build_model
 from mapkd_core.progress import Progress, say
 from mapkd_core.training.averaging import averaged_model
 from mapkd_core.training.batches import SampleSource, open_validation, training_batches, validation_batches
-from mapkd_core.training.checkpoint import claim_run_folder, load_checkpoint, save_checkpoint
+from mapkd_core.training.checkpoint import claim_run_folder, fitting, load_checkpoint, save_checkpoint
 from mapkd_core.training.gradients import apply_gradients, average_gradients, finite_everywhere, loss_scale
 from mapkd_core.training.muon import Muon
 from mapkd_core.training.precision import precision_plugin
@@ -157,8 +157,10 @@ class Run:
 
     def resume(self) -> None:
         """Continues from the checkpoint in the run's folder, which only the first process has to see."""
-        state = load_checkpoint(self.folder / "last.pt") if self.fabric.global_rank == 0 else None
-        self._restore(self.fabric.broadcast(state))  # type: ignore[arg-type]
+        path = self.folder / "last.pt"
+        state = load_checkpoint(path) if self.fabric.global_rank == 0 else None
+        with fitting(path):
+            self._restore(self.fabric.broadcast(state))  # type: ignore[arg-type]
 
     def advance(self, batches: Iterator[Batch]) -> float:
         """One optimizer step with what is due after it: logs, validation, checkpoint. Returns the step's loss."""

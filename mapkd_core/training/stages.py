@@ -5,8 +5,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from torch import nn
+
+from mapkd_core.schema import FileFault
+from mapkd_core.yaml_file import read_yaml
 
 CONFIGS = Path("config/train")
 """Where the recipe of a stage is looked for, from the working directory or the source tree."""
@@ -55,8 +57,8 @@ def _recipes() -> Iterator[tuple[Path, dict[str, Any]]]:
     for root in (CONFIGS, Path(__file__).parents[2] / CONFIGS):
         for path in sorted(root.rglob("*.yaml")):
             try:
-                values = yaml.safe_load(path.read_text())
-            except yaml.YAMLError:  # another run's recipe, which need not be whole
+                values = read_yaml(path, "a training config")
+            except (OSError, FileFault):  # another run's recipe, which need not be whole
                 continue
             if isinstance(values, dict):
                 yield path, values

@@ -8,9 +8,17 @@ from torch import nn
 
 from mapkd_core.artifact import SHIPPED, ModelCard, load_model
 from mapkd_core.files import sha256
+from mapkd_core.schema import anything, fit, integer, mapping, optional, record
 
 if TYPE_CHECKING:
     from mapkd_core.config import TrainConfig
+
+
+_STATE = record({
+    "step": integer(0), "best": anything, "config": mapping(anything), "network": mapping(anything),
+    "average": optional(mapping(anything)),
+})  # fmt: skip
+"""Schema of a checkpoint from which a network is taken."""
 
 
 def load_trained(place: str | Path) -> tuple[nn.Module, ModelCard]:
@@ -60,13 +68,16 @@ def trained_network(folder: Path, which: str = "best") -> tuple[nn.Module, Train
     from mapkd_core.config import TrainConfig, load_config_dict
     from mapkd_core.distill.config import DistillConfig
     from mapkd_core.model.build import build_model
-    from mapkd_core.training.checkpoint import load_checkpoint
+    from mapkd_core.training.checkpoint import fitting, load_checkpoint
 
-    state = load_checkpoint(folder / f"{which}.pt")
+    path = folder / f"{which}.pt"
+    state = load_checkpoint(path)
+    fit(state, _STATE, str(path), "a checkpoint of `mapkd train`", "train again")
     kind = DistillConfig if "method" in state["config"] else TrainConfig
-    config = load_config_dict(kind, state["config"], where=f"the config in {folder / f'{which}.pt'}")
+    config = load_config_dict(kind, state["config"], where=f"the config in {path}")
     network = build_model(
         config.model, config.grid, config.data.image_size, config.model_options, for_weights=True
     )
-    network.load_state_dict(state["average"] or state["network"])
+    with fitting(path):
+        network.load_state_dict(state["average"] or state["network"])
     return network.eval(), config, {"step": state["step"], "best_val_miou": state["best"]}

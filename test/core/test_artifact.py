@@ -91,6 +91,10 @@ def edit(path, **changes):
         ({"model": "studnet"}, "did you mean 'student'"),
         ({"options": {"variant": "small"}}, "does not fit"),
         ({"options": {"variant": "nano", "colour": 1}}, "no option 'colour'"),
+        ({"options": {"variant": "nano", "image_width": 10_000}}, r"does not fit .*other shape \['trunk"),  # terabytes
+        ({"options": {"variant": "nano", "image_width": 10**6}}, "image_width is 1000000; expected a whole number"),
+        ({"options": {"variant": "nano", "heights_m": "abc"}}, "heights_m is 'abc'; expected a list"),
+        ({"model": "hd_prior", "options": {"mask_ratio": "a"}}, "mask_ratio is 'a'"),
         ({"options": {"image_size": [352, 128]}}, r"options\.image_size is \[352, 128\], input_size is \[176, 64\]"),
         ({"input_size": [352, 128]}, r"is \[352, 128\], training\.config\.data\.image_size is \[176, 64\]"),
         ({"input_size": [178, 64], "training": {}}, "multiples of 4"),

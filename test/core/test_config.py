@@ -44,7 +44,7 @@ def test_unknown_override_gets_a_suggestion():
 
 
 def test_missing_file():
-    with pytest.raises(FileNotFoundError, match=r"no config nowhere\.yaml"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.yaml does not exist; expected a config"):
         load_config(TrainConfig, "nowhere.yaml")
 
 

@@ -48,6 +48,11 @@ def test_refuses_ranges_that_are_no_whole_number_of_cells(values):
         BevGrid(*values)
 
 
+def test_a_grid_that_takes_all_memory_is_refused():
+    with pytest.raises(ValueError, match=r"4000 x 4000 cells of 0\.25 m; at most 4194304 in all"):
+        BevGrid((-500.0, 500.0), (-500.0, 500.0), 0.25)
+
+
 def test_dict_round_trip():
     assert BevGrid.from_dict(GRID_240X60.as_dict()) == GRID_240X60
 

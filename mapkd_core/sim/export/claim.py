@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from mapkd_core.files import LOCK, code_fingerprint, fingerprint, write_atomic
+from mapkd_core.schema import anything, mapping, read_json, record
 from mapkd_core.sim.drive import SimDrive
 
 NOTE = "export.json"
 """Name of the file that says how a folder was exported."""
 JPEG_QUALITY = 92
+_NOTE = record({}, {"scenes": mapping(record({}, {"conditions": mapping(anything)}))})
 
 
 def claim(out: Path, drives: Sequence[SimDrive], scenes: Sequence[str], version: str, sweep_hz: float) -> None:
@@ -25,12 +27,8 @@ def claim(out: Path, drives: Sequence[SimDrive], scenes: Sequence[str], version:
     plan = json.loads(json.dumps(_plan(drives, scenes, version, sweep_hz)))
     note = out / NOTE
     if note.is_file():
-        try:
-            there = json.loads(note.read_text(encoding="utf-8"))
-            changed = _differences(there, plan)
-        except (ValueError, AttributeError) as error:
-            raise FileExistsError(f"{note} is damaged ({error}); choose a new folder") from error
-        if changed:
+        there = read_json(note, "the note of an export", _NOTE, "choose a new folder")
+        if changed := _differences(there, plan):
             raise FileExistsError(
                 f"{out} holds an export with other options ({'; '.join(changed)}); choose another --out, or delete it"
             )

@@ -1,15 +1,17 @@
 """How the vehicle moves: a smooth path along lanes, a speed for every place, and the pose at any time."""
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mapkd_core.geometry import distances_along, transform, transform_from_yaw
+from mapkd_core.schema import FileFault, integer, list_of, numbers, read_json, record
 from mapkd_core.sim.roads.polyline import (
     Line,
     at_arc,
@@ -221,18 +223,30 @@ def drive_along(
     return Trajectory(path, times, height_m, int(rng.integers(2**31)))
 
 
+_POSES = record({"poses": list_of(record({
+    "timestamp_us": integer(0, 2**62 // 1000), "translation": numbers(3, low=-1e7, high=1e7),
+    "rotation_wxyz": numbers(4, low=-2, high=2),
+}), 3, 100_000)})  # fmt: skip
+_LONGEST_S, _FASTEST_M_S = 60.0, 100.0
+
+
 def read_poses(path: Path) -> Trajectory:
     """A trajectory through the keyframe poses of a JSON file: `poses`, each `timestamp_us`, `translation` (x, y, z)
     and `rotation_wxyz`, as nuScenes' ego poses. Raises ValueError where the file is not that.
     """
+    records = read_json(Path(path), "a list `poses` of ego poses", _POSES, "see `mapkd sim show --help`")["poses"]
+    times = [(record["timestamp_us"] - records[0]["timestamp_us"]) * 1e-6 for record in records]
+    for place, (now, then) in enumerate(pairwise(zip(times, records, strict=True)), 1):
+        seconds, metres = then[0] - now[0], math.dist(then[1]["translation"][:2], now[1]["translation"][:2])
+        if not 0 < seconds <= _LONGEST_S or metres > _FASTEST_M_S * seconds:
+            raise FileFault(
+                f"{path}: poses[{place}] is {metres:g} m and {seconds:g} s after the one before; expected poses in "
+                f"order, at most {_LONGEST_S:g} s and {_FASTEST_M_S:g} m/s apart"
+            )
     try:
-        records = json.loads(Path(path).read_text(encoding="utf-8"))["poses"]
-        times = [(record["timestamp_us"] - records[0]["timestamp_us"]) * 1e-6 for record in records]
         poses = [transform(record["translation"], record["rotation_wxyz"]) for record in records]
-    except (KeyError, TypeError, IndexError, ValueError) as error:
-        raise ValueError(
-            f"{path} has no list `poses` of timestamp_us, translation and rotation_wxyz ({error!r})"
-        ) from error
+    except ValueError as error:
+        raise FileFault(f"{path}: {error}") from error
     return through_poses(times, poses)
 
 

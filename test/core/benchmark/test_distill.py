@@ -75,7 +75,7 @@ def test_a_finished_run_is_scored_once_and_again_when_asked(tmp_path, monkeypatc
     def evaluate(folder, cache, out, processes, overwrite):
         scored.append(cache)
         out.mkdir(exist_ok=True)
-        return SimpleNamespace(result={"frames": len(scored)})
+        return SimpleNamespace(result={"frames": len(scored), "ap": {}})
 
     monkeypatch.setattr("mapkd_core.evaluation.evaluate_cache.evaluate_cache", evaluate)
     found = [_scored(config, 1, again) for again in (False, False, True)]

@@ -134,7 +134,7 @@ def mounting(text: str) -> str:
 
 
 @pytest.mark.parametrize(("text", "words"), [
-    ("cameras: [front", "is not YAML: while parsing"),
+    ("cameras: [front", r"is not a rig file: not YAML \(while parsing"),
     ("- front", "expected `cameras:`"),
     ("cameras: {}", "cameras is {}; expected a name for each camera"),
     ("camera: [front]", "unknown key camera; did you mean"),
@@ -178,10 +178,10 @@ def test_what_is_wrong_is_told_with_file_place_and_remedy(tmp_path, text, words)
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(ValueError, match=r"none\.yaml cannot be read: No such file"):
+    with pytest.raises(ValueError, match=r"rig .*none\.yaml does not exist; expected a rig file"):
         load_rig(tmp_path / "none.yaml")
     (tmp_path / "image.yaml").write_bytes(b"\xff\xd8\xff")
-    with pytest.raises(ValueError, match=r"image\.yaml is not a text file"):
+    with pytest.raises(ValueError, match=r"image\.yaml is not a rig file: not YAML \(no text"):
         load_rig(tmp_path / "image.yaml")
 
 

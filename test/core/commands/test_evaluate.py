@@ -64,3 +64,17 @@ def test_a_changed_run_asks_for_overwrite(tmp_path, data, capsys):
     assert evaluate("--data", "two", *quick) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert evaluate("--data", "two", *quick, "--overwrite") == 0
+
+
+def test_two_evaluations_of_one_folder_are_refused_also_while_one_of_them_scores(tmp_path, data, capsys, monkeypatch):
+    from mapkd_core.evaluation import evaluate as evaluation
+
+    whole = evaluation.score_frames
+
+    def meanwhile(*arguments):
+        assert evaluate("--data", "invented", "--out", tmp_path, "--device", "cpu", "--overwrite") == 2
+        return whole(*arguments)
+
+    monkeypatch.setattr(evaluation, "score_frames", meanwhile)
+    assert evaluate("--data", "invented", "--out", tmp_path, "--device", "cpu", "--images", 0) == 0
+    assert "is in use by this very process" in capsys.readouterr().err

@@ -210,6 +210,43 @@ def test_a_record_that_is_damaged_is_refused_with_its_place(change, words):
         decode(parts, "shard at byte 5").sample(OPTIONS)
 
 
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [(-512, "has -512 bytes"), (10**9, "has 1000000000 bytes"), (None, "the shard is damaged .*checksum|bad checksum")],
+)
+def test_lengths_inside_a_shard_are_checked_before_they_are_followed(folder, tmp_path, size, words):
+    shutil.copytree(folder, tmp_path / "broken")
+    path = tmp_path / "broken" / "00000.tar"
+    data = bytearray(path.read_bytes())
+    header = tarfile.TarInfo.frombuf(bytes(data[:512]), "utf-8", "strict")
+    if size is None:
+        data[130] ^= 1
+    else:
+        header.size = size
+        data[:512] = header.tobuf(tarfile.GNU_FORMAT)
+    path.write_bytes(data)
+    cached = CachedSamples(tmp_path / "broken", OPTIONS)
+    with pytest.raises(FileFault, match=words):
+        cached.frame(int(np.flatnonzero(cached.shard == 0)[0]))
+
+
+@pytest.mark.parametrize("line", ["0 0", "9 0 1024", "0 512 1024", "0 1024 512", "0 0 x", "\xff"])
+def test_a_damaged_log_of_an_unfinished_cache_is_told(tmp_path, line):
+    with pytest.raises(ValueError, match="frame 5 is damaged"):
+        write_cache(Drive(9, fails_at=5), tmp_path, PACKED, shard_frames=6, progress=False)
+    log = tmp_path / "written.log"
+    log.write_text(f"{line}\n{log.read_text()}", encoding="latin-1")
+    with pytest.raises(FileFault, match=r"written\.log:1 is .*delete .* and write the cache again"):
+        write_cache(Drive(9), tmp_path, PACKED, shard_frames=6, progress=False)
+
+
+@pytest.mark.parametrize(("name", "content"), [("index.json", "[]"), ("index.json", "{"), ("plan.json", "5")])
+def test_a_damaged_note_of_a_cache_is_told_when_it_is_written_again(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(FileFault, match=rf"{name} is not the .* of a cache"):
+        write_cache(Drive(2), tmp_path, PACKED, progress=False)
+
+
 def take(stream, count):
     return [pair for pair, _ in zip(stream, range(count), strict=False)]
 

@@ -27,8 +27,14 @@ def test_sweeps_are_moved_dropped_near_the_sensor_and_aged(tmp_path):
 def test_errors_name_the_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"gone\.bin.*sweeps"):
         read_point_file(tmp_path / "gone.bin")
-    with pytest.raises(ValueError, match="7 floats"):
+    with pytest.raises(ValueError, match="28 bytes; expected 20 a point"):
         read_point_file(write(tmp_path / "odd.bin", np.zeros(7)))
+    (tmp_path / "cut.bin").write_bytes(bytes(41))
+    with pytest.raises(ValueError, match="41 bytes"):
+        read_point_file(tmp_path / "cut.bin")
+    for bad in (np.nan, np.inf, 1e6):
+        with pytest.raises(ValueError, match=r"bad\.bin holds points that are not finite, or beyond"):
+            read_point_file(write(tmp_path / "bad.bin", [[1, 2, 3, 4, 5], [1, bad, 3, 4, 5]]))
 
 
 def test_padding_and_cutting():

@@ -121,18 +121,48 @@ def test_an_extract_that_reaches_far_is_taken(tmp_path):
     assert len(read_roads(geojson(tmp_path / "state.geojson", kinds), BOSTON)) == 2
 
 
-def test_a_shapefile_in_a_projection_or_cut_short_is_refused(tmp_path):
+@pytest.fixture
+def shapes(tmp_path):
+    """A shapefile of two roads and a point of no concern."""
     shapefile = pytest.importorskip("shapefile")
     with shapefile.Writer(str(tmp_path / "city")) as writer:
         writer.field("highway", "C")
-        writer.line([HERE])
-        writer.record("residential")
-    path = tmp_path / "city.shp"
-    assert len(read_roads(path, BOSTON)) == 1
-    path.with_suffix(".prj").write_text('PROJCS["WGS 84 / UTM zone 19N"]')
+        for lines in ([HERE], [HERE, HERE[::-1]]):
+            writer.line(lines)
+            writer.record("residential")
+    return tmp_path / "city.shp"
+
+
+def test_a_shapefile_is_read_unless_it_is_in_a_projection(shapes):
+    assert len(read_roads(shapes, BOSTON)) == 3
+    shapes.with_suffix(".prj").write_text('PROJCS["WGS 84 / UTM zone 19N"]')
     with pytest.raises(FileFault, match="names a projection"):
-        read_roads(path, BOSTON)
-    path.with_suffix(".prj").write_text('GEOGCS["GCS_WGS_1984"]')
-    path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(FileFault, match=r"city\.shp cannot be read"):
-        read_roads(path, BOSTON)
+        read_roads(shapes, BOSTON)
+    shapes.with_suffix(".prj").write_text('GEOGCS["GCS_WGS_1984"]')
+    shapes.with_suffix(".shx").unlink()
+    assert len(read_roads(shapes, BOSTON)) == 3
+
+
+@pytest.mark.parametrize(
+    ("suffix", "place", "value", "words"),
+    [
+        (".shp", slice(-20, None), b"", "no header that fits its"),
+        (".shp", slice(100, 108), b"\0\0\0\1\xff\xff\xff\xfc", "shape 0 has no length that fits it"),
+        (".shp", slice(104, 108), b"\0\0\0\2", "shape 0 has no length|shape 1 has no length"),
+        (".shp", slice(144, 148), b"\xff\xff\xff\x7f", "shape 0 has no length"),
+        (".dbf", slice(4, 8), b"\1\0\0\0", "has 2 shapes, city.dbf 1 rows"),
+        (".dbf", slice(4, 8), b"\xff\xff\xff\xff", "holds 4294967295 rows"),
+        (".dbf", slice(10, 12), b"\1\0", "columns need"),
+        (".dbf", slice(20, None), b"", "has no header"),
+        (".shx", slice(-8, None), b"", "has 2 shapes, city.shx 108 bytes"),
+        (".shx", slice(100, 104), b"\xff\xff\xff\xff", "says that shape 0 begins at -1"),
+    ],
+)
+def test_a_shapefile_whose_numbers_do_not_fit_is_refused_before_pyshp_follows_them(
+    shapes, suffix, place, value, words
+):
+    data = bytearray(shapes.with_suffix(suffix).read_bytes())
+    data[place] = value
+    shapes.with_suffix(suffix).write_bytes(data)
+    with pytest.raises(FileFault, match=words):
+        read_roads(shapes, BOSTON)

@@ -3,8 +3,10 @@ import pickle
 
 import pytest
 import torch
+from full_disk import files_of_at_most
 
 from mapkd_core.config import TrainConfig, config_dict
+from mapkd_core.schema import FileFault
 from mapkd_core.training.checkpoint import claim_run_folder, load_checkpoint, save_checkpoint
 from mapkd_core.training.trained import trained_network
 
@@ -20,6 +22,44 @@ def test_a_damaged_file_is_refused(tmp_path):
     (tmp_path / "a.pt").write_bytes(b"rubbish")
     with pytest.raises(ValueError, match="not a checkpoint"):
         load_checkpoint(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
+def test_a_single_changed_bit_is_refused(tmp_path, place):
+    path = tmp_path / "a.pt"
+    save_checkpoint(path, {"step": 3, "w": torch.arange(4000.0)})
+    data = bytearray(path.read_bytes())
+    data[int(place * len(data))] ^= 4
+    path.write_bytes(data)
+    with pytest.raises(FileFault, match=r"a\.pt is not a checkpoint of this software, or damaged .*checksum"):
+        load_checkpoint(path)
+
+
+def test_a_full_disk_names_the_file_and_keeps_the_old_checkpoint(tmp_path):
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, {"step": 3})
+    with files_of_at_most(20_000), pytest.raises(OSError, match=r"File too large: '.*last\.pt'"):
+        save_checkpoint(path, {"step": 4, "w": torch.zeros(10_000)})
+    assert load_checkpoint(path) == {"step": 3} and [p.name for p in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_a_checkpoint_of_something_else_is_refused_by_what_lacks(tmp_path):
+    save_checkpoint(tmp_path / "best.pt", {"step": 1, "best": 0.5, "network": {}})
+    with pytest.raises(FileFault, match=r"best\.pt is not a checkpoint .* the key 'config'"):
+        trained_network(tmp_path)
+    values = config_dict(TrainConfig())
+    save_checkpoint(tmp_path / "best.pt", {"step": 1, "best": 0.5, "config": values, "average": {}, "network": {}})
+    with pytest.raises(FileFault, match=r"best\.pt does not fit its own config .*Missing key.*start anew"):
+        trained_network(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"data": 5}', '{"data": {"image_size": 5}}', '{"model_options": 1}'])
+def test_a_damaged_config_beside_a_run_is_told(tmp_path, content):
+    claim_run_folder(tmp_path, {"lr": 1})
+    save_checkpoint(tmp_path / "last.pt", {"step": 1})
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(FileFault, match=r"config\.json is not the config of a run: .*--restart"):
+        claim_run_folder(tmp_path, {"lr": 1})
 
 
 class Evil:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mapkd_core.geometry import transform, transform_from_yaw, yaw_of
+from mapkd_core.schema import FileFault
 from mapkd_core.sim.roads.procedural import procedural_map
 from mapkd_core.sim.roads.trajectory import Trajectory, drive_along, lane_path, read_poses, through_poses
 
@@ -85,7 +86,23 @@ def test_poses_of_a_real_scene_can_be_driven(dataroot):
         assert np.cos(yaw_of(at) - yaw_of(real)) > np.cos(0.05)
 
 
-def test_another_json_file_is_refused(tmp_path):
-    (tmp_path / "p.json").write_text('{"poses": [{"t": 1}]}')
-    with pytest.raises(ValueError, match="no list `poses`"):
+def pose(**changes):
+    return {"timestamp_us": 0, "translation": [0, 0, 0], "rotation_wxyz": [1, 0, 0, 0], **changes}
+
+
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [
+        ({"t": 1}, r"poses\[3\] is an object .*expected the key 'timestamp_us'"),
+        (pose(timestamp_us=2_000_000, translation=[3, 4]), "translation is"),
+        (pose(timestamp_us=1_000_000), r"poses\[3\] is 0 m and 0 s after the one before"),
+        (pose(timestamp_us=2_000_000, translation=[500, 0, 0]), "500 m and 1 s after .* at most 60 s and 100 m/s"),
+        (pose(timestamp_us=10**12), "expected poses in order"),
+        (pose(timestamp_us=2_000_000, rotation_wxyz=[0, 0, 0, 0]), r"p\.json: .*quaternion"),
+    ],
+)
+def test_poses_that_cannot_be_driven_are_refused(tmp_path, last, words):
+    poses = [pose(), pose(timestamp_us=500_000), pose(timestamp_us=1_000_000), last]
+    (tmp_path / "p.json").write_text(json.dumps({"poses": poses}))
+    with pytest.raises(FileFault, match=words):
         read_poses(tmp_path / "p.json")

@@ -1,0 +1,35 @@
+"""result.json of `mapkd evaluate`: what it must hold for whoever reads it."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mapkd_core.schema import integer, list_of, mapping, number, optional, read_json, record, text
+from mapkd_core.types import CLASSES
+
+_SHARE = optional(number(0, 1))
+_PER_CLASS = dict.fromkeys(CLASSES, _SHARE)
+_IOU = optional(record({**_PER_CLASS, "miou": _SHARE}))
+_AP_SETS = mapping(record({"per_class": record(_PER_CLASS), "mAP": _SHARE}))
+_RESULT = record(
+    {"ap": mapping(_AP_SETS), "frames": integer(0)},
+    {
+        "iou": _IOU,
+        "iou_exact_lines": _IOU,
+        "by_distance": mapping(record({"ap_chamfer_corrected": _AP_SETS, "iou": _IOU})),
+        "by_condition": mapping(
+            record({"ap": record({"ap_chamfer": _AP_SETS}), "iou": _IOU, "frames": integer(0)})
+        ),
+        "latency_ms": optional(mapping(number(0))),
+        "notes": list_of(text()),
+        "examples": mapping(list_of(text())),
+        "machine": text(),
+    },
+)
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """The numbers of an evaluation. Raises FileNotFoundError, or FileFault that names the place and the value."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; expected the output folder of mapkd evaluate")
+    return dict(read_json(path, "a result of mapkd evaluate", _RESULT, "evaluate again"))
