@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ImageError", "check_size", "compressed_size", "compressed_source", "image_fields", "image_size", "mosaic_of",
-    "rgb_from_image", "seconds_and_ns", "stamp_ns",
+    "rgb_from_image", "stamp_ns",
 ]  # fmt: skip
 _SECOND_NS = 1_000_000_000
 
@@ -30,12 +30,6 @@ _SECOND_NS = 1_000_000_000
 def stamp_ns(stamp: Time) -> int:
     """Nanoseconds of a message's stamp."""
     return stamp.sec * _SECOND_NS + stamp.nanosec
-
-
-def seconds_and_ns(nanoseconds: int) -> dict[str, int]:
-    """Fields `sec` and `nanosec` of a Time or Duration message."""
-    sec, nanosec = divmod(nanoseconds, _SECOND_NS)
-    return {"sec": sec, "nanosec": nanosec}
 
 
 def image_size(message: Image) -> tuple[int, int]:

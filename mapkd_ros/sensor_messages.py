@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mapkd_core.bags import sensor_fields
+from mapkd_core.messages.classes import seconds_and_ns
 
 _ELEMENT = re.compile(r"^sequence<(.+?)(?:, \d+)?>$|^(.+)\[\d+\]$")
 """`sequence<T>`, `sequence<T, 3>` and `T[3]` in the notation of get_fields_and_field_types()."""
@@ -70,4 +71,4 @@ def _nested_class(field_type: str) -> type:
 
 def clock_message(stamp_ns: int) -> Any:
     """rosgraph_msgs/Clock."""
-    return to_message(sensor_fields.CLOCK, {"clock": sensor_fields.stamp(stamp_ns)})
+    return to_message(sensor_fields.CLOCK, {"clock": seconds_and_ns(stamp_ns)})

@@ -51,7 +51,7 @@ def sources(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sources")
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(root / name, folder / name)
-    for name in ("mapkd_core", "mapkd_ros"):
+    for name in ("mapkd_core", "mapkd_ros", "msg"):
         shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 

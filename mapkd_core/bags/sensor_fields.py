@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mapkd_core.cameras.topics import optical_frame
 from mapkd_core.data.images import jpeg_size
 from mapkd_core.geometry import Matrix, quaternion_from_rotation
+from mapkd_core.messages.classes import seconds_and_ns
 from mapkd_core.types import CameraView
 
 Fields = dict[str, Any]
@@ -30,14 +31,9 @@ _FLOAT32 = 7
 _POINT_FIELDS = ("x", "y", "z", "intensity", "time")
 
 
-def stamp(stamp_ns: int) -> Fields:
-    """builtin_interfaces/Time."""
-    return {"sec": stamp_ns // 1_000_000_000, "nanosec": stamp_ns % 1_000_000_000}
-
-
 def header(stamp_ns: int, frame_id: str) -> Fields:
     """std_msgs/Header."""
-    return {"stamp": stamp(stamp_ns), "frame_id": frame_id}
+    return {"stamp": seconds_and_ns(stamp_ns), "frame_id": frame_id}
 
 
 def image_fields(image_transport: str) -> Callable[[CameraView, int], Fields]:

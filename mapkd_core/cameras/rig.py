@@ -13,6 +13,7 @@ from mapkd_core.cameras.calibration import CalibrationError, CameraModel, is_rec
 from mapkd_core.cameras.topics import image_topic, info_topic
 
 RECTIFIED = ("auto", "true", "false")
+FRONT = "CAM_FRONT"
 TOPIC = re.compile(r"(~/|/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 """Names of topics that ROS 2 takes: absolute, relative, or below the node's own name."""
 
@@ -109,3 +110,10 @@ def check_names(names: Sequence[object]) -> None:
     twice = [name for name in names if list(names).count(name) > 1]
     if twice:
         raise ValueError(f"a camera is named twice: {twice[0]}")
+
+
+def anchor_of(given: str, rig: CameraRig) -> str:
+    """The camera whose stamp maps get: the one that is given, else CAM_FRONT, else the first. Raises ValueError."""
+    if given and given not in rig.names:
+        raise ValueError(f"anchor is {given!r}; expected one of the cameras {', '.join(rig.names)}")
+    return given or (FRONT if FRONT in rig.names else rig.names[0])

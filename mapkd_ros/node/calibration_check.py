@@ -10,8 +10,8 @@ from mapkd_core.cameras.plausibility import Doubt, Mounted, calibration_doubts
 from mapkd_core.cameras.transform_tree import TransformTree
 
 if TYPE_CHECKING:
+    from mapkd_core.cameras.mountings import Mountings
     from mapkd_ros.node.camera_input import CameraInput
-    from mapkd_ros.node.rig import Mountings
 
 
 class CalibrationCheck:

@@ -18,33 +18,36 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from mapkd_core.cameras.calibration import CalibrationError
-from mapkd_core.cameras.rig import CameraRig
+from mapkd_core.cameras.mountings import Mountings
+from mapkd_core.cameras.rig import CameraRig, anchor_of
 from mapkd_core.cameras.synchronizer import CameraSet, Synchronizer
 from mapkd_core.cameras.transform_tree import TransformTree
+from mapkd_core.messages.classes import seconds_and_ns
+from mapkd_core.messages.element_ids import ElementIds
+from mapkd_core.messages.markers import MarkerBook
+from mapkd_core.messages.vector_map import vector_map
 from mapkd_core.predictor import PredictedMap
 from mapkd_ros import qos, topics
-from mapkd_ros.conversions import ImageError, check_size, seconds_and_ns
+from mapkd_ros.conversions import ImageError, check_size
 from mapkd_ros.msg import VectorMap
-from mapkd_ros.node import map_messages
 from mapkd_ros.node.calibration_check import CalibrationCheck
 from mapkd_ros.node.camera_input import CameraImage, CameraInput
-from mapkd_ros.node.camera_watch import camera_watch
 from mapkd_ros.node.diagnostics import Statistics
-from mapkd_ros.node.element_ids import ElementIds
 from mapkd_ros.node.latched_or_not import LatchedOrNot
 from mapkd_ros.node.mapping_job import MappingJob, Predictor, PreparedJob, complete_job, prepare_job
-from mapkd_ros.node.markers import MarkerBook
 from mapkd_ros.node.qos_events import (
     publisher_events,
     warning_of_unfit_publisher,
     warning_of_unfit_subscriber,
 )
 from mapkd_ros.node.report import InputReport, diagnostic_statuses, raw_transport_hint
-from mapkd_ros.node.rig import Mountings, anchor_of, rig_of
+from mapkd_ros.node.rig import camera_watch, rig_of
+from mapkd_ros.node.semantic_image import semantic_image
 from mapkd_ros.node.stall import Settings, StallWatch
 from mapkd_ros.node.student_parameters import PARAMETERS
 from mapkd_ros.node.worker import LatestWorker, RateLimit
 from mapkd_ros.parameters import declare
+from mapkd_ros.sensor_messages import message_class
 
 REPORT_PERIOD_S = 1.0
 NO_STAMP = "header.stamp is 0: let the driver fill it with the time of exposure"
@@ -245,15 +248,15 @@ class MappingNode(Node):
         self._last_stamp_ns = stamp_ns
         ids = self._ids.assign(elements)
         self._book.measure(start_ns)
-        self._markers.publish(self._book.array(header, elements, ids))
+        self._markers.publish(self._book.array(message_class, header, elements, ids))
         if self._semantic.get_subscription_count():
-            self._semantic.publish(map_messages.semantic_image(header, result.semantic))
+            self._semantic.publish(semantic_image(header, result.semantic))
         stages = {**result.stage_ms, "messages": (time.monotonic_ns() - start_ns) / 1e6}
         stamps_ns = dict(zip(job.cameras, job.camera_set.stamps_ns, strict=True))
         missing = [camera for camera in self._inputs if camera not in stamps_ns]
         sent_ns = self.get_clock().now().nanoseconds
         self._vector_map.publish(
-            map_messages.vector_map(header, elements, ids, self._predictor.card, stamps_ns, stages, sent_ns, missing)
+            vector_map(message_class, header, elements, ids, self._predictor.card, stamps_ns, stages, sent_ns, missing)
         )
         self._statistics.publish(time.monotonic_ns(), stages, (sent_ns - stamp_ns) / 1e6)
 

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mapkd_core.cameras.calibration import CalibrationError
+from mapkd_core.cameras.camera_watch import CameraWatch
 from mapkd_core.cameras.plausibility import Doubt
-from mapkd_ros.node.camera_watch import CameraWatch
 from mapkd_ros.node.diagnostics import ERROR, OK, WARN, Snapshot, clock_note, map_values, status
 from mapkd_ros.node.duration_text import duration_text
 from mapkd_ros.node.reminder import Reminder
@@ -16,10 +16,10 @@ from mapkd_ros.node.stall import StallWatch
 if TYPE_CHECKING:
     from diagnostic_msgs.msg import DiagnosticStatus
 
+    from mapkd_core.cameras.mountings import Mountings
     from mapkd_core.cameras.synchronizer import Synchronizer
     from mapkd_ros.node.camera_input import CameraInput
     from mapkd_ros.node.mapping_job import Predictor
-    from mapkd_ros.node.rig import Mountings
 
 START_UP_NS = 3_000_000_000
 FAST_DDS_SETTINGS = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")

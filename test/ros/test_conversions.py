@@ -8,6 +8,7 @@ import pytest
 from ros_messages import Fields, compressed, image, jpeg, stamp
 
 from mapkd_core.data.images import decode
+from mapkd_core.messages.classes import seconds_and_ns
 from mapkd_ros.conversions import (
     ImageError,
     check_size,
@@ -15,7 +16,6 @@ from mapkd_ros.conversions import (
     image_fields,
     image_size,
     rgb_from_image,
-    seconds_and_ns,
     stamp_ns,
 )
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mapkd_core.cameras.calibration import CalibrationError, CameraModel, undistorted
-from mapkd_core.cameras.rig import RigCamera, regular_rig
+from mapkd_core.cameras.rig import RigCamera, anchor_of, regular_rig
 
 K = np.array([[60.0, 0, 79.5], [0, 60, 44.5], [0, 0, 1]])
 
@@ -49,3 +49,11 @@ def test_a_mask_of_another_shape_is_refused():
     with pytest.raises(CalibrationError, match="the mask has 60x80 pixels, images have 160x90"):
         RigCamera("a", "a", "", mask=np.ones((80, 60), bool)).visible(model)
     assert RigCamera("a", "a", "").visible(model) is None
+
+
+def test_the_anchor_is_the_one_given_or_the_front_camera_or_the_first():
+    assert anchor_of("B", regular_rig(["A", "B"])) == "B"
+    assert anchor_of("", regular_rig(["A", "CAM_FRONT"])) == "CAM_FRONT"
+    assert anchor_of("", regular_rig(["A", "B"])) == "A"
+    with pytest.raises(ValueError, match="anchor is 'C'; expected one of the cameras A, B"):
+        anchor_of("C", regular_rig(["A", "B"]))

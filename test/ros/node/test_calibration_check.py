@@ -8,10 +8,10 @@ import pytest
 from ros_messages import transform
 
 from mapkd_core.cameras.calibration import CameraModel
+from mapkd_core.cameras.mountings import Mountings
 from mapkd_core.cameras.rig import CameraRig, RigCamera
 from mapkd_core.cameras.transform_tree import TransformTree
 from mapkd_ros.node.calibration_check import CalibrationCheck
-from mapkd_ros.node.rig import Mountings
 
 AHEAD = (0.5, -0.5, 0.5, -0.5)
 MODEL = CameraModel((160, 90), np.array([[80.0, 0, 80], [0, 80, 45], [0, 0, 1]]))

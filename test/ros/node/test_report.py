@@ -6,15 +6,15 @@ from types import SimpleNamespace
 import pytest
 from ros_messages import transform
 
+from mapkd_core.cameras.camera_watch import CameraWatch
+from mapkd_core.cameras.mountings import Mountings
 from mapkd_core.cameras.plausibility import Doubt
 from mapkd_core.cameras.rig import regular_rig
 from mapkd_core.cameras.synchronizer import Synchronizer
 from mapkd_core.cameras.transform_tree import TransformTree
 from mapkd_ros.node import report as node_report
-from mapkd_ros.node.camera_watch import CameraWatch
 from mapkd_ros.node.diagnostics import ERROR, OK, WARN, Rate, Statistics
 from mapkd_ros.node.report import InputReport, diagnostic_statuses, raw_transport_hint
-from mapkd_ros.node.rig import Mountings
 from mapkd_ros.node.stall import Settings, StallWatch
 
 S = 1_000_000_000

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from mapkd_ros.node.camera_watch import CameraWatch
+from mapkd_core.cameras.camera_watch import CameraWatch
 
 MS = 1_000_000
 ALL = ("A", "B", "C")

@@ -2,16 +2,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 from mapkd_core.draw import CLASS_COLORS
+from mapkd_core.messages.classes import MessageClasses, seconds_and_ns
 from mapkd_core.types import MapElement
-from mapkd_ros.conversions import seconds_and_ns
 
-if TYPE_CHECKING:
-    from std_msgs.msg import Header
-    from visualization_msgs.msg import Marker, MarkerArray
-
+MARKER, MARKERS = "visualization_msgs/msg/Marker", "visualization_msgs/msg/MarkerArray"
 LINE_WIDTH_M = 0.15
 FAINTEST = 0.25
 """Alpha at score 0: still visible."""
@@ -47,23 +44,22 @@ class MarkerBook:
             self._period_s = period if self._period_s is None else max(period, 0.9 * self._period_s + 0.1 * period)
         self._last_ns = now_ns
 
-    def array(self, header: Header, elements: Sequence[MapElement], ids: Sequence[int]) -> MarkerArray:
+    def array(
+        self, classes: MessageClasses, header: Any, elements: Sequence[MapElement], ids: Sequence[int]
+    ) -> Any:
         """The MarkerArray of one map; the very first clears what an earlier run left on the display."""
-        from visualization_msgs.msg import Marker, MarkerArray
-
+        Marker = classes(MARKER)
         markers = [Marker(header=header, action=Marker.DELETEALL)] if self._first else []
         present = {(element.label, key) for element, key in zip(elements, ids, strict=True)}
         for namespace, key in sorted(self._shown - present):
             markers.append(Marker(header=header, ns=namespace, id=key, action=Marker.DELETE))
         for element, key in zip(elements, ids, strict=True):
-            markers.append(self._line(header, element, key))
+            markers.append(self._line(classes, header, element, key))
         self._first, self._shown = False, present
-        return MarkerArray(markers=markers)
+        return classes(MARKERS)(markers=markers)
 
-    def _line(self, header: Header, element: MapElement, key: int) -> Marker:
-        from geometry_msgs.msg import Point
-        from visualization_msgs.msg import Marker
-
+    def _line(self, classes: MessageClasses, header: Any, element: MapElement, key: int) -> Any:
+        Marker, point = classes(MARKER), classes("geometry_msgs/msg/Point")
         marker = Marker(header=header, ns=element.label, id=key, type=Marker.LINE_STRIP, action=Marker.ADD)
         marker.pose.orientation.w = 1.0
         marker.scale.x = LINE_WIDTH_M
@@ -74,6 +70,6 @@ class MarkerBook:
         marker.lifetime.sec, marker.lifetime.nanosec = life["sec"], life["nanosec"]
         height = element.points_m.shape[1] == 3
         marker.points = [
-            Point(x=float(p[0]), y=float(p[1]), z=float(p[2]) if height else 0.0) for p in element.points_m
+            point(x=float(p[0]), y=float(p[1]), z=float(p[2]) if height else 0.0) for p in element.points_m
         ]
         return marker

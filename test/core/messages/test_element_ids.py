@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from mapkd_core.messages.element_ids import MAX_ID, REMEMBERED_MAPS, ElementIds
 from mapkd_core.types import MapElement
-from mapkd_ros.node.element_ids import MAX_ID, REMEMBERED_MAPS, ElementIds
 
 
 def line(y: float, x0: float = -30.0, x1: float = 30.0, label: str = "divider") -> MapElement:

@@ -4,20 +4,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mapkd_core.bags.plain_messages import PlainMessages
 from mapkd_core.draw import CLASS_COLORS
+from mapkd_core.messages.markers import FAINTEST, MARKER, SHORTEST_LIFETIME_S, MarkerBook
 from mapkd_core.types import CLASSES, MapElement
-from mapkd_ros.node.markers import FAINTEST, SHORTEST_LIFETIME_S, MarkerBook
 
-pytestmark = pytest.mark.ros
-visualization_msgs = pytest.importorskip("visualization_msgs.msg", reason="needs ROS 2 (visualization_msgs)")
-Marker = visualization_msgs.Marker
+pytest.importorskip("rosbags", reason="rosbags has the message classes")
+PLAIN = PlainMessages()
+Marker = PLAIN(MARKER)
 
 
 def header(sec: int = 5):
-    from builtin_interfaces.msg import Time
-    from std_msgs.msg import Header
-
-    return Header(stamp=Time(sec=sec, nanosec=7), frame_id="base_link")
+    stamp = PLAIN("builtin_interfaces/msg/Time")(sec=sec, nanosec=7)
+    return PLAIN("std_msgs/msg/Header")(stamp=stamp, frame_id="base_link")
 
 
 def element(label: str, score: float = 1.0, y: float = 0.0) -> MapElement:
@@ -44,14 +43,14 @@ class Display:
 def test_a_display_shows_exactly_the_newest_map():
     book, display = MarkerBook(), Display()
     divider, boundary = element("divider"), element("boundary")
-    assert display.apply(book.array(header(), [divider, boundary], [1, 2])) == {("divider", 1), ("boundary", 2)}
-    assert display.apply(book.array(header(), [divider, divider], [1, 3])) == {("divider", 1), ("divider", 3)}
-    assert display.apply(book.array(header(), [], [])) == set()
-    assert display.apply(book.array(header(), [boundary], [2])) == {("boundary", 2)}
+    assert display.apply(book.array(PLAIN, header(), [divider, boundary], [1, 2])) == {("divider", 1), ("boundary", 2)}
+    assert display.apply(book.array(PLAIN, header(), [divider, divider], [1, 3])) == {("divider", 1), ("divider", 3)}
+    assert display.apply(book.array(PLAIN, header(), [], [])) == set()
+    assert display.apply(book.array(PLAIN, header(), [boundary], [2])) == {("boundary", 2)}
 
 
 def test_a_marker_is_a_line_in_the_maps_frame_and_stamp():
-    (_, marker) = MarkerBook().array(header(), [element("divider", y=2.0)], [9]).markers
+    (_, marker) = MarkerBook().array(PLAIN, header(), [element("divider", y=2.0)], [9]).markers
     assert marker.header == header()
     assert (marker.type, marker.action, marker.ns, marker.id) == (Marker.LINE_STRIP, Marker.ADD, "divider", 9)
     assert marker.pose.orientation.w == 1.0 and marker.scale.x > 0 and not marker.frame_locked
@@ -60,14 +59,14 @@ def test_a_marker_is_a_line_in_the_maps_frame_and_stamp():
 
 def test_heights_are_kept_where_an_element_has_them():
     points = np.array([[0, 0, 0.5], [1, 0, 0.25]], np.float32)
-    (_, marker) = MarkerBook().array(header(), [MapElement("boundary", points)], [1]).markers
+    (_, marker) = MarkerBook().array(PLAIN, header(), [MapElement("boundary", points)], [1]).markers
     assert [p.z for p in marker.points] == [0.5, 0.25]
 
 
 def test_colour_tells_the_class_and_alpha_the_score():
     assert set(CLASS_COLORS) == set(CLASSES) and len(set(CLASS_COLORS.values())) == len(CLASSES)
     elements = [element(label, score) for label in CLASSES for score in (0.0, 0.5, 1.0)]
-    markers = MarkerBook().array(header(), elements, range(9)).markers[1:]
+    markers = MarkerBook().array(PLAIN, header(), elements, range(9)).markers[1:]
     for i, marker in enumerate(markers):
         rgb = 255 * np.array([marker.color.r, marker.color.g, marker.color.b])
         np.testing.assert_allclose(rgb, CLASS_COLORS[CLASSES[i // 3]])
@@ -75,7 +74,7 @@ def test_colour_tells_the_class_and_alpha_the_score():
 
 
 def lifetime_s(book: MarkerBook) -> float:
-    lifetime = book.array(header(), [element("divider")], [1]).markers[-1].lifetime
+    lifetime = book.array(PLAIN, header(), [element("divider")], [1]).markers[-1].lifetime
     return lifetime.sec + lifetime.nanosec / 1e9
 
 

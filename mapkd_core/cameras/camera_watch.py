@@ -1,9 +1,8 @@
 """Which cameras have fallen silent while others send on, so that maps can go on without them until they return."""
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from statistics import median_low
-from typing import Any
 
 SILENT_PERIODS = 3
 """A camera of a slow rig may pause for so many periods, whatever the time-out is."""
@@ -85,9 +84,3 @@ class CameraWatch:
         if len(sending) < self._min or any(camera in self._silent for camera in self._required):
             return self.cameras
         return sending
-
-
-def camera_watch(cameras: Sequence[str], values: Mapping[str, Any]) -> CameraWatch:
-    """The watch that the parameters ask for; ROS has no empty list of strings, so empty names stand for none."""
-    required = [camera for camera in values["required_cameras"] if camera]
-    return CameraWatch(cameras, values["camera_timeout"], values["min_cameras"], required)

@@ -1,0 +1,63 @@
+"""Map elements as the message that planners read."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mapkd_core.messages.classes import MessageClasses, seconds_and_ns
+from mapkd_core.types import CLASS_IDS, MapElement
+
+if TYPE_CHECKING:
+    from mapkd_core.artifact import ModelCard
+
+VECTOR_MAP, MAP_ELEMENT = "mapkd_ros/msg/VectorMap", "mapkd_ros/msg/MapElement"
+
+
+def vector_map(
+    classes: MessageClasses,
+    header: Any,
+    elements: Sequence[MapElement],
+    ids: Sequence[int],
+    card: ModelCard,
+    stamps_ns: Mapping[str, int],
+    stage_ms: Mapping[str, float],
+    now_ns: int,
+    missing: Sequence[str] = (),
+) -> Any:
+    """The VectorMap message of one map, sent at `now_ns`, without the `missing` cameras.
+
+    `stamps_ns` holds each camera's stamp, `stage_ms` each stage's duration.
+    """
+    point, time, duration, element_class = (
+        classes(name)
+        for name in (
+            "geometry_msgs/msg/Point32", "builtin_interfaces/msg/Time", "builtin_interfaces/msg/Duration", MAP_ELEMENT
+        )
+    )  # fmt: skip
+    message = classes(VECTOR_MAP)(header=header, model_name=card.name, model_version=card.version)
+    for element, key in zip(elements, ids, strict=True):
+        xyz = np.zeros((len(element.points_m), 3))
+        xyz[:, : element.points_m.shape[1]] = element.points_m
+        message.elements.append(
+            element_class(
+                id=key,
+                label=CLASS_IDS[element.label],
+                label_name=element.label,
+                score=float(element.score),
+                closed=bool(element.closed),
+                points=[point(x=x, y=y, z=z) for x, y, z in xyz.tolist()],
+            )
+        )
+    message.x_min, message.x_max = card.grid.x_range_m
+    message.y_min, message.y_max = card.grid.y_range_m
+    message.cell_size = card.grid.cell_m
+    message.camera_names = list(stamps_ns)
+    message.source_stamps = [time(**seconds_and_ns(stamp)) for stamp in stamps_ns.values()]
+    message.camera_ages = [(now_ns - stamp) / 1e9 for stamp in stamps_ns.values()]
+    message.missing_cameras = list(missing)
+    message.stamp_spread = duration(**seconds_and_ns(max(stamps_ns.values()) - min(stamps_ns.values())))
+    message.stage_names = list(stage_ms)
+    message.stage_latency_ms = [float(ms) for ms in stage_ms.values()]
+    return message
