@@ -12,3 +12,9 @@ def seconds_and_ns(nanoseconds: int) -> dict[str, int]:
     """Fields `sec` and `nanosec` of a Time or Duration message."""
     sec, nanosec = divmod(nanoseconds, 1_000_000_000)
     return {"sec": sec, "nanosec": nanosec}
+
+
+def header_of(classes: MessageClasses, stamp_ns: int, frame_id: str) -> Any:
+    """std_msgs/Header."""
+    stamp = classes("builtin_interfaces/msg/Time")(**seconds_and_ns(stamp_ns))
+    return classes("std_msgs/msg/Header")(stamp=stamp, frame_id=frame_id)

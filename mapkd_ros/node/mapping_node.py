@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -22,7 +21,7 @@ from mapkd_core.cameras.mountings import Mountings
 from mapkd_core.cameras.rig import CameraRig, anchor_of
 from mapkd_core.cameras.synchronizer import CameraSet, Synchronizer
 from mapkd_core.cameras.transform_tree import TransformTree
-from mapkd_core.messages.classes import seconds_and_ns
+from mapkd_core.messages.classes import header_of
 from mapkd_core.messages.element_ids import ElementIds
 from mapkd_core.messages.markers import MarkerBook
 from mapkd_core.messages.vector_map import vector_map
@@ -35,11 +34,7 @@ from mapkd_ros.node.camera_input import CameraImage, CameraInput
 from mapkd_ros.node.diagnostics import Statistics
 from mapkd_ros.node.latched_or_not import LatchedOrNot
 from mapkd_ros.node.mapping_job import MappingJob, Predictor, PreparedJob, complete_job, prepare_job
-from mapkd_ros.node.qos_events import (
-    publisher_events,
-    warning_of_unfit_publisher,
-    warning_of_unfit_subscriber,
-)
+from mapkd_ros.node.qos_events import publisher_events, warning_of_unfit_publisher, warning_of_unfit_subscriber
 from mapkd_ros.node.report import InputReport, diagnostic_statuses, raw_transport_hint
 from mapkd_ros.node.rig import camera_watch, rig_of
 from mapkd_ros.node.semantic_image import semantic_image
@@ -241,7 +236,7 @@ class MappingNode(Node):
     def _publish(self, job: MappingJob, result: PredictedMap) -> None:
         start_ns = time.monotonic_ns()
         stamp_ns = job.camera_set.stamp_ns
-        header = Header(stamp=Time(**seconds_and_ns(stamp_ns)), frame_id=self._values["base_frame"])
+        header = header_of(message_class, stamp_ns, self._values["base_frame"])
         elements = [e for e in result.elements if e.score >= self._values["score_threshold"]]
         if self._last_stamp_ns is None or not 0 < stamp_ns - self._last_stamp_ns < ID_MEMORY_NS:
             self._ids.reset()

@@ -7,6 +7,7 @@ import pytest
 from mapkd_core.artifact import ModelCard
 from mapkd_core.bags.plain_messages import PlainMessages
 from mapkd_core.grid import BevGrid
+from mapkd_core.messages.classes import header_of
 from mapkd_core.messages.markers import MarkerBook
 from mapkd_core.messages.vector_map import vector_map
 from mapkd_core.types import CLASS_IDS, CLASSES, MapElement
@@ -22,8 +23,7 @@ STAMPS = {"CAM_FRONT": 3_000_000_004, "CAM_BACK": 3_030_000_004}
 
 
 def header(classes):
-    stamp = classes("builtin_interfaces/msg/Time")(sec=3, nanosec=4)
-    return classes("std_msgs/msg/Header")(stamp=stamp, frame_id="base_link")
+    return header_of(classes, 3_000_000_004, "base_link")
 
 
 def message_of(classes):
@@ -37,7 +37,7 @@ def test_every_field_of_a_vector_map_is_filled():
     pytest.importorskip("rosbags", reason="rosbags has the message classes")
     classes = PlainMessages()
     message = message_of(classes)
-    assert message.header == header(classes)
+    assert (message.header.stamp.sec, message.header.stamp.nanosec, message.header.frame_id) == (3, 4, "base_link")
     element = classes("mapkd_ros/msg/MapElement")
     assert [(e.id, e.label, e.label_name, e.closed) for e in message.elements] == [
         (7, element.LABEL_BOUNDARY, "boundary", False),
