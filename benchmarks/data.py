@@ -33,6 +33,7 @@ from mapkd_core.data.labels import map_elements, resample_1m
 from mapkd_core.data.nuscenes import NuScenesSource
 from mapkd_core.data.nuscenes_map import load_vector_map
 from mapkd_core.data.raster import rasterize
+from mapkd_core.files import write_atomic
 from mapkd_core.geometry import transform_from_yaw
 from mapkd_core.grid import GRID_60X30, GRID_120X60, GRID_240X60
 from mapkd_core.types import Frame
@@ -216,8 +217,7 @@ def main() -> None:
     text = report(args)
     print(text)
     if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
-        (args.out / f"data_{date.today()}.md").write_text(text)
+        write_atomic(args.out / f"data_{date.today()}.md", text)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 
 from mapkd_core.benchmark.sim import Times, batch_times, part_times
+from mapkd_core.files import write_atomic
 from mapkd_core.progress import each
 from mapkd_core.sim.drive import SimDrive
 
@@ -117,9 +118,7 @@ def main() -> None:
     text = "\n".join(lines) + "\n"
     print(text)
     if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
-        name = f"sim_{args.device}_{date.today().isoformat()}.md"
-        (args.out / name).write_text(text)
+        write_atomic(args.out / f"sim_{args.device}_{date.today().isoformat()}.md", text)
 
 
 if __name__ == "__main__":

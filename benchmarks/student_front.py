@@ -16,6 +16,7 @@ from mapkd_core.artifact import SHIPPED, card_path, load_card
 from mapkd_core.benchmark.latency_contenders import example_images, interleaved, student, warm_up
 from mapkd_core.benchmark.machine import command_line, cores, describe, markdown_table, summary
 from mapkd_core.evaluation.evaluate_cache import scored_once
+from mapkd_core.files import write_atomic
 from mapkd_core.predictor import MapPredictor
 from mapkd_core.runtime import PRECISIONS, RuntimeOptions, wait_without_spinning
 
@@ -102,7 +103,7 @@ def main() -> None:
     ])
     print(text)
     if args.out:
-        args.out.write_text(text)
+        write_atomic(args.out, text)
     if args.image:
         draw(
             [(c.name, c.precision, ms, *both) for c, ms, both in zip(contenders, network, reached, strict=True)],

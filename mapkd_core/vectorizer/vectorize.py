@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.grid import BevGrid
+from mapkd_core.grid import BOUNDARY_INSET_M, BevGrid
 from mapkd_core.types import CLASSES, MapElement
 from mapkd_core.vectorizer.centerline import center_chains
 from mapkd_core.vectorizer.crossing_fit import fit_rings
@@ -50,7 +50,7 @@ class VectorizeConfig:
     doubtful_m: float = 20.0
     """A line's score is its mean probability times 1 - exp(-length / doubtful_m): short lines are more often wrong. The
     score of a ring tells how well it explains the prediction (`crossing_fit.py`), whatever its length."""
-    border_inset_m: float = 0.2
+    border_inset_m: float = BOUNDARY_INSET_M
     """How far from the grid's border lines end that leave it: labels are cut to a slightly smaller rectangle."""
     strip_m: float = 1.8
     """A boundary wider than a line for this long is a strip of land (a median) with a curb on either side; 0: never."""

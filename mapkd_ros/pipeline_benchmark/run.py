@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mapkd_core.benchmark.pipeline_options import configure
+from mapkd_core.files import write_atomic
 from mapkd_ros import large_data
 from mapkd_ros.child_process import ChildProcess, node_executable, private_domain
 from mapkd_ros.pipeline_benchmark import tables as pipeline_tables
@@ -140,8 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = pipeline_tables.markdown(lines, command, args.parameters)
         print(f"\n{text}")
         if args.out:
-            args.out.parent.mkdir(parents=True, exist_ok=True)
-            args.out.write_text(text)
+            write_atomic(args.out, text)
     return code
 
 
