@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mapkd_core.bags.drive_stream import LIDAR_TOPIC
 from mapkd_core.bags.sensor_fields import CLOCK, POINT_CLOUD, TF_MESSAGE
-from mapkd_core.cameras.topics import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, image_topic, info_topic
+from mapkd_core.cameras.topics import CAMERA_INFO, COMPRESSED_IMAGE, FFMPEG_PACKET, IMAGE, image_topic, info_topic
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ DIAGNOSTICS = Topic(
     "once a second: rate, latency (median, p95), age, device, drops by reason, one status per camera",
 )  # fmt: skip
 
+_VIDEO = image_topic("<name>", "ffmpeg")
 _JPEG, _RAW, _INFO = image_topic("<name>", "compressed"), image_topic("<name>", "raw"), info_topic("<name>")
 
 STUDENT_INPUTS = (
@@ -46,6 +47,7 @@ STUDENT_INPUTS = (
     Topic(_RAW, IMAGE,
           "`image_transport: raw`: rgb, bgr, rgba, bgra, mono and the Bayer mosaics in 8 or 16 bits, yuv422, yuyv, "
           "nv12, nv21; what else a ROS installation's cv_bridge reads"),
+    Topic(_VIDEO, FFMPEG_PACKET, "`image_transport: ffmpeg`: H.264, HEVC and others, where that package and PyAV are"),
     Topic(_INFO, CAMERA_INFO, "of the image as it is sent: same width and height; with every image, or latched once"),
     Topic("/tf_static", TF_MESSAGE, "a chain from each image's `frame_id` (optical frame) to `base_frame`"),
     Topic("/tf", TF_MESSAGE, "the moving parts of that chain"),

@@ -60,7 +60,7 @@ esac
 version="$("$python" -c 'import platform; print(platform.python_version())')"
 base="Python $version, ROS ${ros:-wheels}, $PWD"
 stamp="$base, $(cat requirements/*.txt scripts/setup.sh scripts/venv_local_setup.sh \
-    test/underlay/tf2_msgs/CMakeLists.txt | sha256sum | cut -c1-16)"
+    scripts/build_underlay.sh test/underlay/*/CMakeLists.txt | sha256sum | cut -c1-16)"
 
 # done_before FOLDER: it was made by this script as it is now
 done_before() { [ -f "$1/.mapkd_setup" ] && [ "$(cat "$1/.mapkd_setup")" = "$stamp" ]; }
@@ -73,7 +73,7 @@ make_ament_prefix() {
     for shell in sh bash zsh; do
         sed "s|@VENV@|$1|" scripts/venv_local_setup.sh > "$1/local_setup.$shell"
     done
-    step "tf2_msgs, which has no wheel" env VIRTUAL_ENV="$1" AMENT_PREFIX_PATH="$1" CMAKE_PREFIX_PATH= \
+    step "messages that have no wheel" env VIRTUAL_ENV="$1" AMENT_PREFIX_PATH="$1" CMAKE_PREFIX_PATH= \
         PATH="$1/bin:$venv/bin:$PATH" scripts/build_underlay.sh
 }
 

@@ -28,7 +28,7 @@ class RigCamera:
     camera_info: str
     """Topic of its calibration; empty where `model` holds it."""
     image_transport: str = "compressed"
-    """One of IMAGE_TRANSPORTS."""
+    """One of RECEIVED_TRANSPORTS."""
     rectified: str = "auto"
     """One of RECTIFIED; auto goes by the image topic's name."""
     frame: str = ""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mapkd_core.cameras.calibration import CalibrationError, CameraModel, checked_distortion
 from mapkd_core.cameras.rig import RECTIFIED, TOPIC, CameraRig, RigCamera, check_names
-from mapkd_core.cameras.topics import IMAGE_TRANSPORTS
+from mapkd_core.cameras.topics import RECEIVED_TRANSPORTS
 from mapkd_core.data.image_codec import decode
 from mapkd_core.files import inside
 from mapkd_core.geometry import transform
@@ -79,8 +79,8 @@ def _camera(name: str, given: Any, shared: Mapping[str, Any], folder: Path) -> R
     if not image:
         raise ValueError(f"{at} has no image topic; give it one, or a pattern `image: /camera/{{name}}/image_raw`")
     transport = values.get("image_transport", _transport_of(image))
-    if transport not in IMAGE_TRANSPORTS:
-        raise ValueError(f"{at}.image_transport is {transport!r}; expected {' or '.join(IMAGE_TRANSPORTS)}")
+    if transport not in RECEIVED_TRANSPORTS:
+        raise ValueError(f"{at}.image_transport is {transport!r}; expected {' or '.join(RECEIVED_TRANSPORTS)}")
     rectified = str(values.get("rectified", "auto")).lower()
     if rectified not in RECTIFIED:
         raise ValueError(f"{at}.rectified is {values['rectified']!r}; expected {' or '.join(RECTIFIED)}")
@@ -106,7 +106,7 @@ def _camera(name: str, given: Any, shared: Mapping[str, Any], folder: Path) -> R
 
 def _transport_of(topic: str) -> str:
     last = topic.rsplit("/", 1)[-1]
-    return last if last in IMAGE_TRANSPORTS else "raw"
+    return last if last in RECEIVED_TRANSPORTS else "raw"
 
 
 def _info_beside(image: str, transport: str) -> str:

@@ -3,11 +3,14 @@ from __future__ import annotations
 
 IMAGE_TRANSPORTS = ("compressed", "raw")
 """How images are sent and recorded, by image_transport's words: as the file's own bytes, or as decoded pixels."""
+RECEIVED_TRANSPORTS = (*IMAGE_TRANSPORTS, "ffmpeg")
+"""What the node takes: also ffmpeg_image_transport's packets of H.264 or HEVC."""
 FORMER_TRANSPORTS = {"jpeg": "compressed"}
 """Words of an older version -> today's."""
 
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 IMAGE = "sensor_msgs/msg/Image"
+FFMPEG_PACKET = "ffmpeg_image_transport_msgs/msg/FFMPEGPacket"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 
 _FOLDER = "camera"
@@ -30,8 +33,8 @@ def info_topic(camera: str) -> str:
 
 
 def image_type(image_transport: str) -> str:
-    """Message type of the images of a transport, one of IMAGE_TRANSPORTS."""
-    return IMAGE if image_transport == "raw" else COMPRESSED_IMAGE
+    """Message type of the images of a transport, one of RECEIVED_TRANSPORTS."""
+    return {"raw": IMAGE, "ffmpeg": FFMPEG_PACKET}.get(image_transport, COMPRESSED_IMAGE)
 
 
 def camera_of(topic: str) -> str:

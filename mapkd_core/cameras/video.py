@@ -4,7 +4,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from mapkd_core.cameras.encodings import ImageError
+import numpy as np
+from numpy.typing import NDArray
+
+from mapkd_core.cameras.encodings import ImageError, is_mosaic
+from mapkd_core.data.image_codec import MOST_PIXELS
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -16,7 +20,7 @@ CODECS = {"264": "h264", "265": "hevc", "hevc": "hevc", "av1": "av1", "vp9": "vp
 
 
 class VideoDecoder:
-    """One camera's stream. Images come out in order of their packets, at the latest a few packets later.
+    """One camera's stream. Images come out in the order in which they were taken, at the latest a few packets later.
 
     After a lost packet images may be wrong until the next keyframe, and a decoder does not tell; so ask for reliable
     delivery. Raises ModuleNotFoundError where PyAV is not installed.
@@ -59,10 +63,23 @@ class VideoDecoder:
         return [(self._stamps.pop(frame.pts), frame) for frame in frames if frame.pts in self._stamps]
 
 
+def rgb_from_frame(frame: VideoFrame) -> NDArray[np.uint8]:
+    """(H, W, 3) RGB of an image of a stream."""
+    return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+
+
 def _codec(encoding: str) -> str:
-    """ffmpeg_image_transport names the encoder, newer versions the codec and its pixel formats: `h264;yuv420p;...`."""
-    name = encoding.split(";")[0].lower()
-    return next((codec for part, codec in CODECS.items() if part in name), name)
+    """The codec of `libx264`, or of ffmpeg_image_transport's newer `h264;yuv420p;bgr8;bgr8`.
+
+    The latter's words are the codec, the format that was encoded, and the image's after and before cv_bridge. Raises
+    ImageError for a Bayer mosaic that was encoded as it is.
+    """
+    words = encoding.lower().split(";")
+    if len(words) > 2 and is_mosaic(words[2]):
+        raise ImageError(
+            "encoding", f"encoding {encoding!r} is a video of a Bayer mosaic; restore its colours before encoding"
+        )
+    return next((codec for part, codec in CODECS.items() if part in words[0]), words[0])
 
 
 def _open(codec: str, encoding: str) -> Any:
@@ -72,7 +89,9 @@ def _open(codec: str, encoding: str) -> Any:
         context = av.CodecContext.create(codec, "r")
     except (av.FFmpegError, ValueError) as error:
         raise ImageError("encoding", f"encoding {encoding!r} is no codec that PyAV knows: {error}") from error
+    if context.type != "video":
+        raise ImageError("encoding", f"encoding {encoding!r} is no codec of images; expected h264 or hevc")
     # Whole images at once, as several threads a stream would delay them by as many packets.
-    context.thread_type = "SLICE"
-    context.options = {"flags": "low_delay"}
+    context.thread_type, context.thread_count = "SLICE", 1
+    context.options = {"flags": "low_delay", "max_pixels": str(MOST_PIXELS)}
     return context

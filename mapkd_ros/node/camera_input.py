@@ -3,49 +3,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from mapkd_core.cameras.calibration import CalibrationError, CameraModel, camera_model
 from mapkd_core.cameras.rig import RigCamera
-from mapkd_core.cameras.topics import image_type
+from mapkd_core.cameras.topics import RECEIVED_TRANSPORTS, image_type
 from mapkd_ros import qos
-from mapkd_ros.conversions import (
-    ImageError,
-    compressed_size,
-    compressed_source,
-    image_size,
-    mosaic_of,
-    rgb_from_image,
-    stamp_ns,
-)
+from mapkd_ros.conversions import ImageError
+from mapkd_ros.node.camera_image import CameraImage, ImageReader
 from mapkd_ros.node.diagnostics import Rate
 from mapkd_ros.node.latched_or_not import LatchedOrNot
 from mapkd_ros.node.qos_events import policy_name, subscription_events
+from mapkd_ros.sensor_messages import message_class
 
 if TYPE_CHECKING:
     from rclpy.node import Node
-    from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+    from sensor_msgs.msg import CameraInfo
 
-DEPTH = {"compressed": 4, "raw": 2}
-"""An image that had to be sent again comes together with the next ones, and must not be pushed out by them."""
-
-
-@dataclass(frozen=True, eq=False)
-class CameraImage:
-    """A checked image as it came, not yet decoded."""
-
-    message: Image | CompressedImage
-    size: tuple[int, int]
-    """(width, height) in pixels."""
-    frame_id: str
-
-    def source(self) -> memoryview | NDArray[np.uint8]:
-        """A JPEG's or PNG's bytes, or (H, W, 3) RGB pixels of a raw message."""
-        return rgb_from_image(self.message) if hasattr(self.message, "step") else compressed_source(self.message)
+DEPTH = {"compressed": 4, "raw": 2, "ffmpeg": 30}
+"""An image that had to be sent again comes together with the next ones, and must not be pushed out by them; of a video
+no packet may be."""
 
 
 class CameraInput:
@@ -82,6 +59,7 @@ class CameraInput:
         self._on_fault = on_fault
         self._info_key: object = None
         self._other_qos_wanted = False
+        self._reader = ImageReader(camera.image_transport, camera.frame)
         self._mosaic = ""
         self._images = self._subscribe("best_effort" if reliability == "best_effort" else "reliable")
         # Best effort takes what any publisher offers; the messages are small and come again with every image, but
@@ -114,6 +92,8 @@ class CameraInput:
         """What this camera still lacks in words for the user; empty if images and camera_info come in."""
         if self.rate.stopped(now_ns):
             return self._no_image_reason()
+        if self._reader.waits_for_keyframe:
+            return f"packets come on {self.topic}, but none with a keyframe yet"
         if self.model is None:
             topic = self._info_topic
             publishers = self._node.count_publishers(topic)
@@ -152,18 +132,17 @@ class CameraInput:
             return f"{self.topic} carries {', '.join(sorted(offered))}; expected {wanted}"
         if offered:
             return f"no image yet on {self.topic}, though it has a publisher"
-        other = "raw" if self._transport == "compressed" else "compressed"
-        other_topic = self.topic.removesuffix("/compressed") + ("" if other == "raw" else "/compressed")
-        if self._node.count_publishers(other_topic):
-            return f"{self.topic} has no publisher; {other_topic} has one: set image_transport to {other}"
+        base = self.topic.removesuffix(f"/{self._transport}")
+        for other in RECEIVED_TRANSPORTS:
+            topic = base if other == "raw" else f"{base}/{other}"
+            if self._node.count_publishers(topic):
+                return f"{self.topic} has no publisher; {topic} has one: set image_transport to {other}"
         return f"{self.topic} has no publisher"
 
     def _subscribe(self, reliability: str, fixed: tuple[str, ...] = ()) -> Any:
-        from sensor_msgs.msg import CompressedImage, Image
-
         return qos.create_subscription(
             self._node,
-            CompressedImage if self._transport == "compressed" else Image,
+            message_class(image_type(self._transport)),
             self._rig.image,
             self._on_image,
             qos.profile(reliability, DEPTH[self._transport]),
@@ -182,16 +161,16 @@ class CameraInput:
             self.qos_note = "a publisher offers no reliable delivery; set the parameter reliability to auto"
         self._on_fault(f"incompatible QoS {self.camera}", f"{self.camera} ({self.topic}): {self.qos_note}")
 
-    def _on_image(self, message: Image | CompressedImage) -> None:
+    def _on_image(self, message: Any) -> None:
         self.rate.tick(time.monotonic_ns())
         try:
-            size = compressed_size(message) if self._transport == "compressed" else image_size(message)
+            found = self._reader.read(message)
         except ImageError as error:
             self._on_fault(f"{error.kind} {self.camera}", f"{self.camera} ({self.topic}): {error}")
             return
-        self._mosaic = mosaic_of(message)
-        image = CameraImage(message, size, self._rig.frame or message.header.frame_id)
-        self._on_checked_image(self.camera, stamp_ns(message.header.stamp), image)
+        for stamp_ns, image in found:
+            self._mosaic = image.mosaic
+            self._on_checked_image(self.camera, stamp_ns, image)
 
     def _on_info(self, info: CameraInfo) -> None:
         roi = info.roi

@@ -16,7 +16,7 @@ from mapkd_core.data.images import decode
 from mapkd_core.geometry import scale_intrinsics
 from mapkd_core.predictor import CameraError, PredictedMap, PreparedImages
 from mapkd_ros.conversions import ImageError
-from mapkd_ros.node.camera_input import CameraImage
+from mapkd_ros.node.camera_image import CameraImage
 
 
 class Predictor(Protocol):

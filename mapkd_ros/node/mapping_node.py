@@ -30,7 +30,8 @@ from mapkd_ros import qos, topics
 from mapkd_ros.conversions import ImageError, check_size
 from mapkd_ros.msg import VectorMap
 from mapkd_ros.node.calibration_check import CalibrationCheck
-from mapkd_ros.node.camera_input import CameraImage, CameraInput
+from mapkd_ros.node.camera_image import CameraImage
+from mapkd_ros.node.camera_input import CameraInput
 from mapkd_ros.node.diagnostics import Statistics
 from mapkd_ros.node.latched_or_not import LatchedOrNot
 from mapkd_ros.node.mapping_job import MappingJob, Predictor, PreparedJob, complete_job, prepare_job
@@ -91,10 +92,8 @@ class MappingNode(Node):
         self._semantic = self._output(Image, topics.SEMANTIC_BEV)
         self._diagnostics = self._output(DiagnosticArray, topics.DIAGNOSTICS)
         self._inputs = {
-            camera.name: CameraInput(
-                self, camera, values["reliability"], self._on_image, self._on_calibration, self._fault
-            )
-            for camera in rig.cameras
+            c.name: CameraInput(self, c, values["reliability"], self._on_image, self._on_calibration, self._fault)
+            for c in rig.cameras
         }
         self._transform_inputs = [
             LatchedOrNot(
@@ -159,7 +158,7 @@ class MappingNode(Node):
         if blocked is not None:
             self._on_set(blocked)
 
-    def _on_image(self, camera: str, stamp_ns: int, image: Image) -> None:
+    def _on_image(self, camera: str, stamp_ns: int, image: CameraImage) -> None:
         now_ns = time.monotonic_ns()
         self._mountings.frames[camera] = image.frame_id
         self._stall.see(camera, stamp_ns, now_ns)

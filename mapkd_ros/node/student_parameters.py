@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from mapkd_core.cameras.rig import RECTIFIED
 from mapkd_core.cameras.synchronizer import WINDOW_NS
-from mapkd_core.cameras.topics import IMAGE_TRANSPORTS
+from mapkd_core.cameras.topics import RECEIVED_TRANSPORTS
 from mapkd_core.runtime import BACKENDS, PRECISIONS
 from mapkd_core.types import CAMERAS
 from mapkd_ros.parameters import Parameter
@@ -29,7 +29,7 @@ PARAMETERS = (
     Parameter("min_cameras", 1, "no maps while fewer cameras than these send", range=(1, 1000)),
     Parameter("required_cameras", [""], "no maps while one of these is silent"),
     Parameter("image_transport", "compressed", "read camera/name/image_raw/compressed or camera/name/image_raw",
-              choices=IMAGE_TRANSPORTS),
+              choices=RECEIVED_TRANSPORTS),
     Parameter("rectified", "auto", "whether images come without lens distortion; auto goes by the topic's name",
               choices=RECTIFIED),
     Parameter("reliability", "auto",

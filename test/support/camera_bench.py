@@ -19,8 +19,10 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from mapkd_core.cameras.rig import CameraRig, regular_rig
+from mapkd_core.cameras.topics import image_type
 from mapkd_core.types import CAMERAS
 from mapkd_ros.msg import VectorMap
+from mapkd_ros.sensor_messages import message_class
 
 SIZE = (160, 90)
 MOUNTED_FACING_AHEAD = (0.5, -0.5, 0.5, -0.5)
@@ -96,7 +98,7 @@ class CameraBench:
         qos = QoSProfile(depth=5, reliability=reliability)
         create = self.node.create_publisher
         self.makers = {c.name: raw if c.image_transport == "raw" else compressed for c in rig.cameras}
-        kinds = {c.name: Image if c.image_transport == "raw" else CompressedImage for c in rig.cameras}
+        kinds = {c.name: message_class(image_type(c.image_transport)) for c in rig.cameras}
         self.images = {c.name: create(kinds[c.name], c.image, qos) for c in rig.cameras}
         self.infos = {c.name: create(CameraInfo, c.camera_info, 5) for c in rig.cameras if c.camera_info}
         latched = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)

@@ -16,7 +16,7 @@ from mapkd_core.data.images import decode
 from mapkd_core.grid import BevGrid
 from mapkd_core.predictor import CameraError, PredictedMap
 from mapkd_ros.conversions import ImageError
-from mapkd_ros.node.camera_input import CameraImage
+from mapkd_ros.node.camera_image import CameraImage
 from mapkd_ros.node.mapping_job import MappingJob, complete_job, prepare_job
 
 K = np.array([[500.0, 0, 319.5], [0, 500.0, 239.5], [0, 0, 1]])

@@ -1,6 +1,8 @@
 """Cameras that fall silent and return, over real DDS: maps go on, and say which cameras they were made of."""
 from __future__ import annotations
 
+import array
+
 import numpy as np
 import pytest
 
@@ -8,8 +10,9 @@ pytest.importorskip("rclpy", reason="needs ROS 2 (rclpy)")
 pytest.importorskip("tf2_msgs.msg", reason="needs tf2_msgs: make setup")
 pytest.importorskip("mapkd_ros.msg", reason="needs the built package: colcon build")
 
-from camera_bench import SIZE, CameraBench
+from camera_bench import SIZE, CameraBench, header
 from node_bench import Setup, setups
+from video_stream import packets, shades
 
 from mapkd_core.types import CAMERAS
 
@@ -79,3 +82,25 @@ def test_a_camera_that_never_came_is_left_out_and_one_that_is_required_is_not(se
             bench.wait(lambda: False, 0.05)
         assert one.node._watch.reason_to_wait == reason
         assert bench.maps[-1].camera_names == list(CAMERAS) and one.node._synchronizer.expected == CAMERAS
+
+
+def test_a_camera_may_send_a_video(setup, tmp_path):
+    pytest.importorskip("av", reason="needs PyAV: pip install '.[video]'")
+    messages = pytest.importorskip("ffmpeg_image_transport_msgs.msg", reason="needs ffmpeg_image_transport_msgs")
+    images = shades(8, SIZE)
+    stream = packets(images)
+    (tmp_path / "rig.yaml").write_text("cameras: {front: {image: front/image/ffmpeg}, rear: {image: rear/image}}")
+    one: Setup = setup(rig_file=tmp_path / "rig.yaml", always_run=True)
+    bench = one.bench
+    senders = [*bench.images.values(), *bench.infos.values(), bench.tf_static]
+    assert bench.wait(lambda: all(sender.get_subscription_count() for sender in senders))
+    bench.send_calibration()
+    bench.send_mountings()
+    for place, (data, keyframe, _) in enumerate(stream):
+        message = messages.FFMPEGPacket(
+            header=header("front", bench.stamp_ns + 100_000_000), width=SIZE[0], height=SIZE[1], encoding="libx264",
+            flags=int(keyframe), data=array.array("B", data),
+        )  # fmt: skip
+        bench.send_set({"front": message})
+        assert bench.wait(lambda place=place: len(one.predictor.calls) > place), one.node._synchronizer.last_reason
+        np.testing.assert_allclose(one.predictor.calls[-1][0][0], images[place], atol=4)
