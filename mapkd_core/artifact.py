@@ -8,6 +8,8 @@ import contextlib
 import hashlib
 import json
 import logging
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from mapkd_core.config import without_image_size
 from mapkd_core.data.images import IMAGENET_MEAN, IMAGENET_STD
-from mapkd_core.files import sha256, write_atomic
+from mapkd_core.files import replacing, sha256, write_atomic
 from mapkd_core.grid import GRID, BevGrid
 from mapkd_core.schema import (
     FileFault,
@@ -99,20 +101,41 @@ class ModelCard:
         object.__setattr__(self, "options", options)
 
 
-def save_artifact(place: str | Path, card: ModelCard, state: Mapping[str, Tensor]) -> ModelCard:
-    """Writes the card `place` (.json) and the weights beside it as float16; returns the card with its checksum."""
+def save_artifact(
+    place: str | Path, card: ModelCard, state: Mapping[str, Tensor], half: bool = True
+) -> ModelCard:
+    """Writes the card `place` (.json) and the weights beside it; returns the card with its checksum.
+
+    Weights become float16 with `half`, else they stay what they are.
+    """
     import torch
-    from safetensors.torch import save
 
     path = _named_json(Path(place))
-    half = {k: (v.half() if v.dtype == torch.float32 else v).contiguous().cpu() for k, v in state.items()}
-    weights = save(half)
-    checksum = hashlib.sha256(weights).hexdigest()
+    kept = {k: (v.half() if half and v.dtype == torch.float32 else v).contiguous().cpu() for k, v in state.items()}
+    with replacing(path.with_suffix(".safetensors")) as partial:
+        _write_weights(partial, kept)
+        checksum = sha256(partial)
     graphs = card.graphs_sha256 if checksum == card.weights_sha256 else {}  # those of other weights are no longer true
     values = {**asdict(card), "grid": card.grid.as_dict(), "weights_sha256": checksum, "graphs_sha256": graphs}
-    write_atomic(path.with_suffix(".safetensors"), weights)
     write_atomic(path, json.dumps(values, indent=2))
     return load_card(path)
+
+
+def _write_weights(path: Path, state: Mapping[str, Tensor]) -> None:
+    """Writes them from their own memory, with no second copy of a large network; raises OSError that names the file."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    path.touch()
+    mode = path.stat().st_mode
+    try:
+        save_file(dict(state), path)
+    except SafetensorError as error:
+        refused = re.search(r"os error (\d+)", str(error))
+        if refused is None:
+            raise
+        raise OSError(int(refused[1]), os.strerror(int(refused[1])), str(path)) from error
+    path.chmod(mode)  # the library makes files that nobody else may read
 
 
 def card_path(given: str | Path) -> Path:
@@ -198,9 +221,10 @@ def load_model(path: str | Path) -> tuple[nn.Module, ModelCard]:
             "the file is damaged or belongs to another card: fetch both again"
         )
     try:
-        state = {k: v.float() if v.dtype == torch.float16 else v for k, v in load(data).items()}
+        state = load(data)
     except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise ArtifactError(f"{weights_path} is no safetensors file ({error}); fetch it again") from error
+    del data  # before the network is built: of a large one, memory holds two copies at most
     try:
         with contextlib.suppress(RuntimeError), torch.device("meta"):  # some backbones cannot be built there
             # Shapes without memory first: a damaged card may ask for any.
@@ -213,7 +237,9 @@ def load_model(path: str | Path) -> tuple[nn.Module, ModelCard]:
             f"{card_path(path)}: options {shown(card.options)} build no {card.model!r}: {error}"
         ) from error
     _check_weights(model, state, card, path)
-    model.load_state_dict(state)
+    types = {k: v.dtype for k, v in model.state_dict().items()}
+    # In the place of the fresh weights, not copied into them.
+    model.load_state_dict({k: v.to(types[k]) for k, v in state.items()}, assign=True)
     return model.eval(), card
 
 

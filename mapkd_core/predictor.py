@@ -126,6 +126,21 @@ class MapPredictor:
         """Backend and precision, such as `onnx int8`."""
         return f"{self.runtime.backend} {self.runtime.precision}"
 
+    def camera_order(self, names: Sequence[str]) -> list[int]:
+        """Where in `names` the cameras of the network are, one after the other; most networks take any.
+
+        Raises ValueError for other cameras than those that the weights belong to.
+        """
+        own = self.runtime.cameras
+        if not own:
+            return list(range(len(names)))
+        if sorted(names) != sorted(own):
+            raise ValueError(
+                f"{self.card.name} belongs to the cameras {', '.join(own)}, these are {', '.join(names)}: its weights "
+                "hold for one rig; name these cameras so where each looks the same way, or use another network"
+            )
+        return [list(names).index(name) for name in own]
+
     def predict(
         self,
         images: Sequence[ImageData | None],
@@ -135,6 +150,8 @@ class MapPredictor:
         masks: Sequence[NDArray[np.bool_] | None] | None = None,
     ) -> PredictedMap:
         """One map from N images (JPEG/PNG bytes, or (H, W, 3) uint8 RGB) of N calibrated cameras, whatever N.
+
+        A network whose weights belong to one rig wants its cameras in their order: see `camera_order`.
 
         None stands for the image of a camera that fails: the map is that of the others. `masks` (h, w), of any size,
         lie over the images and are False where a camera sees its own vehicle, which then leaves no marks in the map.
@@ -163,6 +180,8 @@ class MapPredictor:
                 f"{count} images with intrinsics {np.shape(intrinsics)} and base_from_camera "
                 f"{np.shape(base_from_camera)}; expected (N, 3, 3) and (N, 4, 4) for N images"
             )
+        if self.runtime.cameras and count != len(self.runtime.cameras):
+            raise ValueError(f"{count} images; {self.card.name} needs those of {', '.join(self.runtime.cameras)}")
         for name, matrices in (("intrinsics", intrinsics), ("base_from_camera", base_from_camera)):
             bad = [i for i in range(count) if not np.isfinite(matrices[i]).all()]
             if bad:
@@ -204,10 +223,11 @@ class MapPredictor:
 
     def prepare_frame(self, frame: Frame) -> PreparedImages:
         """`prepare` for a dataset's or simulator's Frame."""
-        images = [view.image.jpeg() or view.image.rgb() for view in frame.views]
-        intrinsics = np.stack([view.intrinsics for view in frame.views])
-        base_from_camera = np.stack([view.base_from_camera for view in frame.views])
-        return self.prepare(images, intrinsics, base_from_camera, [view.size for view in frame.views])
+        views = [frame.views[place] for place in self.camera_order([view.name for view in frame.views])]
+        images = [view.image.jpeg() or view.image.rgb() for view in views]
+        intrinsics = np.stack([view.intrinsics for view in views])
+        base_from_camera = np.stack([view.base_from_camera for view in views])
+        return self.prepare(images, intrinsics, base_from_camera, [view.size for view in views])
 
 
 def _visible(

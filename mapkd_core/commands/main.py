@@ -15,6 +15,7 @@ from mapkd_core.extras import how_to_install
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("mapkd_core.commands.train", "train a network from a config, or resume it"),
     "distill": ("mapkd_core.commands.distill", "train a student that imitates a frozen teacher"),
+    "import": ("mapkd_core.commands.import_weights", "turn a paper's published checkpoint into an artifact"),
     "export": ("mapkd_core.commands.export", "turn a training run into the artifact that is deployed"),
     "sim": ("mapkd_core.commands.sim", "simulated drives: show, export in nuScenes' format, contact sheet"),
     "cache": ("mapkd_core.commands.cache", "pack frames into fast, streamable training shards"),

@@ -82,7 +82,9 @@ def run(args: argparse.Namespace) -> int:
     predictor = MapPredictor.from_artifact(args.weights or DEFAULT_WEIGHTS, chosen_runtime(args))
     shots = _from_files(args.images, args.calibration) if args.images else _from_dataroot(args, predictor)
     for shot in each(shots, "predict", shown=not args.images):
-        result = predictor.predict(shot.images, shot.intrinsics, shot.base_from_camera)
+        order = predictor.camera_order(shot.cameras)
+        images = [shot.images[place] for place in order]
+        result = predictor.predict(images, shot.intrinsics[order], shot.base_from_camera[order])
         _write(args.out, shot, result, predictor)
         counts = {label: sum(e.label == label for e in result.elements) for label in predictor.card.classes}
         found = ", ".join(f"{count} {label}" for label, count in counts.items())

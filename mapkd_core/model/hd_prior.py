@@ -60,7 +60,9 @@ class HdPrior(nn.Module):
         features = self.grow(tokens.transpose(1, 2).unflatten(2, patches.shape[-2:]))   # B D Y/2 X/2
         size = (masks.shape[-2] // self.factor, masks.shape[-1] // self.factor)
         features = functional.interpolate(features, size=size, mode="bilinear", align_corners=False)
-        return self.encode(self.mix(features))
+        for layer in self.mix:  # one name: at a quarter of a gigabyte each, a map must not outlive its use
+            features = layer(features)
+        return self.encode(features)
 
 
 class HdPriorPretraining(nn.Module):

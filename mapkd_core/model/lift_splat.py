@@ -18,10 +18,12 @@ class LiftSplat(nn.Module):
 
     def __init__(
         self, grid: BevGrid, features: nn.Module, channels_in: int, channels: int = 64, channels_out: int = 128,
-        depths_m: tuple[float, float, float] = (4.0, 45.0, 1.0),
+        depths_m: tuple[float, float, float] = (4.0, 45.0, 1.0), published: bool = False,
     ) -> None:
+        """`published` puts points where the released code does, for its weights: see `ray_points`; numbers of cells
+        are cut towards zero, so that what lies up to a cell before the grid counts as inside."""
         super().__init__()
-        self.grid, self.features, self.channels = grid, features, channels
+        self.grid, self.features, self.channels, self.published = grid, features, channels, published
         depths = torch.arange(*depths_m)
         self.register_buffer("depths_m", depths, persistent=False)
         self.depths_m: Tensor
@@ -43,12 +45,14 @@ class LiftSplat(nn.Module):
         depth, context = x[:, :depths].softmax(1), x[:, depths:]
         lifted = depth[:, None] * context[:, :, None]                                   # BN C D h w
         points = ray_points(
-            intrinsics, base_from_camera, image_size, (x.shape[-1], x.shape[-2]), self.depths_m
+            intrinsics, base_from_camera, image_size, (x.shape[-1], x.shape[-2]), self.depths_m, self.published
         )
         grid = self.grid
-        col = ((points[..., 0] - grid.x_range_m[0]) / grid.cell_m).floor().long()       # B N D h w
-        row = ((points[..., 1] - grid.y_range_m[0]) / grid.cell_m).floor().long()
-        inside = (col >= 0) & (col < grid.cols) & (row >= 0) & (row < grid.rows) & (points[..., 2].abs() < 10)
+        whole = torch.trunc if self.published else torch.floor
+        col = whole((points[..., 0] - grid.x_range_m[0]) / grid.cell_m).long()          # B N D h w
+        row = whole((points[..., 1] - grid.y_range_m[0]) / grid.cell_m).long()
+        z, lowest_m = points[..., 2], -30.0 if self.published else -10.0
+        inside = (col >= 0) & (col < grid.cols) & (row >= 0) & (row < grid.rows) & (z > lowest_m) & (z < 10)
         which = torch.arange(batch, device=x.device).reshape(-1, 1, 1, 1, 1)
         cell = ((which * grid.rows + row) * grid.cols + col)[inside]
         values = lifted.unflatten(0, (batch, cameras)).permute(0, 1, 3, 4, 5, 2)[inside]  # V C

@@ -18,9 +18,9 @@ from mapkd_core.model.hd_prior import HdPrior
 from mapkd_core.model.image_size import check_image_size, feature_size
 from mapkd_core.model.layers import conv_bn_relu
 from mapkd_core.model.lift_splat import LiftSplat
-from mapkd_core.model.neural_ipm import GroundWarp, ViewMlps
-from mapkd_core.model.pillar_sampling import PillarSampling
-from mapkd_core.model.point_pillars import PointPillars
+from mapkd_core.model.neural_ipm import GroundWarp, ViewMlps, WarpLookup
+from mapkd_core.model.pillar_sampling import PillarLookup, PillarSampling
+from mapkd_core.model.point_pillars import PointPillars, PublishedPillars
 from mapkd_core.model.sd_prior import SdPrior, shrink8
 from mapkd_core.types import CAMERAS, Batch, Prediction
 
@@ -57,8 +57,17 @@ class MapNetConfig:
     mae_layers: int = 12
     mae_heads: int = 12
     outputs: tuple[str, ...] = tuple(OUTPUTS)
+    published: bool = False
+    """The arithmetic of the released code where it differs from ours, for weights trained with it (`mapkd import`)."""
 
     def __post_init__(self) -> None:
+        if self.published and (self.view, self.encoder, self.bev_factor, self.sd_skip) != (
+            "mlp", "efficientnet-b0", 1, False
+        ):
+            raise ValueError(
+                "published: true stands for the released networks, which have view mlp, encoder efficientnet-b0, "
+                "bev_factor 1 and no sd_skip; leave these out"
+            )
         if not self.camera and not self.lidar:
             raise ValueError("a network needs a sensor: set camera or lidar")
         if self.lidar and self.simulated_lidar:
@@ -77,7 +86,7 @@ class CameraBranch(nn.Module):
         if config.view == "mlp":
             ground = (grid.rows // 5, grid.cols // 5)
             self.mlps = ViewMlps(len(CAMERAS), self.feature_size[::-1], ground, config.view_hidden)
-            self.warp = GroundWarp(grid, ground)
+            self.warp = GroundWarp(grid, ground, config.published)
         elif config.view == "pillars":
             # Half resolution is enough on the papers' cells, a quarter of the work; larger cells are sampled as such.
             self.sample_factor = 2 if config.bev_factor == 1 else 1
@@ -86,20 +95,30 @@ class CameraBranch(nn.Module):
         else:
             raise ValueError(f"view {config.view!r} is not one of mlp, pillars")
 
+    def lookup(
+        self, intrinsics: Tensor, base_from_camera: Tensor, visible: Tensor | None = None
+    ) -> WarpLookup | PillarLookup:
+        """The view transform's table for calibrations B N 3 3 and B N 4 4; compute it once for each.
+
+        `visible` B N H W bool is False where images show nothing of the road; to `mlp` only a whole image matters.
+        """
+        if self.config.view == "mlp":
+            return self.warp.lookup(base_from_camera, visible)
+        return self.pillars.lookup(intrinsics, base_from_camera, self.image_size, self.feature_size, visible)
+
+    def infer(self, images: Tensor, lookup: WarpLookup | PillarLookup) -> tuple[Tensor, Tensor]:
+        """B N 3 H W -> the images' features B N C h w and the BEV's B C Y X."""
+        features = self.encoder(images.flatten(0, 1)).unflatten(0, images.shape[:2])
+        if isinstance(lookup, WarpLookup):
+            return features, self.warp(self.mlps(features), lookup)
+        bev = self.mix(self.pillars(features, lookup)[0])
+        grown = functional.interpolate(bev, scale_factor=self.sample_factor, mode="bilinear", align_corners=False)
+        return features, grown
+
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """-> the images' features B N C h w and the BEV's B C Y X; raises ValueError for images of another size."""
         check_image_size(batch.images, self.image_size)
-        features = self.encoder(batch.images.flatten(0, 1)).unflatten(0, batch.images.shape[:2])
-        return features, self._lifted(features, batch)
-
-    def _lifted(self, features: Tensor, batch: Batch) -> Tensor:
-        if self.config.view == "mlp":
-            return self.warp(self.mlps(features), batch.base_from_camera)
-        lookup = self.pillars.lookup(
-            batch.intrinsics, batch.base_from_camera, self.image_size, self.feature_size
-        )
-        bev = self.mix(self.pillars(features, lookup)[0])
-        return functional.interpolate(bev, scale_factor=self.sample_factor, mode="bilinear", align_corners=False)
+        return self.infer(batch.images, self.lookup(batch.intrinsics, batch.base_from_camera))
 
 
 class MapNet(nn.Module):
@@ -114,7 +133,8 @@ class MapNet(nn.Module):
             self.cameras = CameraBranch(coarse, image_size, config)
             channels += config.camera_channels
         if config.lidar:
-            self.lidar: nn.Module = PointPillars(
+            pillars = PublishedPillars if config.published else PointPillars
+            self.lidar: nn.Module = pillars(
                 grid, config.lidar_channels, config.pillar_width, stride=config.bev_factor
             )
         if config.simulated_lidar:
@@ -125,10 +145,33 @@ class MapNet(nn.Module):
             self.sd_prior = SdPrior(channels, skip=config.sd_skip)
         # With an HD prior the coarse map only feeds the prior, so its other two heads would be computed in vain.
         outputs = ("semantic",) if config.hd_prior else config.outputs
-        self.encode = BevEncode(channels, config.bev_width, outputs, config.bev_factor)
+        shared = config.published and not config.sd_prior  # HDMapNet's; P-MapNet mended it
+        self.encode = BevEncode(channels, config.bev_width, outputs, config.bev_factor, shared)
         if config.hd_prior:
             self.hd_prior = hd_prior(grid, config)
         self.channels = channels
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """In words, what the network needs beside images."""
+        named = {"LiDAR": self.config.lidar, "an SD map": self.config.sd_prior}
+        return tuple(name for name, wanted in named.items() if wanted)
+
+    @property
+    def rig_bound(self) -> bool:
+        """Whether the weights belong to six cameras in the order of CAMERAS."""
+        return self.config.camera and self.config.view == "mlp"
+
+    def lookup(
+        self, intrinsics: Tensor, base_from_camera: Tensor, visible: Tensor | None = None
+    ) -> WarpLookup | PillarLookup:
+        """The cameras' table of a network on images alone, see `CameraBranch.lookup`."""
+        return self.cameras.lookup(intrinsics, base_from_camera, visible)
+
+    def infer(self, images: Tensor, lookup: WarpLookup | PillarLookup) -> Prediction:
+        """B N 3 H W normalised images -> Prediction, of a network on images alone."""
+        image, bev = self.cameras.infer(images, lookup)
+        return self._mapped(bev, {"image": image, "cam_bev": bev, "full_bev": bev})
 
     def forward(self, batch: Batch) -> Prediction:
         """Prediction with the taps of distillation: image, cam_bev, lid_bev, full_bev, bev_small, bev_sd, ..."""
@@ -154,12 +197,16 @@ class MapNet(nn.Module):
             # Roads are +1 and thin: by maximum they survive on larger cells.
             bev, inner = self.sd_prior(bev, functional.max_pool2d(batch.sd_map, config.bev_factor))
             taps.update(inner)
+        return self._mapped(bev, taps)
+
+    def _mapped(self, bev: Tensor, taps: dict[str, Tensor]) -> Prediction:
         coarse = self.encode(bev)
         taps.update(coarse.taps)
-        if not config.hd_prior:
+        if not self.config.hd_prior:
             return Prediction(coarse.semantic, coarse.embedding, coarse.direction, taps)
         taps["coarse"] = coarse.semantic
-        fine = self.hd_prior(coarse.semantic.softmax(1))
+        # Trained on true rasters, the prior should see probabilities; the released code gives it logits.
+        fine = self.hd_prior(coarse.semantic if self.config.published else coarse.semantic.softmax(1))
         return Prediction(fine.semantic, fine.embedding, fine.direction, {**taps, **fine.taps})
 
 
@@ -176,10 +223,24 @@ class MapKdStudent(nn.Module):
         self.expand = nn.Sequential(conv_bn_relu(config.camera_channels, wide // 2), conv_bn_relu(wide // 2, wide))
         self.shrink = shrink8((wide, wide, wide, wide))
         self.encode = BevEncode(wide, config.bev_width, config.outputs, config.bev_factor)
+        self.rig_bound = config.view == "mlp"
+        """Whether the weights belong to six cameras in the order of CAMERAS."""
+
+    def lookup(
+        self, intrinsics: Tensor, base_from_camera: Tensor, visible: Tensor | None = None
+    ) -> WarpLookup | PillarLookup:
+        """The cameras' table, see `CameraBranch.lookup`."""
+        return self.cameras.lookup(intrinsics, base_from_camera, visible)
 
     def forward(self, batch: Batch) -> Prediction:
         """Prediction with taps image, cam_bev, full_bev, bev_small, enc1, enc3, up1."""
-        image, cam_bev = self.cameras(batch)
+        return self._mapped(*self.cameras(batch))
+
+    def infer(self, images: Tensor, lookup: WarpLookup | PillarLookup) -> Prediction:
+        """B N 3 H W normalised images -> Prediction."""
+        return self._mapped(*self.cameras.infer(images, lookup))
+
+    def _mapped(self, image: Tensor, cam_bev: Tensor) -> Prediction:
         full = self.expand(cam_bev)
         small = self.shrink(full)                                                       # B C Y/8 X/8
         grown = functional.interpolate(small, size=full.shape[-2:], mode="bilinear", align_corners=False)
@@ -201,4 +262,4 @@ def simulated_lidar(grid: BevGrid, config: MapNetConfig) -> LiftSplat:
     wide = 8 * config.camera_channels
     name = config.lift_encoder or config.encoder
     encoder = image_encoder(name, wide, config.pretrained and name not in OWN)
-    return LiftSplat(grid, encoder, wide, config.camera_channels, config.lidar_channels)
+    return LiftSplat(grid, encoder, wide, config.camera_channels, config.lidar_channels, published=config.published)

@@ -1,7 +1,8 @@
 """PointPillars as HDMapNet and P-MapNet use it: LiDAR points -> BEV features.
 
 Source: Lang et al. 2019 as configured in HDMapNet (arXiv 2107.06307). Built right where the released code is not:
-padded points and points off the grid take no part in batch statistics or in any cell's mean.
+padded points and points off the grid take no part in batch statistics or in any cell's mean. `PublishedPillars` repeats
+the released code for its weights.
 
 Legend: B batch, P points, F features a point, V valid points, Y X grid.
 """
@@ -72,11 +73,45 @@ class PointPillars(nn.Module):
                 torch.zeros_like(inside[:, 0]),
             ], -1
         )
-        own_mean = mean[cell]
-        described = torch.cat(
-            [inside, count[cell][:, None], inside[:, :3] - own_mean, own_mean, inside[:, :3] - centre], -1
-        )                                                                               # V 15
+        described = _described(inside, count[cell], mean[cell], centre)                 # V 15
         features = self.point_net(described)
         pooled = features.new_zeros(cells, features.shape[1]).index_add(0, cell, features)
         pooled = pooled / count.clamp(min=1).to(pooled.dtype)[:, None]
         return pooled.reshape(batch, grid.rows, grid.cols, -1).permute(0, 3, 1, 2)      # B F Y X
+
+
+class PublishedPillars(PointPillars):
+    """The same with the cells of the released code, for weights that were trained with them.
+
+    Numbers of cells are cut towards zero, so that points up to a cell before the grid count as inside. Padded points
+    and those off the grid are put into cell 0: they do not raise its count and give it no feature, but they enter its
+    mean position and the number that its features are divided by.
+    """
+
+    z_range_m = (-10.0, 10.0)
+
+    def _pillars(self, points: Tensor, mask: Tensor) -> Tensor:
+        grid, batch = self.grid, points.shape[0]
+        (x_low, _), (y_low, _), (z_low, z_high) = grid.x_range_m, grid.y_range_m, self.z_range_m
+        low = points.new_tensor([x_low, y_low, z_low])
+        size = points.new_tensor([grid.cell_m, grid.cell_m, z_high - z_low])
+        place = ((points[..., :3] - low) / size).trunc()                                # B P 3
+        cells = points.new_tensor([grid.cols, grid.rows, 1])
+        valid = (mask > 0) & (place >= 0).all(-1) & (place < cells).all(-1)             # B P
+        col, row = place[..., 0].long(), place[..., 1].long()
+        first = torch.arange(batch, device=points.device)[:, None] * (grid.rows * grid.cols)
+        cell = (first + torch.where(valid, row * grid.cols + col, 0)).flatten()         # BP
+        flat, kept = points.flatten(0, 1), valid.flatten().to(points.dtype)             # BP 5, BP
+        total = batch * grid.rows * grid.cols
+        count = kept.new_zeros(total).index_add_(0, cell, kept)
+        entered = kept.new_zeros(total).index_add_(0, cell, torch.ones_like(kept)).clamp(min=1)[:, None]
+        mean = flat.new_zeros(total, 3).index_add_(0, cell, flat[:, :3]) / entered
+        centre = ((place + 0.5) * size + low).flatten(0, 1)
+        features = self.point_net(_described(flat, count[cell], mean[cell], centre)) * kept[:, None]
+        pooled = features.new_zeros(total, features.shape[1]).index_add(0, cell, features) / entered.to(features.dtype)
+        return pooled.reshape(batch, grid.rows, grid.cols, -1).permute(0, 3, 1, 2)      # B F Y X
+
+
+def _described(points: Tensor, count: Tensor, mean: Tensor, centre: Tensor) -> Tensor:
+    """V 5 points, and of their cells V points, V 3 mean position, V 3 centre -> V 15 what the point network reads."""
+    return torch.cat([points, count[:, None], points[:, :3] - mean, mean, points[:, :3] - centre], -1)

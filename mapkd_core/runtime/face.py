@@ -40,6 +40,8 @@ class Runtime(ABC):
     """`cpu` or `cuda`."""
     backend: str
     precision: str
+    cameras: tuple[str, ...] = ()
+    """The cameras that the weights belong to, in their order; empty where any calibrated set serves."""
 
     def new_buffer(self, cameras: int) -> NDArray[np.uint8]:
         """(N, H, W, 3): where N images of the card's input size are to be written; page-locked for a GPU."""

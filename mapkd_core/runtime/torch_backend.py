@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.artifact import load_model
+from mapkd_core.artifact import ArtifactError, card_path, load_model
 from mapkd_core.runtime.face import LookupCache, Runtime, pick_device
 from mapkd_core.runtime.folding import fold_batch_norms
 from mapkd_core.runtime.options import RuntimeOptions
 from mapkd_core.runtime.processor import BF16_FLAGS, has_any
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 MODES = ("torch", "torchscript", "compile", "cudagraph")
 
@@ -36,6 +36,8 @@ class TorchRuntime(Runtime):
         if options.threads:
             torch.set_num_threads(options.threads)
         model, self.card = load_model(path)
+        _check_inputs(model, path, self.card.model)
+        self.cameras = self.card.cameras if getattr(model, "rig_bound", False) else ()
         fold_batch_norms(model)
         dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[self.precision]
         # The look-up keeps its float32 geometry whatever the precision of the network: half a pixel counts.
@@ -83,6 +85,16 @@ class TorchRuntime(Runtime):
         if visible is not None:
             tensors.append(torch.from_numpy(np.ascontiguousarray(visible, bool))[None])
         return self.geometry.lookup(*(tensor.to(self.device) for tensor in tensors))
+
+
+def _check_inputs(model: nn.Module, path: str | Path, name: str) -> None:
+    """Raises ArtifactError for a network that images and calibrations are not enough for."""
+    reads = getattr(model, "reads", ())
+    if reads or not hasattr(model, "lookup"):
+        raise ArtifactError(
+            f"{card_path(path)} is of model {name!r}, which reads {' and '.join(reads) or 'no images'}; what runs on "
+            "images alone cannot run it: score it with mapkd evaluate, or distil it into a student with mapkd distill"
+        )
 
 
 def check_combination(options: RuntimeOptions) -> None:

@@ -34,6 +34,9 @@ class Predictor(Protocol):
     def engine(self) -> str:
         """What runs it, in which precision."""
 
+    def camera_order(self, names: Sequence[str]) -> list[int]:
+        """Where in `names` the network's cameras are; raises ValueError if its weights belong to others."""
+
     def prepare(
         self,
         images: Sequence[bytes | memoryview | NDArray[np.uint8]],

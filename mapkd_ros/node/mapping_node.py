@@ -69,14 +69,16 @@ class MappingNode(Node):
         values = declare(self, PARAMETERS)
         rig = rig_of(values, {row.name: row.default for row in PARAMETERS}, self.get_logger().warning)
         self._values = values
+        anchor = anchor_of(values["anchor"], rig)
+        self._predictor = make_predictor(values)
+        cameras = tuple(rig.names[place] for place in self._predictor.camera_order(rig.names))
         self._synchronizer: Synchronizer[CameraImage] = Synchronizer(
-            rig.names, anchor_of(values["anchor"], rig), round(1e6 * values["window_ms"]), values["queue_size"]
+            cameras, anchor, round(1e6 * values["window_ms"]), values["queue_size"]
         )
         self._watch = camera_watch(rig.names, values)
         self._stall = StallWatch(
             rig.names, Settings(self._synchronizer.anchor, self._synchronizer.window_ns, values["queue_size"])
         )
-        self._predictor = make_predictor(values)
         self._statistics = Statistics()
         self._transforms = TransformTree()
         self._mountings = Mountings(rig, self._transforms, values["base_frame"])

@@ -40,6 +40,9 @@ class Predictor:
         self.go_on = threading.Event()
         self.go_on.set()
 
+    def camera_order(self, names):
+        return list(range(len(names)))
+
     def prepare(self, images, intrinsics, base_from_camera, image_sizes=None, masks=None):
         self.calls.append((images, intrinsics, base_from_camera, image_sizes))
         self.masks = masks

@@ -68,7 +68,7 @@ def test_ground_warp_puts_a_camera_ahead_of_itself():
     _, poses = ring(4)
     ground = torch.zeros(1, 4, 1, 8, 16)
     ground[0, 1, 0, 3:5, 2:4] = 1.0  # camera 1 looks left (+y); the middle rows are straight ahead of it
-    bev = warp(ground, torch.from_numpy(poses)[None].float())[0, 0]
+    bev = warp(ground, warp.lookup(torch.from_numpy(poses)[None].float()))[0, 0]
     assert bev.shape == GRID.shape
     rows, cols = np.nonzero(bev.numpy() > 0.1)
     x, y = GRID.metres_from_cells(np.stack([cols + 0.5, rows + 0.5], -1)).mean(0)

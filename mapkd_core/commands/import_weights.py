@@ -1,0 +1,105 @@
+"""Turn a checkpoint that a paper's authors published into an artifact that this project runs and distils from.
+
+examples:
+  mapkd import model_HDMapNet.pt --as hdmapnet --grid 60x30 --out hdmapnet.json
+  mapkd import teacher.pt --as teacher --grid 60x30 --out teacher.json --licence 'as told by the authors, 2026-02-01'
+  mapkd import coach.pt --as coach --out coach.json
+
+networks (--as), and what each reads beside six images:
+{networks}
+
+The file is read as weights alone; one that would have to be unpickled as objects is refused, and so is one that does
+not hold every weight of the network, or holds others. The weights stay float32 and the network computes as the
+authors' code does (`published: true` on the card), also where ours is built otherwise. Before it says done the artifact
+is held against the file, number for number, and run on a frame of --data.
+docs/how-to/use-published-weights.md says what was compared with the authors' own outputs, and what was not.
+"""
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mapkd_core.published.networks import GRIDS, NETWORKS
+
+if TYPE_CHECKING:
+    from mapkd_core.published.importer import Imported
+
+EXTRA = "train"
+LARGE_MB = 500
+"""Weights larger than this are not run at the end: importing shall need little more memory than the file has bytes."""
+__doc__ = (__doc__ or "").format(
+    networks="\n".join(f"  {name:<17} {network.needs or '-'}" for name, network in NETWORKS.items())
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
+    parser.add_argument("checkpoint", type=Path, help="the authors' file: .pt, .pth or .safetensors")
+    parser.add_argument("--as", dest="network", required=True, metavar="NAME", help="the network it holds (see above)")
+    parser.add_argument("--out", type=Path, required=True, metavar="NAME.json", help="the card; weights go beside it")
+    parser.add_argument("--grid", default="", metavar="GRID", help=f"ground it was trained on: {' or '.join(GRIDS)} m")
+    parser.add_argument("--licence", default="", metavar="TEXT", help="of the weights, for the card, once you know it")
+    parser.add_argument("--data", metavar="NAME", help="a frame to run it on, as for mapkd evaluate; simulated without")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Imports, checks and says what to do next."""
+    from mapkd_core.artifact import card_path
+    from mapkd_core.published.importer import import_checkpoint
+
+    imported = import_checkpoint(args.checkpoint, args.network, args.out, args.grid, args.licence)
+    place = card_path(args.out)
+    size = place.with_suffix(".safetensors").stat().st_size / 1e6
+    print(f"{place}: {args.network}, {imported.tensors} tensors, {size:.1f} MB, each equal to the file's")
+    for why, count in imported.unused.items():
+        print(f"  {count} tensors stay behind, no output depends on them: {why}")
+    if size < LARGE_MB:
+        print(_run_once(args.out, args.data))
+    else:
+        print(f"not run, for the memory's sake: mapkd evaluate --weights {place} --data simdrive-v1:val --limit 1 does")
+    print(_what_holds(imported, args.licence))
+    print(_what_next(place, imported))
+    return 0
+
+
+def _run_once(artifact: Path, data: str | None) -> str:
+    """Runs the network on a frame; raises ArtifactError if what comes out is no map."""
+    import numpy as np
+
+    from mapkd_core.artifact import ArtifactError
+    from mapkd_core.evaluation.batch_predictor import BatchPredictor
+    from mapkd_core.frame_sources import open_frames
+
+    predictor = BatchPredictor(artifact)
+    where = data or "simdrive-v1:val:1"
+    frames, _ = open_frames(where, None, predictor.card.input_size, predictor.options.lidar)
+    result = predictor.predict_frame(frames[0])
+    if not np.isfinite(result.probabilities).all() or result.probabilities.std((1, 2)).max() < 1e-6:
+        raise ArtifactError(f"{artifact}: the map of a frame of {where} is not finite, or the same everywhere")
+    return (
+        f"run on a frame of {where}: {len(result.elements)} elements in {result.stage_ms['network']:.0f} ms "
+        "(shows that it runs; simulated images are not what it was trained on)"
+    )
+
+
+def _what_holds(imported: Imported, licence: str) -> str:
+    source = imported.network.source
+    weights = licence or "NOT CONFIRMED; ask the authors, then import again with --licence"
+    return (
+        f"source: {source.paper}, {source.repository} at {source.commit}; licence of the code: {source.licence}; "
+        f"of the weights: {weights}\naccuracy on nuScenes: not measured here"
+    )
+
+
+def _what_next(card: Path, imported: Imported) -> str:
+    lines = [f"mapkd evaluate --weights {card} --data /data/nuscenes --split val"]
+    if imported.network.needs:
+        role = "coach" if imported.network.model.startswith("coach") else "teacher"
+        lines.append(f"mapkd distill --config config/train/distill_mapkd_60x30.yaml --{role} {card}")
+    else:
+        lines += [
+            f"mapkd predict --weights {card} --dataroot /data/nuscenes",
+            f"ros2 launch mapkd_ros student.launch.py weights:={card}",
+        ]
+    return "next:\n  " + "\n  ".join(lines)

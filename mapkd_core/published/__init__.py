@@ -1,0 +1,1 @@
+"""Weights that the papers' authors published, read into this project's networks."""
