@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Seen: 2026-11-29 with nuscenes-devkit 1.2.0, shapely 2.0.7 (the devkit asks for ~=2.0.3), numpy 1.26.4, Python 3.11
+# Seen: 2026-11-29 with nuscenes-devkit 1.2.0, shapely 2.0.7 (the devkit asks for ~=2.0.3), numpy 1.26.4, Python 3.11,
+#   Linux x86_64
 # Expected: get_map_mask draws the union of a layer, whatever the shape of its records.
 # Happens: A divider that leaves the patch and comes back, or crosses itself, is several pieces after clipping: TypeError,
 #   'MultiLineString' object is not iterable, since the devkit walks it in shapely 1's way. And holes are painted 0 after

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Seen: 2026-11-29 with opencv-python-headless 4.14.0.94 and 5.0.0.93, numpy 2.2.6, Python 3.11, Linux x86_64
 # Expected: cv2.undistort, remap with the maps of initUndistortRectifyMap, and remap with the same maps in fixed point give one
-#   picture, as they do to the last bit in OpenCV 4.14; and the next release gives it too.
+#   image, as they do to the last bit in OpenCV 4.14; and the next release gives it too.
 # Happens: OpenCV 4 rounds positions to 1/32 pixel everywhere, float32 maps included. OpenCV 5 takes float maps exactly (10.41 is
 #   10.41, no longer 10.40625), while undistort, the fisheye model's undistortImage and fixed-point maps still round: on
 #   sharp lines a sixth of the pixels differ between the routes, by up to 6 of 255.
-# Matters: A network trained on pictures rectified by one route or release runs on those of another, and tests that compare
-#   rectified pictures bit by bit fail after the upgrade, on one of the two routes only.
+# Matters: A network trained on images rectified by one route or release runs on those of another, and tests that compare
+#   rectified images bit by bit fail after the upgrade, on one of the two routes only.
 # Do instead: Rectify in training and in the vehicle by the same call, give tests a tolerance, or keep OpenCV below 5 in both.
 set -euo pipefail
 folder=$(mktemp -d)

@@ -29,6 +29,7 @@ def test_every_command_could_run(block: Block, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(ROOT)
     found = list(doc_blocks.commands(block.text))
     assert found, "the block has no command"
+    assert doc_blocks.unmarked_faults(block) == []
     assert [fault for words in found if (fault := doc_blocks.check(words))] == []
 
 
@@ -58,7 +59,7 @@ def test_example_commands_in_help_texts_and_configs_could_run(monkeypatch: pytes
         ("mapkd trian --config x", "no command 'trian'"),
         ("mapkd sim export --owt drive", "refuses"),
         ("mapkd train --config config/train/student.yaml --stepps 3", "unknown key"),
-        ("mapkd train --config config/train/nowhere.yaml", "no config"),
+        ("mapkd train --config config/train/nowhere.yaml", "expected a config"),
         ("mapkd benchmark distill --plan nowhere.yaml", "no plan"),
         ("make tset", "the Makefile has no tset"),
         ("python benchmarks/nowhere.py", "no file benchmarks/nowhere.py"),
@@ -82,6 +83,12 @@ def test_a_wrong_command_in_running_text_is_found() -> None:
     assert doc_blocks.check_inline("mapkd sim export --seed ...") == ""
 
 
+def test_a_block_that_no_test_may_run_needs_a_mark() -> None:
+    text = "pip install -e .\nmapkd --version\n"
+    assert "begin it with" in doc_blocks.unmarked_faults(Block(ROOT / "x.md", 1, "bash", text))[0]
+    assert doc_blocks.unmarked_faults(Block(ROOT / "x.md", 1, "bash", f"# needs: internet\n{text}")) == []
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A folder that looks like the checkout, so that what commands write stays outside it."""
@@ -97,6 +104,7 @@ def run(blocks: list[Block], folder: Path) -> None:
     environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{environment.get('PYTHONPATH', '')}"
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     for block in blocks:
+        assert doc_blocks.unmarked_faults(block) == []
         text = re.sub(r"^(make|\.) .*$", "", block.text, flags=re.MULTILINE)
         command = [sys.executable, "-c", text] if block.language == "python" else ["bash", "-e", "-c", text]
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=1200)

@@ -220,3 +220,22 @@ def test_no_link_is_tracked(tracked: dict[str, str]) -> None:
 def test_no_data_set_and_no_bag_lies_in_the_repository(tracked: dict[str, str]) -> None:
     names = list(tracked)
     assert not [n for n in names if re.search(r"\.(mcap|db3|pcd\.bin|shp|dbf|pkl|pt|pth)$", n) or "/samples/CAM" in n]
+
+
+def test_the_entrance_is_complete_and_readable_by_machines(root: Path) -> None:
+    citation = yaml.safe_load((root / "CITATION.cff").read_text())
+    assert citation["cff-version"] == "1.2.0" and citation["authors"] and citation["license"] == "Apache-2.0"
+    titles = " ".join(reference["title"] for reference in citation["references"])
+    assert all(name in titles for name in ("MapKD", "BridgeTA", "DualDistill"))
+    assert all(reference["authors"] and reference["type"] for reference in citation["references"])
+    for path in (root / ".github" / "ISSUE_TEMPLATE").glob("*.yml"):
+        form = yaml.safe_load(path.read_text())
+        assert path.name == "config.yml" or {"name", "description", "body"} <= set(form), path.name
+    hooks = yaml.safe_load((root / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    assert {hook["id"] for hook in hooks} == {"ruff", "mypy", "codespell", "links"}
+    for name in ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", ".github/pull_request_template.md", "LICENSE"):
+        assert (root / name).is_file(), name
+    changes = (root / "CHANGELOG.md").read_text()
+    assert "## [Unreleased]" in changes
+    kinds = set(re.findall(r"^### (.*)$", changes, re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}

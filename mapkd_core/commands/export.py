@@ -56,10 +56,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the artifact, and proves each file before saying done; until then the old one stays."""
-    from mapkd_core.artifact import card_path, load_card, load_model
+    from mapkd_core.artifact import SHIPPED, card_path, load_card, load_model
     from mapkd_core.files import FolderLock, replacing_together
     from mapkd_core.training.trained import is_artifact, load_run
 
+    if str(args.out) in SHIPPED:
+        raise ValueError(f"--out {args.out} is the name of a student that ships; write --out {args.out}.json")
     if is_artifact(args.run):
         network, card = load_model(args.run)
         card = replace(card, name=args.name or card.name, version=args.version or card.version)

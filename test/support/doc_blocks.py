@@ -24,6 +24,8 @@ PAGES = sorted(
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _ELSEWHERE = {"source", "export", "cd", "touch", "colcon", "rosdep", "rm", "tensorboard", "pre-commit", "ros2", "env"}
 """Commands of other programs, which are not looked into further."""
+_RUNNABLE = {"mapkd", "python", "make", "."}
+"""What a block without a mark may hold: everything else changes the machine, or needs what is not there."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,14 @@ class Block:
 
     def __str__(self) -> str:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def unmarked_faults(block: Block) -> list[str]:
+    """Commands for which a block needs a mark, because a test must not run them."""
+    if block.mark or block.language != "bash":
+        return []
+    names = sorted({words[0] for words in commands(block.text)} - _RUNNABLE)
+    return [f"{block} holds {names}; begin it with a line `# needs: ...` that says what they need"] if names else []
 
 
 def blocks(page: Path) -> list[Block]:

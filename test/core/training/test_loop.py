@@ -9,6 +9,7 @@ from toy import SIZE, ToySamples
 from mapkd_core.artifact import load_model
 from mapkd_core.commands.main import main
 from mapkd_core.config import AugmentConfig, DataConfig, LossConfig, TrainConfig
+from mapkd_core.files import FolderLock
 from mapkd_core.grid import BevGrid
 from mapkd_core.training import batches as loading
 from mapkd_core.training import loop as training
@@ -142,6 +143,11 @@ def test_export_of_a_run(tmp_path, capsys):
     assert (card.training["data"], card.training["licence_of_data"]) == ("stripes", "a = b")
     assert main([*words, "--about", "step=4"]) == 2
     assert "the card has 3 there" in capsys.readouterr().err
+    with FolderLock(tmp_path, ".a.lock"):  # another export to the same artifact
+        assert main(words) == 2
+    assert "is in use by" in capsys.readouterr().err
+    assert main([*words[:2], "--out", "nano"]) == 2
+    assert "--out nano is the name of a student that ships; write --out nano.json" in capsys.readouterr().err
 
 
 def test_export_of_no_run(tmp_path, capsys):
