@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sensor_msgs.msg import CompressedImage, Image
 
 __all__ = [
-    "ImageError", "check_size", "compressed_size", "compressed_source", "image_fields", "image_size", "mosaic_of",
+    "ImageError", "compressed_size", "compressed_source", "image_fields", "image_size", "mosaic_of",
     "rgb_from_image", "stamp_ns",
 ]  # fmt: skip
 _SECOND_NS = 1_000_000_000
@@ -72,16 +72,6 @@ def _has_cv_bridge() -> bool:
         return importlib.util.find_spec("cv_bridge.boost.cv_bridge_boost") is not None
     except ImportError:
         return False
-
-
-def check_size(size: tuple[int, int], calibrated: tuple[int, int]) -> None:
-    """Raises ImageError where an image (width, height) is not of the size that its calibration holds for."""
-    if size != calibrated:
-        raise ImageError(
-            "size",
-            f"image is {size[0]}x{size[1]}, its camera_info says {calibrated[0]}x{calibrated[1]}; "
-            "publish the camera_info of the resized image (or correct the rig file, if that holds the calibration)",
-        )
 
 
 def image_fields(pixels: NDArray[np.uint8]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from mapkd_core.bags.sensor_fields import Fields
 from mapkd_core.cameras import topics
 from mapkd_core.cameras.topics import IMAGE_TRANSPORTS
 from mapkd_core.geometry import Matrix
-from mapkd_core.types import CAMERAS, Frame
+from mapkd_core.types import Frame
 
 SINGLE_FRAME_PERIOD_NS = 500_000_000
 """nuScenes' keyframe period stands in where a scene has only one frame and therefore no period of its own."""
@@ -87,15 +87,15 @@ class DriveStream:
         kind = topics.image_type(image_transport)
         self.static, self.poses = Topic("/tf_static", fields.TF_MESSAGE, latched=True), Topic("/tf", fields.TF_MESSAGE)
         self.points = Topic(LIDAR_TOPIC, fields.POINT_CLOUD)
-        self.images = {name: Topic(topics.image_topic(name, image_transport), kind) for name in CAMERAS}
-        self.infos = {name: Topic(topics.info_topic(name), topics.CAMERA_INFO) for name in CAMERAS}
+        names = dict.fromkeys(view.name for shot in self.shots for view in shot.frame.views)
+        self.images = {name: Topic(topics.image_topic(name, image_transport), kind) for name in names}
+        self.infos = {name: Topic(topics.info_topic(name), topics.CAMERA_INFO) for name in names}
 
     @property
     def topics(self) -> list[Topic]:
         """Every topic on which this stream has something to say."""
         frames = [shot.frame for shot in self.shots]
-        names = [view.name for view in frames[0].views]
-        found = [topics[name] for name in names for topics in (self.images, self.infos)]
+        found = [topics[name] for name in self.images for topics in (self.images, self.infos)]
         found.append(self.static)
         if any(_poses(frame) for frame in frames):
             found.append(self.poses)

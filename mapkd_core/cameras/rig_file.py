@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mapkd_core.cameras.calibration import CalibrationError, CameraModel, checked_distortion
 from mapkd_core.cameras.rig import RECTIFIED, TOPIC, CameraRig, RigCamera, check_names
-from mapkd_core.cameras.topics import RECEIVED_TRANSPORTS
+from mapkd_core.cameras.topics import RECEIVED_TRANSPORTS, info_beside
 from mapkd_core.data.image_codec import decode
 from mapkd_core.files import inside
 from mapkd_core.geometry import transform
@@ -92,7 +92,7 @@ def _camera(name: str, given: Any, shared: Mapping[str, Any], folder: Path) -> R
         raise ValueError(
             f"{at} has rectified and calibration; the calibration alone tells: without D, images are undistorted"
         )
-    camera_info = "" if model else _topic(values, "camera_info", at, name) or _info_beside(image, transport)
+    camera_info = "" if model else _topic(values, "camera_info", at, name) or info_beside(image, transport)
     mounting = _mounting(values["base_from_camera"], f"{at}.base_from_camera") if "base_from_camera" in values else None
     mask = _mask(values["mask"], f"{at}.mask", folder) if "mask" in values else None
     camera = RigCamera(name, image, camera_info, transport, rectified, frame, model, mounting, mask)
@@ -107,12 +107,6 @@ def _camera(name: str, given: Any, shared: Mapping[str, Any], folder: Path) -> R
 def _transport_of(topic: str) -> str:
     last = topic.rsplit("/", 1)[-1]
     return last if last in RECEIVED_TRANSPORTS else "raw"
-
-
-def _info_beside(image: str, transport: str) -> str:
-    """Where image_transport's cameras publish their calibration: camera_info beside the raw images."""
-    folder, slash, _ = image.removesuffix(f"/{transport}").rpartition("/")
-    return f"{folder}{slash}camera_info"
 
 
 def _topic(values: Mapping[str, Any], key: str, at: str, name: str) -> str:

@@ -41,3 +41,9 @@ def camera_of(topic: str) -> str:
     """The camera whose topic this is, in whatever namespace; empty for a topic of anything else."""
     _, folder, rest = f"/{topic}".rpartition(f"/{_FOLDER}/")
     return rest.split("/")[0].upper() if folder else ""
+
+
+def info_beside(image: str, transport: str) -> str:
+    """Where image_transport's cameras publish their calibration: camera_info beside the raw images."""
+    folder, slash, _ = image.removesuffix(f"/{transport}").rpartition("/")
+    return f"{folder}{slash}camera_info"

@@ -1,4 +1,13 @@
-"""Predicts the vector map round the vehicle from six images, and writes an overview PNG and the elements as JSON.
+"""Predicts the vector map round the vehicle from its cameras' images: of a bag, a data root, or single image files.
+
+From a bag (a folder, or an .mcap or .db3 file) with images, camera_info and transforms, without ROS: elements.jsonl,
+maps.mcap with the messages that student_node would have published, and overlay.mp4:
+
+    mapkd predict drive.mcap --out predictions
+    mapkd predict drive.mcap --rig my_rig.yaml --every 0.5 --no-video
+
+Cameras are found by their topics, or named by the rig file of student_node (config/rig.example.yaml). The other sources
+give an overview PNG and a JSON file of the elements for each set of images.
 
 From a nuScenes data root (every keyframe, or those of --scene):
 
@@ -21,8 +30,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,12 +43,14 @@ from mapkd_core.commands.options import add_runtime_options, chosen_runtime
 from mapkd_core.data.images import decode
 from mapkd_core.draw import overview, write_png
 from mapkd_core.files import inside, write_atomic
-from mapkd_core.progress import each, say
+from mapkd_core.map_files.elements import facts, records
+from mapkd_core.progress import Progress, each, say
 from mapkd_core.runtime import wait_without_spinning
 from mapkd_core.schema import FileFault, mapping, numbers, read_json, record
 from mapkd_core.types import MapElement
 
 if TYPE_CHECKING:
+    from mapkd_core.bags.camera_sets import CalibratedSet
     from mapkd_core.predictor import MapPredictor, PredictedMap
 
 
@@ -61,25 +73,32 @@ class _Shot:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
     source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("bag", nargs="?", type=Path, metavar="BAG", help="a rosbag2: its folder, an .mcap or .db3 file")
     source.add_argument("--dataroot", type=Path, help="a nuScenes data root, or a folder in its format")
     source.add_argument("--images", type=Path, nargs="+", help="one JPEG or PNG a camera, with --calibration")
     parser.add_argument("--calibration", type=Path, help="JSON file that calibrates --images (see above)")
     parser.add_argument("--version", default="v1.0-mini", help="version folder of the data root (%(default)s)")
     parser.add_argument("--scene", action="append", help="only this scene of the data root; may be repeated")
-    parser.add_argument("--limit", type=int, help="at most this many keyframes")
+    parser.add_argument("--limit", type=int, help="at most this many keyframes, or maps of a bag")
+    parser.add_argument("--rig", type=Path, metavar="FILE", help="rig file that names the bag's cameras")
+    parser.add_argument("--base-frame", default="base_link", help="vehicle's frame in the bag (%(default)s)")
+    parser.add_argument("--every", type=float, default=0.0, metavar="S", help="of a bag, at most a map in S seconds")
+    parser.add_argument("--no-video", action="store_true", help="of a bag, write no overlay.mp4")
     parser.add_argument("--weights", type=Path, help="a card (NAME.json), or shipped: nano (default), small, base")
     add_runtime_options(parser)
     parser.add_argument("--out", type=Path, default=Path("predictions"), help="output folder (%(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predicts, writes NAME.png and NAME.json a keyframe, and prints what was found."""
+    """Predicts, writes, and prints what was found."""
     if args.images and not args.calibration:
         raise ValueError("--images needs --calibration: without it nobody knows where the cameras look")
     wait_without_spinning()
     from mapkd_core.predictor import DEFAULT_WEIGHTS, MapPredictor
 
     predictor = MapPredictor.from_artifact(args.weights or DEFAULT_WEIGHTS, chosen_runtime(args))
+    if args.bag:
+        return _predict_bag(args, predictor)
     shots = _from_files(args.images, args.calibration) if args.images else _from_dataroot(args, predictor)
     for shot in each(shots, "predict", shown=not args.images):
         order = predictor.camera_order(shot.cameras)
@@ -90,6 +109,43 @@ def run(args: argparse.Namespace) -> int:
         found = ", ".join(f"{count} {label}" for label, count in counts.items())
         say(f"{shot.name}: {found}; {sum(result.stage_ms.values()):.0f} ms -> {args.out / shot.name}.png, .json")
     return 0
+
+
+def _predict_bag(args: argparse.Namespace, predictor: MapPredictor) -> int:
+    """The maps of a bag, as files of the whole drive."""
+    from mapkd_core.bags.camera_sets import CameraSets, thinned
+    from mapkd_core.bags.reader import BagReader
+    from mapkd_core.cameras.rig_file import load_rig
+    from mapkd_core.map_files.drive_maps import write_maps
+
+    if any(args.bag.glob("v1.0-*/sample.json")):
+        raise ValueError(f"{args.bag} is a data root in nuScenes' format; expected a bag: give it with --dataroot")
+    with BagReader(args.bag) as bag:
+        cameras = CameraSets(bag, load_rig(args.rig) if args.rig else None, say, args.base_frame)
+        for line in [*bag.notes, *cameras.describe()]:
+            say(line)
+        sets = islice(thinned(cameras.sets(), args.every), args.limit)
+        total = args.limit if args.limit else None if args.every else cameras.anchor_images
+        with Progress("predict", total, "map") as bar:
+            done = write_maps(
+                _counted(sets, bar), cameras.sizes, predictor, args.out, not args.no_video, args.base_frame
+            )
+        lost = (cameras.not_formed() + done.faults).most_common()
+        for reason, count in lost:
+            say(f"{count:6d}  {reason}")
+        for line in bag.faults:
+            say(line)
+        if not done.maps:
+            raise ValueError(f"{args.bag}: no map: {lost[0][0] if lost else 'no set of images of all its cameras'}")
+    found = ", ".join(f"{done.elements[label]} {label}" for label in predictor.card.classes)
+    say(f"{done.maps} maps with {found} -> {', '.join(map(str, done.files))}")
+    return 0
+
+
+def _counted(sets: Iterable[CalibratedSet], bar: Progress) -> Iterator[CalibratedSet]:
+    for one in sets:
+        yield one
+        bar.update()
 
 
 def _from_files(images: list[Path], calibration: Path) -> list[_Shot]:
@@ -140,18 +196,8 @@ def _write(out: Path, shot: _Shot, result: PredictedMap, predictor: MapPredictor
     )
     write_png(inside(out, f"{shot.name}.png", "scene name"), image)
     record = {
-        "model": {"name": predictor.card.name, "version": predictor.card.version},
-        "frame": "base_link: x forward, y left, metres",
-        "grid": grid.as_dict(),
-        "elements": [
-            {
-                "label": element.label,
-                "score": round(element.score, 4),
-                "closed": element.closed,
-                "points_m": np.round(element.points_m.astype(float), 3).tolist(),
-            }
-            for element in result.elements
-        ],
+        **facts(predictor.card),
+        "elements": records(result.elements),
         "stage_ms": {name: round(ms, 2) for name, ms in result.stage_ms.items()},
     }
     write_atomic(inside(out, f"{shot.name}.json", "scene name"), json.dumps(record, indent=1) + "\n")

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.artifact import ModelCard
-from mapkd_core.cameras.calibration import CameraModel, undistorted
+from mapkd_core.cameras.calibration import CameraModel
+from mapkd_core.cameras.straight_image import straight_image
 from mapkd_core.cameras.synchronizer import CameraSet
-from mapkd_core.data.images import decode
-from mapkd_core.geometry import scale_intrinsics
 from mapkd_core.predictor import CameraError, PredictedMap, PreparedImages
 from mapkd_ros.conversions import ImageError
 from mapkd_ros.node.camera_image import CameraImage
@@ -97,7 +96,9 @@ def prepare_job(job: MappingJob, predictor: Predictor, tables: dict) -> Prepared
     faults: dict[str, list[str]] = {camera: [] for camera in job.cameras}
     for camera, camera_image, model in zip(job.cameras, job.camera_set.images, job.models, strict=True):
         try:
-            image, matrix, size = _straight(camera_image, model, predictor.card.input_size, tables, faults[camera])
+            image, matrix, size = straight_image(
+                camera_image.source(), model, predictor.card.input_size, tables, faults[camera]
+            )
         except ValueError as error:
             raise ImageError(f"undecodable {camera}", f"{camera}: {error}") from error
         images.append(image)
@@ -122,16 +123,3 @@ def complete_job(prepared: PreparedJob, predictor: Predictor) -> PredictedMap:
     waited_ms = prepared.waited_ms + (time.monotonic_ns() - prepared.ready_ns) / 1e6
     result = predictor.complete(prepared.images)
     return replace(result, stage_ms={"wait": waited_ms, "convert": prepared.convert_ms, **result.stage_ms})
-
-
-def _straight(
-    image: CameraImage, model: CameraModel, min_size: tuple[int, int], tables: dict, faults: list[str]
-) -> tuple[memoryview | NDArray[np.uint8], NDArray[np.float64], tuple[int, int]]:
-    """CameraImage without lens distortion, with the intrinsics and the size (width, height) that go with it."""
-    source = image.source()
-    if not model.distortion_model:
-        return source, model.intrinsics, model.size
-    pixels = decode(source, min_size, faults) if isinstance(source, memoryview) else source
-    pixels = undistorted(pixels, model, tables)
-    size = (pixels.shape[1], pixels.shape[0])
-    return pixels, scale_intrinsics(model.intrinsics, size[0] / model.size[0], size[1] / model.size[1]), size

@@ -19,6 +19,7 @@ from visualization_msgs.msg import MarkerArray
 from mapkd_core.cameras.calibration import CalibrationError
 from mapkd_core.cameras.mountings import Mountings
 from mapkd_core.cameras.rig import CameraRig, anchor_of
+from mapkd_core.cameras.straight_image import check_size
 from mapkd_core.cameras.synchronizer import CameraSet, Synchronizer
 from mapkd_core.cameras.transform_tree import TransformTree
 from mapkd_core.messages.classes import header_of
@@ -27,7 +28,7 @@ from mapkd_core.messages.markers import MarkerBook
 from mapkd_core.messages.vector_map import vector_map
 from mapkd_core.predictor import PredictedMap
 from mapkd_ros import qos, topics
-from mapkd_ros.conversions import ImageError, check_size
+from mapkd_ros.conversions import ImageError
 from mapkd_ros.msg import VectorMap
 from mapkd_ros.node.calibration_check import CalibrationCheck
 from mapkd_ros.node.camera_image import CameraImage

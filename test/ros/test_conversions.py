@@ -11,7 +11,6 @@ from mapkd_core.data.images import decode
 from mapkd_core.messages.classes import seconds_and_ns
 from mapkd_ros.conversions import (
     ImageError,
-    check_size,
     compressed_size,
     image_fields,
     image_size,
@@ -98,13 +97,6 @@ def test_a_broken_compressed_image_is_refused(data, text, kind, words):
 def test_message_bytes_reach_the_decoder_without_a_copy():
     message = compressed(jpeg(value=200))
     assert abs(int(decode(memoryview(message.data)).mean()) - 200) <= 2
-
-
-def test_a_size_other_than_the_calibrated_one_is_refused_with_both():
-    check_size((1600, 900), (1600, 900))
-    with pytest.raises(ImageError, match="800x450, its camera_info says 1600x900") as error:
-        check_size((800, 450), (1600, 900))
-    assert error.value.kind == "size"
 
 
 def test_stamps_survive_the_round_trip():

@@ -54,3 +54,64 @@ def test_incomplete_input_is_named(
 ) -> None:
     assert main(["predict", *arguments(tmp_path), "--out", str(tmp_path / "out")]) == 2  # type: ignore[operator]
     assert message in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def sim_bag(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list]:
+    """Two frames of a simulated drive as `mapkd bag` writes them, and the frames."""
+    pytest.importorskip("rosbags", reason="rosbags writes the bag")
+    from mapkd_core.bags.drive_stream import DriveStream
+    from mapkd_core.bags.writer import write_bag
+    from mapkd_core.sim.drive import SimDrive
+
+    frames = list(SimDrive(1, size=(160, 90), frames=2, lidar=False))
+    path = tmp_path_factory.mktemp("sim") / "drive"
+    write_bag(DriveStream(frames, lidar=False), path, progress=False)
+    return path, frames
+
+
+def test_a_bag_of_a_simulated_drive_becomes_maps_video_and_messages(
+    sim_bag: tuple[Path, list], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("av", reason="PyAV writes the video")
+    from tiny_student import save_tiny_student
+
+    from mapkd_core.bags.reader import BagReader
+    from mapkd_core.bags.sensor_fields import compressed_image
+    from mapkd_core.predictor import MapPredictor
+
+    bag, frames = sim_bag
+    card, out = save_tiny_student(tmp_path), tmp_path / "out"
+    assert main(["predict", str(bag), "--weights", str(card), "--device", "cpu", "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "CAM_FRONT: /camera/cam_front/image_raw/compressed, 160x90" in printed and "2 maps with" in printed
+    lines = [json.loads(line) for line in (out / "elements.jsonl").read_text().splitlines()]
+    assert lines[0]["model"]["name"] == "tiny" and len(lines) == 3
+    predictor = MapPredictor.from_artifact(card)
+    for frame, line in zip(frames, lines[1:], strict=True):
+        images = [compressed_image(view, 0)["data"].tobytes() for view in frame.views]
+        intrinsics, mountings = zip(*((view.intrinsics, view.base_from_camera) for view in frame.views), strict=True)
+        expected = predictor.predict(images, np.stack(intrinsics), np.stack(mountings)).elements
+        assert line["cameras"] == {view.name: view.stamp_ns for view in frame.views} and not line["missing_cameras"]
+        assert [element["label"] for element in line["elements"]] == [element.label for element in expected]
+        for found, wanted in zip(line["elements"], expected, strict=True):
+            np.testing.assert_allclose(found["points_m"], wanted.points_m, atol=1e-3)
+    with BagReader(out / "maps.mcap") as recorded:
+        assert {topic.name: topic.count for topic in recorded.topics}["/student_node/vector_map"] == 2
+    assert (out / "overlay.mp4").stat().st_size > 1000
+
+
+def test_a_bag_that_gives_no_map_says_why(
+    sim_bag: tuple[Path, list], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tiny_student import save_tiny_student
+
+    given = ["predict", "--weights", str(save_tiny_student(tmp_path)), "--out", str(tmp_path / "out"), "--no-video"]
+    assert main([*given, str(sim_bag[0]), "--base-frame", "ego"]) == 2
+    complaint = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "no map: CAM_" in complaint and "no message names the frame 'ego'" in complaint
+    assert not (tmp_path / "out" / "elements.jsonl").exists()
+    (tmp_path / "v1.0-mini").mkdir()
+    (tmp_path / "v1.0-mini" / "sample.json").write_text("[]")
+    assert main([*given, str(tmp_path)]) == 2
+    assert "is a data root in nuScenes' format; expected a bag: give it with --dataroot" in capsys.readouterr().err
