@@ -6,10 +6,12 @@ from itertools import takewhile
 
 from mapkd_core.bags.reader import BagTopic
 from mapkd_core.cameras.rig import CameraRig, RigCamera
-from mapkd_core.cameras.topics import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, camera_of, info_beside
+from mapkd_core.cameras.topics import CAMERA_INFO, RECEIVED_TRANSPORTS, camera_of, image_type, info_beside
 from mapkd_core.schema import FileFault
 from mapkd_core.types import CAMERAS
 
+_TRANSPORTS = {image_type(transport): transport for transport in RECEIVED_TRANSPORTS}
+"""Message type of images -> transport, best first."""
 _NO_COLORS = ("depth", "infra", "thermal", "disparity", "semantic", "mask")
 """Words in names of topics whose images show no colours."""
 
@@ -22,10 +24,10 @@ def guessed_rig(topics: Sequence[BagTopic], note: Callable[[str], object]) -> Ca
     """
     held = [topic for topic in topics if topic.count and topic.encoding == "cdr"]
     infos = {topic.name for topic in held if topic.msg_type == CAMERA_INFO}
-    images = [topic for topic in held if topic.msg_type in (COMPRESSED_IMAGE, IMAGE)]
+    images = [topic for topic in held if topic.msg_type in _TRANSPORTS]
     of_camera: dict[str, list[BagTopic]] = {}
     for topic in images:
-        info = info_beside(topic.name, _transport(topic))
+        info = info_beside(topic.name, _TRANSPORTS[topic.msg_type])
         if info in infos and not _colorless(topic.name):
             of_camera.setdefault(info, []).append(topic)
     if not of_camera:
@@ -40,21 +42,17 @@ def guessed_rig(topics: Sequence[BagTopic], note: Callable[[str], object]) -> Ca
         note(f"images of {', '.join(left)} are not used; a rig file (--rig) can choose others")
     names = _names(list(chosen))
     cameras = [
-        RigCamera(names[info], topic.name, info, _transport(topic)) for info, topic in chosen.items()
+        RigCamera(names[info], topic.name, info, _TRANSPORTS[topic.msg_type]) for info, topic in chosen.items()
     ]
     return CameraRig(tuple(sorted(cameras, key=lambda camera: (_place(camera.name), camera.name))))
-
-
-def _transport(topic: BagTopic) -> str:
-    return "compressed" if topic.msg_type == COMPRESSED_IMAGE else "raw"
 
 
 def _colorless(name: str) -> bool:
     return any(word in part for part in name.lower().split("/") for word in _NO_COLORS)
 
 
-def _preference(topic: BagTopic) -> tuple[bool, bool, str]:
-    return topic.msg_type != COMPRESSED_IMAGE, "rect" in topic.name, topic.name
+def _preference(topic: BagTopic) -> tuple[int, bool, str]:
+    return list(_TRANSPORTS).index(topic.msg_type), "rect" in topic.name, topic.name
 
 
 def _names(infos: Sequence[str]) -> dict[str, str]:

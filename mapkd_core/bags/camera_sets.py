@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from mapkd_core.bags.bag_rig import guessed_rig
 from mapkd_core.bags.plain_messages import PlainMessages
 from mapkd_core.bags.reader import BagMessage, BagReader, BagTopic
+from mapkd_core.bags.recorded_images import ImageReader, RecordedImage
 from mapkd_core.bags.sensor_fields import BASE_FRAME, TF_MESSAGE
 from mapkd_core.cameras.calibration import CalibrationError, CameraModel, camera_model
 from mapkd_core.cameras.camera_watch import CameraWatch
-from mapkd_core.cameras.compressed import compressed_size, compressed_source
-from mapkd_core.cameras.encodings import ImageError, image_size, rgb_from_image
+from mapkd_core.cameras.encodings import ImageError
 from mapkd_core.cameras.mountings import Mountings
 from mapkd_core.cameras.plausibility import Mounted, calibration_doubts
 from mapkd_core.cameras.rig import CameraRig, RigCamera, anchor_of
@@ -56,18 +56,13 @@ class CalibratedSet:
     """(H, W) of the undistorted image, False where a camera sees its own vehicle; None where it does not."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Image:
-    message: Any
-    size: tuple[int, int]
-
-
 class CameraSets:
     """Forms sets from a bag's messages, in order of time.
 
     `rig` says which topics are the cameras, by default it is guessed; `note` is told of that. Calibration and
     transforms that come later than the first images, or once before them, serve all. What cannot be used is counted in
-    `faults`. Raises FileFault for a bag without cameras or without the topics that the rig names.
+    `faults`. Raises FileFault for a bag without cameras or without the topics that the rig names, ModuleNotFoundError
+    for videos without PyAV.
     """
 
     def __init__(
@@ -82,7 +77,7 @@ class CameraSets:
         self.bag, self.rig = bag, rig or guessed_rig(bag.topics, note)
         self.messages = PlainMessages()
         self.faults: Counter[str] = Counter()
-        self.synchronizer: Synchronizer[_Image] = Synchronizer(
+        self.synchronizer: Synchronizer[RecordedImage] = Synchronizer(
             self.rig.names, anchor_of(anchor, self.rig), window_ns, depth=8
         )
         self._watch = CameraWatch(self.rig.names, SILENT_S)
@@ -99,7 +94,10 @@ class CameraSets:
                 self._calibrate(camera, camera.model)
             else:
                 self._of_info.setdefault(camera.camera_info.lstrip("/"), []).append(camera)
+        self._readers = {camera.name: ImageReader(camera.image_transport) for camera in self.rig.cameras}
         self.topics = self._topics()
+        for topic in self.topics:
+            self.messages.learn(topic)
         self._look_ahead()
 
     def sets(self) -> Iterator[CalibratedSet]:
@@ -109,9 +107,9 @@ class CameraSets:
             if camera is None:
                 self._learn(message)
                 continue
-            camera_set = self._add(camera, message)
-            if camera_set is not None:
-                calibrated = self._calibrated(camera_set, message.log_ns)
+            for stamp_ns, image in self._read_images(camera, message):
+                camera_set = self._add(camera, stamp_ns, image, message.log_ns)
+                calibrated = self._calibrated(camera_set, message.log_ns) if camera_set is not None else None
                 if calibrated is not None:
                     yield calibrated
 
@@ -218,23 +216,26 @@ class CameraSets:
         self._masks[camera.name] = camera.visible(model)
         self.models[camera.name] = model
 
-    def _add(self, camera: RigCamera, message: BagMessage) -> CameraSet[_Image] | None:
+    def _read_images(self, camera: RigCamera, message: BagMessage) -> list[tuple[int, RecordedImage]]:
         try:
             image = self._read(message)
-            size = compressed_size(image) if camera.image_transport == "compressed" else image_size(image)
+            self.mountings.frames[camera.name] = camera.frame or image.header.frame_id
+            return self._readers[camera.name].read(image)
         except (ImageError, _UnreadableError) as error:
             self.faults[f"{camera.name}: {error}"] += 1
-            return None
-        stamp_ns = image.header.stamp.sec * 1_000_000_000 + image.header.stamp.nanosec
+            return []
+
+    def _add(
+        self, camera: RigCamera, stamp_ns: int, image: RecordedImage, log_ns: int
+    ) -> CameraSet[RecordedImage] | None:
         if not stamp_ns:
             self.faults[f"{camera.name}: header.stamp is 0, so nobody knows what it belongs to"] += 1
             return None
-        self.mountings.frames[camera.name] = camera.frame or image.header.frame_id
-        if self._watch.see(camera.name, message.log_ns):
+        if self._watch.see(camera.name, log_ns):
             self.synchronizer.expect(self._watch.expected)
-        return self.synchronizer.add(camera.name, stamp_ns, _Image(image, size))
+        return self.synchronizer.add(camera.name, stamp_ns, image)
 
-    def _calibrated(self, camera_set: CameraSet[_Image], log_ns: int) -> CalibratedSet | None:
+    def _calibrated(self, camera_set: CameraSet[RecordedImage], log_ns: int) -> CalibratedSet | None:
         sources: list[memoryview | NDArray[np.uint8]] = []
         mountings = []
         for camera, image in zip(camera_set.cameras, camera_set.images, strict=True):
@@ -242,8 +243,7 @@ class CameraSets:
                 model = self.models[camera]
                 check_size(image.size, model.size)
                 mountings.append(self.mountings.base_from_image(camera, model))
-                raw = hasattr(image.message, "step")
-                sources.append(rgb_from_image(image.message) if raw else compressed_source(image.message))
+                sources.append(image.source())
             except KeyError:
                 self.faults[f"{camera}: no usable camera_info until then"] += 1
                 return None

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.bags.reader import BagTopic
+
 if TYPE_CHECKING:
     from rosbags.typesys.store import Typestore
 
@@ -92,6 +94,24 @@ class PlainMessages:
         if msg_type not in self._made:
             self._made[msg_type] = MessageClass(self.types, msg_type)
         return self._made[msg_type]
+
+    def learn(self, topic: BagTopic) -> None:
+        """Takes the definition that a bag has of a topic's type, where the type is not known. Raises ValueError."""
+        if topic.msg_type in self.types.types:
+            return
+        from rosbags.typesys import get_types_from_idl, get_types_from_msg
+
+        try:
+            if topic.definition_format == "ros2idl":
+                found = get_types_from_idl(topic.definition.decode())
+            else:
+                found = get_types_from_msg(topic.definition.decode(), topic.msg_type)
+            new = {name: fields for name, fields in found.items() if name not in self.types.types}
+            if topic.msg_type not in new:
+                raise ValueError("none")
+            self.types.register(new)
+        except Exception as error:  # of rosbags' parsers, in classes of their own
+            raise ValueError(f"{topic.name}: the bag has no usable definition of {topic.msg_type}") from error
 
     def serialized(self, message: Any) -> bytes:
         """The message as ROS 2 sends and records it; its own sequences of numbers may be lists, as rclpy takes them."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 WAITING = 64
 """Packets whose image has not come out yet, at most."""
+KEYFRAME = 1
+"""Flag of an FFMPEGPacket that can be decoded without those before it (libav's AV_PKT_FLAG_KEY)."""
 CODECS = {"264": "h264", "265": "hevc", "hevc": "hevc", "av1": "av1", "vp9": "vp9", "mjpeg": "mjpeg"}
 """Part of an encoder's name -> codec."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.cameras.video import VideoDecoder, rgb_from_frame
+from mapkd_core.cameras.video import KEYFRAME, VideoDecoder, rgb_from_frame
 from mapkd_ros.conversions import (
     compressed_size,
     compressed_source,
@@ -20,9 +20,6 @@ from mapkd_ros.conversions import (
 if TYPE_CHECKING:
     from av import VideoFrame
     from sensor_msgs.msg import CompressedImage, Image
-
-KEYFRAME = 1
-"""Flag of an FFMPEGPacket that can be decoded without those before it (libav's AV_PKT_FLAG_KEY)."""
 
 
 @dataclass(frozen=True, eq=False)

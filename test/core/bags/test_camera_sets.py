@@ -2,11 +2,13 @@
 import pytest
 
 pytest.importorskip("rosbags", reason="rosbags has the message classes")
-from camera_bags import BEGIN_NS, PERIOD_NS, SIZE, K, compressed, drive, info, jpeg, raw, transforms, write
+import numpy as np
+from camera_bags import BEGIN_NS, PERIOD_NS, PLAIN, SIZE, K, compressed, drive, info, jpeg, raw, transforms, write
 
 from mapkd_core.bags.camera_sets import CameraSets, thinned
 from mapkd_core.bags.reader import BagReader
 from mapkd_core.cameras.rig_file import load_rig
+from mapkd_core.messages.classes import header_of
 from mapkd_core.schema import FileFault
 
 
@@ -145,3 +147,28 @@ def test_depth_images_are_refused_by_name(tmp_path):
                 for t, n, m in drive(("left",), pattern="/{}/image_raw")]  # fmt: skip
     found, maker = sets_of(write(tmp_path / "a.mcap", messages))
     assert not found and "is depth or another measurement" in str(maker.faults)
+
+
+def test_packets_of_a_video_are_images_by_the_definition_that_the_bag_brings(tmp_path, root):
+    import video_stream
+    from rosbags.typesys import get_types_from_msg
+
+    from mapkd_core.cameras.topics import FFMPEG_PACKET
+
+    text = (root / "test/underlay/ffmpeg_image_transport_msgs/msg/FFMPEGPacket.msg").read_text()
+    types = PLAIN.types
+    if FFMPEG_PACKET not in types.types:
+        types.register(get_types_from_msg(text, FFMPEG_PACKET))
+    messages = [m for m in drive(("left",), count=6) if "image" not in m[1]]
+    for data, keyframe, place in video_stream.packets(video_stream.shades(6, SIZE)):
+        at_ns = BEGIN_NS + place * PERIOD_NS
+        packet = PLAIN(FFMPEG_PACKET)(
+            header=header_of(PLAIN, at_ns, "left"), encoding="libx264", flags=int(keyframe),
+            data=np.frombuffer(data, np.uint8),
+        )  # fmt: skip
+        messages.append((at_ns, "/left/image_raw/ffmpeg", packet))
+    path = write(tmp_path / "a.mcap", sorted(messages, key=lambda message: message[0]))
+    found, maker = sets_of(path)
+    assert FFMPEG_PACKET in maker.messages.types.types and len(found) == 6
+    grays = [float(one.sources[0].mean()) for one in found]
+    assert grays == sorted(grays) and grays[0] == pytest.approx(20, abs=6) and found[0].sources[0].shape == (36, 64, 3)
