@@ -1,14 +1,15 @@
-"""The vector map node, and on demand a player for recorded or simulated data and RViz.
+"""The vector map node, and on demand a player for recorded or simulated data, RViz and Foxglove's bridge.
 
     ros2 launch mapkd_ros student.launch.py
-    ros2 launch mapkd_ros student.launch.py play:=/data/nuscenes rviz:=true
+    ros2 launch mapkd_ros student.launch.py play:=/data/nuscenes version:=v1.0-trainval scene:=scene-0001 rviz:=true
     ros2 launch mapkd_ros student.launch.py namespace:=ego image_transport:=raw large_data:=true device:=cuda
 
-`ros2 launch mapkd_ros student.launch.py --show-args` explains the arguments.
+`ros2 launch mapkd_ros student.launch.py --show-args` explains the arguments; mapkd_ros/launch_arguments.py has them.
 """
 from __future__ import annotations
 
-import re
+import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
+    LogInfo,
     OpaqueFunction,
     RegisterEventHandler,
     SetEnvironmentVariable,
@@ -25,135 +27,71 @@ from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
 from launch.events.process import ProcessExited
 from launch.logging import get_logger
-from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from mapkd_core.cameras.topics import FORMER_TRANSPORTS, IMAGE_TRANSPORTS, image_topic
-from mapkd_core.types import CAMERAS
 from mapkd_ros import large_data
-from mapkd_ros.parameters import Parameter, with_new_names
+from mapkd_ros.launch_arguments import ARGUMENTS, NODE, Launch, check_given, launch_of
+from mapkd_ros.views.__main__ import FOXGLOVE, RVIZ, write_views
+from mapkd_ros.views.shown import shown
 
 SHARE = Path(get_package_share_directory("mapkd_ros"))
-
-ARGUMENTS = (
-    DeclareLaunchArgument(
-        "play", default_value="", description="nuScenes folder or rosbag2 to play; empty: listen to live cameras"
-    ),
-    DeclareLaunchArgument("rviz", default_value="false", choices=["true", "false"], description="open RViz"),
-    DeclareLaunchArgument(
-        "weights", default_value="", description="nano, small, base or a .safetensors file; empty: as params_file says"
-    ),
-    DeclareLaunchArgument(
-        "device", default_value="", choices=["", "auto", "cuda", "cpu"], description="empty: as params_file says"
-    ),
-    DeclareLaunchArgument(
-        "namespace", default_value="", description="put before camera/..., lidar_top/... and student_node/..."
-    ),
-    DeclareLaunchArgument(
-        "image_transport",
-        default_value="compressed",
-        choices=list(IMAGE_TRANSPORTS),
-        description="image_raw/compressed or image_raw",
-    ),
-    DeclareLaunchArgument(
-        "large_data",
-        default_value="false",
-        choices=["true", "false"],
-        description="Fast DDS with a shared-memory segment that raw images fit into",
-    ),
-    DeclareLaunchArgument(
-        "params_file",
-        default_value=str(SHARE / "config" / "student_node.yaml"),
-        description="YAML with student_node's parameters",
-    ),
-    DeclareLaunchArgument("loop", default_value="true", choices=["true", "false"], description="play again and again"),
-    DeclareLaunchArgument("rate", default_value="1.0", description="speed of playing"),
-    DeclareLaunchArgument(
-        "hold", default_value="0.0", description="seconds for which a scene of a single keyframe is repeated"
-    ),
-)
 
 
 def actions(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """What the arguments ask for."""
-    given = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS}
-    given["image_transport"] = _image_transport(context, given["image_transport"])
+    if any(Path(word).name == Path(__file__).name for word in sys.argv):  # not from within another launch file
+        check_given(context.argv)
+    given = context.launch_configurations
+    launch = launch_of(given, SHARE / "config" / "student_node.yaml", get_logger("student.launch").warning)
     found: list[LaunchDescriptionEntity] = []
     if given["large_data"] == "true":
-        found += [SetEnvironmentVariable(*pair) for pair in large_data.environment(SHARE).items()]
-    chosen = {name: given[name] for name in ("weights", "device") if given[name]}
-    student = Node(
-        package="mapkd_ros",
-        executable="student_node",
-        name="student_node",
-        namespace=given["namespace"],
-        parameters=[
-            given["params_file"],
-            {"image_transport": given["image_transport"], **chosen},
-        ],
-        output="screen",
-    )
+        settings = large_data.environment(SHARE, os.environ.get("ROS_DISTRO", ""))
+        found += [SetEnvironmentVariable(*pair) for pair in settings.items()]
+    student = _node(launch, NODE, [str(launch.params_file), dict(launch.student)])
     found.append(student)
     # A launch whose node is gone would look alive and publish nothing.
-    found.append(_shutdown_after(student, "student_node ended"))
-    if given["play"]:
-        player = Node(
-            package="mapkd_ros",
-            executable="nuscenes_player",
-            name="nuscenes_player",
-            namespace=given["namespace"],
-            parameters=[_player_parameters(given)],
-            output="screen",
-        )
+    found.append(_shutdown_after(student, f"{NODE} ended"))
+    if launch.player is not None:
+        player = _node(launch, "nuscenes_player", [dict(launch.player)])
         found += [player, _shutdown_after(player, "nuscenes_player ended")]
-    if given["rviz"] == "true":
-        found.append(_rviz(given["namespace"], given["image_transport"]))
+    if "true" in (given["rviz"], given["foxglove"]):
+        found += _views(launch, given["rviz"] == "true", given["foxglove"] == "true")
     return found
 
 
-def _image_transport(context: LaunchContext, chosen: str) -> str:
-    """The transport that is asked for, also by the argument's old name, `transport:=`."""
-    old = context.launch_configurations.get("transport")
-    if old is None:
-        return chosen
-    row = Parameter("image_transport", "compressed", "name of the argument now", None, IMAGE_TRANSPORTS,
-                    former_name="transport", former_words=FORMER_TRANSPORTS)  # fmt: skip
-    values = with_new_names({"transport": old}, [row], get_logger("student.launch").warning)
-    return str(row.checked(values["image_transport"]))
+def _node(launch: Launch, name: str, parameters: list) -> Node:
+    return Node(
+        package="mapkd_ros",
+        executable=name,
+        name=name,
+        namespace=launch.namespace,
+        parameters=parameters,
+        output="screen",
+    )
 
 
-def _player_parameters(given: dict[str, str]) -> dict[str, str | bool | float]:
-    """A folder or a bag: the player looks which it is; some parameters have no meaning for a bag."""
-    parameters: dict[str, str | bool | float] = {
-        "dataroot": given["play"],
-        "loop": given["loop"] == "true",
-        "rate": float(given["rate"]),
-        "stamps": "now",  # RViz and others drop transforms of years ago
-        "wait_for_subscribers": 60.0,
-    }
-    if given["image_transport"] != IMAGE_TRANSPORTS[0]:  # a bag's player knows no other than the bag's own
-        parameters["image_transport"] = given["image_transport"]
-    if float(given["hold"]):
-        parameters["hold"] = float(given["hold"])
-    return parameters
+def _views(launch: Launch, rviz: bool, foxglove: bool) -> list[LaunchDescriptionEntity]:
+    """RViz and Foxglove's bridge, with files for the topics and frames of this launch."""
+    folder = Path(tempfile.mkdtemp(prefix="mapkd_views_"))
+    write_views(shown(launch.rig, launch.namespace, launch.base_frame, NODE), folder)
+    time = [{"use_sim_time": launch.use_sim_time}]
+    found: list[LaunchDescriptionEntity] = []
+    if rviz:
+        _installed("rviz2", "rviz:=true", "or use Foxglove")
+        found.append(Node(package="rviz2", executable="rviz2", arguments=["-d", str(folder / RVIZ)], parameters=time))
+    if foxglove:
+        _installed("foxglove_bridge", "foxglove:=true", "or open a recording with config/foxglove_layout.json")
+        found.append(Node(package="foxglove_bridge", executable="foxglove_bridge", parameters=time))
+        found.append(LogInfo(msg=f"Foxglove: connect to ws://localhost:8765 and import {folder / FOXGLOVE}"))
+    return found
 
 
-def rviz_config(text: str, namespace: str, image_transport: str) -> str:
-    """The text of config/mapkd.rviz, which shows compressed images, with the topics of this launch."""
-    for camera in CAMERAS:
-        text = text.replace(f"/{image_topic(camera, 'compressed')}", f"/{image_topic(camera, image_transport)}")
-    prefix = f"/{namespace.strip('/')}" if namespace.strip("/") else ""
-    return re.sub(r"Value: /(?=camera/|lidar_top/|student_node/)", f"Value: {prefix}/", text)
-
-
-def _rviz(namespace: str, image_transport: str) -> Node:
+def _installed(package: str, argument: str, otherwise: str) -> None:
     try:
-        get_package_share_directory("rviz2")
+        get_package_share_directory(package)
     except PackageNotFoundError as error:
-        raise RuntimeError("rviz:=true needs rviz2: apt install ros-$ROS_DISTRO-rviz2, or use Foxglove") from error
-    config = Path(tempfile.mkdtemp(prefix="mapkd_"), "mapkd.rviz")
-    config.write_text(rviz_config((SHARE / "config" / "mapkd.rviz").read_text(), namespace, image_transport))
-    return Node(package="rviz2", executable="rviz2", arguments=["-d", str(config)])
+        apt = f"apt install ros-$ROS_DISTRO-{package.replace('_', '-')}"
+        raise RuntimeError(f"{argument} needs {package}: {apt}, {otherwise}") from error
 
 
 def _shutdown_after(node: Node, reason: str) -> RegisterEventHandler:
@@ -168,4 +106,13 @@ def _shutdown_after(node: Node, reason: str) -> RegisterEventHandler:
 
 def generate_launch_description() -> LaunchDescription:
     """Called by ros2 launch."""
-    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=actions)])
+    declared = [
+        DeclareLaunchArgument(
+            argument.name,
+            default_value=argument.default,
+            description=argument.description,
+            choices=list(argument.choices) or None,
+        )
+        for argument in ARGUMENTS
+    ]
+    return LaunchDescription([*declared, OpaqueFunction(function=actions)])

@@ -7,13 +7,15 @@ PROFILE = Path("config", "fastdds_large_data.xml")
 """Below the package's share folder."""
 
 
-def environment(share: Path) -> dict[str, str]:
-    """Variables for every process that sends or receives raw images; `share` is the package's share folder."""
-    profile = str(share / PROFILE)
+def environment(share: Path, distribution: str = "") -> dict[str, str]:
+    """Variables for every process that sends or receives raw images; `share` is the package's share folder.
+
+    `distribution` is ROS_DISTRO. Only one of Fast DDS's two variables is set: newer ones read both, and complain of a
+    profile that comes twice.
+    """
+    name = "FASTRTPS_DEFAULT_PROFILES_FILE" if distribution == "humble" else "FASTDDS_DEFAULT_PROFILES_FILE"
     return {
-        # The first name is read by Humble, the second by later releases.
-        "FASTRTPS_DEFAULT_PROFILES_FILE": profile,
-        "FASTDDS_DEFAULT_PROFILES_FILE": profile,
+        name: str(share / PROFILE),
         # Without these, each raw image is mapped in and out of memory anew.
         "MALLOC_MMAP_THRESHOLD_": str(64 << 20),
         "MALLOC_TRIM_THRESHOLD_": str(256 << 20),

@@ -108,6 +108,8 @@ def declare(node: Node, table: Sequence[Parameter]) -> Mapping[str, Any]:
     rows = {row.name: row for row in table}
     for row in table:
         descriptor = ParameterDescriptor(description=row.description, read_only=row.read_only)
+        # ROS would refuse `2` for 2.0, which it takes at start; `checked` knows the type.
+        descriptor.dynamic_typing = isinstance(row.default, float)
         if row.choices:
             descriptor.additional_constraints = "one of: " + ", ".join(row.choices)
         if row.range is not None and isinstance(row.default, float):

@@ -5,7 +5,6 @@ hand that the code also says: to change a sentence, change it there.
 """
 from __future__ import annotations
 
-import ast
 import contextlib
 import importlib
 import io
@@ -154,9 +153,13 @@ def parameters() -> str:
                 for row in module.PARAMETERS
             ]  # fmt: skip
             parts += [f"## {node}", table(["parameter", "default", "allowed", "live", "meaning"], rows)]
-    for path in sorted((ROOT / "launch").glob("*.py")):
-        rows = list(_launch_arguments(path))
-        parts += [f"## {path.name}", table(["argument", "default", "allowed", "meaning"], rows)]
+    from mapkd_ros.launch_arguments import ARGUMENTS
+
+    rows = [
+        (f"`{row.name}`", code(row.default), ", ".join(code(word) for word in row.choices if word), row.description)
+        for row in ARGUMENTS
+    ]
+    parts += ["## student.launch.py", table(["argument", "default", "allowed", "meaning"], rows)]
     return page(
         "# Node parameters",
         "Those with *live* may be changed while the node runs (`ros2 param set`); the others are read at the start.\n"
@@ -183,24 +186,6 @@ def _allowed(row: Any) -> str:
     if row.range is not None:
         return f"{row.range[0]:g} to {row.range[1]:g}"
     return ", ".join(f"`{choice}`" for choice in row.choices)
-
-
-def _launch_arguments(path: Path) -> Iterator[tuple[str, str, str, str]]:
-    """Name, default, choices, meaning; read from the source, since this machine may have no ROS 2."""
-
-    def constant(node: ast.expr | None) -> object:
-        try:
-            return ast.literal_eval(node) if node is not None else None
-        except ValueError:
-            return None
-
-    for call in ast.walk(ast.parse(path.read_text())):
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "DeclareLaunchArgument":
-            given = {word.arg: word.value for word in call.keywords}
-            default, choices = constant(given.get("default_value")), constant(given.get("choices"))
-            shown = "the package's own" if default is None else code(default)
-            allowed = ", ".join(code(word) for word in choices) if isinstance(choices, list | tuple) else ""
-            yield f"`{constant(call.args[0])}`", shown, allowed, str(constant(given.get("description")) or "")
 
 
 def topics() -> str:

@@ -23,7 +23,8 @@ def root() -> Path:
 @pytest.fixture(scope="session")
 def dataroot() -> Path:
     """A real nuScenes folder, from MAPKD_DATAROOT or beside the repository; skips the test if there is none."""
-    path = Path(os.environ.get("MAPKD_DATAROOT", ROOT.parent / "shared" / "data" / "nuscenes"))
-    if not (path / "v1.0-mini" / "sample.json").is_file():
-        pytest.skip(f"no nuScenes data at {path}; set MAPKD_DATAROOT to a folder that holds v1.0-mini/")
-    return path
+    from real_data import NUSCENES, why_not
+
+    if why_not(NUSCENES):
+        pytest.skip(why_not(NUSCENES))
+    return NUSCENES

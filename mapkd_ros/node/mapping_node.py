@@ -11,10 +11,8 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.utilities import get_rmw_implementation_identifier
-from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
-from visualization_msgs.msg import MarkerArray
 
 from mapkd_core.cameras.calibration import CalibrationError
 from mapkd_core.cameras.mountings import Mountings
@@ -22,36 +20,28 @@ from mapkd_core.cameras.rig import CameraRig, anchor_of
 from mapkd_core.cameras.straight_image import check_size
 from mapkd_core.cameras.synchronizer import CameraSet, Synchronizer
 from mapkd_core.cameras.transform_tree import TransformTree
-from mapkd_core.messages.classes import header_of
-from mapkd_core.messages.element_ids import ElementIds
-from mapkd_core.messages.markers import MarkerBook
-from mapkd_core.messages.vector_map import vector_map
-from mapkd_core.predictor import PredictedMap
 from mapkd_ros import qos, topics
 from mapkd_ros.conversions import ImageError
-from mapkd_ros.msg import VectorMap
 from mapkd_ros.node.calibration_check import CalibrationCheck
 from mapkd_ros.node.camera_image import CameraImage
 from mapkd_ros.node.camera_input import CameraInput
 from mapkd_ros.node.diagnostics import Statistics
 from mapkd_ros.node.latched_or_not import LatchedOrNot
 from mapkd_ros.node.mapping_job import MappingJob, Predictor, PreparedJob, complete_job, prepare_job
-from mapkd_ros.node.qos_events import publisher_events, warning_of_unfit_publisher, warning_of_unfit_subscriber
+from mapkd_ros.node.outputs import MapOutputs, output
+from mapkd_ros.node.qos_events import warning_of_unfit_publisher
 from mapkd_ros.node.report import InputReport, diagnostic_statuses, raw_transport_hint
 from mapkd_ros.node.rig import camera_watch, rig_of
-from mapkd_ros.node.semantic_image import semantic_image
 from mapkd_ros.node.stall import Settings, StallWatch
 from mapkd_ros.node.student_parameters import PARAMETERS
+from mapkd_ros.node.twin_watch import TwinWatch
 from mapkd_ros.node.worker import LatestWorker, RateLimit
 from mapkd_ros.parameters import declare
-from mapkd_ros.sensor_messages import message_class
 
 REPORT_PERIOD_S = 1.0
 NO_STAMP = "header.stamp is 0: let the driver fill it with the time of exposure"
 MAINTAIN_PERIOD_S = 0.5
 TRANSFORMS_KEPT = 100
-ID_MEMORY_NS = 2_000_000_000
-"""After a longer pause, or a step back in time, nothing says which element is which."""
 
 
 class _Incomplete(Exception):
@@ -83,17 +73,12 @@ class MappingNode(Node):
         self._statistics = Statistics()
         self._transforms = TransformTree()
         self._mountings = Mountings(rig, self._transforms, values["base_frame"])
-        self._ids = ElementIds()
-        self._book = MarkerBook(values["marker_lifetime"])
         self._rate_limit = RateLimit()
         self._undistortion_tables: dict = {}
-        self._last_stamp_ns: int | None = None
         self._blocked: CameraSet[CameraImage] | None = None
         self._blocked_by = ""
-        self._markers = self._output(MarkerArray, topics.MARKERS)
-        self._vector_map = self._output(VectorMap, topics.VECTOR_MAP, values["latch_vector_map"])
-        self._semantic = self._output(Image, topics.SEMANTIC_BEV)
-        self._diagnostics = self._output(DiagnosticArray, topics.DIAGNOSTICS)
+        self._outputs = MapOutputs(self, values, self._predictor.card, rig.names)
+        self._diagnostics = output(self, DiagnosticArray, topics.DIAGNOSTICS)
         self._inputs = {
             c.name: CameraInput(self, c, values["reliability"], self._on_image, self._on_calibration, self._fault)
             for c in rig.cameras
@@ -110,6 +95,7 @@ class MappingNode(Node):
             )
             for topic, latched in (("/tf_static", True), ("/tf", False))
         ]
+        self._twins = TwinWatch(self)
         self._check = CalibrationCheck(self._inputs, self._mountings, self._transforms, self.get_logger())
         self._report = InputReport(self._inputs, self._mountings, self._watch, self._stall, self.get_logger())
         self._worker: LatestWorker[MappingJob] = LatestWorker(self._prepare, self._on_worker_error)
@@ -128,11 +114,6 @@ class MappingNode(Node):
         """Lets the maps in hand finish and ends the workers; True if the node may now be destroyed."""
         ended = self._worker.stop()
         return ended if self._network is None else self._network.stop() and ended
-
-    def _output(self, msg_type: type, topic: topics.Topic, latched: bool = False) -> Any:
-        events = publisher_events(warning_of_unfit_subscriber(self.get_logger(), topic.name))
-        profile = qos.profile(depth=1 if latched else topic.depth, latched=latched)
-        return qos.create_publisher(self, msg_type, topic.name, profile, event_callbacks=events)
 
     def _announce(self, rig: CameraRig) -> None:
         card, grid = self._predictor.card, self._predictor.card.grid
@@ -184,8 +165,7 @@ class MappingNode(Node):
 
     def _wanted(self) -> bool:
         """False while nobody would see the result; the network then rests."""
-        outputs = (self._markers, self._vector_map, self._semantic)
-        return self._values["always_run"] or any(output.get_subscription_count() for output in outputs)
+        return self._values["always_run"] or self._outputs.wanted
 
     def _on_set(self, camera_set: CameraSet[CameraImage]) -> None:
         now_ns = time.monotonic_ns()
@@ -233,29 +213,8 @@ class MappingNode(Node):
 
     def _complete(self, prepared: PreparedJob) -> None:
         """Runs in the same worker or, overlapped, in the network's own."""
-        self._publish(prepared.job, complete_job(prepared, self._predictor))
-
-    def _publish(self, job: MappingJob, result: PredictedMap) -> None:
-        start_ns = time.monotonic_ns()
-        stamp_ns = job.camera_set.stamp_ns
-        header = header_of(message_class, stamp_ns, self._values["base_frame"])
-        elements = [e for e in result.elements if e.score >= self._values["score_threshold"]]
-        if self._last_stamp_ns is None or not 0 < stamp_ns - self._last_stamp_ns < ID_MEMORY_NS:
-            self._ids.reset()
-        self._last_stamp_ns = stamp_ns
-        ids = self._ids.assign(elements)
-        self._book.measure(start_ns)
-        self._markers.publish(self._book.array(message_class, header, elements, ids))
-        if self._semantic.get_subscription_count():
-            self._semantic.publish(semantic_image(header, result.semantic))
-        stages = {**result.stage_ms, "messages": (time.monotonic_ns() - start_ns) / 1e6}
-        stamps_ns = dict(zip(job.cameras, job.camera_set.stamps_ns, strict=True))
-        missing = [camera for camera in self._inputs if camera not in stamps_ns]
-        sent_ns = self.get_clock().now().nanoseconds
-        self._vector_map.publish(
-            vector_map(message_class, header, elements, ids, self._predictor.card, stamps_ns, stages, sent_ns, missing)
-        )
-        self._statistics.publish(time.monotonic_ns(), stages, (sent_ns - stamp_ns) / 1e6)
+        stages_ms, age_ms = self._outputs.publish(prepared.job, complete_job(prepared, self._predictor))
+        self._statistics.publish(time.monotonic_ns(), stages_ms, age_ms)
 
     def _on_worker_error(self, error: Exception) -> None:
         kind = error.kind if isinstance(error, ImageError) else f"prediction failed: {type(error).__name__}"
@@ -278,13 +237,14 @@ class MappingNode(Node):
             one.maintain()
 
     def _tell(self) -> None:
+        self._twins.tick()
         self._report.tick()
         self._check.tell()
 
     def _publish_diagnostics(self) -> None:
         now_ns = time.monotonic_ns()
         statuses = diagnostic_statuses(
-            self.get_name(),
+            self.get_fully_qualified_name().strip("/"),
             self._statistics.snapshot(now_ns),
             self._synchronizer,
             self._report.lacks(now_ns),
@@ -294,6 +254,7 @@ class MappingNode(Node):
             self._watch,
             self._stall,
             self._check.doubts(),
+            self._twins.warning,
             now_ns,
         )
         header = Header(stamp=self.get_clock().now().to_msg())

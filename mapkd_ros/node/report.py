@@ -142,6 +142,7 @@ def diagnostic_statuses(
     watch: CameraWatch,
     stall: StallWatch,
     doubts: Sequence[Doubt],
+    warning: str,
     now_ns: int,
 ) -> list[DiagnosticStatus]:
     """The node's status, then one per camera."""
@@ -168,8 +169,9 @@ def diagnostic_statuses(
             level, message = WARN if (snapshot.age_ms or 0) < 0 else OK, f"{message}; {note}"
     if without and level != ERROR:
         level, message = WARN, f"{message}, without {told}"
-    if doubts and level != ERROR:
-        level, message = WARN, "; ".join([message, *(f"calibration: {doubt}" for doubt in doubts)])
+    warnings = [*(f"calibration: {doubt}" for doubt in doubts), *([warning] if warning else [])]
+    if warnings and level != ERROR:
+        level, message = WARN, "; ".join([message, *warnings])
     values: dict[str, object] = {
         "device": predictor.device,
         "engine": predictor.engine,

@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import random
 import sys
 import tempfile
@@ -63,7 +64,7 @@ def measure(case: Case, args: argparse.Namespace, domain: int) -> pipeline_table
     """Runs the three processes once and ends them; raises RuntimeError, with a log's tail, if one fails."""
     environment = private_domain(domain)
     if case.transport == "raw-large":
-        environment |= large_data.environment(_share())
+        environment |= large_data.environment(_share(), os.environ.get("ROS_DISTRO", ""))
     files: set[Path] = set()
     try:
         with contextlib.ExitStack() as stack:

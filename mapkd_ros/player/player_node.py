@@ -25,7 +25,7 @@ from mapkd_ros.sensor_messages import clock_message, message_class, to_message
 
 NODE_NAME = "nuscenes_player"
 
-_DRIVE_ONLY = ("scene", "image_transport", "lidar", "hold")
+_DRIVE_ONLY = ("version", "scene", "image_transport", "lidar", "hold")
 _TF_DEPTH = 100
 
 

@@ -30,11 +30,21 @@ assert taken and len(taken[0].data) == 1600 * 900 * 3
 """
 
 
-def test_both_names_of_the_variable_lead_to_the_profile(root: Path) -> None:
-    found = large_data.environment(root)
-    assert found["FASTDDS_DEFAULT_PROFILES_FILE"] == found["FASTRTPS_DEFAULT_PROFILES_FILE"]
-    profile = ElementTree.parse(found["FASTDDS_DEFAULT_PROFILES_FILE"])
-    (size,) = profile.iter(f"{NAMESPACE}segment_size")
+@pytest.mark.parametrize(
+    ("distribution", "name"),
+    [
+        ("humble", "FASTRTPS_DEFAULT_PROFILES_FILE"),
+        ("jazzy", "FASTDDS_DEFAULT_PROFILES_FILE"),
+        ("kilted", "FASTDDS_DEFAULT_PROFILES_FILE"),
+        ("", "FASTDDS_DEFAULT_PROFILES_FILE"),
+    ],
+)
+def test_the_one_variable_that_each_distribution_reads_leads_to_the_profile(
+    root: Path, distribution: str, name: str
+) -> None:
+    found = large_data.environment(root, distribution)
+    assert [variable for variable in found if "PROFILES" in variable] == [name]
+    (size,) = ElementTree.parse(found[name]).iter(f"{NAMESPACE}segment_size")
     assert int(size.text or 0) > 6 * 1600 * 900 * 3
 
 

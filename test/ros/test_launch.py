@@ -1,17 +1,16 @@
 """The launch file, run as users run it. Skipped where ROS 2's launch is not installed (it has no wheel)."""
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from mapkd_ros.child_process import ChildProcess
+from mapkd_ros.launch_arguments import ARGUMENTS
 
 # The folder launch/ of this repository would satisfy `import launch`, so launch_ros is asked for first.
 pytest.importorskip("launch_ros", reason="launch_ros is not installed (it comes with ROS 2, not as a wheel)")
@@ -38,15 +37,6 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
         process.stop()
 
 
-@pytest.fixture
-def launch_file(root: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("student_launch", root / "launch" / "student.launch.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_player_and_node_in_a_namespace_and_a_clean_end(launch: Launch, listen: Any, dataroot: Path) -> None:
     process = launch(f"play:={dataroot}", "namespace:=ego", "device:=cpu")
     topics = {"/ego/student_node/vector_map": "mapkd_ros/msg/VectorMap"}
@@ -56,8 +46,8 @@ def test_player_and_node_in_a_namespace_and_a_clean_end(launch: Launch, listen: 
     assert process.output.count("process has finished cleanly") == 2, process.output
 
 
-def test_a_node_that_cannot_start_ends_the_launch_with_an_error(launch: Launch, dataroot: Path) -> None:
-    process = launch(f"play:={dataroot}", "weights:=/nowhere/student.safetensors")
+def test_a_node_that_cannot_start_ends_the_launch_with_an_error(launch: Launch) -> None:
+    process = launch("weights:=/nowhere/student.safetensors")
     assert process.wait(60) != 0
     assert "/nowhere/student" in process.output
     assert "student_node ended with exit code 2" in process.output
@@ -66,27 +56,29 @@ def test_a_node_that_cannot_start_ends_the_launch_with_an_error(launch: Launch, 
 def test_arguments_are_explained(launch: Launch) -> None:
     process = launch("--show-args")
     assert process.wait(30) == 0
-    for name in ("play", "rviz", "weights", "device", "namespace", "image_transport", "large_data"):
-        assert f"'{name}':" in process.output
+    for argument in ARGUMENTS:
+        assert f"'{argument.name}':" in process.output
 
 
-def test_rviz_shows_the_topics_of_this_launch(launch_file: ModuleType, root: Path) -> None:
-    text = (root / "config" / "mapkd.rviz").read_text()
-    raw = launch_file.rviz_config(text, "/ego/", "raw")
-    assert "Value: /ego/camera/cam_front/image_raw\n" in raw and "compressed\n" not in raw.split("Panels:")[1]
-    assert "Value: /ego/student_node/markers\n" in raw
-    assert launch_file.rviz_config(text, "", "compressed") == text
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("wieghts:=nano",), "unknown launch argument wieghts:=; did you mean 'weights'?"),
+        (("params_file:=/nowhere.yaml",), "launch argument params_file: /nowhere.yaml does not exist"),
+        (("rate:=fast", "play:=x"), "launch argument rate is 'fast'; expected a number"),
+    ],
+)
+def test_arguments_that_make_no_sense_end_it_in_one_line(launch: Launch, words: tuple[str, ...], told: str) -> None:
+    process = launch(*words)
+    assert process.wait(30) != 0
+    assert told in process.output and "process started" not in process.output and "Traceback" not in process.output
 
 
-def test_the_old_name_of_the_transport_is_accepted(launch_file: ModuleType) -> None:
-    from launch import LaunchContext
-
-    context = LaunchContext()
-    assert launch_file._image_transport(context, "raw") == "raw"
-    context.launch_configurations["transport"] = "jpeg"
-    assert launch_file._image_transport(context, "raw") == "compressed"
-    context.launch_configurations["transport"] = "raw"
-    assert launch_file._image_transport(context, "compressed") == "raw"
-    context.launch_configurations["transport"] = "png"
-    with pytest.raises(ValueError, match="image_transport is 'png'; expected 'compressed' or 'raw'"):
-        launch_file._image_transport(context, "compressed")
+def test_the_node_gets_the_file_and_what_is_given_over_it(launch: Launch, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("/**: {ros__parameters: {image_transport: raw, cameras: [A, B, C], threads: 1, precision: fp32}}\n")
+    process = launch(f"params_file:={path}", "anchor:=C", "namespace:=ego", "large_data:=true", "precision:=auto")
+    process.wait_for("waiting for 3 cameras (raw)", 60)
+    assert "ego.student_node" in process.output
+    assert "XMLPARSER" not in process.output and "raw images do not fit" not in process.output
+    assert process.stop(signal.SIGINT) == 0, process.output

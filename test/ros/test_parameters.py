@@ -104,7 +104,13 @@ def test_a_node_gets_defaults_overrides_and_changes(make_node):
 
     assert node.set_parameters([RosParameter("rate", value=5.0)])[0].successful
     assert values["rate"] == 5.0
-    assert not node.set_parameters([RosParameter("rate", value=50.0)])[0].successful
+    assert node.set_parameters([RosParameter("rate", value=3)])[0].successful
+    assert values["rate"] == 3.0 and type(values["rate"]) is float
+    for unfit in (50.0, 50, "fast"):
+        refused = node.set_parameters([RosParameter("rate", value=unfit)])[0]
+        assert not refused.successful and values["rate"] == 3.0
+    assert "rate is 'fast'; expected a value of type float" in refused.reason
+    assert node.set_parameters([RosParameter("rate", value=5.0)])[0].successful
     refused = node.set_parameters([RosParameter("device", value="gpu")])[0]
     assert not refused.successful and "expected 'auto'" in refused.reason
     assert not node.set_parameters([RosParameter("depth", value=2)])[0].successful  # read-only

@@ -96,6 +96,8 @@ def check(words: Sequence[str]) -> str:
             return _check_ros(arguments[0], arguments[2], arguments[3:])
     except (ValueError, IndexError, KeyError, OSError) as error:
         return f"{type(error).__name__}: {error}"
+    except SystemExit as end:
+        return f"{name} refuses {' '.join(arguments)!r} with code {end.code}"
     if name == ".":
         return "" if "activate" in arguments[0] or (ROOT / arguments[0]).is_file() else f"no file {arguments[0]}"
     if "/" in name:
@@ -149,6 +151,9 @@ def _check_python(arguments: Sequence[str]) -> str:
     if arguments[1] == "pytest":
         missing = [word for word in arguments[2:] if word.startswith("test") and not (ROOT / word).exists()]
         return f"no {missing}" if missing else ""
+    if arguments[1] == "mapkd_ros.views":
+        importlib.import_module("mapkd_ros.views.__main__").parser().parse_args(arguments[2:])
+        return ""
     if arguments[1].startswith("mapkd_ros."):
         return _check_ros("run", arguments[1].rpartition(".")[2], arguments[2:])
     return ""
@@ -171,8 +176,9 @@ def _check_pip(arguments: Sequence[str]) -> str:
 
 def _check_ros(verb: str, target: str, arguments: Sequence[str]) -> str:
     if verb == "launch":
-        path = ROOT / "launch" / target
-        known = set(re.findall(r'DeclareLaunchArgument\(\s*"(\w+)"', path.read_text()))
+        if not (ROOT / "launch" / target).is_file():
+            return f"no launch file {target}"
+        known = {row.name for row in importlib.import_module("mapkd_ros.launch_arguments").ARGUMENTS}
         given = {word.partition(":=")[0] for word in arguments if ":=" in word}
         return f"{target} has no arguments {sorted(given - known)}" if given - known else ""
     cmake = (ROOT / "CMakeLists.txt").read_text()

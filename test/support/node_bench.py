@@ -92,7 +92,7 @@ class Setup:
         """The same with a listener to all outputs, which the node has discovered."""
         bench = self.ready()
         bench.listen()
-        outputs = (self.node._markers, self.node._vector_map, self.node._semantic)
+        outputs = self.node._outputs.publishers
         assert bench.wait(lambda: all(output.get_subscription_count() for output in outputs))
         return bench
 

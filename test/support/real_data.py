@@ -12,17 +12,28 @@ from mapkd_core.geometry import transform
 NUSCENES = Path(os.environ.get("MAPKD_DATAROOT", Path(__file__).resolve().parents[3] / "shared/data/nuscenes"))
 """A small nuScenes data root; beside it lie `expected_vectors_60x30*.json`, independent reference labels."""
 
-needs_nuscenes = pytest.mark.skipif(
-    not (NUSCENES / "v1.0-mini" / "scene.json").is_file(),
-    reason=f"no nuScenes frames in {NUSCENES}; set MAPKD_DATAROOT to a data root with v1.0-mini",
-)
+REFERENCES = ("expected_vectors_60x30.json", "expected_vectors_60x30_all_poses.json")
+
+
+def why_not(dataroot: Path) -> str:
+    """Empty if this is the excerpt of nuScenes whose scenes, maps and figures the tests know, else the reason."""
+    if not (dataroot / "v1.0-mini" / "scene.json").is_file():
+        return f"no nuScenes data at {dataroot}; set MAPKD_DATAROOT to a folder that holds v1.0-mini/"
+    parts = [dataroot / name for name in ("maps/expansion", "osm", "map_coverage.json")]
+    lacking = [part for part in (*parts, *(dataroot.parent / name for name in REFERENCES)) if not part.exists()]
+    if lacking:
+        return f"{dataroot} is nuScenes, but not the excerpt that the tests are written for: there is no {lacking[0]}"
+    return ""
+
+
+needs_nuscenes = pytest.mark.skipif(bool(why_not(NUSCENES)), reason=why_not(NUSCENES))
 
 
 @lru_cache
 def expected_samples() -> list[dict]:
     """Reference vectors of the keyframes and of scene-0103's poses."""
     samples = []
-    for name in ("expected_vectors_60x30.json", "expected_vectors_60x30_all_poses.json"):
+    for name in REFERENCES:
         samples += json.loads((NUSCENES.parent / name).read_text())["samples"]
     return samples
 

@@ -42,7 +42,7 @@ def test_without_a_subscriber_the_network_rests_until_one_comes(setup):
     assert bench.wait(lambda: len(one.predictor.calls) == 1)
     assert one.node.set_parameters([Parameter("always_run", value=False)])[0].successful
     bench.listen()
-    assert bench.wait(lambda: one.node._vector_map.get_subscription_count())
+    assert bench.wait(lambda: one.node._outputs.wanted)
     assert heard(bench, bench.send_set())
     assert len(one.predictor.calls) == 2
 

@@ -7,8 +7,9 @@ pytest.importorskip("rclpy", reason="needs ROS 2 (rclpy)")
 pytest.importorskip("tf2_msgs.msg", reason="needs tf2_msgs: make setup")
 pytest.importorskip("mapkd_ros.msg", reason="needs the built package: colcon build")
 
+import rclpy
 from camera_bench import camera_info, compressed
-from node_bench import setups
+from node_bench import Predictor, setups
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo
 
@@ -16,6 +17,7 @@ from mapkd_core.types import CAMERAS
 from mapkd_ros import qos
 from mapkd_ros.msg import VectorMap
 from mapkd_ros.node import stall
+from mapkd_ros.node.mapping_node import MappingNode
 
 pytestmark = pytest.mark.ros
 SECOND_NS = 1_000_000_000
@@ -102,3 +104,17 @@ def test_a_late_camera_is_waited_for_as_long_as_queue_size_says(setup, queue_siz
     counts = "sets formed", "set not formed: late CAM_BACK"
     assert bench.wait(lambda: [bench.value(name) for name in counts][sets == 0] >= before + sets)
     assert bench.value("sets formed") == before + sets
+
+
+def test_diagnostics_carry_the_namespace(private_domain, monkeypatch):
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = MappingNode(lambda values: Predictor(), context=context, namespace="ego")
+    sent: list = []
+    monkeypatch.setattr(node._diagnostics, "publish", sent.append)
+    node._publish_diagnostics()
+    names = [status.name for status in sent[0].status]
+    assert names == ["ego/student_node: map", *(f"ego/student_node: {camera}" for camera in CAMERAS)]
+    node.close()
+    node.destroy_node()
+    rclpy.shutdown(context=context)

@@ -166,10 +166,10 @@ def test_levels_of_the_diagnostics():
     watch = CameraWatch(["A", "B"], 2.0)
     doubts: list[Doubt] = []
 
-    def all_of(lacks: dict[str, str], wanted: bool, now_ns: int):
+    def all_of(lacks: dict[str, str], wanted: bool, now_ns: int, warning: str = ""):
         snapshot = statistics.snapshot(now_ns)
         statuses = diagnostic_statuses(
-            "node", snapshot, synchronizer, lacks, inputs, predictor, wanted, watch, stall, doubts, now_ns
+            "node", snapshot, synchronizer, lacks, inputs, predictor, wanted, watch, stall, doubts, warning, now_ns
         )
         assert [status.name for status in statuses] == ["node: map", "node: A", "node: B"]
         return statuses
@@ -214,3 +214,6 @@ def test_levels_of_the_diagnostics():
         told = first({}, wanted, 12 * S)
         assert told.level[0] == WARN and told.message.endswith("; calibration: B: it looks up")
     assert level({"B": "no image"}, True, 12 * S) == ERROR
+    doubts.clear()
+    told = first({}, True, 12 * S, "another node")
+    assert told.level[0] == WARN and told.message.endswith("; another node")

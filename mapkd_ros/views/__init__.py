@@ -1,0 +1,1 @@
+"""Files for RViz and Foxglove that show the topics and frames of one vehicle."""
