@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from ros_messages import Fields, compressed, image, jpeg, stamp
 
+from mapkd_core.cameras import encodings
 from mapkd_core.data.images import decode
 from mapkd_core.messages.classes import seconds_and_ns
 from mapkd_ros.conversions import (
@@ -108,3 +109,21 @@ def test_an_outgoing_image_has_the_layout_that_we_read():
     fields = image_fields(RGB[:, ::-1])
     assert isinstance(fields["data"], array.array)  # rclpy copies anything else byte by byte
     np.testing.assert_array_equal(rgb_from_image(Fields(**fields)), RGB[:, ::-1])
+
+
+@pytest.mark.parametrize("encoding", [
+    "bgr8", "rgba8", "mono8", "8UC3", "rgb16", "mono16", "bayer_rggb8", "bayer_gbrg8", "bayer_grbg16", "yuv422",
+    "yuv422_yuy2", "nv21",
+])  # fmt: skip
+def test_colours_are_those_of_cv_bridge(encoding):
+    pytest.importorskip("cv_bridge.boost.cv_bridge_boost", reason="comes with a ROS 2 installation")
+    from cv_bridge import CvBridge
+    from sensor_msgs.msg import Image
+
+    known = encodings.ENCODINGS[encoding]
+    step = 32 * known.channels * known.value_bytes
+    rows = 36 if known.planar else 24
+    data = np.random.default_rng(2).integers(0, 256, rows * step, np.uint8)
+    message = Image(encoding=encoding, width=32, height=24, step=step, data=array.array("B", data.tobytes()))
+    theirs = CvBridge().imgmsg_to_cv2(message, "rgb8")
+    np.testing.assert_allclose(rgb_from_image(message).astype(int), theirs, atol=1 if known.value_bytes == 2 else 0)

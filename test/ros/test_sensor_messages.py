@@ -72,6 +72,20 @@ def test_pixels_travel_as_array_because_anything_else_is_checked_byte_by_byte():
     assert type(message.data) is array.array and message.data.typecode == "B"
 
 
+def test_a_point_cloud_is_what_ros_own_reader_and_writer_make_of_it():
+    point_cloud2 = pytest.importorskip("sensor_msgs_py.point_cloud2", reason="comes with a ROS 2 installation")
+    points = np.arange(15, dtype=np.float32).reshape(3, 5)
+    ours = to_message(fields.POINT_CLOUD, fields.point_cloud(points, STAMP_NS))
+    read = point_cloud2.read_points(ours)
+    assert read.dtype.names == ("x", "y", "z", "intensity", "time")
+    sent = points * [1, 1, 1, 1, -1]  # seconds before the stamp become seconds after it
+    np.testing.assert_array_equal(np.stack([read[name] for name in read.dtype.names], -1), sent)
+    theirs = point_cloud2.create_cloud(ours.header, ours.fields, sent.astype(np.float32))
+    assert (theirs.point_step, theirs.row_step, theirs.width, bytes(theirs.data)) == (
+        ours.point_step, ours.row_step, ours.width, bytes(ours.data)
+    )  # fmt: skip
+
+
 def test_clock():
     clock = clock_message(STAMP_NS).clock
     assert (clock.sec, clock.nanosec) == divmod(STAMP_NS, 1_000_000_000)
