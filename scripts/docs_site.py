@@ -14,10 +14,22 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = docs_reference.ROOT
+SECTIONS = {"Tutorials": "tutorials", "How-to": "how-to", "Reference": "reference", "Explanation": "explanation"}
+"""Section of the navigation -> its folder."""
 PROJECT = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md", "SECURITY.md": "security.md"}
 """Files of the root that are pages of their own -> place in the site."""
 _LINK = re.compile(r"(?<!!)\[([^\]\n]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")
 _LANGUAGES = {".py": "python", ".yaml": "yaml", ".sh": "bash", ".json": "json", ".xml": "xml"}
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Puts pages that mkdocs.yml does not list at the end of their section, under their own titles."""
+    for section, folder in SECTIONS.items():
+        (entries,) = [entry[section] for entry in config.nav or [] if isinstance(entry, dict) and section in entry]
+        listed = {place for entry in entries for place in (entry.values() if isinstance(entry, dict) else [entry])}
+        pages = sorted(path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs" / folder).glob("*.md"))
+        entries += [place for place in pages if place not in listed]
+    return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

@@ -108,7 +108,8 @@ def run(blocks: list[Block], folder: Path) -> None:
         text = re.sub(r"^(make|\.) .*$", "", block.text, flags=re.MULTILINE)
         command = [sys.executable, "-c", text] if block.language == "python" else ["bash", "-e", "-c", text]
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=1200)
-        assert done.returncode == 0, f"{block}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+        advice = "a block that needs something begins with `# needs: ...`, a slow one with `# takes: ...`"
+        assert done.returncode == 0, f"{block}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}\n{advice}"
         if block.language == "python" and "print(" in block.text:
             assert done.stdout.strip(), f"{block} printed nothing"
 
