@@ -4,6 +4,8 @@ Source: BridgeTA (arXiv 2508.09599), of which only the idea is public: the assis
 and the direct path from teacher to student becomes two, at feature and output level. Architecture and weights: ours.
 The student enters the assistant without gradient: else it could please the loss by moving the assistant. Since the
 bound is least, and equal to direct distillation, for a free assistant, the assistant gets a task loss of its own.
+It goes on from its BEV feature as the teacher does from `bev_small`, through trainable copies of the SD prior, where
+there is one, and of the BEV encoder: an assistant that gives the teacher's feature draws the teacher's (coarse) map.
 """
 from __future__ import annotations
 
@@ -16,10 +18,11 @@ from torch.nn import functional
 
 from mapkd_core.distill.controls import soft_bce
 from mapkd_core.distill.interface import DistillStep, Method, Networks
-from mapkd_core.distill.taps import ChannelStats, TapPair, decoder_of, shrunk, tap
+from mapkd_core.distill.taps import ChannelStats, TapPair, shrunk, tap
 from mapkd_core.losses import semantic_bce
 from mapkd_core.model.bev_encode import BevEncode
 from mapkd_core.model.layers import conv_bn_relu
+from mapkd_core.model.sd_prior import SdPrior
 from mapkd_core.types import Prediction
 
 
@@ -36,21 +39,39 @@ def young(teacher: Tensor, assistant: Tensor, student: Tensor, eps: float, warm:
 class Assistant(nn.Module):
     """Joins the teacher's and the student's BEV feature, and decodes a map of its own from it."""
 
-    def __init__(self, student: int, teacher: int, decoder: BevEncode, channels: int, width: int = 128) -> None:
+    def __init__(
+        self, student: int, teacher: int, decoder: BevEncode, prior: SdPrior | None = None, width: int = 128
+    ) -> None:
         super().__init__()
         self.from_teacher, self.from_student = nn.Conv2d(teacher, width, 1), nn.Conv2d(student, width, 1)
         self.join = nn.Sequential(
             conv_bn_relu(2 * width, width), conv_bn_relu(width, width), nn.Conv2d(width, teacher, 1)
         )
+        channels = int(decoder.stem[0].weight.shape[1])  # type: ignore[union-attr,index]
         self.widen = nn.Conv2d(teacher, channels, 1) if channels != teacher else nn.Identity()
-        self.decoder = decoder
+        self.prior, self.decoder = prior, decoder
 
-    def forward(self, teacher: Tensor, student: Tensor, size: tuple[int, int]) -> tuple[Tensor, Prediction]:
-        """B C h w each -> the joint feature and a Prediction on a grid of `size`."""
+    def forward(
+        self, teacher: Tensor, student: Tensor, size: tuple[int, int], sd_map: Tensor | None
+    ) -> tuple[Tensor, Prediction]:
+        """B C h w each, the SD map B 1 Y X if the teacher reads one -> joint feature, Prediction on `size`."""
         joint = self.join(torch.cat([self.from_teacher(teacher), self.from_student(student.detach())], 1))
-        coarse = (size[0] // self.decoder.finer, size[1] // self.decoder.finer)
-        grown = functional.interpolate(self.widen(joint), size=coarse, mode="bilinear", align_corners=False)
-        return joint, self.decoder(grown)
+        return joint, self.decode(joint, size, sd_map)
+
+    def decode(self, joint: Tensor, size: tuple[int, int], sd_map: Tensor | None) -> Prediction:
+        """What the teacher draws from `bev_small`, drawn from the joint feature B C h w."""
+        finer = self.decoder.finer
+        coarse = (size[0] // finer, size[1] // finer)
+        grown = self.widen(joint)
+        if self.prior is not None:
+            assert sd_map is not None, "a teacher that reads an SD map was given one"
+            small = _resized(grown, (coarse[0] // 8, coarse[1] // 8))
+            grown = self.prior.attend(small, functional.max_pool2d(sd_map, finer))[0]
+        return self.decoder(_resized(grown, coarse))
+
+
+def _resized(features: Tensor, size: tuple[int, int]) -> Tensor:
+    return functional.interpolate(features, size=size, mode="bilinear", align_corners=False)
 
 
 @dataclass(frozen=True)
@@ -80,14 +101,9 @@ class BridgeTa(Method):
         self.pair, self.deep = TapPair(networks, "bev_small"), TapPair(networks, "up1")
         self.stats, self.deep_stats = ChannelStats(self.pair.channels), ChannelStats(self.deep.channels)
         self.positives = (networks.loss.pos_weight, networks.loss.class_weight)
-        known = decoder_of(networks.teacher)
-        decoder = BevEncode(self.pair.channels, 32, ("semantic",))
-        if isinstance(known, BevEncode):
-            decoder = copy.deepcopy(known).train().requires_grad_(True)
-            decoder.branches = nn.ModuleDict({"semantic": decoder.branches["semantic"]})
-        channels = decoder.stem[0].weight.shape[1]  # type: ignore[union-attr,index]
+        decoder, prior = _decoding_part(networks.teacher, self.pair.channels)
         student = tap(networks.probe.student, "bev_small").shape[1]
-        self.assistant = Assistant(student, self.pair.channels, decoder, int(channels))
+        self.assistant = Assistant(student, self.pair.channels, decoder, prior)
         up1 = decoder.branches["semantic"].up2[0][0].weight.shape[1]  # type: ignore[index,union-attr]
         same = int(up1) == self.deep.channels
         self.match_up1 = nn.Identity() if same else nn.Conv2d(int(up1), self.deep.channels, 1)
@@ -99,7 +115,7 @@ class BridgeTa(Method):
         mine, theirs = self.pair(step)
         raw = shrunk(tap(step.student, "bev_small"), mine.shape[-2:])
         logits = step.student.semantic
-        joint, answer = self.assistant(theirs, raw, logits.shape[-2:])
+        joint, answer = self.assistant(theirs, raw, logits.shape[-2:], step.batch.sd_map)
         mine_up, theirs_up = self.deep(step)
         joint_up = self.match_up1(shrunk(answer.taps["up1"], theirs_up.shape[-2:]))
         terms = {
@@ -122,3 +138,20 @@ class BridgeTa(Method):
             return young(teacher.sigmoid(), assistant.sigmoid(), student.sigmoid(), eps, warm)
         to_student = soft_bce(student, assistant).mean()
         return (1 + eps) * soft_bce(assistant, teacher).mean() + warm * (1 + 1 / eps) * to_student
+
+
+def _decoding_part(teacher: nn.Module, channels: int) -> tuple[BevEncode, SdPrior | None]:
+    """Trainable copies of the BEV encoder behind `bev_small` and of the SD prior between; a small one if there is none.
+
+    With an HD prior that is the coarse map's encoder: the prior's own reads tokens, not BEV features.
+    """
+    known, prior = getattr(teacher, "encode", None), getattr(teacher, "sd_prior", None)
+    if not isinstance(known, BevEncode):
+        return BevEncode(channels, 32, ("semantic",)), None
+    decoder = copy.deepcopy(known).train().requires_grad_(True)
+    decoder.branches = nn.ModuleDict({"semantic": decoder.branches["semantic"]})
+    if not isinstance(prior, SdPrior):
+        return decoder, None
+    prior = copy.deepcopy(prior).train().requires_grad_(True)
+    prior.shrink = nn.Sequential()  # makes `bev_small`, which the assistant joins itself
+    return decoder, prior

@@ -2,7 +2,8 @@
 
 Source: DualDistill (BMVC 2025), released code Gaeun-Kimm/DualDistill; a detection method adapted to map elements
 (ours).
-AOA attention-based orthogonal alignment, MFD masked feature distillation, CRD contrastive response distillation.
+AOA attention-guided orthogonal alignment, MFD multi-scale feature distillation, CRD cross-head response distillation:
+the teacher's frozen heads read the student's aligned feature.
 Legend: B batch, C channels, h w feature map, T tokens.
 """
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch.nn.utils.parametrizations import orthogonal
 
 from mapkd_core.distill.interface import DistillStep, Method, Networks
 from mapkd_core.distill.mfd import Mfd, total
-from mapkd_core.distill.taps import TapPair, decoder_of, same_size, semantic_head, shrunk, tap
+from mapkd_core.distill.taps import TapPair, decoder_of, head_after_up1, same_size, shrunk, tap
 from mapkd_core.losses import semantic_bce
 from mapkd_core.model.layers import conv_bn_relu
 
@@ -66,7 +67,7 @@ class DualDistillConfig:
     spatial_weight: float = 2.5e-3
     head_weight: float = 1.0
     direction_weight: float = 0.1
-    """The teacher's directions for the student's, where both have that head."""
+    """The same with the teacher's direction head, where it has one."""
     temperature: float = 0.1
     """Divides the teacher's logits: nearly hard targets that stay soft where it is unsure."""
     inherit_head: bool = True
@@ -74,7 +75,7 @@ class DualDistillConfig:
 
 
 class DualDistill(Method):
-    """AOA on `enc1` and `enc3`, a 1x1 convolution on `up1`, MFD on all three, the teacher's frozen head on `up1`."""
+    """AOA on `enc1` and `enc3`, a 1x1 convolution on `up1`, MFD on all three, the teacher's frozen heads on `up1`."""
 
     Config = DualDistillConfig
     calibration_tap = "enc3"
@@ -82,8 +83,14 @@ class DualDistill(Method):
     def __init__(self, networks: Networks, config: DualDistillConfig) -> None:
         super().__init__(networks, config)
         self.pair = TapPair(networks, "up1", always=True)
-        self.head_adapt = TapPair(networks, "up1", always=True)
-        self._head = semantic_head(networks.teacher, "dualdistill")
+        self._heads = {name: head_after_up1(networks.teacher, name) for name in ("semantic", "direction")}
+        if self._heads["semantic"] is None:
+            kind = type(networks.teacher).__name__
+            raise ValueError(f"dualdistill needs a teacher with a semantic head after `up1`; {kind} has none")
+        # Each head of the teacher may read a feature of its own, hence a convolution for each.
+        self.head_adapt = nn.ModuleDict(
+            {name: TapPair(networks, "up1", always=True) for name, head in self._heads.items() if head is not None}
+        )
         self.positives = (networks.loss.pos_weight, networks.loss.class_weight)
         pooled = tap(networks.probe.teacher, "enc3").shape[-2:]
         self.aoa, self.mfd = nn.ModuleDict(), nn.ModuleDict({"up1": Mfd(false_positives=True)})
@@ -115,15 +122,20 @@ class DualDistill(Method):
             levels.append(self.mfd[name](self.aoa[name](mine), theirs.detach(), step.regions, logits))
         levels.append(self.mfd["up1"](*self.pair(step), step.regions, logits))
         terms = total(levels)
-        answer = self._head(self.head_adapt(step)[0])
-        target = (logits / self.config.temperature).sigmoid()
-        terms["head"] = semantic_bce(*same_size(answer, target), *self.positives)
-        if step.student.direction is not None and step.teacher.direction is not None:
-            terms["direction"] = self._direction(step.student.direction, step.teacher.direction, step)
+        target = (logits.detach() / self.config.temperature).sigmoid()
+        terms["head"] = semantic_bce(*same_size(self._read("semantic", step), target), *self.positives)
+        if step.teacher.direction is not None and "direction" in self.head_adapt:
+            terms["direction"] = self._direction(self._read("direction", step), step.teacher.direction, step)
         return terms
 
-    def _direction(self, student: Tensor, teacher: Tensor, step: DistillStep) -> Tensor:
-        foreground = step.regions.foreground()
-        target = (teacher / self.config.temperature).softmax(1)
-        entropy = -(target * student.log_softmax(1)).sum(1, keepdim=True)
+    def _read(self, output: str, step: DistillStep) -> Tensor:
+        """What the teacher's head gives for the student's `up1`."""
+        head = self._heads[output]
+        assert head is not None
+        return head(self.head_adapt[output](step)[0])
+
+    def _direction(self, read: Tensor, teacher: Tensor, step: DistillStep) -> Tensor:
+        answer, target = same_size(read, (teacher.detach() / self.config.temperature).softmax(1))
+        foreground = step.regions.foreground((answer.shape[-2], answer.shape[-1]))
+        entropy = -(target * answer.log_softmax(1)).sum(1, keepdim=True)
         return (entropy * foreground).sum() / foreground.sum().clamp(min=1)

@@ -85,6 +85,10 @@ class Method(nn.Module, ABC):
         """Whether `terms` reads the coach; it is not run otherwise."""
         return False
 
+    def whole_from(self) -> int:
+        """The first step in which every term teaches the student; calibration measures once more from there."""
+        return 0
+
     def prepare_student(self, student: nn.Module, teacher: nn.Module) -> None:
         """Changes the fresh student before training, for methods that start it from the teacher."""
 

@@ -2,7 +2,8 @@
 
 Source: LabelDistill (ECCV 2024), released code sanmin0312/LabelDistill; a detection method adapted to map elements
 (ours). The label encoder is an inverse of the teacher's frozen decoder: fed with its features, the decoder must
-draw the labels. It is trained in the same run, not in one before; its lessons start after `encoder_steps`.
+draw the labels, by the whole task loss. It is trained in the same run, not in one before; its lessons start after
+`encoder_steps`, and calibration measures once more from there.
 """
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from torch.nn import functional
 
 from mapkd_core.distill.interface import DistillStep, Method, Networks
 from mapkd_core.distill.taps import same_size, shrunk, tap
-from mapkd_core.losses import semantic_bce
+from mapkd_core.losses import task_terms, weigh
 from mapkd_core.model.bev_encode import BevEncode
 from mapkd_core.model.layers import ResidualBlock
 from mapkd_core.types import CLASSES, DIRECTION_BINS, Batch, Prediction
@@ -100,7 +101,7 @@ class LabelDistill(Method):
         with torch.no_grad():
             rows, cols = (max(side // (8 * self._decoder.finer), 1) for side in networks.grid.shape)
             decoded = self._decoder(torch.zeros(1, self._decoder.channels, rows, cols))
-        self.positives = (networks.loss.pos_weight, networks.loss.class_weight)
+        self.loss = networks.loss
         targets = {"bev_small": self._decoder.channels, "up1": decoded.taps["up1"].shape[1]}
         self.from_label, self.from_teacher, self.thirds = nn.ModuleDict(), nn.ModuleDict(), {}
         for name, label_channels in targets.items():
@@ -116,7 +117,6 @@ class LabelDistill(Method):
         code = self.encoder(label_planes(step.batch, step.regions.distance_m))
         code = functional.avg_pool2d(code, self._decoder.finer)  # a decoder on larger cells reads a smaller map
         decoded = self._decoder(code)
-        assert step.batch.semantic is not None, "a training batch carries labels"
         labels = {"bev_small": code.detach(), "up1": decoded.taps["up1"].detach()}
         started = float(step.step >= self.config.encoder_steps)
         label, teacher = [], []
@@ -132,8 +132,12 @@ class LabelDistill(Method):
             "label": torch.stack(label).sum(),
             "teacher": torch.stack(teacher).sum(),
             "response": self._response(step),
-            "encoder": semantic_bce(decoded.semantic, step.batch.semantic, *self.positives),
+            "encoder": weigh(task_terms(decoded, step.batch, self.loss), self.loss),
         }
+
+    def whole_from(self) -> int:
+        """The label's lessons come in after `encoder_steps`."""
+        return int(self.config.encoder_steps)
 
     def _term(self, student: Tensor, target: Tensor, step: DistillStep, soft: bool) -> Tensor:
         mine, theirs = same_size(student, target)

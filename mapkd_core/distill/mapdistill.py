@@ -77,7 +77,10 @@ class MapDistill(Method):
         image = tap(probe.student, "image").shape[2]
         grid = networks.grid.scaled(networks.grid.rows / native.shape[-2])
         self.lift = LiftSplat(grid, nn.Identity(), image, width, width)
-        self.fuse = conv_bn_relu(native.shape[1] + width, fused.shape[1])
+        # A 1x1 convolution comes last: behind the ReLU alone it could not follow the teacher's negative values.
+        self.fuse = nn.Sequential(
+            conv_bn_relu(native.shape[1] + width, fused.shape[1]), nn.Conv2d(fused.shape[1], fused.shape[1], 1)
+        )
         self.high = TapPair(networks, "enc3")
         # Projections of the teacher are random and fixed: a learned one could please the loss by collapsing.
         sides = {"camera": camera.shape[1], "lidar": lidar.shape[1], "native": native.shape[1]}

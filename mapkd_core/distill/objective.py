@@ -44,6 +44,7 @@ class DistillObjective:
                 method = build_method(config.method, networks, config.method_options)
                 method.prepare_student(network, teacher)
                 modules["method"] = method
+                modules["calibration"] = Calibration(config.calibrate_steps, again=method.whole_from())
             self.modules = nn.ModuleDict(modules)
 
     def ask(self, batch: Batch) -> tuple[Prediction, Prediction | None] | None:

@@ -45,7 +45,7 @@ class Pyramid(TaughtMap):
     def terms(self, step: DistillStep) -> dict[str, Tensor]:
         """`overlap`, and `feature` where it has a weight."""
         overlap = pyramid_overlap(
-            step.student.semantic.float().softmax(1), self.taught(step).detach(), self.config.scales
+            step.student.semantic.float().softmax(1), self.taught(step), self.config.scales
         )
         if not self.config.feature_weight:
             return {"overlap": overlap}

@@ -72,12 +72,12 @@ class Regions:
     def ribbons_m(self, along_count: int, across_m: NDArray[np.float64], most: int) -> list[Tensor]:
         """For each sample E (along_count * len(across_m)) 2: points along each element and beside it, metres.
 
-        At most `most` elements of a sample, spread evenly over them.
+        Of a ring, along its outline alone. At most `most` elements of a sample, spread evenly over them.
         """
         samples = []
         for elements in self._elements():
             chosen = np.unique(np.linspace(0, len(elements) - 1, min(most, len(elements))).round().astype(int))
-            ribbons = [_ribbon(along(elements[i], along_count), across_m) for i in chosen]
+            ribbons = [_ribbon(elements[i], along_count, across_m) for i in chosen]
             samples.append(self._stacked(ribbons, (0, along_count * len(across_m), 2)))
         return samples
 
@@ -109,8 +109,14 @@ def along(element: MapElement, count: int) -> NDArray[np.float64]:
     return placed
 
 
-def _ribbon(line: NDArray[np.float64], across_m: NDArray[np.float64]) -> NDArray[np.float64]:
-    step = np.gradient(line, axis=0)
+def _ribbon(element: MapElement, count: int, across_m: NDArray[np.float64]) -> NDArray[np.float64]:
+    points = np.asarray(element.points_m, np.float64)[:, :2]
+    if element.closed:  # the last point would be the first again
+        line = evenly_spaced(points, count + 1)[:-1]
+        step = np.roll(line, -1, 0) - np.roll(line, 1, 0)
+    else:
+        line = evenly_spaced(points, count)
+        step = np.gradient(line, axis=0)
     normal = np.stack([-step[:, 1], step[:, 0]], 1) / np.maximum(np.linalg.norm(step, axis=1, keepdims=True), 1e-9)
     return (line[:, None] + normal[:, None] * across_m[None, :, None]).reshape(-1, 2)
 

@@ -123,25 +123,17 @@ class ChannelStats(nn.Module):
         return (features - self.mean[:, None, None]) / deviation[:, None, None]
 
 
-def semantic_head(network: nn.Module, wanted_by: str) -> Callable[[Tensor], Tensor]:
-    """What turns a network's `up1` feature (or its stand-in `fine`) into semantic logits.
+def head_after_up1(network: nn.Module, output: str = "semantic") -> Callable[[Tensor], Tensor] | None:
+    """What turns a feature like a network's `up1` (or its stand-in `fine`) into the logits of `output`; None without.
 
     A plain function, so that a method that keeps it does not take the frozen head for its own.
-    Raises ValueError for a network that has no such part.
     """
     decoder = decoder_of(network)
-    if decoder is not None:
-        up2 = decoder.branches["semantic"].up2  # type: ignore[index,union-attr]
-
-        def head(up1: Tensor) -> Tensor:
-            size = (2 * up1.shape[-2], 2 * up1.shape[-1])
-            return up2(functional.interpolate(up1, size=size, mode="bilinear", align_corners=True))  # type: ignore
-
-        return head
-    heads = getattr(network, "heads", None)
-    if heads is not None and "semantic" in heads:
-        return lambda fine: heads["semantic"](fine)
-    raise ValueError(f"{wanted_by} needs a teacher with a semantic head after `up1`; {type(network).__name__} has none")
+    heads = decoder.branches if decoder is not None else getattr(network, "heads", None)
+    if heads is None or output not in heads:  # type: ignore[operator]
+        return None
+    head = heads[output]  # type: ignore[index]
+    return lambda up1: head(up1)
 
 
 def decoder_of(network: nn.Module) -> nn.Module | None:

@@ -23,8 +23,8 @@ class TaughtMap(Method):
         return bool(self.config.coach_share > 0)
 
     def taught(self, step: DistillStep) -> Tensor:
-        """Class probabilities B 4 Y X."""
+        """Class probabilities B 4 Y X, without gradients."""
         target = step.teacher.semantic.float().softmax(1)
         if self.config.coach_share:
             target = target.lerp(step.of("coach").semantic.float().softmax(1), self.config.coach_share)
-        return target
+        return target.detach()

@@ -84,6 +84,14 @@ class SdPrior(nn.Module):
     def forward(self, bev: Tensor, sd_map: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """B C Y X and B 1 Y X -> B C Y X with taps `bev_small` B C Y/8 X/8 and `bev_sd` B D Y/8 X/8."""
         small = self.shrink(bev)
+        grown, attended = self.attend(small, sd_map)
+        # A grid whose side is no multiple of 8 comes back a little smaller.
+        if grown.shape[-2:] != bev.shape[-2:]:
+            grown = nn.functional.interpolate(grown, size=bev.shape[-2:], mode="bilinear", align_corners=False)
+        return (grown + bev if self.skip else grown), {"bev_small": small, "bev_sd": attended}
+
+    def attend(self, small: Tensor, sd_map: Tensor) -> tuple[Tensor, Tensor]:
+        """B C Y/8 X/8 and B 1 Y X -> features that know the roads, B C Y X and B D Y/8 X/8."""
         road = self.road(sd_map)
         rows, cols = small.shape[-2:]
         tokens = self.project(small).flatten(2).transpose(1, 2)                         # B T D
@@ -92,8 +100,4 @@ class SdPrior(nn.Module):
         for layer in self.layers:
             tokens = layer(tokens, road_tokens, position)
         attended = self.norm(tokens).transpose(1, 2).unflatten(2, (rows, cols))         # B D Y/8 X/8
-        grown = self.grow(attended)
-        # A grid whose side is no multiple of 8 comes back a little smaller.
-        if grown.shape[-2:] != bev.shape[-2:]:
-            grown = nn.functional.interpolate(grown, size=bev.shape[-2:], mode="bilinear", align_corners=False)
-        return (grown + bev if self.skip else grown), {"bev_small": small, "bev_sd": attended}
+        return self.grow(attended), attended

@@ -121,5 +121,5 @@ def test_unknown_names_get_suggestions(benches):
 
 @pytest.mark.parametrize("name", ["mapkd", "predictable"])
 def test_a_missing_coach_is_said_at_once(name):
-    with pytest.raises(ValueError, match="asks for a coach and there is none"):
+    with pytest.raises(ValueError, match="needs a coach and there is none"):
         Bench(coach=None).method(name)

@@ -1,0 +1,193 @@
+"""MapKD's family term by term against its formulas, written out in NumPy."""
+import numpy as np
+import pytest
+import torch
+from hand_step import Hand, prediction_by_hand
+from slow_math import array, block_mean, cross_entropy, divergence, moments, point_wise, softmax, standardised
+from slow_regions import foreground
+
+PATCH = 2
+
+
+def attention(features, patch=PATCH, temperature=0.1):
+    """Rows of the global token and every patch over all the others, B N+1 N."""
+    results = []
+    for sample in features:
+        rows, cols = sample.shape[1] // patch, sample.shape[2] // patch
+        token = np.repeat(sample.mean((1, 2)), patch * patch)
+        vectors = [token] + [
+            sample[:, r * patch : (r + 1) * patch, c * patch : (c + 1) * patch].reshape(-1)
+            for r in range(rows) for c in range(cols)
+        ]
+        unit = np.array([v / np.linalg.norm(v) for v in vectors])
+        similar = unit @ unit.T / temperature
+        results.append([softmax(np.delete(row, i), 0) for i, row in enumerate(similar)])
+    return np.array(results)
+
+
+def relation_kl(student, teacher):
+    """Both standardised by the teacher's moments; KL(teacher || student), mean over rows and samples."""
+    mean, square = moments(teacher)
+    mine, theirs = (attention(standardised(f, mean, square)) for f in (student, teacher))
+    return divergence(theirs, mine).mean()
+
+
+def masked_response(student, teacher, mask):
+    entropy = cross_entropy(array(student), 1 / (1 + np.exp(-array(teacher))))
+    return (entropy * mask).sum() / (mask.sum() * 4)
+
+
+def pair(hand, method, role="teacher"):
+    """Student's `bev_small` brought to the other's width and size."""
+    theirs = array(getattr(hand, role).taps["bev_small"])
+    mine = block_mean(array(hand.student.taps["bev_small"]), theirs.shape[-2:])
+    adapt = method.pairs[role].adapt if hasattr(method, "pairs") else method.pair.adapt
+    return (mine if isinstance(adapt, torch.nn.Identity) else point_wise(mine, adapt)), theirs
+
+
+@pytest.fixture(params=[8, 3], ids=["equal widths", "through a 1x1 convolution"])
+def hand(request):
+    return Hand(student=prediction_by_hand(1, bev_small=request.param))
+
+
+@pytest.mark.parametrize("role", ["teacher", "coach"])
+def test_each_role_teaches_attention_feature_and_response(hand, role):
+    method = hand.method("mapkd", patch=PATCH)
+    terms = method.terms(hand.step())
+    mine, theirs = pair(hand, method, role)
+    semantic = getattr(hand, role).semantic
+    expected = {
+        "attention": relation_kl(mine, theirs), "feature": ((mine - theirs) ** 2).mean(),
+        "response": masked_response(hand.student.semantic, semantic, foreground()),
+    }
+    for name, value in expected.items():
+        assert terms[f"{name}_{role}"].item() == pytest.approx(value, rel=1e-4), name
+    assert len({round(v.item(), 6) for v in terms.values()}) == 6, "no two terms are the same"
+
+
+def test_terms_reach_the_student_alone():
+    hand = Hand()
+    terms = hand.method("mapkd", patch=PATCH).terms(hand.step())
+    reached = {name: hand.reached(term) for name, term in terms.items()}
+    feature, response = {"student.bev_small"}, {"student.semantic"}
+    assert reached == {
+        f"{name}_{role}": response if name == "response" else feature
+        for name in ("attention", "feature", "response") for role in ("teacher", "coach")
+    }
+
+
+def test_statistics_are_the_teachers():
+    hand = Hand()
+    method = hand.method("mapkd", patch=PATCH)
+    method.terms(hand.step())
+    for role in ("teacher", "coach"):
+        mean, square = moments(array(getattr(hand, role).taps["bev_small"]))
+        np.testing.assert_allclose(array(method.stats[role].mean), mean, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(array(method.stats[role].square), square, rtol=1e-4)
+
+
+def test_larger_student_features_are_averaged_down():
+    student = prediction_by_hand(1)
+    student.taps["bev_small"] = torch.randn(2, 8, 8, 12, generator=torch.Generator().manual_seed(9)).requires_grad_()
+    hand = Hand(student=student)
+    method = hand.method("mapkd_coach", patch=PATCH)
+    mine, theirs = pair(hand, method)
+    assert method.terms(hand.step())["feature_teacher"].item() == pytest.approx(((mine - theirs) ** 2).mean(), rel=1e-4)
+
+
+def released_attention(features, patch):
+    rows, cols = features.shape[2] // patch, features.shape[3] // patch
+    results = []
+    for sample in features:
+        x = np.array([
+            sample[:, r * patch : (r + 1) * patch, c * patch : (c + 1) * patch].reshape(-1)
+            for r in range(rows) for c in range(cols)
+        ])
+        results.append(softmax(softmax(x @ x.T, 1), 1))
+    return np.array(results)
+
+
+def test_the_released_attention_is_two_softmaxes_over_raw_patches():
+    """Small values, or the first softmax would already be the identity."""
+    roles = [prediction_by_hand(seed, bev_small=8, scale=0.1) for seed in (1, 2, 3)]
+    for seed, role in enumerate(roles):  # 25 cells a side: two patches, as in the released code
+        role.taps["bev_small"] = 0.02 * torch.randn(2, 8, 25, 50, generator=torch.Generator().manual_seed(seed))
+    hand = Hand(*roles)
+    term = hand.method("mapkd_code").terms(hand.step())["attention_teacher"]
+    mine, theirs = (released_attention(array(r.taps["bev_small"]), 25) for r in roles[:2])
+    assert term.item() == pytest.approx(divergence(theirs, mine).sum() / 2, rel=1e-2)
+    assert term.item() > 0
+
+
+def test_simulated_lidar_follows_the_real_one_when_it_is_asked_to():
+    hand = Hand()
+    assert "sim_lidar" not in hand.method("mapkd_coach").terms(hand.step())
+    terms = hand.method("mapkd_coach", sim_lidar_weight=0.5).terms(hand.step())
+    difference = array(hand.student.taps["lid_bev"]) - array(hand.teacher.taps["lid_bev"])
+    assert terms["sim_lidar"].item() == pytest.approx((difference**2).mean(), rel=1e-5)
+
+
+def test_terms_without_a_weight_are_not_computed_and_the_coach_not_asked():
+    hand = Hand()
+    final = hand.method("mapkd_final")
+    assert set(final.terms(hand.step())) == {"response_teacher", "response_coach"} and final.asks_coach()
+    coach = hand.method("mapkd_coach", patch=PATCH)
+    hand.coach = None
+    assert set(coach.terms(hand.step())) == {"attention_teacher", "feature_teacher", "response_teacher"}
+    assert not coach.asks_coach()
+
+
+# --- ours: predictable, line_space, ours ---------------------------------------------------------------------------
+
+def predictability(coach, teacher, sharpness=2.0):
+    mine, theirs = (np.moveaxis(softmax(sharpness * array(z), 1), 1, -1) for z in (coach, teacher))
+    return np.exp(-divergence(mine, theirs))[:, None]
+
+
+def hallucination(student, teacher, lines):
+    s, t = array(student)[:, 1:], array(teacher)[:, 1:]
+    total, count = 0.0, 0
+    for place in np.ndindex(s.shape):
+        claimed, excluded = 1 / (1 + np.exp(-s[place])) > 0.3, 1 / (1 + np.exp(-t[place])) < 0.1
+        if claimed and excluded and lines[place[0], 0, place[2], place[3]] == 0:
+            total += cross_entropy(s[place], 1 / (1 + np.exp(-t[place])))
+            count += 1
+    assert count > 20
+    return total / count
+
+
+@pytest.mark.parametrize("sharpness", [2.0, 0.7])
+def test_predictable_weighs_by_what_the_coach_foresees(hand, sharpness):
+    method = hand.method("ours", patch=PATCH, sharpness=sharpness)
+    terms = method.terms(hand.step())
+    mine, theirs = pair(hand, method)
+    answers = (hand.student.semantic, hand.teacher.semantic)
+    weight = predictability(hand.coach.semantic, hand.teacher.semantic, sharpness)
+    assert 0 < weight.min() < 0.1 and weight.max() > 0.5
+    expected = {
+        "attention": relation_kl(mine, theirs),
+        "feature": ((mine - theirs) ** 2 * block_mean(weight, (4, 6))).mean(),
+        "response": masked_response(*answers, foreground() * weight),
+        "hallucination": hallucination(*answers, foreground()),
+    }
+    assert {n: t.item() for n, t in terms.items()} == pytest.approx(expected, rel=1e-4)
+    feature, response = {"student.bev_small"}, {"student.semantic"}
+    assert {n: hand.reached(t) for n, t in terms.items()} == {
+        "attention": feature, "feature": feature, "response": response, "hallucination": response
+    }
+
+
+def test_predictable_alone_has_no_term_on_hallucinations():
+    hand = Hand()
+    method = hand.method("predictable", patch=PATCH)
+    assert set(method.terms(hand.step())) == {"attention", "feature", "response"} and method.asks_coach()
+
+
+def test_line_space():
+    hand = Hand()
+    method = hand.method("line_space")
+    terms = method.terms(hand.step())
+    answers = (hand.student.semantic, hand.teacher.semantic)
+    assert terms["response"].item() == pytest.approx(masked_response(*answers, foreground()), rel=1e-4)
+    assert terms["hallucination"].item() == pytest.approx(hallucination(*answers, foreground()), rel=1e-4)
+    assert not method.asks_coach() and hand.reached(terms["hallucination"]) == {"student.semantic"}

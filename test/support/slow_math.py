@@ -1,0 +1,82 @@
+"""The mathematics of losses in NumPy float64, as plain as can be: what tests of losses compare with."""
+import numpy as np
+
+
+def array(tensor):
+    return tensor.detach().numpy().astype(np.float64)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def softmax(x, axis):
+    e = np.exp(x - x.max(axis, keepdims=True))
+    return e / e.sum(axis, keepdims=True)
+
+
+def cross_entropy(logits, target):
+    """Binary, of each element against a probability."""
+    p = sigmoid(logits)
+    return -(target * np.log(p) + (1 - target) * np.log(1 - p))
+
+
+def class_entropy(logits, onehot, positive):
+    """Mean binary cross entropy B C Y X whose positives count `positive[c]` times."""
+    p, weight = sigmoid(logits), np.asarray(positive, np.float64)[:, None, None]
+    return -(weight * onehot * np.log(p) + (1 - onehot) * np.log(1 - p)).mean()
+
+
+def divergence(target, other):
+    """KL(target || other) along the last axis."""
+    return (target * (np.log(target) - np.log(other))).sum(-1)
+
+
+def _blocks(x, size):
+    rows, cols = x.shape[-2] // size[0], x.shape[-1] // size[1]
+    return x.reshape(*x.shape[:-2], size[0], rows, size[1], cols)
+
+
+def block_mean(x, size):
+    return _blocks(x, size).mean((-3, -1))
+
+
+def block_max(x, size):
+    return _blocks(x, size).max((-3, -1))
+
+
+def point_wise(x, convolution):
+    """A 1x1 convolution B C h w -> B D h w with a torch layer's own weights."""
+    weight = array(convolution.weight)[:, :, 0, 0]
+    bias = array(convolution.bias) if convolution.bias is not None else np.zeros(len(weight))
+    return np.einsum("bchw,dc->bdhw", x, weight) + bias[:, None, None]
+
+
+def standardised(x, mean, square):
+    """Channels of B C h w by a mean and a mean square, deviations floored at a tenth of their own mean square."""
+    variance = square - mean**2
+    deviation = np.sqrt(np.maximum(variance, 0.01 * variance.mean() + 1e-8))
+    return (x - mean[:, None, None]) / deviation[:, None, None]
+
+
+def moments(x):
+    """Mean and mean square of each channel of B C h w."""
+    return x.mean((0, 2, 3)), (x**2).mean((0, 2, 3))
+
+
+def sampled(feature, points_m, grid):
+    """C h w at points (N, 2) of x y metres -> N C, bilinear between cell centres, the edge's value beyond."""
+    rows, cols = feature.shape[-2:]
+    (x0, x1), (y0, y1) = grid.x_range_m, grid.y_range_m
+    result = []
+    for x, y in points_m:
+        c = min(max((x - x0) / (x1 - x0) * cols - 0.5, 0), cols - 1)
+        r = min(max((y - y0) / (y1 - y0) * rows - 0.5, 0), rows - 1)
+        c0, r0 = int(c), int(r)
+        c1, r1 = min(c0 + 1, cols - 1), min(r0 + 1, rows - 1)
+        u, v = c - c0, r - r0
+        result.append(
+            (1 - v) * ((1 - u) * feature[:, r0, c0] + u * feature[:, r0, c1])
+            + v * ((1 - u) * feature[:, r1, c0] + u * feature[:, r1, c1])
+        )
+    return np.array(result)
