@@ -148,7 +148,7 @@ class LabelDistill(Method):
 
     def _response(self, step: DistillStep) -> Tensor:
         """Cross entropy of the classes against the teacher's probability near the labels' own lines."""
-        target = step.teacher.semantic[:, 1:].sigmoid() * step.regions.heat()
+        target = step.teacher.semantic.detach()[:, 1:].sigmoid() * step.regions.heat()
         return functional.binary_cross_entropy_with_logits(step.student.semantic[:, 1:], target)
 
 

@@ -107,7 +107,7 @@ class MapDistill(Method):
         }
         if step.student.direction is not None and step.teacher.direction is not None:
             foreground = step.regions.foreground()
-            target = step.teacher.direction.log_softmax(1)
+            target = step.teacher.direction.detach().log_softmax(1)
             apart = functional.kl_div(step.student.direction.log_softmax(1), target, reduction="none", log_target=True)
             terms["direction"] = (apart.sum(1, keepdim=True) * foreground).sum() / foreground.sum().clamp(min=1)
         return terms

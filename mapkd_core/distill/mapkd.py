@@ -109,7 +109,7 @@ class MapKd(Method):
                 answers = (step.student.semantic, step.of(role).semantic)
                 terms[f"response_{role}"] = msrd(*answers, step.regions.foreground())
         if weights["sim_lidar"]:
-            mine, theirs = same_size(step.student.taps["lid_bev"], step.teacher.taps["lid_bev"])
+            mine, theirs = same_size(step.student.taps["lid_bev"], step.teacher.taps["lid_bev"].detach())
             terms["sim_lidar"] = functional.mse_loss(mine, theirs)
         return terms
 

@@ -132,8 +132,8 @@ def head_after_up1(network: nn.Module, output: str = "semantic") -> Callable[[Te
     heads = decoder.branches if decoder is not None else getattr(network, "heads", None)
     if heads is None or output not in heads:  # type: ignore[operator]
         return None
-    head = heads[output]  # type: ignore[index]
-    return lambda up1: head(up1)
+    head: nn.Module = heads[output]  # type: ignore[index,assignment]
+    return lambda up1: head(up1)  # type: ignore[no-any-return]
 
 
 def decoder_of(network: nn.Module) -> nn.Module | None:

@@ -61,7 +61,7 @@ class UniDistill(Method):
                 relations += list((mine - theirs).abs().mean((1, 2)))
         count = max(len(features) - 1, 1)
         heat = step.regions.heat().amax(1, keepdim=True)
-        softened = (step.teacher.semantic[:, 1:] / self.config.teacher_temperature).sigmoid()
+        softened = (step.teacher.semantic.detach()[:, 1:] / self.config.teacher_temperature).sigmoid()
         claim = step.student.semantic[:, 1:].sigmoid().amax(1, keepdim=True)
         terms = {
             "feature": torch.stack(features).sum() / count,
@@ -69,6 +69,7 @@ class UniDistill(Method):
             "response": near_lines((claim - softened.amax(1, keepdim=True)).abs(), heat),
         }
         if step.student.direction is not None and step.teacher.direction is not None:
-            turned = (step.student.direction.softmax(1) - step.teacher.direction.softmax(1)).abs().mean(1, keepdim=True)
+            known = step.teacher.direction.detach().softmax(1)
+            turned = (step.student.direction.softmax(1) - known).abs().mean(1, keepdim=True)
             terms["direction"] = near_lines(turned, heat)
         return terms

@@ -113,7 +113,7 @@ class X3kd(Method):
             fake, real = self.adversary(reversed_gradient(mine, strength)), self.adversary(theirs)
             terms["adversary"] = _judged(fake, 0.0) + _judged(real, 1.0)
         if config.output_weight:
-            sure = step.teacher.semantic[:, 1:].sigmoid().amax(1, keepdim=True)
+            sure = step.teacher.semantic.detach()[:, 1:].sigmoid().amax(1, keepdim=True)
             terms["output"] = (sure * soft_bce(step.student.semantic, step.teacher.semantic)).mean()
         return terms
 

@@ -1,4 +1,6 @@
-"""A distillation step made by hand: small random tensors and lines along cells; no network runs, so it takes no time."""
+"""A distillation step made by hand, of small random tensors and lines along cells; no network runs."""
+import itertools
+
 import numpy as np
 import torch
 
@@ -7,6 +9,8 @@ from mapkd_core.distill.interface import DistillStep, Networks
 from mapkd_core.distill.methods import build_method
 from mapkd_core.distill.regions import Regions
 from mapkd_core.grid import BevGrid
+from mapkd_core.model.bev_encode import BevEncode
+from mapkd_core.model.sd_prior import SdPrior
 from mapkd_core.types import CLASS_IDS, Batch, MapElement, Prediction
 
 GRID = BevGrid((-6.0, 6.0), (-4.0, 4.0), 0.5)   # 16 rows, 24 columns
@@ -28,7 +32,7 @@ STEPS = 100
 def cells_of(vertices):
     """Every cell (row, col) of a line along rows and columns, once."""
     cells = []
-    for (r0, c0), (r1, c1) in zip(vertices[:-1], vertices[1:], strict=True):
+    for (r0, c0), (r1, c1) in itertools.pairwise(vertices):
         count = max(abs(r1 - r0), abs(c1 - c0))
         cells += [(r0 + (r1 - r0) * k // count, c0 + (c1 - c0) * k // count) for k in range(count + 1)]
     return list(dict.fromkeys(cells))
@@ -41,7 +45,7 @@ def metres(vertices):
 
 
 def batch_by_hand(lines=LINES):
-    """Labels of lines one cell wide; images of 12 by 8 pixels from two cameras."""
+    """Labels of lines one cell wide; images of 48 by 32 pixels from two cameras."""
     semantic = torch.zeros(len(lines), 4, *GRID.shape)
     instance = torch.zeros(len(lines), *GRID.shape, dtype=torch.int16)
     direction = torch.zeros(len(lines), 2, *GRID.shape, dtype=torch.uint8)
@@ -59,7 +63,8 @@ def batch_by_hand(lines=LINES):
     pose = torch.tensor([[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 1.5], [0, 0, 0, 1]])  # ahead, 1.5 m up
     behind = torch.diag(torch.tensor([-1.0, -1, 1, 1])) @ pose
     return Batch(
-        torch.zeros(count, 2, 3, 8, 12), torch.tensor([[6.0, 0, 5.5], [0, 6, 3.5], [0, 0, 1]]).expand(count, 2, 3, 3),
+        torch.zeros(count, 2, 3, 32, 48),
+        torch.tensor([[24.0, 0, 23.5], [0, 24, 15.5], [0, 0, 1]]).expand(count, 2, 3, 3),
         torch.stack([pose, behind]).expand(count, 2, 4, 4), semantic=semantic, instance=instance,
         direction=direction, elements=elements, sd_map=torch.ones(count, 1, *GRID.shape),
     )
@@ -72,7 +77,7 @@ def prediction_by_hand(seed, heads=("semantic", "direction"), scale=1.5, samples
     for name, width in {**CHANNELS, **channels}.items():
         if width is not None:
             made[name] = scale * torch.randn(samples, width, *SIZES[name], generator=generator) + 0.2
-    made["image"] = torch.randn(samples, 2, 5, 2, 3, generator=generator)
+    made["image"] = torch.randn(samples, 2, 5, 4, 6, generator=generator)
     leaves = {name: value.requires_grad_() for name, value in made.items()}
     out = {name: leaves.pop(name) for name in ("semantic", "direction")}
     return Prediction(out["semantic"], None, out["direction"] if "direction" in heads else None, leaves)
@@ -83,6 +88,20 @@ def draw_parameters(module, mean=0.1, deviation=0.4):
     for name, parameter in module.named_parameters():
         if "parametrizations" not in name:
             torch.nn.init.normal_(parameter, mean, deviation)
+
+
+class SmallTeacher(torch.nn.Module):
+    """What follows `bev_small` in a teacher with an SD prior."""
+
+    def __init__(self, prior=True):
+        super().__init__()
+        torch.manual_seed(4)
+        if prior:
+            self.sd_prior = SdPrior(8, dim=8, heads=2, hidden=8, layers=1)
+        self.encode = BevEncode(8, 2)
+        for parameter in self.parameters():
+            if parameter.ndim == 1:
+                torch.nn.init.normal_(parameter, 0.5, 0.3)
 
 
 class Hand:

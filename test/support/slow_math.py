@@ -80,3 +80,37 @@ def sampled(feature, points_m, grid):
             + v * ((1 - u) * feature[:, r1, c0] + u * feature[:, r1, c1])
         )
     return np.array(result)
+
+
+def embedding_losses(embedding, instance, within=0.5, apart=3.0):
+    """Variance and distance of De Brabandere et al. 2017 for B E Y X and B Y X, means over samples."""
+    variances, distances = [], []
+    for sample, ids in zip(embedding, instance, strict=True):
+        groups = [sample[:, ids == number] for number in np.unique(ids) if number > 0]
+        means = [g.mean(1) for g in groups]
+        pulls = [
+            np.mean([max(np.linalg.norm(g[:, p] - m) - within, 0) ** 2 for p in range(g.shape[1])])
+            for g, m in zip(groups, means, strict=True)
+        ]
+        pushes = [
+            max(apart - np.linalg.norm(a - b), 0) ** 2
+            for i, a in enumerate(means) for j, b in enumerate(means) if i != j
+        ]
+        variances.append(np.mean(pulls) if pulls else 0.0)
+        distances.append(np.mean(pushes) / 2 if pushes else 0.0)
+    return np.mean(variances), np.mean(distances)
+
+
+def direction_loss(logits, direction):
+    """B 37 Y X against half of the forward and half of the backward bin B 2 Y X, on line pixels; mean over bins."""
+    p, total, count = softmax(logits, 1), 0.0, 0
+    for b, r, c in np.ndindex(direction.shape[0], *direction.shape[2:]):
+        forward, backward = direction[b, :, r, c]
+        if forward > 0:
+            target = np.zeros(p.shape[1])
+            target[forward] += 0.5
+            target[backward] += 0.5
+            q = p[b, :, r, c]
+            total -= (target * np.log(q) + (1 - target) * np.log(1 - q)).sum()
+            count += 1
+    return total / (p.shape[1] * count)

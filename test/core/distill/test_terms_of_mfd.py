@@ -175,7 +175,7 @@ def test_a_teacher_without_a_head_is_refused():
 
 
 def test_alignment_written_out():
-    """Queries attend to keys of the pooled feature; a feed-forward beside it; the turn, bilinear growth, gamma, beta."""
+    """Queries attend to keys of the pooled feature; a feed-forward beside; the turn, bilinear growth, gamma, beta."""
     torch.manual_seed(1)
     aoa = Aoa(4, 6, (8, 12), (4, 6)).eval()
     draw_parameters(aoa)

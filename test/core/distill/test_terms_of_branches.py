@@ -1,0 +1,189 @@
+"""Methods with branches of their own (MapDistill, X3KD), written out in NumPy around their train-only modules."""
+import copy
+
+import numpy as np
+import pytest
+import torch
+from hand_step import LINES, Hand, metres, prediction_by_hand
+from slow_math import array, block_mean, cross_entropy, divergence, moments, point_wise, sigmoid, softmax, standardised
+from slow_regions import foreground
+from torch import nn
+
+from mapkd_core.types import CLASSES
+
+# --- MapDistill ----------------------------------------------------------------------------------------------------
+
+def cross_attention(queries, keys, patch):
+    """Of each patch of one feature to all patches of the other: softmax of cosine over 0.1."""
+    result = []
+    for pair in zip(queries, keys, strict=True):
+        units = []
+        for sample in pair:
+            vectors = [
+                sample[:, r : r + patch, c : c + patch].reshape(-1)
+                for r in range(0, sample.shape[1], patch) for c in range(0, sample.shape[2], patch)
+            ]
+            units.append(np.array([v / np.linalg.norm(v) for v in vectors]))
+        result.append(softmax(units[0] @ units[1].T / 0.1, 1))
+    return np.array(result)
+
+
+def sides(hand, method, size=(4, 6)):
+    """The four compared branches at the size of `enc3`, and the fused map."""
+    student, teacher = hand.student.taps, hand.teacher.taps
+    image = torch.from_numpy(block_mean(array(student["image"]), (2, 3))).float()
+    with torch.no_grad():
+        batch = hand.batch
+        lifted = method.lift.lift(image, (48, 32), batch.intrinsics, batch.base_from_camera)
+        fused = method.fuse(torch.cat([student["cam_bev"], lifted], 1))
+    raw = {"camera": teacher["cam_bev"], "lidar": teacher["lid_bev"], "native": student["cam_bev"]}
+    branches = {
+        name: np.einsum("bchw,cd->bdhw", block_mean(array(value), size), array(getattr(method, f"basis_{name}")))
+        for name, value in raw.items()
+    }
+    return {**branches, "lifted": block_mean(array(lifted), size)}, array(fused)
+
+
+def mapdistill(**options):
+    """The teacher's LiDAR branch is as wide as the compared ones, its camera's is narrower."""
+    hand = Hand(student=prediction_by_hand(1, enc3=5), teacher=prediction_by_hand(2, lid_bev=4, cam_bev=3))
+    return hand, hand.method("mapdistill", width=4, **options)
+
+
+def test_mapdistill():
+    hand, method = mapdistill(patch=2)
+    terms = method.terms(hand.step())
+    branches, fused = sides(hand, method)
+    level = {name: standardised(value, *moments(value)) for name, value in branches.items()}
+    ways = [(("native", "lifted"), ("camera", "lidar")), (("lifted", "native"), ("lidar", "camera"))]
+    relation = [
+        divergence(*(cross_attention(level[a], level[b], 2) for a, b in (theirs, mine))).mean()
+        for mine, theirs in ways
+    ]
+    assert min(relation) > 0.01 and abs(relation[0] - relation[1]) > 1e-4
+    high = point_wise(array(hand.student.taps["enc3"]), method.high.adapt) - array(hand.teacher.taps["enc3"])
+    wanted, drawn = (np.moveaxis(softmax(array(r.direction), 1), 1, -1) for r in (hand.teacher, hand.student))
+    lines = foreground()[:, 0]
+    expected = {
+        "relation": sum(relation), "low": ((fused - array(hand.teacher.taps["full_bev"])) ** 2).mean(),
+        "high": (high**2).mean(),
+        "response": cross_entropy(array(hand.student.semantic), sigmoid(array(hand.teacher.semantic))).mean(),
+        "direction": (divergence(wanted, drawn) * lines).sum() / lines.sum(),
+    }
+    assert {n: t.item() for n, t in terms.items()} == pytest.approx(expected, rel=1e-3)
+    both = {"student.cam_bev", "student.image"}
+    assert {n: hand.reached(t) for n, t in terms.items()} == {
+        "relation": both, "low": both, "high": {"student.enc3"}, "response": {"student.semantic"},
+        "direction": {"student.direction"},
+    }
+
+
+def test_the_fused_map_can_be_negative_as_the_teachers_is():
+    hand, method = mapdistill()
+    assert (sides(hand, method)[1] < -0.1).any() and not isinstance(method.fuse[-1], nn.ReLU)
+
+
+def test_the_released_relation_is_a_product_over_the_batch():
+    hand, method = mapdistill(relation="gram")
+    branches, _ = sides(hand, method)
+    means = {name: value.mean((2, 3)) for name, value in branches.items()}
+    student, teacher = means["lifted"] @ means["native"].T, means["lidar"] @ means["camera"].T
+    term = method.terms(hand.step())["relation"]
+    assert term.item() == pytest.approx(np.abs(student - teacher).mean(), rel=1e-3)
+    with pytest.raises(ValueError, match="relation is 'grm'"):
+        hand.method("mapdistill", relation="grm")
+
+
+def test_projections_are_fixed_and_keep_lengths():
+    _, method = mapdistill()
+    assert torch.equal(method.basis_lidar, torch.eye(4)), "nothing to project where the width is right"
+    narrow, wide = method.basis_camera, method.basis_native
+    torch.testing.assert_close(narrow @ narrow.T, torch.eye(3))
+    torch.testing.assert_close(wide.T @ wide, torch.eye(4))
+    assert not any("basis" in name for name, _ in method.named_parameters())
+
+
+def test_mapdistill_without_directions():
+    hand, _ = mapdistill()
+    hand.student.direction = None
+    assert "direction" not in hand.method("mapdistill", width=4).terms(hand.step())
+
+
+# --- X3KD ----------------------------------------------------------------------------------------------------------
+
+def lines_in_images(hand, size):
+    """B N 3 h w: every 0.25 m of every line, on the ground, seen from 1.5 m above, ahead and behind."""
+    seen = np.zeros((2, 2, 3, *size))
+    for sample, drawn in enumerate(LINES):
+        for label, vertices in drawn:
+            line = metres(vertices).astype(np.float64)
+            lengths = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+            count = max(int(lengths[-1] / 0.25), 1) + 1
+            for at in np.linspace(0, lengths[-1], count):
+                x, y = (np.interp(at, lengths, line[:, k]) for k in range(2))
+                for camera, sign in enumerate((1, -1)):
+                    depth, right, down = sign * x, -sign * y, 1.5
+                    if depth > 0.5:
+                        col = int(np.floor((24 * right / depth + 23.5 + 0.5) * size[1] / 48))
+                        row = int(np.floor((24 * down / depth + 15.5 + 0.5) * size[0] / 32))
+                        if 0 <= row < size[0] and 0 <= col < size[1]:
+                            seen[sample, camera, CLASSES.index(label), row, col] = 1
+    assert seen.sum() > 10
+    return seen
+
+
+def test_x3kd():
+    hand = Hand()
+    method = hand.method("x3kd")
+    before = copy.deepcopy(method)
+    terms = method.terms(hand.step(30))
+    mine, theirs = point_wise(array(hand.student.taps["bev_small"]), method.pair.adapt), hand.teacher.taps["bev_small"]
+    images = array(hand.student.taps["image"])
+    logits = point_wise(images.reshape(4, *images.shape[2:]), method.images).reshape(2, 2, 3, 4, 6)
+    with torch.no_grad():  # a spectral norm moves with every call, hence the same two calls
+        fake, real = before.adversary(torch.from_numpy(mine).float()), before.adversary(theirs)
+    student, teacher = array(hand.student.semantic), array(hand.teacher.semantic)
+    sure = sigmoid(teacher[:, 1:]).max(1, keepdims=True)
+    expected = {
+        "images": cross_entropy(logits, lines_in_images(hand, (4, 6))).mean(),
+        "feature": np.abs(mine - array(theirs)).mean(),
+        "adversary": cross_entropy(array(fake), 0.0).mean() + cross_entropy(array(real), 1.0).mean(),
+        "output": (sure * cross_entropy(student, sigmoid(teacher))).mean(),
+    }
+    assert {n: t.item() for n, t in terms.items()} == pytest.approx(expected, rel=1e-3)
+    assert {n: hand.reached(t) for n, t in terms.items()} == {
+        "images": {"student.image"}, "feature": {"student.bev_small"}, "adversary": {"student.bev_small"},
+        "output": {"student.semantic"},
+    }
+
+
+@pytest.mark.parametrize(("number", "strength"), [(0, 0.0), (5, 0.05), (20, 0.2), (90, 0.2)])
+def test_the_adversarys_gradient_is_reversed_and_comes_in(number, strength):
+    """A fifth of 100 steps of ramp, up to 0.2."""
+    hand = Hand()
+    method = hand.method("x3kd", strength=0.2)
+    plain = copy.deepcopy(method)
+    feature, layers = hand.student.taps["bev_small"], [p for p in method.adversary.parameters() if p.ndim > 1]
+    term = method.terms(hand.step(number))["adversary"]
+    reversed_, *learned = torch.autograd.grad(term, [feature, *layers])
+    fake = plain.adversary(plain.pair(hand.step())[0])
+    direct = torch.autograd.grad(nn.functional.softplus(fake).mean(), feature)[0]  # cross entropy against "fake"
+    torch.testing.assert_close(reversed_, -strength * direct, rtol=1e-3, atol=1e-7)
+    assert all(gradient.abs().sum() > 0 for gradient in learned), "the critic itself learns at once"
+
+
+def test_the_critic_is_three_halving_layers_under_a_spectral_norm():
+    critic = Hand().method("x3kd").adversary
+    convolutions = [m for m in critic if isinstance(m, nn.Conv2d)]
+    assert [m.out_channels for m in convolutions] == [64, 128, 256, 1]
+    assert [m.stride[0] for m in convolutions] == [2, 2, 2, 1]
+    assert all(nn.utils.parametrize.is_parametrized(m) for m in convolutions[:3])
+    assert [m.negative_slope for m in critic if isinstance(m, nn.LeakyReLU)] == [0.2] * 3
+
+
+@pytest.mark.parametrize("part", ["images", "feature", "adversary", "output"])
+def test_each_part_can_be_left_out(part):
+    hand = Hand()
+    method = hand.method("x3kd", **{f"{part}_weight": 0.0})
+    assert set(method.terms(hand.step())) == {"images", "feature", "adversary", "output"} - {part}
+    assert not any(name.startswith(part) for name, _ in method.named_parameters())
