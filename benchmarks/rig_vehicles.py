@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mapkd_core.geometry import transform
 from mapkd_core.sim.drive import SimDrive
+from mapkd_core.sim.render.own_body import OwnBody, Part
 
 OPTICAL = transform((0, 0, 0), (0.5, -0.5, 0.5, -0.5))
 """Optical frame (x right, y down, z ahead) in one that is x ahead, y left, z up."""
@@ -119,6 +120,15 @@ class Vehicle:
     latched: bool = False
     """camera_info comes once, transient local."""
     note: str = ""
+    own_body: OwnBody | None = None
+    masked: bool = False
+    """The rig file has masks of the own body."""
+
+    def mask(self, camera: Camera) -> NDArray[np.uint8]:
+        """(H, W), black where the camera sees the own body."""
+        assert self.own_body is not None
+        visible = self.own_body.visible(camera.k[None], camera.base_from_camera[None], camera.size)[0]
+        return np.where(visible, 255, 0).astype(np.uint8)
 
 
 def pinhole(
@@ -153,6 +163,8 @@ MIXED = tuple(
     replace(camera, size=size)
     for camera, size in zip(SIX, [(960, 540), SIZE, (320, 180), (640, 480), SIZE, (400, 300)], strict=True)
 )
+BODY = OwnBody((Part((2.7, 0.0, 0.85), (1.1, 0.9, 0.35)), Part((-0.9, 0.0, 1.0), (0.5, 0.85, 0.35))))
+"""An off-roader's bonnet, and the lid over its spare wheel."""
 RAW = ("rgb8", "bgra8", "mono8", "rgb16", "bayer_rggb8", "bayer_gbrg8", "yuv422", "yuv422_yuy2", "nv12", "nv21")
 COMPRESSED = ("png", "bayer_rggb8 jpeg", "libx264", "libx265")
 VEHICLES = (
@@ -167,5 +179,7 @@ VEHICLES = (
     Vehicle("rational_polynomial", with_each(SIX, lens="rational_polynomial")),
     Vehicle("fisheye", with_each(FOUR, lens="equidistant", focal=0.42), note="four cameras, equidistant"),
     Vehicle("rectified", with_each(SIX, lens="plumb_bob", rectified=True), note="image_rect, raw camera_info"),
+    Vehicle("own body", SIX, note="the cameras see bonnet and boot lid", own_body=BODY),
+    Vehicle("own body, masked", SIX, note="and the rig file has masks of them", own_body=BODY, masked=True),
     *(Vehicle(name, with_each(SIX, encoding=name)) for name in (*RAW, *COMPRESSED)),
 )

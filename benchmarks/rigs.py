@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from rig_vehicles import SIZE, VEHICLES, Vehicle
 from mapkd_core.bags import sensor_fields
 from mapkd_core.data.labels import map_elements
 from mapkd_core.data.raster import rasterize
+from mapkd_core.draw import write_png
 from mapkd_core.files import write_atomic
 from mapkd_core.grid import GRID_60X30
 from mapkd_core.metrics.iou import IouMeter
@@ -98,25 +100,41 @@ class Bench:
         self.node.destroy_node()
 
 
-def rig_text(vehicle: Vehicle) -> str:
-    """The rig file that a user would write."""
+def write_rig(vehicle: Vehicle, folder: Path) -> Path:
+    """The rig file that a user would write, with its masks."""
     lines = ["cameras:"]
-    lines += [f"  {c.name}: {{image: {c.topic}, image_transport: {c.transport}}}" for c in vehicle.cameras]
-    return "\n".join(lines) + "\n"
+    for camera in vehicle.cameras:
+        keys = f"image: {camera.topic}, image_transport: {camera.transport}"
+        if vehicle.masked:
+            write_png(folder / f"{camera.name}.png", vehicle.mask(camera)[..., None].repeat(3, 2))
+            keys += f", mask: {camera.name}.png"
+        lines.append(f"  {camera.name}: {{{keys}}}")
+    (folder / "rig.yaml").write_text("\n".join(lines) + "\n")
+    return folder / "rig.yaml"
 
 
-def frames_of(vehicle: Vehicle, drives: Sequence[SimDrive]) -> list[list[np.ndarray]]:
-    """Per frame of all drives the image of each camera."""
-    return [list(row) for drive in drives for row in zip(*(c.images(drive) for c in vehicle.cameras), strict=True)]
+def frames_of(
+    vehicle: Vehicle, drives: Sequence[SimDrive], rendered: dict[object, list[np.ndarray]]
+) -> list[list[np.ndarray]]:
+    """Per frame of all drives the image of each camera; `rendered` keeps them for cameras that see the same."""
+    if vehicle.own_body is not None:
+        drives = [replace(drive, own_body=vehicle.own_body) for drive in drives]
+    columns = []
+    for camera in vehicle.cameras:
+        key = (replace(camera, name="", encoding="", silent=False), vehicle.own_body)
+        if key not in rendered:
+            rendered[key] = [image for drive in drives for image in camera.images(drive)]
+        columns.append(rendered[key])
+    return [list(row) for row in zip(*columns, strict=True)]
 
 
-def measure(vehicle: Vehicle, drives: Sequence[SimDrive], truths: Sequence[np.ndarray], folder: Path) -> list[str]:
+def measure(
+    vehicle: Vehicle, frames: Sequence[Sequence[np.ndarray]], truths: Sequence[np.ndarray], folder: Path
+) -> list[str]:
     """The vehicle's row of the table."""
-    frames = frames_of(vehicle, drives)
-    (folder / "rig.yaml").write_text(rig_text(vehicle))
     bench = Bench(vehicle)
     bench.listen()
-    parameters = ["-p", f"rig:={folder / 'rig.yaml'}", "-p", "device:=cpu", "-p", "threads:=1"]
+    parameters = ["-p", f"rig:={write_rig(vehicle, folder)}", "-p", "device:=cpu", "-p", "threads:=1"]
     expected = [camera.name for camera in vehicle.cameras if not camera.silent]
     with ChildProcess("student_node", [node_executable("student_node"), "--ros-args", *parameters]) as node:
         until = time.monotonic() + READY_S
@@ -196,18 +214,20 @@ def main() -> int:
         for drive in drives
         for i in range(len(drive))
     ]
-    rows = []
+    rows: list[list[str]] = []
+    rendered: dict[object, list[np.ndarray]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in args.only or names:
-            rows.append(measure(by_name[name], drives, truths, Path(folder)))
+            frames = frames_of(by_name[name], drives, rendered)
+            rows.append(measure(by_name[name], frames, truths, Path(folder)))
             print(" | ".join(rows[-1]), flush=True)
-    if args.out:
-        write_atomic(args.out / f"rigs_{date.today()}.md", report(rows, args.frames).encode())
+            if args.out:  # after each, so that an interrupted run leaves what it has
+                write_atomic(args.out / f"rigs_{date.today()}.md", report(rows, args.frames).encode())
     return 0
 
 
 def play_forever(vehicle: Vehicle, drives: Sequence[SimDrive]) -> int:
-    bench, frames = Bench(vehicle), frames_of(vehicle, drives)
+    bench, frames = Bench(vehicle), frames_of(vehicle, drives, {})
     print(f"sending {', '.join(driver.camera.topic for driver in bench.drivers)}; Ctrl-C ends it", flush=True)
     try:
         while True:
