@@ -126,6 +126,11 @@ class MapPredictor:
         """Backend and precision, such as `onnx int8`."""
         return f"{self.runtime.backend} {self.runtime.precision}"
 
+    @property
+    def own_cameras(self) -> tuple[str, ...]:
+        """The cameras that the weights belong to, none of which may be missing; empty for those that take any."""
+        return tuple(self.runtime.cameras)
+
     def camera_order(self, names: Sequence[str]) -> list[int]:
         """Where in `names` the cameras of the network are, one after the other; most networks take any.
 

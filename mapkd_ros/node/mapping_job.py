@@ -33,6 +33,10 @@ class Predictor(Protocol):
     def engine(self) -> str:
         """What runs it, in which precision."""
 
+    @property
+    def own_cameras(self) -> tuple[str, ...]:
+        """Cameras that the weights belong to; empty where any serve."""
+
     def camera_order(self, names: Sequence[str]) -> list[int]:
         """Where in `names` the network's cameras are; raises ValueError if its weights belong to others."""
 

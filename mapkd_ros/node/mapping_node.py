@@ -66,7 +66,7 @@ class MappingNode(Node):
         self._synchronizer: Synchronizer[CameraImage] = Synchronizer(
             cameras, anchor, round(1e6 * values["window_ms"]), values["queue_size"]
         )
-        self._watch = camera_watch(rig.names, values)
+        self._watch = camera_watch(rig.names, values, all_needed=bool(self._predictor.own_cameras))
         self._stall = StallWatch(
             rig.names, Settings(self._synchronizer.anchor, self._synchronizer.window_ns, values["queue_size"])
         )

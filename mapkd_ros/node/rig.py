@@ -26,7 +26,10 @@ def rig_of(values: Mapping[str, Any], defaults: Mapping[str, Any], warn: Callabl
     return rig
 
 
-def camera_watch(cameras: Sequence[str], values: Mapping[str, Any]) -> CameraWatch:
-    """The watch that the parameters ask for; ROS has no empty list of strings, so empty names stand for none."""
+def camera_watch(cameras: Sequence[str], values: Mapping[str, Any], all_needed: bool = False) -> CameraWatch:
+    """The watch that the parameters ask for; ROS has no empty list of strings, so empty names stand for none.
+
+    Weights that belong to one rig need all of its cameras (`all_needed`): their sets wait for ever.
+    """
     required = [camera for camera in values["required_cameras"] if camera]
-    return CameraWatch(cameras, values["camera_timeout"], values["min_cameras"], required)
+    return CameraWatch(cameras, 0.0 if all_needed else values["camera_timeout"], values["min_cameras"], required)

@@ -40,6 +40,8 @@ class Predictor:
         self.go_on = threading.Event()
         self.go_on.set()
 
+    own_cameras: tuple[str, ...] = ()
+
     def camera_order(self, names):
         return list(range(len(names)))
 

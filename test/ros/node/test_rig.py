@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from mapkd_ros.node.rig import rig_of
+from mapkd_ros.node.rig import camera_watch, rig_of
 from mapkd_ros.node.student_parameters import PARAMETERS
 
 DEFAULTS = {row.name: row.default for row in PARAMETERS}
@@ -28,3 +28,11 @@ def test_a_file_says_it_all_and_what_it_replaces_is_told(tmp_path):
     assert told == [f"not used, as {tmp_path}/rig.yaml says it of each camera: cameras, rectified"]
     with pytest.raises(ValueError, match=r"none\.yaml does not exist; expected a rig file"):
         rig_of({**values, "rig": str(tmp_path / "none.yaml")}, DEFAULTS, told.append)
+
+
+@pytest.mark.parametrize("all_needed", [False, True])
+def test_sets_go_on_without_a_silent_camera_unless_the_weights_need_them_all(all_needed):
+    watch = camera_watch(["A", "B"], DEFAULTS, all_needed)
+    for tenth in range(40):
+        watch.see("A", tenth * 100_000_000)
+    assert watch.expected == (("A", "B") if all_needed else ("A",)) and watch.reason_to_wait == ""
