@@ -20,7 +20,7 @@ from mapkd_ros.player.player_parameters import PARAMETERS as PLAYER
 
 NODE = "student_node"
 BOOLEAN = ("true", "false")
-PASSED = ("weights", "device", "backend", "precision", "rig", "anchor", "image_transport", "base_frame")
+PASSED = ("weights", "device", "backend", "precision", "rig", "anchor", "image_transport", "base_frame", "autostart")
 """Arguments that are parameters of student_node, by the same names."""
 PLAYED = ("version", "scene", "rate", "start", "hold")
 """Arguments that are parameters of nuscenes_player."""
@@ -46,7 +46,7 @@ def _table() -> tuple[Argument, ...]:
             name,
             "",
             f"{student[name].description}; if not given, as params_file says",
-            ("", *student[name].choices) if student[name].choices else (),
+            ("", *_choices(student[name])) if _choices(student[name]) else (),
         )
         for name in PASSED
     ]
@@ -64,6 +64,10 @@ def _table() -> tuple[Argument, ...]:
         Argument("rviz", "false", "open RViz, set up for this launch's topics and frames", BOOLEAN),
         Argument("foxglove", "false", "start foxglove_bridge, and write a layout for this launch's topics", BOOLEAN),
     )  # fmt: skip
+
+
+def _choices(row: Parameter) -> tuple[str, ...]:
+    return BOOLEAN if isinstance(row.default, bool) else row.choices
 
 
 def _word(value: object) -> str:
@@ -121,7 +125,9 @@ def launch_of(given: Mapping[str, str], default_file: Path, notice: Callable[[st
         in_file = parameters_for(path, f"/{namespace}/{NODE}" if namespace else f"/{NODE}")
     except ValueError as error:
         raise ValueError(f"launch argument params_file: {error}") from error
+    booleans = {row.name for row in STUDENT if isinstance(row.default, bool)}
     student: dict[str, Any] = {name: values[name] for name in PASSED if values[name]}
+    student |= {name: student[name] == "true" for name in booleans & set(student)}
     if student.get("rig"):
         student["rig"] = str(Path(student["rig"]).expanduser())
     if values["use_sim_time"]:

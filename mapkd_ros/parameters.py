@@ -93,8 +93,13 @@ def help_text(purpose: str | None, table: Sequence[Parameter]) -> str:
     return f"{purpose}\nParameters [default]:\n" + "\n".join(rows)
 
 
-def declare(node: Node, table: Sequence[Parameter]) -> Mapping[str, Any]:
+def declare(
+    node: Node, table: Sequence[Parameter], why_fixed: Callable[[], str] | None = None
+) -> Mapping[str, Any]:
     """Declares the table on the node and returns name -> value, kept up to date when a user changes a value.
+
+    Read-only rows stay as they are at start; with `why_fixed` they may be changed too while it returns nothing, and
+    else are refused with what it returns.
 
     A value from YAML or `-p` overrides the default. Raises ValueError, fit to be shown to the user, for an unknown
     name (ROS itself would ignore a misspelt one in silence), a wrong type, or a value outside its range.
@@ -107,7 +112,7 @@ def declare(node: Node, table: Sequence[Parameter]) -> Mapping[str, Any]:
     values: dict[str, Any] = {}
     rows = {row.name: row for row in table}
     for row in table:
-        descriptor = ParameterDescriptor(description=row.description, read_only=row.read_only)
+        descriptor = ParameterDescriptor(description=row.description, read_only=row.read_only and why_fixed is None)
         # ROS would refuse `2` for 2.0, which it takes at start; `checked` knows the type.
         descriptor.dynamic_typing = isinstance(row.default, float)
         if row.choices:
@@ -123,6 +128,10 @@ def declare(node: Node, table: Sequence[Parameter]) -> Mapping[str, Any]:
         node.declare_parameter(row.name, values[row.name], descriptor, ignore_override=True)
 
     def on_set(changes: list) -> SetParametersResult:
+        fixed = [change.name for change in changes if change.name in rows and rows[change.name].read_only]
+        reason = why_fixed() if why_fixed is not None and fixed else ""
+        if reason:
+            return SetParametersResult(successful=False, reason=f"parameter {fixed[0]}: {reason}")
         try:
             fit = {change.name: rows[change.name].checked(change.value) for change in changes if change.name in rows}
         except ValueError as error:

@@ -28,10 +28,27 @@ def profile(reliability: str = "reliable", depth: int = 10, latched: bool = Fals
     )
 
 
+def check_overrides(node: Node) -> None:
+    """Raises ValueError, fit to be shown to the user, for an override that makes no sense.
+
+    rclpy's own errors are of five classes, some without the topic, and come when the topic is made.
+    """
+    from rclpy.qos import DurabilityPolicy, HistoryPolicy, ReliabilityPolicy
+
+    words = {"history": HistoryPolicy, "reliability": ReliabilityPolicy, "durability": DurabilityPolicy}
+    for name, found in _overrides(node).items():
+        policy = name.rpartition(".")[2]
+        if name.startswith(PREFIX) and policy == "depth":
+            Parameter(name, 1, "messages kept", range=(1, DEEPEST)).checked(found.value)
+        elif name.startswith(PREFIX) and policy in words:
+            choices = tuple(word.lower() for word in words[policy].__members__ if word != "UNKNOWN")
+            Parameter(name, "", "a policy of ROS", choices=choices).checked(found.value)
+
+
 def create_publisher(node: Node, msg_type: type, topic: str, qos: Any, **more: Any) -> Any:
-    """A publisher with `qos` and the user's overrides. Raises ValueError for an override that makes no sense."""
+    """A publisher with `qos` and the user's overrides, which `check_overrides` has checked."""
     return node.create_publisher(
-        msg_type, topic, qos, qos_overriding_options=_options(node, topic, "publisher", ()), **more
+        msg_type, topic, qos, qos_overriding_options=_options(()), **more
     )
 
 
@@ -39,7 +56,7 @@ def create_subscription(
     node: Node, msg_type: type, topic: str, callback: Callable, qos: Any, fixed: Collection[str] = (), **more: Any
 ) -> Any:
     """The same for a subscription; policies in `fixed` stay as `qos` has them."""
-    options = _options(node, topic, "subscription", fixed)
+    options = _options(fixed)
     return node.create_subscription(msg_type, topic, callback, qos, qos_overriding_options=options, **more)
 
 
@@ -69,17 +86,8 @@ def _name(node: Node, topic: str, entity: str, policy: str) -> str:
     return f"{PREFIX}{node.resolve_topic_name(topic)}.{entity}.{policy}"
 
 
-def _options(node: Node, topic: str, entity: str, fixed: Collection[str]) -> Any:
-    from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, ReliabilityPolicy
+def _options(fixed: Collection[str]) -> Any:
+    from rclpy.qos import QoSPolicyKind
     from rclpy.qos_overriding_options import QoSOverridingOptions
 
-    # rclpy's own errors are of five classes, some without the topic.
-    words = {"history": HistoryPolicy, "reliability": ReliabilityPolicy, "durability": DurabilityPolicy}
-    for policy in POLICIES:
-        value, name = override(node, topic, entity, policy), _name(node, topic, entity, policy)
-        if value is not None and policy == "depth":
-            Parameter(name, 1, "messages kept", range=(1, DEEPEST)).checked(value)
-        elif value is not None:
-            choices = tuple(word.lower() for word in words[policy].__members__ if word != "UNKNOWN")
-            Parameter(name, "", "a policy of ROS", choices=choices).checked(value)
     return QoSOverridingOptions([QoSPolicyKind[policy.upper()] for policy in POLICIES if policy not in fixed])

@@ -88,6 +88,12 @@ class CameraInput:
             self.qos_note = "best effort, as its publisher offers no reliable delivery"
             self._node.get_logger().info(f"{self.camera}: {self.topic} is received {self.qos_note}")
 
+    def close(self) -> None:
+        """Ends the subscriptions."""
+        self._node.destroy_subscription(self._images)
+        if self._infos:
+            self._infos.close()
+
     def lack(self, now_ns: int) -> str:
         """What this camera still lacks in words for the user; empty if images and camera_info come in."""
         if self.rate.stopped(now_ns):

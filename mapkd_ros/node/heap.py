@@ -23,3 +23,11 @@ def keep_large_buffers() -> bool:
         return all([library.mallopt(name, value) for name, value in settings.items()])
     except (AttributeError, OSError, TypeError):  # musl, macOS, Windows
         return False
+
+
+def give_back() -> bool:
+    """Gives what is free back to the system, after large things are gone; True if there was something."""
+    try:
+        return bool(ctypes.CDLL(None).malloc_trim(0))
+    except (AttributeError, OSError):  # another C library
+        return False

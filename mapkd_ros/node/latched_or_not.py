@@ -56,6 +56,11 @@ class LatchedOrNot:
         for latched in set(self._subscriptions) - wanted:
             self._node.destroy_subscription(self._subscriptions.pop(latched))
 
+    def close(self) -> None:
+        """Ends the subscriptions."""
+        for subscription in self._subscriptions.values():
+            self._node.destroy_subscription(subscription)
+
     def _subscribe(self, latched: bool) -> Any:
         fixed: tuple[str, ...] = ()
         if self._subscriptions:  # the overrides' parameters belong to the first one

@@ -1,261 +1,164 @@
-"""The node between six cameras and the map: subscribes, synchronizes, predicts in a worker, publishes, reports."""
+"""The node itself: its life cycle, parameters and diagnostics; what it does while it is active is in mapping.py."""
 from __future__ import annotations
 
-import os
-import time
+import gc
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
-from rclpy.utilities import get_rmw_implementation_identifier
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_msgs.msg import Header
-from tf2_msgs.msg import TFMessage
 
-from mapkd_core.cameras.calibration import CalibrationError
-from mapkd_core.cameras.mountings import Mountings
 from mapkd_core.cameras.rig import CameraRig, anchor_of
-from mapkd_core.cameras.straight_image import check_size
-from mapkd_core.cameras.synchronizer import CameraSet, Synchronizer
-from mapkd_core.cameras.transform_tree import TransformTree
 from mapkd_ros import qos, topics
-from mapkd_ros.conversions import ImageError
-from mapkd_ros.node.calibration_check import CalibrationCheck
-from mapkd_ros.node.camera_image import CameraImage
-from mapkd_ros.node.camera_input import CameraInput
-from mapkd_ros.node.diagnostics import Statistics
-from mapkd_ros.node.latched_or_not import LatchedOrNot
-from mapkd_ros.node.mapping_job import MappingJob, Predictor, PreparedJob, complete_job, prepare_job
+from mapkd_ros.node.diagnostics import ERROR, OK, status
+from mapkd_ros.node.heap import give_back
+from mapkd_ros.node.mapping import Mapping
+from mapkd_ros.node.mapping_job import Predictor
 from mapkd_ros.node.outputs import MapOutputs, output
-from mapkd_ros.node.qos_events import warning_of_unfit_publisher
-from mapkd_ros.node.report import InputReport, diagnostic_statuses, raw_transport_hint
 from mapkd_ros.node.rig import camera_watch, rig_of
-from mapkd_ros.node.stall import Settings, StallWatch
 from mapkd_ros.node.student_parameters import PARAMETERS
+from mapkd_ros.node.told_transition import failure_of, told
 from mapkd_ros.node.twin_watch import TwinWatch
-from mapkd_ros.node.worker import LatestWorker, RateLimit
 from mapkd_ros.parameters import declare
 
-REPORT_PERIOD_S = 1.0
-NO_STAMP = "header.stamp is 0: let the driver fill it with the time of exposure"
-MAINTAIN_PERIOD_S = 0.5
-TRANSFORMS_KEPT = 100
+TWINS_PERIOD_S = 1.0
 
 
-class _Incomplete(Exception):
-    """A set whose calibration has not come yet."""
+class MappingNode(LifecycleNode):
+    """Publishes `~/markers`, `~/vector_map` and `~/semantic_bev` of the newest complete set of images while active.
 
-
-class MappingNode(Node):
-    """Publishes `~/markers`, `~/vector_map` and `~/semantic_bev` of the newest complete set of images.
-
-    `make_predictor` gets the parameters and returns the predictor. Raises ValueError, fit to be shown to the user,
-    for parameters or weights that cannot work.
+    Configuring reads the parameters, loads the network and makes the publishers; activating subscribes; deactivating
+    ends all work; cleaning up frees the network. `start` does the first two. `make_predictor` gets the parameters and
+    returns the predictor. Raises ValueError, fit to be shown to the user, for parameters that cannot be.
     """
 
     def __init__(self, make_predictor: Callable[[Any], Predictor], **node_arguments: Any) -> None:
         super().__init__("student_node", **node_arguments)
-        values = declare(self, PARAMETERS)
-        rig = rig_of(values, {row.name: row.default for row in PARAMETERS}, self.get_logger().warning)
-        self._values = values
-        anchor = anchor_of(values["anchor"], rig)
-        self._predictor = make_predictor(values)
-        cameras = tuple(rig.names[place] for place in self._predictor.camera_order(rig.names))
-        self._synchronizer: Synchronizer[CameraImage] = Synchronizer(
-            cameras, anchor, round(1e6 * values["window_ms"]), values["queue_size"]
-        )
-        self._watch = camera_watch(rig.names, values, all_needed=bool(self._predictor.own_cameras))
-        self._stall = StallWatch(
-            rig.names, Settings(self._synchronizer.anchor, self._synchronizer.window_ns, values["queue_size"])
-        )
-        self._statistics = Statistics()
-        self._transforms = TransformTree()
-        self._mountings = Mountings(rig, self._transforms, values["base_frame"])
-        self._rate_limit = RateLimit()
-        self._undistortion_tables: dict = {}
-        self._blocked: CameraSet[CameraImage] | None = None
-        self._blocked_by = ""
-        self._outputs = MapOutputs(self, values, self._predictor.card, rig.names)
-        self._diagnostics = output(self, DiagnosticArray, topics.DIAGNOSTICS)
-        self._inputs = {
-            c.name: CameraInput(self, c, values["reliability"], self._on_image, self._on_calibration, self._fault)
-            for c in rig.cameras
-        }
-        self._transform_inputs = [
-            LatchedOrNot(
-                self,
-                TFMessage,
-                topic,
-                self._on_transforms,
-                TRANSFORMS_KEPT,
-                latched,
-                unfit=warning_of_unfit_publisher(self.get_logger(), topic),
-            )
-            for topic, latched in (("/tf_static", True), ("/tf", False))
-        ]
+        self.raises = False
+        """What goes wrong in a transition is raised by `start`, not logged."""
+        self._make_predictor = make_predictor
+        qos.check_overrides(self)
+        self.values = declare(self, PARAMETERS, self._why_fixed)
+        self.mapping: Mapping | None = None
+        self._rig: CameraRig | None = None
+        self._predictor: Predictor | None = None
+        self._outputs: MapOutputs | None = None
+        self._unended: list[Mapping] = []
+        self._stage = "unconfigured"
         self._twins = TwinWatch(self)
-        self._check = CalibrationCheck(self._inputs, self._mountings, self._transforms, self.get_logger())
-        self._report = InputReport(self._inputs, self._mountings, self._watch, self._stall, self.get_logger())
-        self._worker: LatestWorker[MappingJob] = LatestWorker(self._prepare, self._on_worker_error)
-        self._network: LatestWorker[PreparedJob] | None = None
-        if values["overlap"]:
-            self._network = LatestWorker(self._complete, self._on_worker_error)
-        qos.tell_unused_overrides(self)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)  # reports go on when simulated time stands still
-        self.create_timer(REPORT_PERIOD_S, self._tell, clock=steady)
-        self.create_timer(MAINTAIN_PERIOD_S, self._maintain, clock=steady)
-        if values["diagnostics_period"] > 0:
-            self.create_timer(values["diagnostics_period"], self._publish_diagnostics, clock=steady)
-        self._announce(rig)
+        self._diagnostics = output(self, DiagnosticArray, topics.DIAGNOSTICS)
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)  # reports go on when simulated time stands still
+        self._diagnostics_timer: Any = None
+        self._report_regularly()
+        self.create_timer(TWINS_PERIOD_S, self._twins.tick, clock=self._steady)
+
+    def start(self) -> None:
+        """Configures and activates it. Raises what went wrong in that."""
+        self.raises = True
+        for trigger in (self.trigger_configure, self.trigger_activate):
+            if trigger() != TransitionCallbackReturn.SUCCESS:
+                raise failure_of(self) or RuntimeError(f"the node could not be started: it is {self._stage}")
+        self.raises = False
 
     def close(self) -> bool:
         """Lets the maps in hand finish and ends the workers; True if the node may now be destroyed."""
-        ended = self._worker.stop()
-        return ended if self._network is None else self._network.stop() and ended
+        self._stop()
+        self._unended = [one for one in self._unended if not one.close()]
+        return not self._unended
 
-    def _announce(self, rig: CameraRig) -> None:
-        card, grid = self._predictor.card, self._predictor.card.grid
-        transports = {camera.image_transport for camera in rig.cameras}
-        self.get_logger().info(
-            f"{card.name} {card.version} on {self._predictor.device} ({self._predictor.engine}): "
-            f"{grid.x_range_m[1] - grid.x_range_m[0]:g} x {grid.y_range_m[1] - grid.y_range_m[0]:g} m "
-            f"at {grid.cell_m:g} m, classes {', '.join(card.classes)}; "
-            f"waiting for {len(self._inputs)} cameras ({', '.join(sorted(transports))})"
-        )
-        if "raw" in transports:
-            hint = raw_transport_hint(get_rmw_implementation_identifier(), os.environ)
-            if hint:
-                self.get_logger().warning(hint)
-
-    def _on_transforms(self, message: TFMessage) -> None:
+    @told("configure")
+    def on_configure(self, state: LifecycleState) -> None:
+        """Loads the network and makes the publishers."""
+        defaults = {row.name: row.default for row in PARAMETERS}
+        rig = rig_of(self.values, defaults, self.get_logger().warning)
+        anchor_of(self.values["anchor"], rig)  # what cannot be is refused before the network is loaded
+        camera_watch(rig.names, self.values)
         try:
-            self._transforms.update(message.transforms)
-        except CalibrationError as error:
-            self._fault("bad transform", str(error))
-        self._on_calibration()
+            self._predictor = self._make_predictor(self.values)
+            self._predictor.camera_order(rig.names)
+            self._outputs = MapOutputs(self, self.values, self._predictor.card, rig.names)
+        except Exception:
+            self._free()
+            raise
+        self._rig = rig
+        self._report_regularly()
+        self._stage = "inactive"
 
-    def _on_calibration(self) -> None:
-        """Images often come before the first camera_info: their set then goes on as soon as it can."""
-        blocked, self._blocked = self._blocked, None
-        if blocked is not None:
-            self._on_set(blocked)
+    @told("activate")
+    def on_activate(self, state: LifecycleState) -> None:
+        """Subscribes; from now on maps come."""
+        assert self._rig is not None and self._predictor is not None and self._outputs is not None
+        self.mapping = Mapping(self, self.values, self._rig, self._predictor, self._outputs)
+        qos.tell_unused_overrides(self)
+        self._stage = "active"
 
-    def _on_image(self, camera: str, stamp_ns: int, image: CameraImage) -> None:
-        now_ns = time.monotonic_ns()
-        self._mountings.frames[camera] = image.frame_id
-        self._stall.see(camera, stamp_ns, now_ns)
-        if stamp_ns == 0:
-            self._fault(f"no stamp {camera}", f"{camera}: {NO_STAMP}")
-            return
-        if self._watch.see(camera, now_ns):
-            self._report.tell_change(self._synchronizer.expected, self._watch.expected)
-            self._synchronizer.expect(self._watch.expected)
-        camera_set = self._synchronizer.add(camera, stamp_ns, image)
-        if camera_set is None:
-            return
-        self._stall.formed(now_ns)
-        if not self._wanted():
-            return
-        if self._blocked is not None:
-            self._statistics.drop(self._blocked_by)
-        self._blocked = None
-        self._on_set(camera_set)
+    @told("deactivate")
+    def on_deactivate(self, state: LifecycleState) -> None:
+        """Ends all work; a map that the network is still at is never published."""
+        self._stop()
+        self._stage = "inactive"
 
-    def _wanted(self) -> bool:
-        """False while nobody would see the result; the network then rests."""
-        return self._values["always_run"] or self._outputs.wanted
+    @told("clean up")
+    def on_cleanup(self, state: LifecycleState) -> None:
+        """Frees the network."""
+        self._free()
+        self._stage = "unconfigured"
 
-    def _on_set(self, camera_set: CameraSet[CameraImage]) -> None:
-        now_ns = time.monotonic_ns()
-        try:
-            job = self._job(camera_set, now_ns)
-        except ImageError as error:
-            self._fault(error.kind, str(error))
-            return
-        except _Incomplete as lack:
-            self._blocked, self._blocked_by = camera_set, str(lack)
-            return
-        if not self._rate_limit.allows(now_ns, self._values["max_rate"]):
-            self._statistics.drop("max_rate reached")
-        elif self._worker.submit(job):
-            self._statistics.drop("overtaken by a newer set while the network was busy")
+    @told("shut down")
+    def on_shutdown(self, state: LifecycleState) -> None:
+        """Ends and frees everything."""
+        self._free()
+        self._stage = "finalized"
 
-    def _job(self, camera_set: CameraSet[CameraImage], now_ns: int) -> MappingJob:
-        """The set with its calibration."""
-        models, mountings, masks = [], [], []
-        for camera, image in zip(camera_set.cameras, camera_set.images, strict=True):
-            model = self._inputs[camera].model
-            if model is None:
-                raise _Incomplete(f"no camera_info {camera}")
-            try:
-                check_size(image.size, model.size)
-                mountings.append(self._mountings.base_from_image(camera, model))
-            except ImageError as error:
-                raise ImageError(f"{error.kind} {camera}", f"{camera}: {error}") from error
-            except CalibrationError as error:
-                raise _Incomplete(f"no transform {camera}") from error
-            models.append(model)
-            masks.append(self._inputs[camera].visible)
-        return MappingJob(camera_set, tuple(models), np.stack(mountings), now_ns, tuple(masks))
+    @told("recover", forget=False)
+    def on_error(self, state: LifecycleState) -> None:
+        """Frees what there is; the node can be configured again."""
+        self._free()
+        self._stage = "unconfigured"
 
-    def _prepare(self, job: MappingJob) -> None:
-        """Runs in the worker."""
-        prepared = prepare_job(job, self._predictor, self._undistortion_tables)
-        for camera, text in prepared.faults:
-            self._note(f"stray bytes {camera}", f"{camera}: used, but its decoder says: {text}")
-        if self._network is None:
-            self._complete(prepared)
-            return
-        self._network.submit(prepared)
-        self._network.wait_until_taken()  # decoding further ahead would only make maps older
+    def _stop(self) -> None:
+        mapping, self.mapping = self.mapping, None
+        if mapping is not None and not mapping.close():
+            self._unended.append(mapping)
 
-    def _complete(self, prepared: PreparedJob) -> None:
-        """Runs in the same worker or, overlapped, in the network's own."""
-        stages_ms, age_ms = self._outputs.publish(prepared.job, complete_job(prepared, self._predictor))
-        self._statistics.publish(time.monotonic_ns(), stages_ms, age_ms)
+    def _free(self) -> None:
+        self._stop()
+        outputs, self._outputs = self._outputs, None
+        for publisher in outputs.publishers if outputs else ():
+            self.destroy_publisher(publisher)
+        self._predictor = None
+        self._stage = "unconfigured"
+        gc.collect()  # the network's buffers hang together in circles
+        give_back()
 
-    def _on_worker_error(self, error: Exception) -> None:
-        kind = error.kind if isinstance(error, ImageError) else f"prediction failed: {type(error).__name__}"
-        self._fault(kind, f"{kind}: {error}" if kind not in str(error) else str(error))
+    def _why_fixed(self) -> str:
+        """Why parameters that are read at configuration cannot be set now; empty if they can."""
+        if self._stage in ("unconfigured", "finalized"):
+            return ""
+        name = self.get_fully_qualified_name()
+        return f"it is read when the node is configured: deactivate and clean up {name} first, or restart it"
 
-    def _fault(self, kind: str, message: str) -> None:
-        """Counts a set or image that was given up; says so once per kind."""
-        if self._statistics.drop(kind) == 1:
-            self.get_logger().warning(f"{message} (counted as '{kind}' in /diagnostics; not logged again)")
-
-    def _note(self, kind: str, message: str) -> None:
-        """Counts a fault of an image that was used all the same; says so once per kind."""
-        if self._statistics.note(kind) == 1:
-            self.get_logger().warning(f"{message} (counted as '{kind}' in /diagnostics; not logged again)")
-
-    def _maintain(self) -> None:
-        """Subscriptions follow what publishers offer."""
-        subscribed: list[CameraInput | LatchedOrNot] = [*self._inputs.values(), *self._transform_inputs]
-        for one in subscribed:
-            one.maintain()
-
-    def _tell(self) -> None:
-        self._twins.tick()
-        self._report.tick()
-        self._check.tell()
+    def _report_regularly(self) -> None:
+        if self._diagnostics_timer is not None:
+            self.destroy_timer(self._diagnostics_timer)
+            self._diagnostics_timer = None
+        period_s = self.values["diagnostics_period"]
+        if period_s > 0:
+            self._diagnostics_timer = self.create_timer(period_s, self._publish_diagnostics, clock=self._steady)
 
     def _publish_diagnostics(self) -> None:
-        now_ns = time.monotonic_ns()
-        statuses = diagnostic_statuses(
-            self.get_fully_qualified_name().strip("/"),
-            self._statistics.snapshot(now_ns),
-            self._synchronizer,
-            self._report.lacks(now_ns),
-            self._inputs,
-            self._predictor,
-            self._wanted(),
-            self._watch,
-            self._stall,
-            self._check.doubts(),
-            self._twins.warning,
-            now_ns,
-        )
+        name = self.get_fully_qualified_name().strip("/")
+        statuses = [self._idle_status(name)]
+        if self.mapping is not None:
+            statuses = self.mapping.statuses(name, self._twins.warning)
         header = Header(stamp=self.get_clock().now().to_msg())
         self._diagnostics.publish(DiagnosticArray(header=header, status=statuses))
+
+    def _idle_status(self, name: str) -> DiagnosticStatus:
+        failure = failure_of(self)
+        if failure is not None:
+            return status(f"{name}: map", ERROR, f"no map: the node is {self._stage}; {failure}", {})
+        steps = "activate" if self._stage == "inactive" else "configure, then activate"
+        return status(f"{name}: map", OK, f"no map: the node is {self._stage}; {steps} it (ros2 lifecycle set)", {})

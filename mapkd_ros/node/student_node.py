@@ -58,6 +58,8 @@ def _run(signals: StopSignals) -> int:
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         try:
+            if node.values["autostart"]:
+                node.start()
             signals.spin(executor)
         finally:
             if not node.close():

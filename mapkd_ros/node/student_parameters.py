@@ -43,5 +43,6 @@ PARAMETERS = (
               range=(0, 3600)),
     Parameter("latch_vector_map", False, "keep the newest ~/vector_map for subscribers that come later"),
     Parameter("diagnostics_period", 1.0, "seconds between messages on /diagnostics; 0 for none", range=(0, 60)),
+    Parameter("autostart", True, "configure and activate itself at start; false leaves that to a lifecycle manager"),
     Parameter("always_run", False, "run the network even when nobody subscribes to an output", read_only=False),
 )  # fmt: skip

@@ -35,6 +35,7 @@ class NuscenesPlayer(Node):
     def __init__(self) -> None:
         super().__init__(NODE_NAME)
         self.values = declare(self, PARAMETERS)
+        qos.check_overrides(self)
         self.stream = self.open_stream()
         self.senders = {outlet.topic: self.sender(outlet) for outlet in self.stream.outlets}
         self.clock_sender: Any = None

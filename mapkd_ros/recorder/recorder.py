@@ -64,6 +64,7 @@ def _run(signals: StopSignals) -> int:
     with ros():
         node = rclpy.create_node("recorder")
         values = declare(node, PARAMETERS)
+        qos.check_overrides(node)
         if not values["output"]:
             raise ValueError("output is empty; give a file: --ros-args -p output:=out.mcap")
         path = Path(values["output"]).expanduser()

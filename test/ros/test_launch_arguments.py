@@ -36,8 +36,10 @@ def test_without_arguments_the_file_decides_everything(default_file, params):
 
 def test_arguments_win_over_the_file_and_only_those_that_are_given(default_file, params):
     given = {"params_file": str(params), "image_transport": "compressed", "device": "cpu", "use_sim_time": "false"}
-    launch = launch_of({**given, "backend": "", "namespace": "/ego/"}, default_file)
-    assert launch.student == {"image_transport": "compressed", "device": "cpu", "use_sim_time": False}
+    launch = launch_of({**given, "backend": "", "namespace": "/ego/", "autostart": "false"}, default_file)
+    assert launch.student == {
+        "image_transport": "compressed", "device": "cpu", "use_sim_time": False, "autostart": False
+    }  # fmt: skip
     assert launch.namespace == "ego" and not launch.use_sim_time
 
 

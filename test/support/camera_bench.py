@@ -152,6 +152,12 @@ class CameraBench:
         """True once the map of the set with this stamp has come."""
         return any(m.header.stamp.sec * 10**9 + m.header.stamp.nanosec == stamp_ns for m in self.maps)
 
+    @property
+    def message(self) -> str:
+        """What the node's own status says; empty before the first."""
+        status = self.status.get("student_node: map")
+        return str(status.message) if status else ""
+
     def value(self, key: str) -> int:
         """A counter of the node's diagnostics, 0 if it is not there (yet)."""
         return int(self.values().get(key, 0))

@@ -19,6 +19,7 @@ from mapkd_core.cameras.rig_file import load_rig
 from mapkd_core.grid import BevGrid
 from mapkd_core.predictor import PredictedMap
 from mapkd_core.types import MapElement
+from mapkd_ros.node.mapping import Mapping
 from mapkd_ros.node.mapping_node import MappingNode
 
 
@@ -72,12 +73,20 @@ class Setup:
         self.predictor = Predictor()
         given = [Parameter(name, value=value) for name, value in parameters.items()]
         self.node = MappingNode(lambda values: self.predictor, context=context, parameter_overrides=given)
+        if self.node.values["autostart"]:
+            self.node.start()
         self.executor = SingleThreadedExecutor(context=context)
         self.executor.add_node(self.node)
         self.thread = threading.Thread(target=self.executor.spin, daemon=True)
         self.thread.start()
         self.bench = CameraBench(context, transport, reliable, rig)
-        self.bench.taken = lambda camera: self.node._inputs[camera].rate.count
+        self.bench.taken = lambda camera: self.mapping._inputs[camera].rate.count
+
+    @property
+    def mapping(self) -> Mapping:
+        """What the node does while it is active."""
+        assert self.node.mapping is not None
+        return self.node.mapping
 
     def ready(self) -> CameraBench:
         """Waits for discovery, then sends calibrations and mountings."""
@@ -94,7 +103,7 @@ class Setup:
         """The same with a listener to all outputs, which the node has discovered."""
         bench = self.ready()
         bench.listen()
-        outputs = self.node._outputs.publishers
+        outputs = self.mapping._outputs.publishers
         assert bench.wait(lambda: all(output.get_subscription_count() for output in outputs))
         return bench
 

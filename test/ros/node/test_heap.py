@@ -30,6 +30,23 @@ thread.join()
 """
 
 
+GIVEN_BACK = """
+import numpy as np
+from mapkd_ros.node.heap import give_back, keep_large_buffers
+
+def resident_mb():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 / 1e6
+
+assert keep_large_buffers()
+layers = [np.ones(4_000_000, np.uint8) for _ in range(25)]
+end = np.ones(1000)
+del layers
+before = resident_mb()
+assert give_back()
+print(before - resident_mb())
+"""
+
+
 def faults(how: str) -> int:
     return int(subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, check=True, text=True).stdout)
 
@@ -40,6 +57,13 @@ def test_buffers_of_a_thread_cost_no_page_faults() -> None:
     assert faults("kept") < faults("given back") / 10
 
 
+def test_what_is_free_goes_back_when_the_node_is_cleaned_up() -> None:
+    if not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"):
+        pytest.skip("the C library is not glibc")
+    done = subprocess.run([sys.executable, "-c", GIVEN_BACK], capture_output=True, check=True, text=True)
+    assert float(done.stdout) > 80
+
+
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heap.ctypes, "CDLL", lambda name: object())
-    assert heap.keep_large_buffers() is False
+    assert heap.keep_large_buffers() is False and heap.give_back() is False

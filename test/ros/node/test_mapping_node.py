@@ -42,7 +42,7 @@ def test_without_a_subscriber_the_network_rests_until_one_comes(setup):
     assert bench.wait(lambda: len(one.predictor.calls) == 1)
     assert one.node.set_parameters([Parameter("always_run", value=False)])[0].successful
     bench.listen()
-    assert bench.wait(lambda: one.node._outputs.wanted)
+    assert bench.wait(lambda: one.mapping._outputs.wanted)
     assert heard(bench, bench.send_set())
     assert len(one.predictor.calls) == 2
 
@@ -62,9 +62,9 @@ def test_the_predictor_gets_images_and_todays_calibration(setup):
 
     bench.send_calibration(("CAM_FRONT",), focal=99.0)
     bench.send_mountings(height_m=1.8)
-    front = one.node._inputs["CAM_FRONT"]
+    front = one.mapping._inputs["CAM_FRONT"]
     assert bench.wait(lambda: front.model.intrinsics[0, 0] == 99.0)
-    assert bench.wait(lambda: one.node._transforms.lookup("base_link", "cam_back_right_optical")[2, 3] == 1.8)
+    assert bench.wait(lambda: one.mapping._transforms.lookup("base_link", "cam_back_right_optical")[2, 3] == 1.8)
     calls = len(one.predictor.calls)
     bench.send_set()
     assert bench.wait(lambda: len(one.predictor.calls) > calls)
@@ -95,7 +95,7 @@ def test_a_rectified_image_is_seen_through_p_and_r(setup):
     r = [half, -half, 0.0, half, half, 0.0, 0.0, 0.0, 1.0]  # the rectified camera is rolled by 45 degrees
     p = np.array([70.0, 0, 79, 0, 0, 70, 44, 0, 0, 0, 1, 0])
     bench.send_calibration(("CAM_BACK",), d=[-0.3, 0.1, 0.0, 0.0, 0.0], r=r, p=p)
-    assert bench.wait(lambda: one.node._inputs["CAM_BACK"].model.intrinsics[0, 0] == 70)
+    assert bench.wait(lambda: one.mapping._inputs["CAM_BACK"].model.intrinsics[0, 0] == 70)
     calls = len(one.predictor.calls)
     bench.send_set()
     assert bench.wait(lambda: len(one.predictor.calls) > calls)
@@ -228,7 +228,7 @@ def test_raw_images_arrive_and_bad_ones_are_counted(setup):
 
 def test_publishers_that_offer_only_best_effort_are_received(setup):
     one = setup(reliable=False)
-    assert one.bench.wait(lambda: all(one.node._inputs[camera].qos_note for camera in CAMERAS))
+    assert one.bench.wait(lambda: all(one.mapping._inputs[camera].qos_note for camera in CAMERAS))
     bench = one.listened()
     assert heard(bench, bench.send_set())
     assert "best effort" in bench.status["student_node: CAM_BACK"].message

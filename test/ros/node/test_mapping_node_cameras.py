@@ -46,7 +46,8 @@ def test_maps_go_on_without_a_silent_camera_until_it_returns(setup, silent):
     bench = one.listened()
     for place, camera in enumerate(CAMERAS):
         bench.send_calibration([camera], focal=80.0 + place)
-    assert bench.wait(lambda: all(one.node._inputs[c].model.intrinsics[0, 0] == 80 + i for i, c in enumerate(CAMERAS)))
+    inputs = one.mapping._inputs
+    assert bench.wait(lambda: all(inputs[c].model.intrinsics[0, 0] == 80 + i for i, c in enumerate(CAMERAS)))
     until_map_of(bench, list(CAMERAS), [])
     rest = [camera for camera in CAMERAS if camera != silent]
     message = until_map_of(bench, rest, [silent])
@@ -80,8 +81,8 @@ def test_a_camera_that_never_came_is_left_out_and_one_that_is_required_is_not(se
         for _ in range(12):
             bench.send_set(dict.fromkeys(silent))
             bench.wait(lambda: False, 0.05)
-        assert one.node._watch.reason_to_wait == reason
-        assert bench.maps[-1].camera_names == list(CAMERAS) and one.node._synchronizer.expected == CAMERAS
+        assert one.mapping._watch.reason_to_wait == reason
+        assert bench.maps[-1].camera_names == list(CAMERAS) and one.mapping._synchronizer.expected == CAMERAS
 
 
 def test_a_camera_may_send_a_video(setup, tmp_path):
@@ -102,5 +103,5 @@ def test_a_camera_may_send_a_video(setup, tmp_path):
             flags=int(keyframe), data=array.array("B", data),
         )  # fmt: skip
         bench.send_set({"front": message})
-        assert bench.wait(lambda place=place: len(one.predictor.calls) > place), one.node._synchronizer.last_reason
+        assert bench.wait(lambda place=place: len(one.predictor.calls) > place), one.mapping._synchronizer.last_reason
         np.testing.assert_allclose(one.predictor.calls[-1][0][0], images[place], atol=4)

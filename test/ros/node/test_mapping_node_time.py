@@ -38,7 +38,7 @@ def test_a_calibration_that_was_latched_before_the_node_began_is_used(setup):
         publisher = bench.node.create_publisher(CameraInfo, f"/camera/{camera.lower()}/camera_info", latched)
         publisher.publish(camera_info(camera))
     bench.send_mountings()
-    assert bench.wait(lambda: all(one.node._inputs[camera].model for camera in CAMERAS))
+    assert bench.wait(lambda: all(one.mapping._inputs[camera].model for camera in CAMERAS))
     assert bench.wait(lambda: all(sender.get_subscription_count() for sender in bench.images.values()))
     bench.send_set()
     assert bench.wait(lambda: one.predictor.calls)
@@ -57,7 +57,7 @@ def test_a_map_can_be_kept_for_planners_that_come_later(setup):
 def test_overrides_reach_the_topics_and_unknown_ones_are_told(setup):
     image = "/camera/cam_back/image_raw/compressed.subscription"
     one = setup(**{f"qos_overrides.{image}.reliability": "best_effort", f"qos_overrides.{image}.depth": 3})
-    found = one.node._inputs["CAM_BACK"]._images.qos_profile
+    found = one.mapping._inputs["CAM_BACK"]._images.qos_profile
     assert (found.depth, found.reliability.name) == (3, "BEST_EFFORT")
     with pytest.raises(ValueError, match="'bad'; expected"):
         setup(**{"qos_overrides./tf.subscription.reliability": "bad"})
@@ -78,7 +78,7 @@ def test_a_bag_that_loops_under_simulated_time_goes_on(setup):
         assert bench.wait(lambda stamp_ns=stamp_ns: bench.mapped(stamp_ns))
     assert bench.wait(lambda: bench.value("image ignored: time jumped back CAM_FRONT") == 1)
     assert bench.wait(lambda: bench.values()["age when published, median [ms]"] == "0")
-    assert bench.status["student_node: map"].message.endswith("maps a second")
+    assert bench.message.endswith("maps a second")
 
 
 def test_images_without_a_stamp_make_no_map_and_are_told(setup, monkeypatch):
@@ -90,7 +90,7 @@ def test_images_without_a_stamp_make_no_map_and_are_told(setup, monkeypatch):
     for _ in range(4):
         bench.send_set({camera: compressed(camera, 0) for camera in CAMERAS})
     assert bench.wait(lambda: bench.value("dropped: no stamp CAM_BACK") == 4)
-    assert bench.wait(lambda: "all stamps are 0: let the driver" in bench.status["student_node: map"].message)
+    assert bench.wait(lambda: "all stamps are 0: let the driver" in bench.message)
     assert bench.value("sets formed") == 0
 
 
@@ -112,6 +112,7 @@ def test_diagnostics_carry_the_namespace(private_domain, monkeypatch):
     node = MappingNode(lambda values: Predictor(), context=context, namespace="ego")
     sent: list = []
     monkeypatch.setattr(node._diagnostics, "publish", sent.append)
+    node.start()
     node._publish_diagnostics()
     names = [status.name for status in sent[0].status]
     assert names == ["ego/student_node: map", *(f"ego/student_node: {camera}" for camera in CAMERAS)]

@@ -38,6 +38,7 @@ def test_the_file_reads_back_with_schemas_of_its_own(root: Path, tmp_path: Path)
     message = vector_map(
         header=header(time(5, 6), "base_link"), elements=[line], x_min=-30.0, x_max=30.0, y_min=-15.0, y_max=15.0,
         cell_size=0.15, model_name="m", model_version="1", camera_names=["CAM_FRONT"], source_stamps=[time(5, 6)],
+        camera_ages=np.array([0.1], np.float32), missing_cameras=["CAM_BACK"],
         stamp_spread=duration(0, 7), stage_names=["network"], stage_latency_ms=np.array([1.5], np.float32),
     )  # fmt: skip
     path = tmp_path / "new" / "out.mcap"
