@@ -14,6 +14,8 @@ from mapkd_core.bags.qos import parsed
 from mapkd_core.bags.stored import LATEST_NS, Channel, Notes, Stored, unpacked
 from mapkd_core.schema import FileFault
 
+_BROKEN = (sqlite3.Error, OverflowError, TypeError, UnicodeError)
+"""What damaged pages make Python's sqlite3 raise."""
 SIDECARS = ("-wal", "-shm", "-journal")
 
 
@@ -35,7 +37,7 @@ class SqliteSource:
             try:
                 self._channels = self._read_topics()
                 self._read_counts()
-            except (sqlite3.Error, OverflowError, TypeError) as error:
+            except _BROKEN as error:
                 raise FileFault(f"{self.name} is not a readable rosbag2 file: {error}") from error
         except BaseException:
             self._stack.close()
@@ -55,7 +57,7 @@ class SqliteSource:
                     raise ValueError(f"its data are of type {type(data).__name__}")
                 plain = unpacked(data, channel.encoding)
                 self.packed |= plain is not data
-            except (sqlite3.Error, ValueError, TypeError) as error:
+            except (*_BROKEN, ValueError) as error:
                 self.whole = False
                 self.notes.fault(f"{self.name}: message {row}, of {channel.topic}: {error}; it is left out")
             else:
@@ -77,7 +79,7 @@ class SqliteSource:
                 "AND timestamp >= ? AND timestamp < ? ORDER BY timestamp, rowid",
                 (*wanted, start_ns, stop_ns),
             )
-        except sqlite3.Error as error:
+        except _BROKEN as error:
             self.whole = False
             self.notes.fault(f"{self.name} is damaged ({error}): what comes later is left out")
 
@@ -106,6 +108,7 @@ class SqliteSource:
             database = sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True, check_same_thread=False)
         except sqlite3.Error as error:
             raise FileFault(f"{self.name} is not a readable rosbag2 file: {error}") from error
+        database.text_factory = lambda data: data.decode(errors="replace")
         self._stack.callback(database.close)
         return database
 
@@ -142,7 +145,7 @@ class SqliteSource:
             rows = self._database.execute(
                 "SELECT topic_id, COUNT(*), MIN(timestamp), MAX(timestamp) FROM messages GROUP BY topic_id"
             ).fetchall()
-        except sqlite3.Error as error:
+        except _BROKEN as error:
             rows = self._salvaged(error)
         strange = [row for row in rows if row[0] not in self._channels or not 0 <= row[2] <= row[3] <= LATEST_NS]
         for topic, count, *_ in strange:
@@ -153,11 +156,11 @@ class SqliteSource:
         if rows:
             self.begin_ns, self.end_ns = max(min(row[2] for row in rows), 0), max(row[3] for row in rows)
 
-    def _salvaged(self, error: sqlite3.Error) -> list[Any]:
+    def _salvaged(self, error: Exception) -> list[Any]:
         """What comes before and behind the damage, row by row; an index in the file may be damaged as well."""
         found: dict[int, tuple[int, int, int]] = {}
         for order in ("ASC", "DESC"):
-            with suppress(sqlite3.Error):
+            with suppress(*_BROKEN):
                 for stamp_ns, topic, row in self._database.execute(
                     f"SELECT timestamp, topic_id, rowid FROM messages NOT INDEXED ORDER BY rowid {order}"
                 ):
