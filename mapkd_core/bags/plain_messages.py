@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import os
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,14 +78,14 @@ def definitions() -> list[Path]:
 class PlainMessages:
     """`package/msg/Name` -> MessageClass, for `mapkd_core.messages`; and the bytes of messages.
 
-    Knows ROS 2's common packages and this project's messages.
+    Knows ROS 2's common packages and this project's messages, by default from `definitions`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, files: Iterable[Path] | None = None) -> None:
         from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
         self.types = get_typestore(Stores.ROS2_HUMBLE)
-        for path in definitions():
+        for path in definitions() if files is None else files:
             self.types.register(get_types_from_msg(path.read_text(), f"mapkd_ros/msg/{path.stem}"))
         self._made: dict[str, MessageClass] = {}
 

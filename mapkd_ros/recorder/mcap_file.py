@@ -2,36 +2,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mapkd_core.bags.mcap_writer import McapWriter
+from mapkd_core.bags.plain_messages import PlainMessages
 from mapkd_core.bags.qos import Profile, as_text
-
-if TYPE_CHECKING:
-    from rosbags.typesys.store import Typestore
-
-
-@cache
-def typestore(share: Path) -> Typestore:
-    """rosbags' message definitions, and this package's own from its installed `share` folder."""
-    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-
-    store = get_typestore(Stores.ROS2_HUMBLE)
-    for path in sorted((share / "msg").glob("*.msg")):
-        store.register(get_types_from_msg(path.read_text(), f"mapkd_ros/msg/{path.stem}"))
-    return store
 
 
 class McapFile:
     """An MCAP file of ROS 2 messages, each topic with the definition of its type. Close it, or it has no index.
 
+    `share` is this package's installed share folder, which has the definitions of its messages.
+
     Whatever ends the process, what was written until a moment before can be read (see `McapWriter`).
     """
 
     def __init__(self, path: Path, share: Path):
-        self._types = typestore(share)
+        self._messages = PlainMessages(sorted((share / "msg").glob("*.msg")))
         self._writer = McapWriter(path)
         self._numbers: dict[str, int] = {}
 
@@ -63,9 +50,9 @@ class McapFile:
         self._writer.close()
 
     def _definition(self, msg_type: str) -> bytes:
-        if msg_type not in self._types.types:
+        if msg_type not in self._messages.types.types:
             self._register(msg_type)
-        return self._types.generate_msgdef(msg_type, ros_version=2)[0].encode()
+        return self._messages.definition(msg_type)
 
     def _register(self, msg_type: str) -> None:
         """Takes the definition that is installed with the package of a type that rosbags does not know."""
@@ -74,5 +61,4 @@ class McapFile:
 
         package, _, name = msg_type.partition("/msg/")
         text = (Path(get_package_share_directory(package)) / "msg" / f"{name}.msg").read_text()
-        found = get_types_from_msg(text, msg_type)
-        self._types.register({kind: fields for kind, fields in found.items() if kind not in self._types.types})
+        self._messages.types.register(get_types_from_msg(text, msg_type))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mapkd_core.bags.plain_messages import PlainMessages
 from mapkd_core.cameras.rig import regular_rig
 from mapkd_core.types import CAMERAS
 from mapkd_ros.recorder import mcap_file, recorder
@@ -29,22 +30,14 @@ def test_the_file_reads_back_with_schemas_of_its_own(root: Path, tmp_path: Path)
     """mcap_ros2 knows nothing but what the file itself says of its types, as Foxglove does."""
     from mcap_ros2.reader import read_ros2_messages
 
-    types = mcap_file.typestore(root)
-    vector_map, header = types.types["mapkd_ros/msg/VectorMap"], types.types["std_msgs/msg/Header"]
-    time, duration = types.types["builtin_interfaces/msg/Time"], types.types["builtin_interfaces/msg/Duration"]
-    point, element = types.types["geometry_msgs/msg/Point32"], types.types["mapkd_ros/msg/MapElement"]
-    points = [point(1.0, 2.0, 0.0), point(3.0, 4.0, 0.0)]
-    line = element(id=4, label=1, label_name="divider", score=0.5, closed=False, points=points)
-    message = vector_map(
-        header=header(time(5, 6), "base_link"), elements=[line], x_min=-30.0, x_max=30.0, y_min=-15.0, y_max=15.0,
-        cell_size=0.15, model_name="m", model_version="1", camera_names=["CAM_FRONT"], source_stamps=[time(5, 6)],
-        camera_ages=np.array([0.1], np.float32), missing_cameras=["CAM_BACK"],
-        stamp_spread=duration(0, 7), stage_names=["network"], stage_latency_ms=np.array([1.5], np.float32),
-    )  # fmt: skip
+    plain = PlainMessages()
+    point = plain("geometry_msgs/msg/Point32")
+    line = plain("mapkd_ros/msg/MapElement")(label_name="divider", points=[point(x=1.0), point(x=3.0)])
+    message = plain("mapkd_ros/msg/VectorMap")(elements=[line], stage_latency_ms=np.array([1.5], np.float32))
     path = tmp_path / "new" / "out.mcap"
     file = mcap_file.McapFile(path, root)
     file.add_topic("/student_node/vector_map", "mapkd_ros/msg/VectorMap")
-    file.write("/student_node/vector_map", bytes(types.serialize_cdr(message, "mapkd_ros/msg/VectorMap")), 99)
+    file.write("/student_node/vector_map", plain.serialized(message), 99)
     file.close()
     assert file.count == 1
     (found,) = read_ros2_messages(str(path))
