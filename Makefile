@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-numpy1 test-slow lint docs demo clean
+.PHONY: help setup build test test-numpy1 test-slow fuzz lint docs demo clean
 
 # the ROS 2 wheels to use where no ROS 2 is sourced: kilted (also when empty) or jazzy
 ROS ?=
@@ -28,6 +28,9 @@ test-numpy1: setup  ## the tests of what handles arrays, on NumPy 1.26
 
 test-slow: build  ## the tests that take minutes
 	@$(ENV) && python -m pytest -m slow -rs
+
+fuzz: setup  ## damaged files for every reader, an hour; SHARE=0.1 for a tenth, SEED=1 for others
+	@$(ENV) && python benchmarks/fuzz.py --share $(or $(SHARE),1) --seed $(or $(SEED),0) $(if $(RESULTS),--out $(RESULTS))
 
 lint: setup  ## ruff, mypy and codespell
 	@$(ENV) && ruff check . && mypy && codespell

@@ -229,7 +229,7 @@ def load_config_dict(kind: type[T], values: Any, overrides: Sequence[str] = (), 
         merged = parser.parse_args(list(overrides), namespace=parser.parse_object(values))
         return kind(**vars(parser.instantiate_classes(merged)))
     except (ArgumentError, TypeError, ValueError) as error:
-        raise ValueError(f"{where}: {error}") from error
+        raise ValueError(f"{where}: {' '.join(str(error).split())}") from error
 
 
 def config_dict(config: Any) -> dict[str, Any]:

@@ -21,20 +21,27 @@ def read_yaml(path: Path, what: str, remedy: str = "mend it") -> Any:
 
     Raises FileNotFoundError, or FileFault that names the file and what is wrong.
     """
-    data = read_bytes(path, what)
+    return parse_yaml(read_bytes(path, what), str(path), what, remedy)
+
+
+def parse_yaml(data: bytes | str, where: str, what: str, remedy: str = "mend it") -> Any:
+    """The same from bytes or text; `where` names their place."""
     try:
         if len(data) > MOST_BYTES:
             raise ValueError(f"it has {len(data)} bytes, at most {MOST_BYTES} are read")
-        text = data.decode("utf-8-sig")
+        text = data if isinstance(data, str) else data.decode("utf-8-sig")
         _check_extent(text)
         return yaml.load(text, _UniqueKeys)
     except _BUILD_ERRORS as error:
         no_text = isinstance(error, UnicodeDecodeError)
         reason = "no text in UTF-8" if no_text else " ".join(str(error).split()) or type(error).__name__
-        raise FileFault(f"{path} is not {what}: not YAML ({reason}); {remedy}") from error
+        raise FileFault(f"{where} is not {what}: not YAML ({reason}); {remedy}") from error
 
 
-class _UniqueKeys(yaml.SafeLoader):
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast
+
+
+class _UniqueKeys(_Loader):
     """A key that stands twice is refused: PyYAML lets the last one win."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -53,7 +60,7 @@ def _check_extent(text: str) -> None:
     known: dict[str, int] = {}
     names: list[str | None] = []
     counts: list[int] = [0]
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in known:
                 raise ValueError(f"alias *{event.anchor} stands before or inside what it names")

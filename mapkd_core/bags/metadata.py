@@ -10,7 +10,8 @@ import yaml
 
 from mapkd_core.bags.qos import Profile, parsed
 from mapkd_core.bags.stored import REPAIR
-from mapkd_core.schema import FileFault, anything, fit, integer, list_of, optional, read_bytes, record, text
+from mapkd_core.schema import FileFault, anything, fit, integer, list_of, optional, record, text
+from mapkd_core.yaml_file import read_yaml
 
 FILE_NAME = "metadata.yaml"
 VERSION: Literal[8] = 8
@@ -72,11 +73,7 @@ def read_metadata(folder: Path) -> Metadata:
     """The content of metadata.yaml. Raises FileFault that says what is wrong with it."""
     path = folder / FILE_NAME
     what, remedy = "the metadata of a rosbag2", REPAIR.format(path=folder)
-    data = read_bytes(path, what)
-    try:
-        values: Any = yaml.load(data, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise FileFault(f"{path} is not {what}: not YAML ({' '.join(str(error).split())}); {remedy}") from error
+    values = read_yaml(path, what, remedy)
     fit(values, _SCHEMA, str(path), what, remedy)
     info = values[_KEY]
     mode, form = (str(info.get(f"compression_{word}") or "").lower() for word in ("mode", "format"))

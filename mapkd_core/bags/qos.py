@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from mapkd_core.yaml_file import parse_yaml
+
 _RELIABLE, _BEST_EFFORT = (1, "reliable"), (2, "best_effort")
 _LATCHED, _VOLATILE = (1, "transient_local"), (2, "volatile")
 FOREVER = (9223372036, 854775807)
@@ -54,10 +56,7 @@ def as_text(profiles: Iterable[Profile]) -> str:
 def parsed(value: Any) -> tuple[Profile, ...]:
     """The profiles in a bag: text with numbers, or since Jazzy a list with words. Raises ValueError for another."""
     if isinstance(value, str):
-        try:
-            value = yaml.safe_load(value)
-        except (yaml.YAMLError, RecursionError) as error:
-            raise ValueError(f"offered_qos_profiles is not YAML ({str(error).splitlines()[0]})") from error
+        value = parse_yaml(value, "offered_qos_profiles", "a list of profiles", "it is left out")
     if not value:
         return ()
     if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):

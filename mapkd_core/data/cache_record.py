@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -143,7 +144,11 @@ _FACTS = record(
 )  # fmt: skip
 _REMEDY = "write the cache again"
 _MOST_LIDAR_BYTES = 1 << 28
-_LONGEST_NPY_HEADER = 256  # NumPy before 1.24 takes any, and gives it to Python's parser
+# NumPy gives a header of any form to Python's parser.
+_NPY_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '([<|=>]\w\d)', 'fortran_order': False, 'shape': \((\d{1,9}), (\d)\), \} *\n",
+    re.DOTALL,
+)
 
 
 def decode(parts: Mapping[str, bytes], where: str = "a cache record") -> CachedFrame:
@@ -205,18 +210,16 @@ def _points(packed: bytes, where: str) -> NDArray[np.float32]:
 
 def _array(data: bytes, dtype: type, columns: int, what: str) -> NDArray:
     """(N, columns) of an .npy file, whose header must fit its length: NumPy takes the memory that a header asks for."""
-    stream = io.BytesIO(data)
-    try:
-        if np.lib.format.read_magic(stream) != (1, 0) or int.from_bytes(data[8:10], "little") > _LONGEST_NPY_HEADER:
-            raise ValueError("another version, or a longer header than ours")
-        shape, fortran, found = np.lib.format.read_array_header_1_0(stream)
-        size = len(data) - stream.tell()
-        fits = len(shape) == 2 and shape[1] == columns and found == dtype and not fortran
-        if not fits or shape[0] * columns * found.itemsize != size:
-            raise ValueError(f"{found} {shape} in {size} bytes; expected {np.dtype(dtype)} (N, {columns})")
-    except (ValueError, TypeError, OverflowError, SyntaxError) as error:
-        raise FileFault(f"{what} is damaged ({error}); {_REMEDY}") from error
-    return np.frombuffer(data, dtype, offset=stream.tell()).reshape(shape)
+    header = _NPY_HEADER.match(data)
+    kind = np.dtype(dtype)
+    if header is None:
+        raise FileFault(f"{what} is damaged (it has another header than ours); {_REMEDY}")
+    found, rows, cols, size = header[1].decode(), int(header[2]), int(header[3]), len(data) - header.end()
+    if found != kind.str or cols != columns or rows * columns * kind.itemsize != size:
+        raise FileFault(
+            f"{what} is damaged ({found} ({rows}, {cols}) in {size} bytes; expected {kind} (N, {columns})); {_REMEDY}"
+        )
+    return np.frombuffer(data, kind, offset=header.end()).reshape(rows, columns)
 
 
 def _npy(array: NDArray[np.floating]) -> bytes:

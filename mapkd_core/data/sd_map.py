@@ -27,6 +27,7 @@ from mapkd_core.schema import (
     optional,
     read_json,
     record,
+    shown,
     text,
 )  # fmt: skip
 
@@ -94,7 +95,7 @@ def read_roads(
         elif len(lon_lat) >= 2:
             lines.append(lon_lat)
     if not lines:
-        found = ", ".join(sorted(map(str, other))) or "none"
+        found = ", ".join(shown(kind) for kind in sorted(map(str, other))[:20]) or "none"
         raise ValueError(f"no road in {path}: types of its lines: {found}; wanted: {', '.join(sorted(road_types))}")
     _check_place(path, lines, origin)
     return tuple(metres_from_degrees(line, origin) for line in lines)

@@ -51,5 +51,5 @@ def scenes_of_split(split: str, version_dir: Path) -> list[str]:
     official = official_splits()
     if split not in official:
         choices = [*official, *shipped_splits(), *custom, "or the path of a .txt file with one scene a line"]
-        raise ValueError(f"no split {split!r}; there are: {', '.join(choices)}")
+        raise ValueError(f"no split {split!r} for {version_dir}; there are: {', '.join(choices)}")
     return list(official[split])

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mapkd_core.evaluation.page import Chart
+from mapkd_core.schema import FileFault, read_bytes
 
 Curve = tuple[Sequence[float], Sequence[float]]
 """Steps and values."""
@@ -52,10 +54,31 @@ def _logs(folder: Path, kind: str) -> Iterator[Any]:
     folders = sorted({path.parent for path in folder.rglob("events.out.tfevents.*")})
     if not folders:
         raise FileNotFoundError(f"no TensorBoard log below {folder}; expected the folder of a training run")
+    for path in sorted(folder.rglob("events.out.tfevents.*")):
+        _check_log(path)
     for place in folders:
         log = EventAccumulator(str(place), size_guidance={kind: 0})  # 0: keep all
         log.Reload()
         yield log
+
+
+def _check_log(path: Path) -> None:
+    """Raises FileFault for a log with a changed byte, at which TensorBoard's reader ends in silence.
+
+    A log that is cut off is that of a run that was killed: what it holds is shown.
+    """
+    from tensorboard.summary.writer.record_writer import masked_crc32c
+
+    data, at = read_bytes(path, "a TensorBoard log"), 0
+    while at + 12 <= len(data):
+        length, checksum = struct.unpack_from("<QI", data, at)
+        begin, end = at + 12, at + 12 + length
+        whole = masked_crc32c(data[at : at + 8]) == checksum
+        if whole and end + 4 > len(data):
+            return
+        if not whole or struct.pack("<I", masked_crc32c(data[begin:end])) != data[end : end + 4]:
+            raise FileFault(f"{path} is damaged: its record at byte {at} does not fit its checksum; delete it")
+        at = end + 4
 
 
 def grouped(curves: Mapping[str, Curve]) -> dict[str, dict[str, Curve]]:

@@ -15,7 +15,7 @@ from mapkd_core.config import without_image_size
 from mapkd_core.config_keys import difference, with_new_names
 from mapkd_core.data.cache_place import is_streamed
 from mapkd_core.files import replacing, write_atomic
-from mapkd_core.schema import FileFault, anything, mapping, numbers, optional, read_json, record
+from mapkd_core.schema import FileFault, anything, integer, mapping, numbers, optional, read_json, record
 
 PROCESSES = ("devices", "nodes")
 FREE = {"accelerator", "log_every", "save_every", "val_every", "val_batches", "out"}
@@ -27,6 +27,7 @@ RESULTS = ("last.pt", "best.pt", "log", "not_finite_step*.pt")
 _CONFIG = record({}, {
     "data": record({}, {"image_size": optional(numbers(2))}),
     "model_options": mapping(anything),
+    **dict.fromkeys(("batch_size", "devices", "nodes"), integer(1, 1 << 30)),
 })  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def test_geojson_of_any_place(tmp_path):
     assert len(roads) == 3
     for road in roads:
         np.testing.assert_allclose(road, [[0, 0], [30, 40]], atol=1e-6)
-    with pytest.raises(ValueError, match="footway, primary, residential"):
+    with pytest.raises(ValueError, match="'footway', 'primary', 'residential'"):
         read_roads(path, (48, 9), road_types={"trunk"})
     named = geojson(tmp_path / "b.json", [({"type": "road"}, "LineString", line)], map_origin_lat_lon=[48, 9])
     np.testing.assert_allclose(read_roads(named)[0][1], [30, 40], atol=1e-6)

@@ -6,6 +6,7 @@ import pytest
 
 from mapkd_core.evaluation.page import Charts, Section, render
 from mapkd_core.evaluation.training_curves import chart, grouped, read_curves
+from mapkd_core.schema import FileFault
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -35,6 +36,14 @@ def test_curves_are_read_back_by_step(tmp_path):
     assert values == [0, 10, 120, 130, 140, 150]
     with pytest.raises(FileNotFoundError, match="no TensorBoard log"):
         read_curves(tmp_path / "empty")
+    path = next(path for path in (tmp_path / "log").iterdir() if path.name.endswith("1"))
+    data = path.read_bytes()
+    path.write_bytes(data[:-5])  # as a killed run leaves it
+    assert read_curves(tmp_path)["train/total"][0] == [0, 10, 20, 30, 40]
+    for place in (3, 60, len(data) - 2):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        with pytest.raises(FileFault, match=r"1 is damaged: its record at byte"):
+            read_curves(tmp_path)
 
 
 def test_validation_shares_one_chart():

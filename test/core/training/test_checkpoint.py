@@ -53,7 +53,9 @@ def test_a_checkpoint_of_something_else_is_refused_by_what_lacks(tmp_path):
         trained_network(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["[]", "{", '{"data": 5}', '{"data": {"image_size": 5}}', '{"model_options": 1}'])
+@pytest.mark.parametrize(
+    "content", ["[]", "{", '{"data": 5}', '{"data": {"image_size": 5}}', '{"model_options": 1}', '{"nodes": 0}']
+)
 def test_a_damaged_config_beside_a_run_is_told(tmp_path, content):
     claim_run_folder(tmp_path, {"lr": 1})
     save_checkpoint(tmp_path / "last.pt", {"step": 1})
