@@ -1,7 +1,8 @@
 """The topics of each node with type and one sentence: for the nodes, and for the documentation made from here."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
 from mapkd_core.bags.drive_stream import LIDAR_TOPIC
 from mapkd_core.bags.sensor_fields import CLOCK, POINT_CLOUD, TF_MESSAGE
@@ -33,6 +34,11 @@ VECTOR_MAP = Topic(
 SEMANTIC_BEV = Topic(
     "~/semantic_bev", IMAGE, "the grid as an image, forward is up; made only while somebody subscribes", 1
 )
+OVERLAY = Topic(
+    "~/overlay/<name>", IMAGE,
+    "each camera's image, undistorted, with the map and the horizon drawn in: shows whether the calibration is right; "
+    "made only while somebody subscribes", 1,
+)  # fmt: skip
 DIAGNOSTICS = Topic(
     "/diagnostics", "diagnostic_msgs/msg/DiagnosticArray",
     "once a second: rate, latency (median, p95), age, device, drops by reason, one status per camera",
@@ -52,7 +58,7 @@ STUDENT_INPUTS = (
     Topic("/tf_static", TF_MESSAGE, "a chain from each image's `frame_id` (optical frame) to `base_frame`"),
     Topic("/tf", TF_MESSAGE, "the moving parts of that chain"),
 )  # fmt: skip
-STUDENT_OUTPUTS = (MARKERS, VECTOR_MAP, SEMANTIC_BEV, DIAGNOSTICS)
+STUDENT_OUTPUTS = (MARKERS, VECTOR_MAP, SEMANTIC_BEV, OVERLAY, DIAGNOSTICS)
 PLAYER_OUTPUTS = (
     Topic(_JPEG, COMPRESSED_IMAGE, "`image_transport: compressed`; the file's own bytes, never encoded again"),
     Topic(_RAW, IMAGE, "`image_transport: raw`; rgb8"),
@@ -69,3 +75,9 @@ NODES: dict[str, tuple[tuple[Topic, ...], tuple[Topic, ...]]] = {
     "nuscenes_player": ((), PLAYER_OUTPUTS),
 }
 """Node -> (what it subscribes to, what it publishes). The recorder subscribes to what these two publish."""
+
+
+def overlay_topic(camera: str) -> Topic:
+    """OVERLAY of this camera, whose name becomes a word that ROS takes."""
+    word = re.sub(r"\W", "_", camera.lower(), flags=re.ASCII)
+    return replace(OVERLAY, name=OVERLAY.name.replace("<name>", word if not word[:1].isdigit() else f"_{word}"))

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rclpy.node import Node
@@ -10,18 +10,23 @@ from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
 
 from mapkd_core.artifact import ModelCard
+from mapkd_core.cameras.overlay import overlay
 from mapkd_core.messages.classes import header_of
 from mapkd_core.messages.element_ids import ElementIds
 from mapkd_core.messages.markers import MarkerBook
 from mapkd_core.messages.vector_map import vector_map
 from mapkd_core.predictor import PredictedMap
+from mapkd_core.types import MapElement
 from mapkd_ros import qos, topics
+from mapkd_ros.conversions import image_fields
 from mapkd_ros.msg import VectorMap
 from mapkd_ros.node.mapping_job import MappingJob
 from mapkd_ros.node.qos_events import publisher_events, warning_of_unfit_subscriber
 from mapkd_ros.node.semantic_image import semantic_image
 from mapkd_ros.sensor_messages import message_class
 
+OVERLAY_WIDTH = 800
+"""Pixels at most; a degree of pitch is still ten of them."""
 ID_MEMORY_NS = 2_000_000_000
 """After a longer pause, or a step back in time, nothing says which element is which."""
 
@@ -37,7 +42,10 @@ class MapOutputs:
         self._markers = output(node, MarkerArray, topics.MARKERS)
         self._vector_map = output(node, VectorMap, topics.VECTOR_MAP, values["latch_vector_map"])
         self._semantic = output(node, Image, topics.SEMANTIC_BEV)
-        self.publishers = (self._markers, self._vector_map, self._semantic)
+        self._overlays = {camera: output(node, Image, topics.overlay_topic(camera), events=False) for camera in cameras}
+        self._tables: dict = {}
+        self.maps = (self._markers, self._vector_map, self._semantic)
+        self.publishers = (*self.maps, *self._overlays.values())
 
     @property
     def wanted(self) -> bool:
@@ -65,11 +73,23 @@ class MapOutputs:
         self._vector_map.publish(
             vector_map(message_class, header, elements, ids, self._card, stamps_ns, stages, sent_ns, missing)
         )
+        self._publish_overlays(job, elements)
         return stages, (sent_ns - stamp_ns) / 1e6
 
+    def _publish_overlays(self, job: MappingJob, elements: Sequence[MapElement]) -> None:
+        for place, camera in enumerate(job.cameras):
+            if not self._overlays[camera].get_subscription_count():
+                continue
+            image, model = job.camera_set.images[place], job.models[place]
+            drawn = overlay(
+                image.source(), model, job.base_from_camera[place], elements, OVERLAY_WIDTH, self._tables
+            )
+            header = header_of(message_class, job.camera_set.stamps_ns[place], image.frame_id)
+            self._overlays[camera].publish(Image(header=header, **image_fields(drawn)))
 
-def output(node: Node, msg_type: type, topic: topics.Topic, latched: bool = False) -> Any:
-    """A publisher that tells of subscribers which ask for more than it offers."""
-    events = publisher_events(warning_of_unfit_subscriber(node.get_logger(), topic.name))
+
+def output(node: Node, msg_type: type, topic: topics.Topic, latched: bool = False, events: bool = True) -> Any:
+    """A publisher; with `events` it tells of subscribers which ask for more than it offers, at a little cost."""
+    callbacks = publisher_events(warning_of_unfit_subscriber(node.get_logger(), topic.name) if events else None)
     profile = qos.profile(depth=1 if latched else topic.depth, latched=latched)
-    return qos.create_publisher(node, msg_type, topic.name, profile, event_callbacks=events)
+    return qos.create_publisher(node, msg_type, topic.name, profile, event_callbacks=callbacks)

@@ -103,7 +103,7 @@ class Setup:
         """The same with a listener to all outputs, which the node has discovered."""
         bench = self.ready()
         bench.listen()
-        outputs = self.mapping._outputs.publishers
+        outputs = self.mapping._outputs.maps
         assert bench.wait(lambda: all(output.get_subscription_count() for output in outputs))
         return bench
 
