@@ -16,7 +16,8 @@ from mapkd_core.artifact import SHIPPED, ArtifactError, ModelCard
 from mapkd_core.data.images import decode, jpeg_size, resize_into
 from mapkd_core.geometry import scale_intrinsics
 from mapkd_core.runtime import Runtime, RuntimeOptions, open_runtime, runtime_options
-from mapkd_core.types import Frame, MapElement
+from mapkd_core.types import CLASSES, Frame, MapElement
+from mapkd_core.vector_elements import LEAST_SCORE, drawn, elements_of
 from mapkd_core.vectorizer.vectorize import VectorizeConfig, vectorize
 
 if TYPE_CHECKING:
@@ -47,9 +48,11 @@ class PredictedMap:
 
     elements: list[MapElement]
     probabilities: NDArray[np.float32]
-    """(4, Y, X) class probabilities on the card's grid, channel 0 background."""
+    """(4, Y, X) class probabilities on the card's grid, channel 0 background; of a vector network, its elements drawn
+    with their scores."""
     stage_ms: dict[str, float] = field(default_factory=dict)
-    """Milliseconds spent in `decode` (with resize), `prepare` (normalise, to the device), `network`, `vectorize`."""
+    """Milliseconds spent in `decode` (with resize), `prepare` (normalise, to the device), `network`, and
+    `vectorize` (of a vector network: choosing and drawing its elements)."""
 
     @property
     def semantic(self) -> NDArray[np.uint8]:
@@ -213,14 +216,22 @@ class MapPredictor:
     def complete(self, prepared: PreparedImages) -> PredictedMap:
         """The second half of `predict`: the network and the vectorizer."""
         start = time.perf_counter()
-        probabilities = self.runtime.infer(
+        output = self.runtime.infer(
             prepared.loaded, prepared.intrinsics, prepared.base_from_camera, prepared.visible
         )
         inferred = time.perf_counter()
-        elements = vectorize(probabilities, self.card.grid, config=self.vectorize_config)
+        elements, probabilities = self._map_of(output)
         end = time.perf_counter()
         stages = {"network": 1e3 * (inferred - start), "vectorize": 1e3 * (end - inferred)}
         return PredictedMap(elements, probabilities, {**prepared.stage_ms, **stages})
+
+    def _map_of(self, output: NDArray[np.float32]) -> tuple[list[MapElement], NDArray[np.float32]]:
+        """Elements and class probabilities of what the runtime gave."""
+        if not self.runtime.vectors:
+            return vectorize(output, self.card.grid, config=self.vectorize_config), output
+        scores, points = output[:, : len(CLASSES)], output[:, len(CLASSES) :].reshape(len(output), -1, 2)
+        elements = elements_of(scores, points, LEAST_SCORE)
+        return elements, drawn(elements, self.card.grid)
 
     def predict_frame(self, frame: Frame) -> PredictedMap:
         """The map of a dataset's or simulator's Frame."""

@@ -103,6 +103,8 @@ class Frame:
     """The road map in the same `map` frame; None where there is none."""
     lidar: Callable[[], NDArray[np.float32]] | None = None
     """Reads (P, 5) points: x, y, z in `base_link`, intensity 0..255, seconds before `stamp_ns`."""
+    base_from_lidar: NDArray[np.float64] | None = None
+    """(4, 4) mounting pose of the LiDAR, where known."""
     conditions: tuple[str, ...] = ()
     """Free words for breakdowns: `night`, `rain`, `boston-seaport`, ..."""
 
@@ -131,6 +133,10 @@ class Batch:
     """B 2 Y X int, forward and backward bin 1..36, 0 is background (see data/raster.py)."""
     elements: list[tuple[MapElement, ...]] | None = None
     """The labels of each sample as vectors, cut to the grid."""
+    can_bus: Tensor | None = None
+    """B 18, the vehicle's motion as MapTR takes it (model/vector_student.py); None at rest."""
+    base_from_lidar: Tensor | None = None
+    """B 4 4, pose of the LiDAR for a network whose BEV lies in its frame; None for the usual one."""
     labelled: Tensor | None = None
     """B bool, whether a sample's labels are known; None where all are. Unknown labels show an empty map."""
     tokens: list[str] = field(default_factory=list)
@@ -162,3 +168,14 @@ class Prediction:
         heads = (self.embedding, self.direction)
         embedding, direction = (None if head is None else head.float() for head in heads)
         return Prediction(self.semantic.float(), embedding, direction, {k: v.float() for k, v in self.taps.items()})
+
+
+@dataclass
+class VectorPrediction:
+    """A vector network's raw output: elements as vertices, those of every decoder layer, of which the last counts."""
+
+    logits: Tensor
+    """L B V 3, of CLASSES; a sigmoid makes them scores."""
+    points_m: Tensor
+    """L B V P 2 vertices in `base_link`."""
+    taps: dict[str, Tensor] = field(default_factory=dict)

@@ -64,6 +64,8 @@ def mirror(sample: Sample) -> Sample:
     intrinsics = sample.intrinsics.copy()
     intrinsics[:, 0, 2] = sample.images.shape[2] - 1 - intrinsics[:, 0, 2]
     moved = _points_moved(sample, lambda points: points * np.array([1, -1, 1])[: points.shape[-1]])
+    if sample.base_from_lidar is not None:
+        raise ValueError("a sample with a LiDAR's pose cannot be mirrored: no LiDAR looks so; turn augment.flip off")
     return replace(
         moved,
         images=np.ascontiguousarray(sample.images[order, :, ::-1]),
@@ -79,7 +81,11 @@ def turn(sample: Sample, yaw: float) -> Sample:
     moved = _points_moved(
         sample, lambda points: points @ rotation[: points.shape[-1], : points.shape[-1]].T
     )
-    return replace(moved, base_from_camera=rotation @ sample.base_from_camera)
+    lidar = sample.base_from_lidar
+    return replace(
+        moved, base_from_camera=rotation @ sample.base_from_camera,
+        base_from_lidar=None if lidar is None else rotation @ lidar,
+    )
 
 
 def zoom(sample: Sample, strength: float, rng: np.random.Generator) -> Sample:

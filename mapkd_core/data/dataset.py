@@ -64,6 +64,9 @@ class Collate:
         if _all_or_none("an SD map", [sample.sd_lines_m for sample in samples]):
             rasters = [rasterize_sd(s.sd_lines_m, self.grid) for s in samples if s.sd_lines_m is not None]
             batch.sd_map = _stacked(rasters)                                               # B 1 Y X
+        poses = [sample.base_from_lidar for sample in samples]
+        if _all_or_none("a LiDAR's pose", poses):
+            batch.base_from_lidar = _stacked([pose for pose in poses if pose is not None])  # B 4 4
         if self.labels:
             batch = with_labels(batch, [tuple(self._lines(sample)) for sample in samples], self.grid)
             if not all(sample.labelled for sample in samples):

@@ -24,6 +24,8 @@ class SampleOptions:
     lidar: bool = False
     sd_map: bool = False
     labels: bool = True
+    lidar_pose: bool = False
+    """Where the LiDAR sits, without its points; frames that do not know it go without."""
     margin_m: float = 12.0
     """How far labels and SD roads reach beyond the grid, so that a turned grid finds its lines too."""
 
@@ -65,9 +67,10 @@ def assemble(
         labelled=labels is not None,
         lidar=lidar,
         sd_lines_m=local.sd_roads if options.sd_map and local is not None else None,
+        base_from_lidar=frame.base_from_lidar if options.lidar_pose else None,
         conditions=frame.conditions,
     )
-    for name in ("intrinsics", "base_from_camera", "lidar"):
+    for name in ("intrinsics", "base_from_camera", "lidar", "base_from_lidar"):
         values = getattr(sample, name)
         if values is not None and not np.isfinite(values).all():
             raise ValueError(f"{name} of frame {frame.token} of {frame.scene} holds values that are not finite")

@@ -139,6 +139,7 @@ class _KeyframeReader:
             map_from_base=map_from_base,
             vector_map=self.vector_map(location, map_from_base),
             lidar=partial(gather_sweeps, tuple(sweeps)) if sweeps else None,
+            base_from_lidar=self.mounting(data[LIDAR]["calibrated_sensor_token"])[0] if LIDAR in data else None,
             conditions=conditions,
         )
 

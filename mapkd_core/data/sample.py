@@ -31,4 +31,6 @@ class Sample:
     """(P, 5) x, y, z, intensity, seconds of age."""
     sd_lines_m: tuple[NDArray[np.float64], ...] | None = None
     """(K, 2) each: standard-definition road lines."""
+    base_from_lidar: NDArray[np.float64] | None = None
+    """(4, 4) pose of the LiDAR, for a network whose BEV lies in its frame."""
     conditions: tuple[str, ...] = ()

@@ -18,7 +18,8 @@ from mapkd_core.data.sample import Sample
 from mapkd_core.predictor import PredictedMap
 from mapkd_core.runtime import pick_device
 from mapkd_core.training.trained import load_trained
-from mapkd_core.types import Frame
+from mapkd_core.types import Frame, MapElement, Prediction
+from mapkd_core.vector_elements import drawn, elements_of
 from mapkd_core.vectorizer.vectorize import VectorizeConfig, vectorize
 
 
@@ -45,6 +46,7 @@ class BatchPredictor:
             lidar=bool(getattr(config, "lidar", False)),
             sd_map=bool(getattr(config, "sd_prior", False)),
             labels=False,
+            lidar_pose=getattr(config, "frame", "") == "nuscenes_lidar",
         )
         self._collate = Collate(self.card.grid, labels=False)
 
@@ -53,9 +55,9 @@ class BatchPredictor:
         start = time.perf_counter()
         sample = sample_from_frame(frame, self.options)
         read = time.perf_counter()
-        probabilities = self._probabilities([sample])[0]
+        output = self._outputs([sample])[0]
         inferred = time.perf_counter()
-        elements = vectorize(probabilities, self.card.grid, config=self.vectorize_config)
+        elements, probabilities = self._map_of(*output)
         stages = {
             "prepare": read - start,
             "network": inferred - read,
@@ -68,10 +70,23 @@ class BatchPredictor:
 
         Raises ValueError if the cache lacks an input that the network needs, or holds smaller images than it sees.
         """
-        maps = self._probabilities([frame.sample(self.options) for frame in frames])
-        return [PredictedMap(vectorize(m, self.card.grid, config=self.vectorize_config), m) for m in maps]
+        outputs = self._outputs([frame.sample(self.options) for frame in frames])
+        return [PredictedMap(*self._map_of(*output)) for output in outputs]
 
-    def _probabilities(self, samples: Sequence[Sample]) -> NDArray[np.float32]:
+    def _outputs(self, samples: Sequence[Sample]) -> list[tuple[NDArray[np.float32], ...]]:
+        """Of each sample: (4, Y, X) probabilities; of a vector network, (V, 3) scores and (V, P, 2) vertices."""
         with torch.inference_mode():
-            batch = self._collate(samples).to(self.device)
-            return self.model(batch).semantic.float().softmax(1).cpu().numpy()          # B 4 Y X
+            prediction = self.model(self._collate(samples).to(self.device))
+            parts = [prediction.semantic.float().softmax(1)] if isinstance(prediction, Prediction) else [
+                prediction.logits[-1].float().sigmoid(), prediction.points_m[-1]
+            ]
+            return list(zip(*(part.cpu().numpy() for part in parts), strict=True))
+
+    def _map_of(
+        self, first: NDArray[np.float32], points_m: NDArray[np.float32] | None = None
+    ) -> tuple[list[MapElement], NDArray[np.float32]]:
+        """Elements and class probabilities."""
+        if points_m is None:
+            return vectorize(first, self.card.grid, config=self.vectorize_config), first
+        elements = elements_of(first, points_m)
+        return elements, drawn(elements, self.card.grid)

@@ -13,6 +13,8 @@ from mapkd_core.model.mapnet import MapKdStudent, MapNet, MapNetConfig, hd_prior
 from mapkd_core.model.options import configured
 from mapkd_core.model.student import Student
 from mapkd_core.model.student_config import student_config
+from mapkd_core.model.vector_config import vector_config
+from mapkd_core.model.vector_student import VectorStudent
 from mapkd_core.suggestion import did_you_mean
 
 ImageSize = tuple[int, int]
@@ -32,6 +34,10 @@ def _mapnet(**fixed: Any) -> Build:
 
 def _mapkd_student(grid: BevGrid, image_size: ImageSize, options: Mapping[str, Any]) -> nn.Module:
     return MapKdStudent(grid, image_size, configured("mapkd_student", MapNetConfig, options))
+
+
+def _vector_student(grid: BevGrid, image_size: ImageSize, options: Mapping[str, Any]) -> nn.Module:
+    return VectorStudent(grid, image_size, vector_config(options))
 
 
 def _hd_prior(grid: BevGrid, image_size: ImageSize, options: Mapping[str, Any]) -> nn.Module:
@@ -56,6 +62,7 @@ MODELS: dict[str, Build] = {
     "coach": _mapnet(simulated_lidar=True, sd_prior=True, hd_prior=True),
     "mapkd_student": _mapkd_student,
     "hd_prior": _hd_prior,
+    "vector_student": _vector_student,
 }
 """name -> function (grid, image size, options) -> module whose forward takes a Batch and returns a Prediction."""
 

@@ -52,8 +52,10 @@ def import_checkpoint(
     tensors = checkpoint.tensors
     outputs = heads_in(tensors.keys(), "mae_head.bev_head" if "mae_head.pos_embed" in tensors else "bevencode")
     _check_names(checkpoint, name, outputs)
+    if network.check is not None:
+        network.check(tensors)
     table = network.table(outputs)
-    bev_grid = _grid(checkpoint, name, grid)
+    bev_grid = _grid(checkpoint, name, network.grid, grid)
     card = ModelCard(
         place.stem, "imported", network.model, _options(network, outputs), bev_grid, network.image_size,
         training={"imported": _origin(checkpoint, name, network, licence)},
@@ -78,7 +80,7 @@ def _network(name: str) -> PublishedNetwork:
 
 def _options(network: PublishedNetwork, outputs: Sequence[str]) -> dict[str, Any]:
     """The network's options with the heads that the file holds."""
-    return {**network.options, "outputs": list(outputs)}
+    return {**network.options, **({"outputs": list(outputs)} if network.has_heads else {})}
 
 
 def _check_names(checkpoint: Checkpoint, name: str, outputs: Sequence[str]) -> None:
@@ -107,12 +109,12 @@ def _listed(what: str, names: Sequence[str]) -> str:
     return f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{more}"
 
 
-def _grid(checkpoint: Checkpoint, name: str, given: str) -> BevGrid:
+def _grid(checkpoint: Checkpoint, name: str, only: BevGrid | None, given: str) -> BevGrid:
     """The grid that the network draws on: a coach's file tells it, for another one the user has to."""
     if given and given not in GRIDS:
         raise ValueError(f"--grid {given} is not one of {', '.join(GRIDS)}")
     try:
-        own = grid_in(checkpoint.tensors)
+        own = only or grid_in(checkpoint.tensors)
     except ValueError as error:
         raise ValueError(f"{checkpoint.path}: {error}") from error
     if own is None:
@@ -125,7 +127,7 @@ def _grid(checkpoint: Checkpoint, name: str, given: str) -> BevGrid:
     if own not in GRIDS.values():
         raise ValueError(f"{checkpoint.path} was trained on {own}; this version knows {', '.join(GRIDS)}")
     if given and GRIDS[given] != own:
-        raise ValueError(f"--grid {given}: {checkpoint.path} says itself that it was trained on {own}; leave it out")
+        raise ValueError(f"--grid {given}: {checkpoint.path} was trained on {own}; leave it out")
     return own
 
 

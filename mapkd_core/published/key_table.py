@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import sub
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,8 +40,10 @@ class Taken:
 
     theirs: str
     change: Change = same
-    less: str = ""
-    """Another of theirs that is subtracted: a bias before a batch norm goes into the norm's running mean."""
+    other: str = ""
+    """Another of theirs that enters: a bias before a batch norm is subtracted from the norm's running mean."""
+    join: Callable[[Tensor, Tensor], Tensor] = sub
+    """How the two, the first one changed, become one."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +73,16 @@ class KeyTable:
 
     def missing(self, theirs: Mapping[str, Tensor]) -> list[str]:
         """Names of theirs that we need and a file lacks."""
-        needed = {name for source in self.taken.values() for name in (source.theirs, source.less) if name}
+        needed = self._read()
         return sorted(name for name in needed - theirs.keys() if not name.endswith(COUNTER))
 
     def left_over(self, theirs: Mapping[str, Tensor]) -> list[str]:
         """Names in a file that are none of this network's."""
-        return sorted(theirs.keys() - {s.theirs for s in self.taken.values()} - {s.less for s in self.taken.values()}
-                      - self.unused.keys())
+        return sorted(theirs.keys() - self._read() - self.unused.keys())
+
+    def _read(self) -> set[str]:
+        """Names of theirs that something of ours comes from."""
+        return {name for source in self.taken.values() for name in (source.theirs, source.other) if name}
 
     def converted(self, theirs: Mapping[str, Tensor], shapes: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Our state dict of theirs, in float32; `shapes` is one of the network, which says what must come out.
@@ -99,8 +105,8 @@ class KeyTable:
                     f"{wanted.dtype} {list(wanted.shape)}"
                 )
             value = source.change(given).to(wanted.dtype)
-            if source.less:
-                value = value - theirs[source.less].to(wanted.dtype)
+            if source.other:
+                value = source.join(value, theirs[source.other].to(wanted.dtype))
             if not bool(torch.isfinite(value).all()):
                 raise ValueError(f"{source.theirs} holds numbers that are not finite: the training had diverged")
             state[name] = value.contiguous()

@@ -39,7 +39,7 @@ def mapkd_student(outputs: Sequence[str]) -> KeyTable:
     for place in (0, 1):
         conv, norm = f"feature_expand.conv{place + 1}", f"feature_expand.bn{place + 1}"
         table.conv_norm(f"expand.{place}", conv, norm)
-        table.taken[f"expand.{place}.1.running_mean"] = Taken(f"{norm}.running_mean", less=f"{conv}.bias")
+        table.taken[f"expand.{place}.1.running_mean"] = Taken(f"{norm}.running_mean", other=f"{conv}.bias")
     strided(table, "shrink", "conv_bev")
     bev_encoder(table, "encode", "bevencode", outputs)
     why = "left from the coach; the student has no road map"

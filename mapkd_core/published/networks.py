@@ -3,12 +3,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mapkd_core.grid import GRID_60X30, GRID_120X60, BevGrid
-from mapkd_core.published import hdmapnet_keys, mapkd_keys, pmapnet_keys
+from mapkd_core.published import hdmapnet_keys, mapkd_keys, maptr_keys, pmapnet_keys
 from mapkd_core.published.key_table import KeyTable
 from mapkd_core.types import IMAGE_SIZE
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 GRIDS: Mapping[str, BevGrid] = {"60x30": GRID_60X30, "120x60": GRID_120X60}
 """What the authors trained on, by the name that stands for it: metres ahead and behind times left and right."""
@@ -48,6 +51,22 @@ class PublishedNetwork:
     """In words, what it reads beside the images of the six cameras; empty for nothing."""
     image_size: tuple[int, int] = IMAGE_SIZE
     options: Mapping[str, Any] = field(default_factory=lambda: {"published": True})
+    has_heads: bool = True
+    """Whether the table and the options depend on which heads a file holds."""
+    grid: BevGrid | None = None
+    """The only one that the network was published for; None where there are several."""
+    check: Callable[[Mapping[str, Tensor]], None] | None = None
+    """Raises ValueError for a file whose constants are not the network's."""
+
+
+MAPTR = Source("MapTR, arXiv 2208.14437", "github.com/hustvl/MapTR", "a6872d8", "MIT")
+
+
+def _maptr(variant: str, image_size: tuple[int, int]) -> PublishedNetwork:
+    return PublishedNetwork(
+        "vector_student", lambda _: maptr_keys.maptr(variant), MAPTR, "", image_size,
+        {"variant": variant, "published": True}, False, GRID_60X30, maptr_keys.check_kernel,
+    )
 
 
 NETWORKS: Mapping[str, PublishedNetwork] = {
@@ -61,6 +80,8 @@ NETWORKS: Mapping[str, PublishedNetwork] = {
     "coach_sd": PublishedNetwork("coach_sd", mapkd_keys.coach_sd, MAPKD, "an SD map"),
     "coach": PublishedNetwork("coach", mapkd_keys.coach, MAPKD, "an SD map"),
     "mapkd_student": PublishedNetwork("mapkd_student", mapkd_keys.mapkd_student, MAPKD, ""),
+    "maptr_nano": _maptr("maptr_nano", (320, 180)),
+    "maptr_tiny": _maptr("maptr_tiny", (800, 450)),
 }
 """name for `mapkd import --as` -> network."""
 NOT_KNOWN: Mapping[str, str] = {

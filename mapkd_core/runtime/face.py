@@ -40,6 +40,8 @@ class Runtime(ABC):
     """`cpu` or `cuda`."""
     backend: str
     precision: str
+    vectors: bool = False
+    """Whether `infer` gives elements, (V, 3 + 2 P): scores, then x, y of P vertices; else class probabilities."""
     cameras: tuple[str, ...] = ()
     """The cameras that the weights belong to, in their order; empty where any calibrated set serves."""
 
@@ -72,7 +74,7 @@ class Runtime(ABC):
         base_from_camera: NDArray[np.float64],
         visible: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.float32]:
-        """What `load` returned, and calibrations (N, 3, 3), (N, 4, 4) -> (4, Y, X) class probabilities.
+        """What `load` returned, and calibrations (N, 3, 3), (N, 4, 4) -> (4, Y, X) class probabilities, or `vectors`.
 
         `visible` (N, H, W) is False in pixels that show nothing of the road; None where all may. Any N serves.
         """

@@ -10,12 +10,14 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from mapkd_core.types import VectorPrediction
+
 
 class Forward(Protocol):
     """A way to run the network."""
 
     def __call__(self, images: Tensor, *tables: Tensor) -> Tensor:
-        """N 3 H W and the tables of `Student.lookup` -> 4 Y X."""
+        """N 3 H W and the tables of the network's `lookup` -> what `Eager` gives."""
 
 
 class Eager(nn.Module):
@@ -27,10 +29,13 @@ class Eager(nn.Module):
         self.lookup_type: Any = None
 
     def forward(self, images: Tensor, *tables: Tensor) -> Tensor:
-        """N 3 H W and tables -> 4 Y X probabilities."""
+        """N 3 H W and tables -> 4 Y X probabilities; of a vector network, V 3 + 2P: scores, then vertices in metres."""
         lookup = self.lookup_type(*tables)
-        semantic = self.student.infer(images[None], lookup).semantic                    # 1 4 Y X
-        return semantic[0].float().softmax(0)
+        prediction = self.student.infer(images[None], lookup)
+        if isinstance(prediction, VectorPrediction):
+            scores, points = prediction.logits[-1, 0].float().sigmoid(), prediction.points_m[-1, 0]
+            return torch.cat([scores, points.flatten(1)], 1)
+        return prediction.semantic[0].float().softmax(0)
 
 
 class Scripted:

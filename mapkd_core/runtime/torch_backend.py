@@ -38,6 +38,7 @@ class TorchRuntime(Runtime):
         model, self.card = load_model(path)
         _check_inputs(model, path, self.card.model)
         self.cameras = self.card.cameras if getattr(model, "rig_bound", False) else ()
+        self.vectors = self.card.model == "vector_student"
         fold_batch_norms(model)
         dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[self.precision]
         # The look-up keeps its float32 geometry whatever the precision of the network: half a pixel counts.

@@ -243,6 +243,7 @@ class SimDrive:
             map_from_base=self.motion.pose(self.time_s(index)),
             vector_map=lambda: self.road_map,
             lidar=partial(self.points, index) if self.lidar else None,
+            base_from_lidar=self.rig.base_from_lidar,
             conditions=(self.conditions.weather, self.conditions.palette, self.road, self.rig.name),
         )
 

@@ -82,7 +82,7 @@ def open_run(config: TrainConfig, objective: Objective, restart: bool = False) -
 
     No other process may train in the folder meanwhile (FolderInUseError).
     """
-    check_stages(config.init)
+    check_stages(config.init, config.model)
     folder = config.folder()
     validation = open_validation(config)
     fabric = Fabric(

@@ -14,11 +14,14 @@ CONFIGS = Path("config/train")
 """Where the recipe of a stage is looked for, from the working directory or the source tree."""
 
 
-def check_stages(init: Sequence[str]) -> None:
+def check_stages(init: Sequence[str], model: str = "") -> None:
     """Raises FileNotFoundError unless every stage that a run starts from has been trained.
 
-    The error lists the commands that train what is missing, earlier stages of these stages first.
+    The error lists the commands that train what is missing, earlier stages of these stages first. ValueError for a
+    `model` that no stage trains.
     """
+    if model == "vector_student":
+        raise ValueError("model is vector_student, which runs with imported weights alone; no loss trains it yet")
     missing = [stage for stage in init if not is_trained(stage)]
     if missing:
         commands = list(dict.fromkeys(command for stage in missing for command in _commands(stage)))

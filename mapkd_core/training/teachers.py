@@ -28,6 +28,8 @@ def frozen_network(place: str, config: DistillConfig) -> nn.Module:
     Raises FileNotFoundError if there is none, ValueError if its sizes do not fit.
     """
     network, card = load_trained(place)
+    if card.model == "vector_student":
+        raise ValueError(f"{place} predicts vertices; the methods here compare class maps: name a raster network")
     grid, size = card.grid, tuple(card.input_size)
     own_size = tuple(config.data.image_size)
     if (grid, size) == (config.grid, own_size):

@@ -26,6 +26,14 @@ def test_a_sample_has_every_part_in_base_link():
     assert max(np.abs(e.points_m).max() for e in sample.elements) > 40
 
 
+def test_the_lidars_pose_comes_where_it_is_asked_for_and_known():
+    pose = np.diag([1.0, 1, 1, 1])
+    source, asked = replace(frame(0), base_from_lidar=pose), replace(OPTIONS, lidar_pose=True)
+    assert sample_from_frame(source, asked).base_from_lidar is pose
+    assert sample_from_frame(source, OPTIONS).base_from_lidar is None
+    assert sample_from_frame(frame(0), asked).base_from_lidar is None
+
+
 def test_what_is_not_asked_for_is_not_needed():
     sample = sample_from_frame(frame(0, None, lidar=False), replace(OPTIONS, lidar=False, sd_map=False, labels=False))
     assert sample.elements == () and sample.lidar is None and sample.sd_lines_m is None

@@ -55,6 +55,11 @@ def test_lidar_stands_on_the_ground_around_the_vehicle(source):
     assert source[2].lidar is None and NuScenesSource(NUSCENES, lidar_sweeps=0)[1].lidar is None
 
 
+def test_the_lidar_sits_where_its_calibration_says(source):
+    assert source[0].base_from_lidar[0, 3] == pytest.approx(0.943713) and source[2].base_from_lidar is None
+    assert np.abs(source[0].base_from_lidar[:3, :3] @ (0, 1, 0) - (1, 0, 0)).max() < 0.05  # its y looks ahead
+
+
 def test_maps_come_only_where_they_are_complete(source):
     assert [frame.vector_map is not None for frame in source] == [False, True, True]
     assert [frame.scene for frame in source.mapped()] == ["scene-0061", "scene-0103"]

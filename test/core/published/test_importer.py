@@ -20,7 +20,7 @@ ALL = ("semantic", "embedding", "direction")
 def named(name, outputs=ALL):
     """A state dict with all the names of a network and a number under each."""
     table = NETWORKS[name].table(outputs)
-    taken = {key for source in table.taken.values() for key in (source.theirs, source.less) if key}
+    taken = {key for source in table.taken.values() for key in (source.theirs, source.other) if key}
     return OrderedDict((key, torch.zeros(1)) for key in sorted(taken | table.unused.keys()))
 
 
