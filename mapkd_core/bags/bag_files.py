@@ -91,7 +91,7 @@ def bag_files(
     if not there:
         raise FileFault(f"{path} holds no .mcap and no .db3 file")
     if use_metadata:
-        note(f"{path} has no metadata.yaml; its {len(there)} storage files are read")
+        note(f"{path} has no metadata.yaml; read are its files {', '.join(file.name for file in there)}")
     return [_unpacked(file, storage_of(file), stack) for file in there], None
 
 

@@ -192,7 +192,8 @@ class McapSource:
             self.notes.note(f"{self.name}: {record.topic}: {error}; it is played as if there were none")
             profiles, offered = (), ""
         name, *definition = (schema.name, schema.data, schema.encoding) if schema else ("", b"", "")
-        self._channels[record.id] = Channel(record.topic, name, record.message_encoding, profiles, offered, *definition)
+        encoding = record.message_encoding or ("cdr" if schema and schema.encoding.startswith("ros2") else "")
+        self._channels[record.id] = Channel(record.topic, name, encoding, profiles, offered, *definition)
 
     def _load(self, span: _Span, wanted: set[int], start_ns: int, stop_ns: int) -> Iterator[Stored]:
         """The messages of a span in order of time."""

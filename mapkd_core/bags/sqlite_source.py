@@ -135,7 +135,8 @@ class SqliteSource:
                 self.notes.note(f"{self.name}: {topic}: {error}; it is played as if there were none")
                 profiles, offered = (), ""
             form, text = definitions.get(kind, ("", ""))
-            found[number] = Channel(str(topic), str(kind), str(encoding), profiles, offered, text.encode(), form)
+            encoding = str(encoding or "cdr")
+            found[number] = Channel(str(topic), str(kind), encoding, profiles, offered, text.encode(), form)
         return found
 
     def _read_counts(self) -> None:

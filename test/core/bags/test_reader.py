@@ -113,6 +113,16 @@ def test_other_encodings_and_topics_without_a_type_are_there_by_name(tmp_path):
     assert {t.name: t.msg_type for t in bag.topics}["/bare"] == odd_bags.STRING  # metadata.yaml knows
 
 
+def test_files_that_do_not_say_how_messages_are_serialized_are_taken_to_be_of_ros_2(tmp_path):
+    path = odd_bags.mcap(tmp_path / "a.mcap", texts(3), encodings=dict.fromkeys(("/a", "/b"), ("", odd_bags.STRING)))
+    database = odd_bags.sqlite(tmp_path / "a.db3", texts(3))
+    database.execute("UPDATE topics SET serialization_format = ''")
+    database.commit()
+    database.close()
+    for bag in (read(path)[1], read(tmp_path / "a.db3")[1]):
+        assert {topic.encoding for topic in bag.topics} == {"cdr"}
+
+
 @pytest.mark.parametrize("version", [1, 2, 4])
 def test_sqlite_files_of_all_releases(tmp_path, version):
     odd_bags.sqlite(tmp_path / "what? 100% #1.db3", texts(5), version).close()
