@@ -168,11 +168,12 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 def report(rows: Sequence[Sequence[str]], frames: int) -> str:
     """The results file."""
+    ros = os.environ.get("ROS_DISTRO", "from wheels")
     return f"""# Vehicles of many kinds over DDS, {date.today()}
 
     python benchmarks/rigs.py {' '.join(sys.argv[1:])}
 
-{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, ROS 2 of the wheels or sourced,
+{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, ROS 2 {ros},
 Fast DDS with the large_data profile. student_node as it comes (`nano`, eight bits where the CPU has them), with a rig
 file that names topics and transport alone, one set of images every {PERIOD_S} s, {frames} frames of each of
 {len(SEEDS)} simulated drives (seeds {', '.join(map(str, SEEDS))}). A set counts when its map came, made of all cameras
