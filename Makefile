@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-numpy1 test-slow fuzz lint docs demo clean
+.PHONY: help setup build test test-numpy1 test-slow fuzz mutation lint docs demo clean
 
 # the ROS 2 wheels to use where no ROS 2 is sourced: kilted (also when empty) or jazzy
 ROS ?=
@@ -32,6 +32,9 @@ test-slow: build  ## the tests that take minutes
 fuzz: setup  ## damaged files for every reader, an hour; SHARE=0.1 for a tenth, SEED=1 for others
 	@$(ENV) && python benchmarks/fuzz.py --share $(or $(SHARE),1) --seed $(or $(SEED),0) $(if $(RESULTS),--out $(RESULTS))
 
+mutation: setup  ## faults planted in PART=distill, losses, metrics, training or vectorizer: does a test notice? SHARE, SEED as above
+	@$(ENV) && scripts/mutation.sh $(or $(PART),losses) --share $(or $(SHARE),1) --seed $(or $(SEED),0)
+
 lint: setup  ## ruff, mypy and codespell
 	@$(ENV) && ruff check . && mypy && codespell
 
@@ -43,5 +46,5 @@ demo: build  ## a drive through player, node and recorder; DATAROOT=<nuScenes fo
 
 clean:  ## removes what was built; .venv too with: make clean VENV=1
 	@rm -rf build install log .cache/jazzy .cache/tf2_msgs .cache/demo_drive .mypy_cache .ruff_cache \
-		$(if $(VENV),.venv .venv-jazzy .venv-numpy1 .cache)
+		$(if $(VENV),.venv .venv-jazzy .venv-numpy1 .venv-mutation .cache)
 	@find demo -mindepth 1 -not -name README.md -delete 2>/dev/null || true
