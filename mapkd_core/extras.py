@@ -4,6 +4,7 @@ from __future__ import annotations
 EXTRAS = {
     "torch": "torch",
     "safetensors": "torch",
+    "numba": "torch",
     "lightning_fabric": "train",
     "tensorboard": "train",
     "transformers": "train",

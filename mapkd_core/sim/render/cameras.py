@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mapkd_core.sim.render.raycast import Candidates
 from mapkd_core.sim.world.conditions import Conditions
+from mapkd_core.sim.world.solids import Poses
 from mapkd_core.sim.world.world import World
 
 NEAR_M = 0.05
@@ -109,9 +110,15 @@ class Views:
         return visible, np.where(visible[:, None], rect, 0).astype(np.int64)
 
 
-def candidates_of(world: World, views: Views) -> Candidates:
-    """Solids that may be in each image, with the pixels their bounding boxes cover."""
-    centre, yaw, present = world.poses(views.times_s)
+NO_CANDIDATES = Candidates(
+    np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 4), np.int64), np.zeros((0, 3), np.float32),
+    np.zeros(0, np.float32),
+)
+
+
+def candidates_of(world: World, views: Views, poses: Poses) -> Candidates:
+    """Solids that may be in each image, with the pixels their bounding boxes cover; `poses` at the views' times."""
+    centre, yaw, present = poses
     half = world.solids.half_m
     view, solid = np.nonzero(views.near(centre, np.sqrt((half**2).sum(1))) & present)
     centre, yaw = centre[view, solid], yaw[view, solid]
@@ -119,10 +126,10 @@ def candidates_of(world: World, views: Views) -> Candidates:
     return Candidates(view[visible], solid[visible], rect[visible], centre[visible], yaw[visible])
 
 
-def shadow_candidates(world: World, views: Views) -> Candidates:
+def shadow_candidates(world: World, views: Views, poses: Poses) -> Candidates:
     """Moving solids whose shade may be in each image, with the pixels it may cover."""
     moving = np.nonzero(world.solids.mover >= 0)[0]
-    centre, yaw, present = world.poses(views.times_s)
+    centre, yaw, present = poses
     view, index = np.nonzero(present[:, moving])
     solid = moving[index]
     centre, yaw, half = centre[view, solid], yaw[view, solid], world.solids.half_m[solid]

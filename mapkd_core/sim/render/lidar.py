@@ -56,26 +56,41 @@ class LidarModel:
 HDL32E = LidarModel()
 
 
+BLOCK = 24
+"""Columns that are asked together which solids may be in their way."""
+Returns = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+"""Distance in metres (FAR_M for nothing), reflectance, and the sine of the angle at which ground is met: V B each."""
+ReturnsOf = Callable[[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], LidarModel], Returns]
+"""From poses (V, 4, 4), directions (V, B, 3) and times (V,) to what comes back."""
+
+
 def sweep(
-    world: World, device: torch.device, map_from_lidar: NDArray | PoseAt, time_s: float, model: LidarModel = HDL32E
+    world: World,
+    device: torch.device,
+    map_from_lidar: NDArray | PoseAt,
+    time_s: float,
+    model: LidarModel = HDL32E,
+    returns: ReturnsOf | None = None,
 ) -> NDArray[np.float32]:
     """One revolution: (P, 5) x, y, z, intensity 0..255, ring, in the sensor's frame at `time_s` (its end).
 
-    With a pose function the sensor moves while it turns, and the points are brought into the frame at `time_s` by the
-    true motion, as in nuScenes' files; rays without a return give no point.
+    `map_from_lidar` is one pose (4, 4), a function of time, or (V + 1, 4, 4): at each firing and at the end. Where the
+    sensor moves while it turns, the points are brought into the frame at `time_s` by the true motion, as in nuScenes'
+    files; rays without a return give no point. `returns` casts the rays, `tensor_returns` if None.
+    Raises ValueError for poses of another shape.
     """
     times, azimuth, elevation = model.times_s(time_s), model.azimuths(), model.elevations()
     if callable(map_from_lidar):
-        poses = np.stack([map_from_lidar(float(t)) for t in times])
-        final = np.array(map_from_lidar(float(time_s)), np.float64)
+        poses = np.stack([map_from_lidar(float(t)) for t in (*times, time_s)])
     else:
-        final = np.array(map_from_lidar, np.float64)
-        poses = np.repeat(final[None], len(times), 0)
-    if poses.shape != (len(times), 4, 4):
-        raise ValueError(f"map_from_lidar has shape {poses.shape[1:]}; expected (4, 4)")
+        poses = np.array(map_from_lidar, np.float64)
+        if poses.shape == (4, 4):
+            poses = np.repeat(poses[None], len(times) + 1, 0)
+    if poses.shape != (len(times) + 1, 4, 4):
+        raise ValueError(f"map_from_lidar has shape {poses.shape}; expected (4, 4), or {len(times) + 1} of them")
     poses = poses.copy()
     poses[:, :2, 3] -= world.centre_m
-    final[:2, 3] -= world.centre_m
+    poses, final = poses[:-1], poses[-1]
     level = np.cos(elevation)
     own = np.stack(
         [
@@ -85,20 +100,18 @@ def sweep(
         ],
         -1,
     )  # V B 3
-    ahead = np.einsum("vij,vbj->vbi", poses[:, :3, :3], own)
+    ahead = own @ np.swapaxes(poses[:, :3, :3], 1, 2)
     directions = torch.from_numpy(ahead.astype(np.float32)).to(device)  # V B 3
     origins = torch.from_numpy(poses[:, :3, 3].astype(np.float32)).to(device)
-    candidates = _candidates(world, poses[:, :3, 3], ahead, times, model)
-    grid = (len(times), model.beams, 1)
-    hits = cast(world, Rays(origins, grid, None, directions.reshape(1, -1, 3)), candidates)
-    distance, target = hits.distance.reshape(grid[:2]), hits.target.reshape(grid[:2])  # V B
+    if returns is None:
+        distance, reflectance, grazing = tensor_returns(world, device, poses, ahead, times, model)
+    else:
+        distance, reflectance, grazing = map(torch.from_numpy, returns(poses, ahead, times, model))
     generator = torch.Generator(device=device)
     generator.manual_seed(int(np.abs(np.round(time_s * 1e4)) * 1013 + world.seed * 7927 + 1))
     chance = torch.rand(distance.shape, generator=generator, device=device)
     noise = torch.randn(distance.shape, generator=generator, device=device)
     flicker = torch.randn(distance.shape, generator=generator, device=device)
-    point = origins[:, None] + distance[..., None].clamp(max=2 * model.range_m) * directions
-    reflectance, grazing = _reflectance(world, target, point, directions, distance, candidates)
     lost = model.dropout + 0.25 * (distance / model.range_m) ** 2 + 0.5 * (1 - grazing / 0.04).clamp(0, 1)
     lost = lost - 0.3 * (reflectance - 0.3).clamp(0, 1)
     kept = (distance < model.range_m) & (chance > lost)
@@ -114,19 +127,42 @@ def sweep(
     return result
 
 
+def tensor_returns(
+    world: World, device: torch.device, poses: NDArray, ahead: NDArray, times: NDArray, model: LidarModel
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What comes back along directions (V, B, 3) from poses (V, 4, 4) at times (V,): see `Returns`, on `device`."""
+    directions = torch.from_numpy(ahead.astype(np.float32)).to(device)
+    origins = torch.from_numpy(poses[:, :3, 3].astype(np.float32)).to(device)
+    candidates = _candidates(world, poses[:, :3, 3], ahead, times, model)
+    grid = (len(times), model.beams, 1)
+    hits = cast(world, Rays(origins, grid, None, directions.reshape(1, -1, 3)), candidates)
+    distance, target = hits.distance.reshape(grid[:2]), hits.target.reshape(grid[:2])  # V B
+    point = origins[:, None] + distance[..., None].clamp(max=2 * model.range_m) * directions
+    return distance, *_reflectance(world, target, point, directions, distance, candidates)
+
+
+def blocks_of(
+    world: World, origins: NDArray, directions: NDArray, times: NDArray, model: LidarModel
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which solids each block of columns may meet: blocks (K,), rising, and solids (K,)."""
+    middles = np.minimum(np.arange(BLOCK // 2, len(times) + BLOCK // 2, BLOCK), len(times) - 1)
+    centre, yaw, present = world.poses(times[middles])
+    heading = np.arctan2(directions[middles, 0, 1], directions[middles, 0, 0])
+    slack = np.pi * BLOCK / len(times) + 0.02
+    close = _overlap(world, origins[middles], heading, centre, yaw, None, model, slack)
+    block, solid = np.nonzero(close & present)
+    return block.astype(np.int64), solid.astype(np.int64)
+
+
 def _candidates(
     world: World, origins: NDArray, directions: NDArray, times: NDArray, model: LidarModel
 ) -> Candidates:
     """Solids that each column of beams may meet, first for blocks of columns, then for the columns themselves."""
-    centre, yaw, present = world.poses(times)
+    centre, yaw, _ = world.poses(times)
     heading = np.arctan2(directions[:, 0, 1], directions[:, 0, 0])  # V
-    block = 24
-    middles = np.arange(block // 2, len(times), block)
-    slack = np.pi * block / len(times) + 0.02
-    close = _overlap(world, origins[middles], heading[middles], centre[middles], yaw[middles], None, model, slack)
-    coarse, blocked = np.nonzero(close & present[middles])
-    view: NDArray[np.integer] = (coarse[:, None] * block + np.arange(block)).reshape(-1)
-    solid: NDArray[np.integer] = np.repeat(blocked, block)
+    coarse, blocked = blocks_of(world, origins, directions, times, model)
+    view: NDArray[np.integer] = (coarse[:, None] * BLOCK + np.arange(BLOCK)).reshape(-1)
+    solid: NDArray[np.integer] = np.repeat(blocked, BLOCK)
     real = view < len(times)
     view, solid = view[real], solid[real]
     view_centre, view_yaw = centre[view, solid], yaw[view, solid]

@@ -10,17 +10,18 @@ from torch import Tensor
 from mapkd_core.sim.render import cameras
 from mapkd_core.sim.render.light import noise_at, smooth_noise
 from mapkd_core.sim.render.raycast import Candidates
+from mapkd_core.sim.world.solids import Poses
 from mapkd_core.sim.world.world import World
 
 
-def mirrored(world: World, views: cameras.Views) -> Candidates:
+def mirrored(world: World, views: cameras.Views, poses: Poses) -> Candidates:
     """Solids mirrored about the road below each camera; all kinds of solids are their own mirror image."""
     ground = world.terrain.height_m(views.pose[:, :2, 3])
     turned = views.pose.copy()
     turned[:, 2, 3] = 2 * ground - views.pose[:, 2, 3]
     flip = np.diag([1.0, 1.0, -1.0])
     turned[:, :3, :3] = flip @ views.pose[:, :3, :3]
-    found = cameras.candidates_of(world, replace(views, pose=turned))
+    found = cameras.candidates_of(world, replace(views, pose=turned), poses)
     centre = found.centre_m.copy()
     centre[:, 2] = 2 * ground[found.view] - centre[:, 2]
     return replace(found, centre_m=centre.astype(np.float32))

@@ -1,22 +1,32 @@
-"""Camera images and LiDAR sweeps of a world, on CPU or GPU with the same code.
+"""Camera images and LiDAR sweeps of a world, by tensors on any device or compiled for the CPU.
 
 Legend: V views, H W pixels, n pixels of all views, R rays through each.
 """
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from mapkd_core.extras import how_to_install
 from mapkd_core.geometry import inverse
 from mapkd_core.sim.render import cameras
 from mapkd_core.sim.render.lidar import HDL32E, LidarModel, PoseAt, sweep
 from mapkd_core.sim.render.own_body import OwnBody
 from mapkd_core.sim.render.scene import Scene
 from mapkd_core.sim.world.world import World
+
+if TYPE_CHECKING:
+    from mapkd_core.sim.render.compiled.images import CompiledCameras
+
+RAY_CASTERS = ("auto", "compiled", "tensors")
+MAX_WAVES = 3
+"""Of a terrain that the compiled ray caster takes."""
 
 
 class Renderer:
@@ -28,16 +38,38 @@ class Renderer:
         device: torch.device | str = "cpu",
         antialias: bool = True,
         own_body: OwnBody | None = None,
+        ray_caster: str = "auto",
     ) -> None:
         """`antialias` sends four rays through every pixel on an edge of a solid; painted ground needs none.
 
-        `own_body` is drawn into images for which `map_from_base` is given.
+        `own_body` is drawn into images for which `map_from_base` is given. `ray_caster` is one of RAY_CASTERS: `auto`
+        takes the compiled one on the CPU where numba is installed. Raises ValueError for another, and for `compiled`
+        where it cannot be.
         """
         self.device = torch.device(device)
         self.antialias = antialias
         self.own_body = own_body
         self.world = replace(world, ground=world.ground.to(self.device), noise=world.noise.to(self.device))
+        self._compiled = self._compiled_cameras(ray_caster)
         self.max_rays = 1_600_000 if self.device.type == "cpu" else 12_000_000
+
+    def _compiled_cameras(self, ray_caster: str) -> CompiledCameras | None:
+        if ray_caster not in RAY_CASTERS:
+            raise ValueError(f"ray_caster {ray_caster!r} is not one of {RAY_CASTERS}")
+        missing = None
+        if self.device.type != "cpu":
+            missing = f"the compiled ray caster runs on the CPU, not on {self.device}"
+        elif find_spec("numba") is None:
+            missing = f"the compiled ray caster needs numba; {how_to_install('numba')}"
+        elif len(self.world.terrain.waves) > MAX_WAVES:
+            missing = f"terrain of {len(self.world.terrain.waves)} waves; the compiled ray caster knows {MAX_WAVES}"
+        if ray_caster == "compiled" and missing:
+            raise ValueError(f"{missing}; or take ray_caster='tensors'")
+        if ray_caster == "tensors" or missing:
+            return None
+        from mapkd_core.sim.render.compiled.images import CompiledCameras
+
+        return CompiledCameras(self.world, self.antialias, self.own_body)
 
     def images(
         self,
@@ -107,7 +139,12 @@ class Renderer:
 
     def _images(self, views: cameras.Views, base: NDArray | None, after: NDArray | None) -> Tensor:
         conditions = self.world.conditions
-        scene = Scene(self.world, self.device, views, None if base is None else inverse(base))
+        base_from_world = None if base is None else inverse(base)
+        moment = int(np.abs(np.round(views.times_s[0] * 1e4)))
+        seed = moment * 1009 + self.world.seed * 7919 + int(views.intrinsics[0, 0, 0])
+        if self._compiled is not None:
+            return torch.from_numpy(self._compiled.images(views, base, base_from_world, after, seed))
+        scene = Scene(self.world, self.device, views, base_from_world)
         image, target, distance = scene.light(None, ((0.0, 0.0),))
         if self.antialias:
             edges = cameras.edge_pixels(image.reshape(*scene.grid, 3), target.reshape(scene.grid), conditions)
@@ -120,8 +157,7 @@ class Renderer:
         if self.own_body is not None and base is not None:
             image = self.own_body.drawn(image, self.world, views, base)
         generator = torch.Generator(device=self.device)
-        moment = int(np.abs(np.round(views.times_s[0] * 1e4)))
-        generator.manual_seed(moment * 1009 + self.world.seed * 7919 + int(views.intrinsics[0, 0, 0]))
+        generator.manual_seed(seed)
         return cameras.develop(image, conditions, generator)
 
     def lidar(
@@ -129,8 +165,9 @@ class Renderer:
     ) -> NDArray[np.float32]:
         """One LiDAR revolution that ends at `time_s`: (P, 5) x, y, z, intensity 0..255, ring in the sensor's frame.
 
-        `map_from_lidar` is a (4, 4) pose, or a function of time that gives it while the sensor turns and moves; see
-        `lidar.sweep`.
+        `map_from_lidar` is a (4, 4) pose, a function of time that gives it while the sensor turns and moves, or such
+        poses; see `lidar.sweep`.
         """
         pose = map_from_lidar if callable(map_from_lidar) else np.asarray(map_from_lidar, np.float64)
-        return sweep(self.world, self.device, pose, time_s, model)
+        returns = None if self._compiled is None else self._compiled.sweeps.returns
+        return sweep(self.world, self.device, pose, time_s, model, returns)

@@ -32,9 +32,10 @@ class Scene:
         self.grid = (len(views.times_s), height, width)
         self.origins = torch.from_numpy(views.pose[:, :3, 3].astype(np.float32)).to(device)
         self.corner, self.step_u, self.step_v = cameras.pixel_steps(views.intrinsics, views.pose[:, :3, :3], device)
-        self.candidates = cameras.candidates_of(world, views)
-        self.shadows = cameras.shadow_candidates(world, views)
-        self.mirrored = mirrored(world, views) if world.conditions.weather == "wet" else None
+        poses = world.poses(views.times_s)
+        self.candidates = cameras.candidates_of(world, views, poses)
+        self.shadows = cameras.shadow_candidates(world, views, poses)
+        self.mirrored = mirrored(world, views, poses) if world.conditions.weather == "wet" else None
         self.headlights: Tensor | None = None
         if base_from_world is not None and world.conditions.weather == "night":
             self.headlights = torch.from_numpy(base_from_world[:, :3].reshape(-1, 12).astype(np.float32)).to(device)

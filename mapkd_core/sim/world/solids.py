@@ -2,15 +2,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mapkd_core.geometry import distances_along, points_at
+from mapkd_core.geometry import distances_along
 
 BOX, CYLINDER, ELLIPSOID = 0, 1, 2
 PLAIN, BUILDING, CAR_BODY, CAR_CABIN, FOLIAGE, BARK, PERSON, BARRIER, LAMP = range(9)
 """How a solid is coloured, see shading.py."""
+Poses = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]
+"""Centres (V, S, 3), yaws (V, S) and presence (V, S) of S solids at V times."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,13 +28,17 @@ class Path:
 
     def pose(self, times_s: NDArray) -> tuple[NDArray, NDArray, NDArray]:
         """Positions (V, 2), headings (V,) in radians, and whether the mover is on its way (V,), at the times (V,)."""
-        along = distances_along(self.points_m)
+        along = self.along_m
         at = self.start_m + self.speed_mps * np.asarray(times_s, np.float64)
-        ahead = points_at(self.points_m, np.clip(at + 1.0, 0, along[-1]))
-        behind = points_at(self.points_m, np.clip(at - 1.0, 0, along[-1]))
-        delta = ahead - behind
+        places = np.stack([at, np.clip(at + 1.0, 0, along[-1]), np.clip(at - 1.0, 0, along[-1])])
+        (x, ahead_x, behind_x), (y, ahead_y, behind_y) = (np.interp(places, along, c) for c in self.points_m.T)
         present = (at >= 0) & (at <= along[-1])
-        return points_at(self.points_m, at), np.arctan2(delta[:, 1], delta[:, 0]), present
+        return np.stack([x, y], -1), np.arctan2(ahead_y - behind_y, ahead_x - behind_x), present
+
+    @cached_property
+    def along_m(self) -> NDArray[np.float64]:
+        """(N,) arc length at each vertex."""
+        return distances_along(self.points_m)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +65,7 @@ class Solids:
     def __len__(self) -> int:
         return len(self.kind)
 
-    def poses(self, times_s: NDArray) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    def poses(self, times_s: NDArray) -> Poses:
         """Centres (V, S, 3) without terrain, yaws (V, S) and presence (V, S) at V times."""
         views = len(times_s)
         centre = np.repeat(self.centre_m[None], views, 0)

@@ -61,6 +61,10 @@ class PackedTexture:
             setattr(moved, name, getattr(self, name).to(device))
         return moved
 
+    def arrays(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """All levels one after another, and where each begins; shared with the texture, which must be on the CPU."""
+        return self._texels.numpy(), self._offsets.numpy()
+
     def _lanes(self, x: Tensor, y: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
         """Bilinear sums of channels (0, 2) and (1, 3) at one level per point, in 16-bit lanes (0..255 * 256)."""
         scale = self._scales[level]

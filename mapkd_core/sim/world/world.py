@@ -16,7 +16,7 @@ from mapkd_core.sim.world.ground import EDGE_CELL_M, Ground, edge_distance_m, lo
 from mapkd_core.sim.world.ground_raster import product
 from mapkd_core.sim.world.road_paint import paint_layers
 from mapkd_core.sim.world.shadows import contact_layer, light_layer
-from mapkd_core.sim.world.solids import Solids, SolidsBuilder
+from mapkd_core.sim.world.solids import Poses, Solids, SolidsBuilder
 from mapkd_core.sim.world.terrain import Terrain
 from mapkd_core.sim.world.textures import PackedTexture, tileable_noise
 from mapkd_core.vector_map import VectorMap
@@ -50,7 +50,7 @@ class World:
         """Rise over run along map x and y (..., 2) at map points (..., 2), for the ego's pitch and roll."""
         return self.terrain.slope(np.asarray(xy, np.float64) - self.centre_m)
 
-    def poses(self, times_s: NDArray) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    def poses(self, times_s: NDArray) -> Poses:
         """Centres (V, S, 3), yaws (V, S) and presence (V, S) of all solids at V times."""
         centre, yaw, present = self.solids.poses(times_s)
         moving = self.solids.mover >= 0

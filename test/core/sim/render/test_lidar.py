@@ -174,5 +174,15 @@ def test_faults_and_determinism():
     assert 0.001 < spread < 0.02
 
 
+@pytest.mark.parametrize("caster", ["auto", "tensors"])
+def test_a_wall_hides_what_is_behind_it_in_the_last_columns_of_a_turn_too(caster):
+    builder = SolidsBuilder()
+    builder.add(kinds.BOX, (0.0, 8.0, 2.0), (6.0, 0.5, 4.0), (0.5, 0.5, 0.5))
+    pose = lidar_pose()  # a turn starts and ends to the left, along y
+    xyz = in_world(Renderer(with_solids(builder), ray_caster=caster).lidar(pose, 0.0, QUIET), pose)
+    behind = xyz[(np.abs(xyz[:, 0]) < 0.6 * xyz[:, 1]) & (xyz[:, 1] > 7)]
+    assert len(behind) > 500 and behind[:, 1].max() < 8.6
+
+
 def test_camera_base_constant_matches_this_file():
     np.testing.assert_allclose(camera_pose()[:3, 3] - (*at(0, 0), 0), BASE_FROM_FRONT[:3, 3])
