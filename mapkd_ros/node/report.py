@@ -84,12 +84,18 @@ class InputReport:
         elif lacks and self._reminder.due(now_ns):
             self._logger.warning(_missing_inputs(lacks, self._watch) + _lines(lacks))
             self._reminder.said(now_ns, again=lacks == self._lacks)
-        elif self._lacks and not lacks:
-            found = {camera: self._inputs[camera].describe(now_ns) for camera in self._incomplete}
-            self._logger.info("all cameras, calibrations and transforms are there" + _lines(found))
-            self._incomplete = ()
+        self._tell_complete(lacks, now_ns)
         self._lacks = lacks
         self._tell_stall(now_ns, complete=not lacks)
+
+    def _tell_complete(self, lacks: Mapping[str, str], now_ns: int) -> None:
+        """Describes cameras that lacked something at the first report once they do not, whatever others lack."""
+        found = {c: self._inputs[c].describe(now_ns) for c in self._incomplete if c not in lacks}
+        self._incomplete = tuple(camera for camera in self._incomplete if camera in lacks)
+        if self._lacks and not lacks:
+            self._logger.info("all cameras, calibrations and transforms are there" + _lines(found))
+        elif found:
+            self._logger.info("now there:" + _lines(found))
 
     def tell_change(self, before: Collection[str], now: Collection[str]) -> None:
         """Maps are made of other cameras from now on, as some have fallen silent or returned."""

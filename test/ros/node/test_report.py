@@ -123,6 +123,18 @@ def test_images_that_make_no_set_are_explained_with_growing_pauses_until_they_do
     assert len([text for level, text in log if level == "warning"]) == len(told)
 
 
+def test_a_camera_is_described_once_it_is_complete_whatever_others_lack(clock):
+    inputs = {"A": Input("no transform"), "B": Input("no publisher")}
+    report, log, _ = make(inputs)
+    run(report, clock, 3)
+    inputs["A"].missing = ""
+    run(report, clock, 2)
+    assert log[1:] == [("info", "now there:\n  A: 12.0 Hz")]
+    inputs["B"].missing = ""
+    run(report, clock, 2)
+    assert log[2:] == [("info", "all cameras, calibrations and transforms are there\n  B: 12.0 Hz")]
+
+
 def test_a_missing_transform_is_something_that_lacks(clock):
     report, _, tree = make({"A": Input()})
     report._mountings.frames["A"] = "a_optical"
