@@ -118,6 +118,8 @@ LINE_THICKNESS = 5
 """Thickness that OpenCV is given for every line of a label raster (HDMapNet, arXiv 2107.06307), whatever the grid."""
 LINE_CELLS = LINE_THICKNESS + 2
 """Cells across a line that OpenCV covers at this thickness, where the line runs along a row or a column."""
+OVERLAP_THICKNESS = LINE_THICKNESS + 4
+"""In a label raster a class wipes the earlier ones this wide along its lines: two cells more on each side."""
 BOUNDARY_INSET_M = 0.2
 """Boundaries end this far inside the grid, so that the grid's own edge never becomes one (HDMapNet)."""
 

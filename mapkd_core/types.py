@@ -90,7 +90,7 @@ class CameraView:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One moment of a drive: six views, and where known LiDAR, ego pose and the road map."""
+    """One moment of a drive: the cameras' views, and where known LiDAR, ego pose and the road map."""
 
     token: str
     scene: str

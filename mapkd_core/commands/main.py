@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cache": ("mapkd_core.commands.cache", "pack frames into fast, streamable training shards"),
     "bag": ("mapkd_core.commands.bag", "write a drive as a rosbag2, or repair one, without ROS"),
     "evaluate": ("mapkd_core.commands.evaluate", "score a network or a file of predictions: IoU, AP, images"),
-    "predict": ("mapkd_core.commands.predict", "six images or a data root to overview images and elements"),
+    "predict": ("mapkd_core.commands.predict", "images, a bag or a data root to overview images and elements"),
     "report": ("mapkd_core.commands.report", "write one HTML file about a trained model"),
     "benchmark": ("mapkd_core.commands.benchmark", "measure this software on this machine"),
 }

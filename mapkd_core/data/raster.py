@@ -16,11 +16,8 @@ from numpy.typing import NDArray
 
 from mapkd_core.data.labels import grid_range
 from mapkd_core.data.polylines import clip_polylines
-from mapkd_core.grid import LINE_THICKNESS, BevGrid
+from mapkd_core.grid import LINE_THICKNESS, OVERLAP_THICKNESS, BevGrid
 from mapkd_core.types import CLASS_IDS, CLASSES, DIRECTION_BINS, MapElement
-
-OVERLAP_THICKNESS = LINE_THICKNESS + 4
-"""A class wipes the earlier ones this wide along its lines: a cell or two wider than it draws them."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,7 @@ from mapkd_core.sim.rig import RIGS, TRIGGER_JITTER_S, Rig
 from mapkd_core.sim.roads.procedural import procedural_map
 from mapkd_core.sim.roads.trajectory import Trajectory, drive_along, lane_path
 from mapkd_core.sim.world.conditions import WEATHERS, Conditions
-from mapkd_core.types import CAMERAS, CameraView, Frame
+from mapkd_core.types import CAMERAS, IMAGE_SIZE, CameraView, Frame
 from mapkd_core.vector_map import VectorMap
 
 if TYPE_CHECKING:  # labels and maps can be had without waiting for torch
@@ -59,7 +59,7 @@ class SimDrive:
     seed: int
     road: str = PROCEDURAL
     """`procedural`, or the name of a nuScenes map such as `boston-seaport` (needs `dataroot`)."""
-    size: tuple[int, int] = (352, 128)
+    size: tuple[int, int] = IMAGE_SIZE
     """(width, height) of the images."""
     lidar: bool = True
     frames: int = 20

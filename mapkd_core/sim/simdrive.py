@@ -16,13 +16,13 @@ from pathlib import Path
 
 from mapkd_core.grid import GRID_60X30, GRID_60X30_COARSE, BevGrid
 from mapkd_core.sim.drive import PROCEDURAL, SimDrive
-from mapkd_core.types import Frame
+from mapkd_core.types import IMAGE_SIZE, Frame
 
 VERSION = "simdrive-v1"
 SPLITS = ("train", "val", "test")
 SIZES: dict[str, tuple[tuple[int, int], BevGrid]] = {
     "small": ((176, 64), GRID_60X30_COARSE),
-    "full": ((352, 128), GRID_60X30),
+    "full": (IMAGE_SIZE, GRID_60X30),
 }
 """Image size (w, h) and grid, the smaller first; `small` is for CPUs."""
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.grid import LINE_CELLS
 from mapkd_core.vectorizer.evidence import CROSSING, Evidence
 from mapkd_core.vectorizer.lines import Floats, Indices, Lines, Points, first_and_last, starts_of, unit
 from mapkd_core.vectorizer.skeleton import Cells
@@ -20,7 +21,7 @@ _CHAIN_RADIUS = 3
 """Cells each way over which a chain is averaged, which evens out its staircase."""
 _SMOOTH_RADIUS = 2
 """Points each way over which centered points and widths are averaged."""
-_REACH_CELLS = 4
+_REACH_CELLS = LINE_CELLS // 2 + 1
 """How far a profile reaches on either side: half a drawn line, and half a cell of blur."""
 _FLOOR = 0.25
 """Share of a profile's peak that is taken off: below it is blur or noise, which would pull hardest from far away."""

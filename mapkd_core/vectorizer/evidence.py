@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.grid import BevGrid
+from mapkd_core.grid import LINE_THICKNESS, OVERLAP_THICKNESS, BevGrid
 from mapkd_core.types import CLASS_IDS
 from mapkd_core.vectorizer.lines import Floats, Indices, Points
 
@@ -18,7 +18,7 @@ CROSSING, BOUNDARY = CLASS_IDS["ped_crossing"], CLASS_IDS["boundary"]
 CLASS_BITS, HIDDEN, OUTSIDE = 3, 4, 8
 """The bits of `Evidence.flags`."""
 
-_HIDING_CELLS = 5
+_HIDING_CELLS = OVERLAP_THICKNESS - LINE_THICKNESS + 1
 """A class hides what lies under it and within two cells of it, which the label rasters clear round every line."""
 _ONE_BITS = int(np.float32(1.001).view(np.uint32))
 """The largest probability, with some room for rounding, as the bits of a float32."""

@@ -5,13 +5,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.grid import LINE_CELLS
 from mapkd_core.vectorizer.evidence import BOUNDARY, Evidence
 
 _CERTAIN = 0.9 * 255
 """A boundary more probable than this is drawn as wide as it is; a less certain one is drawn wider."""
-_CERTAIN_OCTAGON, _OCTAGON = (5, 2), (5, 4)
-"""Square and reach, as `_eroded` takes them: nine cells across where the network is certain, else thirteen. Neither
-fits into a line, which is seven cells wide."""
+_CERTAIN_OCTAGON, _OCTAGON = (LINE_CELLS - 2, 2), (LINE_CELLS - 2, 4)
+"""Square and reach, as `_eroded` takes them: two cells more than a line's width across where the network is certain,
+else six more. Neither fits into a line."""
 
 
 def hollow_medians(evidence: Evidence, shortest_cells: int, widest_cells: int) -> NDArray[np.uint8]:
