@@ -75,11 +75,13 @@ def test_the_wheel_holds_every_source_what_it_reads_the_licenses_and_nothing_els
     wanted = {name for name in files_below(sources) if name.startswith(("mapkd_core/", "mapkd_ros/"))}
     assert len(wanted) > 200 and "mapkd_core/weights/LICENSE.txt" in wanted
     info = f"mapkd_ros-{__version__}.dist-info/"
-    about = {name.removeprefix(info) for name in there - wanted}
+    messages = f"mapkd_ros-{__version__}.data/data/share/mapkd_ros/"
+    about = {name.removeprefix(info).removeprefix(messages) for name in there - wanted}
     assert wanted - there == set()
     assert {name.rpartition("/")[2] for name in about if name.endswith(("LICENSE", "NOTICE"))} == {"LICENSE", "NOTICE"}
     assert {name for name in about if not name.endswith(("LICENSE", "NOTICE"))} == {
         "METADATA", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt",
+        *(name for name in files_below(sources) if name.startswith("msg/")),
     }  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def test_it_distils_from_a_run_and_from_an_artifact(place, yaml_file, teacher, t
         (["--grid.cell_m", "0.6"], "needs networks of one size"),
         (["--grid.cell_m", "0.6", "--method", "balanced"], "must be a whole multiple"),
         (["--calibrate_steps", "-1"], "expected 0"),
-        (["--method", "mapkd"], "asks for a coach and there is none"),
+        (["--method", "mapkd"], "needs a coach and there is none"),
     ],
 )
 def test_mistakes_are_named(words, message, yaml_file, capsys):

@@ -83,7 +83,8 @@ def test_metres_and_pixels_are_the_same_in_half_precision():
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
             look = pillars.lookup(batch.intrinsics, batch.base_from_camera, SIZE, feature)
             rays = ray_points(batch.intrinsics, batch.base_from_camera, SIZE, feature, depths)
-            warped = GroundWarp(GRID, (8, 16))(ground, batch.base_from_camera)
+            warp = GroundWarp(GRID, (8, 16))
+            warped = warp(ground, warp.lookup(batch.base_from_camera))
             found.append((look.pixel, look.weight, rays, warped, points(batch.lidar, batch.lidar_mask)))
     assert all(torch.equal(whole, half) for whole, half in zip(found[0][:4], found[1][:4], strict=True))
     assert found[1][4].dtype == torch.bfloat16
