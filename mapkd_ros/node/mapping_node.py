@@ -68,6 +68,11 @@ class MappingNode(LifecycleNode):
         self._unended = [one for one in self._unended if not one.close()]
         return not self._unended
 
+    def destroy_node(self) -> None:
+        """Also lets go of the state machine: rclpy forgets it, and the node would stay on the graph."""
+        self._state_machine.destroy_when_not_in_use()
+        super().destroy_node()
+
     @told("configure")
     def on_configure(self, state: LifecycleState) -> None:
         """Loads the network and makes the publishers."""

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import gc
+import time
 import weakref
 
 import pytest
@@ -10,12 +11,14 @@ pytest.importorskip("rclpy", reason="needs ROS 2 (rclpy)")
 pytest.importorskip("tf2_msgs.msg", reason="needs tf2_msgs: make setup")
 pytest.importorskip("mapkd_ros.msg", reason="needs the built package: colcon build")
 
+import rclpy
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from node_bench import Predictor, setups
 from rclpy.parameter import Parameter
 
 from mapkd_core.types import CAMERAS
+from mapkd_ros.node.mapping_node import MappingNode
 
 pytestmark = pytest.mark.ros
 
@@ -140,3 +143,25 @@ def test_a_fault_of_the_package_is_told_and_leads_back_to_the_start(setup):
     assert one.bench.wait(lambda: "out of memory" in one.bench.message)
     one.node._make_predictor = make
     assert manager.change("configure") and manager.state == "inactive"
+
+
+def test_a_destroyed_node_leaves_the_graph(private_domain):
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    looker = rclpy.create_node("looker", context=context)
+    node = MappingNode(lambda values: Predictor(), context=context)
+
+    def seen() -> int:
+        return looker.get_node_names_and_namespaces().count(("student_node", "/"))
+
+    def wait(count: int) -> bool:
+        until = time.monotonic() + 10
+        while seen() != count and time.monotonic() < until:
+            time.sleep(0.02)
+        return seen() == count
+
+    assert wait(1)
+    node.destroy_node()
+    assert wait(0)
+    looker.destroy_node()
+    rclpy.shutdown(context=context)
