@@ -17,14 +17,13 @@ def softmax(x, axis):
 
 def cross_entropy(logits, target):
     """Binary, of each element against a probability."""
-    p = sigmoid(logits)
-    return -(target * np.log(p) + (1 - target) * np.log(1 - p))
+    return target * np.logaddexp(0, -logits) + (1 - target) * np.logaddexp(0, logits)
 
 
 def class_entropy(logits, onehot, positive):
     """Mean binary cross entropy B C Y X whose positives count `positive[c]` times."""
-    p, weight = sigmoid(logits), np.asarray(positive, np.float64)[:, None, None]
-    return -(weight * onehot * np.log(p) + (1 - onehot) * np.log(1 - p)).mean()
+    weight = np.asarray(positive, np.float64)[:, None, None]
+    return (weight * onehot * np.logaddexp(0, -logits) + (1 - onehot) * np.logaddexp(0, logits)).mean()
 
 
 def divergence(target, other):

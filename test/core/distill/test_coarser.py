@@ -1,4 +1,5 @@
 """A teacher on larger cells sees what it was trained on, and its lines come out where they were, as thin as labels."""
+import numpy as np
 import pytest
 import torch
 from distill_bench import GRID, SIZE, batch_of, config, network
@@ -68,6 +69,59 @@ def test_thinning_keeps_probabilities():
         assert fine.shape == (1, 4, 6 * factor, 8 * factor) and (fine >= 0).all()
         torch.testing.assert_close(fine.sum(1), torch.ones(1, 6 * factor, 8 * factor))
     torch.testing.assert_close(thinned(soft, 1), soft)
+
+
+def slow_thinned(probability, factor):
+    """Bilinear between cell centres, each class's least value around, what is lost to the background."""
+    count, _, rows, cols = probability.shape
+    fine = np.zeros((count, 4, rows * factor, cols * factor))
+    for r, c in np.ndindex(rows * factor, cols * factor):
+        y, x = (min(max((k + 0.5) / factor - 0.5, 0), n - 1) for k, n in ((r, rows), (c, cols)))
+        y0, x0 = int(y), int(x)
+        y1, x1 = min(y0 + 1, rows - 1), min(x0 + 1, cols - 1)
+        fine[..., r, c] = (1 - y + y0) * ((1 - x + x0) * probability[..., y0, x0] + (x - x0) * probability[..., y0, x1])
+        fine[..., r, c] += (y - y0) * ((1 - x + x0) * probability[..., y1, x0] + (x - x0) * probability[..., y1, x1])
+    edge = 5 * (factor - 1) // 2
+    result = np.zeros_like(fine)
+    for r, c in np.ndindex(rows * factor, cols * factor):
+        around = fine[:, 1:, max(r - edge, 0) : r + edge + 1, max(c - edge, 0) : c + edge + 1]
+        result[:, 1:, r, c] = around.min((2, 3))
+    result[:, 0] = np.maximum(1 - result[:, 1:].sum(1), 0)
+    return result
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3])
+def test_thinning_written_out(factor):
+    soft = torch.randn(2, 4, 6, 8, generator=torch.Generator().manual_seed(0)).softmax(1)
+    np.testing.assert_allclose(thinned(soft, factor), slow_thinned(soft.double().numpy(), factor), atol=1e-5)
+
+
+@pytest.mark.parametrize(("cells", "images"), [(2, 1), (1, 2), (3, 1)])
+def test_cells_or_images_alone_may_be_larger(cells, images):
+    size = (SIZE[0] // images, SIZE[1] // images)
+    grid = GRID if cells < 3 else BevGrid((-9.0, 9.0), (-9.0, 9.0), 0.5)
+    seen = Seen()
+    teacher = CoarserTeacher(seen, grid.scaled(cells), size, grid, SIZE)
+    batch = batch_of()
+    if cells == 3:
+        batch.sd_map = torch.full((2, 1, *grid.shape), -1.0)
+    answer = teacher(batch)
+    assert answer.semantic.shape == (2, 4, *grid.shape) and (teacher.factor, teacher.shrink) == (cells, images)
+    assert seen.batch.images.shape[-2:] == size[::-1]
+    torch.testing.assert_close(answer.semantic.exp().sum(1), torch.ones(2, *grid.shape), atol=1e-4, rtol=0)
+    assert answer.semantic.min().item() == pytest.approx(np.log(1e-6), rel=1e-4)
+
+
+def test_without_an_sd_map_there_is_none():
+    class Plain(Seen):
+        def forward(self, batch):
+            assert batch.sd_map is None
+            return Prediction(torch.zeros(2, 4, GRID.rows // 2, GRID.cols // 2), taps={"enc3": torch.ones(1)})
+
+    teacher = CoarserTeacher(Plain(), GRID.scaled(2), (SIZE[0] // 2, SIZE[1] // 2), GRID, SIZE)
+    batch = batch_of()
+    batch.sd_map = None
+    assert set(teacher(batch).taps) == {"enc3"}
 
 
 def test_a_student_learns_from_it():

@@ -9,7 +9,8 @@ from slow_math import array, block_mean, cross_entropy, divergence, moments, poi
 from slow_regions import foreground
 from torch import nn
 
-from mapkd_core.types import CLASSES
+from mapkd_core.distill.x3kd import lines_in_images as lines_seen
+from mapkd_core.types import CLASSES, MapElement
 
 # --- MapDistill ----------------------------------------------------------------------------------------------------
 
@@ -177,8 +178,18 @@ def test_the_critic_is_three_halving_layers_under_a_spectral_norm():
     convolutions = [m for m in critic if isinstance(m, nn.Conv2d)]
     assert [m.out_channels for m in convolutions] == [64, 128, 256, 1]
     assert [m.stride[0] for m in convolutions] == [2, 2, 2, 1]
+    assert [m.kernel_size[0] for m in convolutions] == [4, 4, 4, 1]
     assert all(nn.utils.parametrize.is_parametrized(m) for m in convolutions[:3])
     assert [m.negative_slope for m in critic if isinstance(m, nn.LeakyReLU)] == [0.2] * 3
+
+
+def test_a_line_shorter_than_a_step_shows_its_ends():
+    hand = Hand(lines=((("divider", ((8, 20), (8, 21))),),))
+    hand.batch.elements = [(MapElement("divider", np.array([[3.0, 0.1], [3.0, 0.12]], np.float32)),)]
+    seen = lines_seen(hand.batch, (32, 48))
+    assert int(seen[0, 0, 0].sum()) == 1 and not seen[0, 1].any(), "both ends fall into one pixel ahead"
+    hand.batch.elements = [(MapElement("divider", np.array([[3.0, 1.4], [3.0, 1.0]], np.float32)),)]
+    assert int(lines_seen(hand.batch, (32, 48))[0, 0, 0].sum()) == 2, "0.4 m is one step of 0.25 m: both ends"
 
 
 @pytest.mark.parametrize("part", ["images", "feature", "adversary", "output"])

@@ -91,6 +91,7 @@ class Decoder(nn.Module):
         super().__init__()
         torch.manual_seed(3)
         self.encode = BevEncode(6, 2)
+        draw_parameters(self, 0.2, 0.6)  # heads with something to say: a flat answer looks the same to any target
         self.requires_grad_(False).eval()
 
 
@@ -148,7 +149,25 @@ def test_dualdistill(dual, temperature):
     wanted = softmax(array(dual.teacher.direction) / temperature, 1)
     entropy = -(wanted * np.log(softmax(answers["direction"], 1))).sum(1)
     expected["direction"] = (entropy * foreground()[:, 0]).sum() / foreground().sum()
+    assert answers["direction"].std() > 1
     assert {n: t.item() for n, t in terms.items()} == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_attention_carries_no_gradient():
+    """What pulls at a feature is twice the weighted difference, as if the weights were constants."""
+    hand = Hand(student=prediction_by_hand(1, up1=5), teacher=quiet_teacher())
+    method = hand.method("distillbev")
+    mine, theirs = hand.student.taps["up1"], hand.teacher.taps["up1"].detach()
+    terms = method.mfd["up1"](mine, theirs, hand.step().regions, hand.teacher.semantic)
+    for name, mask in (("lines", instances((8, 12)) > 0), ("background", instances((8, 12)) == 0)):
+        (gradient,) = torch.autograd.grad(terms[name], mine, retain_graph=True)
+        pull, difference = array(gradient), array(mine - theirs)
+        attention = (spatial_attention(array(mine)) + spatial_attention(array(theirs))) / 2
+        ratio = pull / (difference * attention[:, None])
+        for sample in range(2):
+            kept = ratio[sample][:, mask[sample]]
+            np.testing.assert_allclose(kept, np.broadcast_to(kept[0], kept.shape), rtol=1e-2)
+            assert not pull[sample][:, ~mask[sample]].any()
 
 
 def test_the_student_is_reached_through_its_features_alone(dual):
