@@ -7,4 +7,4 @@ python="$PWD/.venv-numpy1/bin/python"
 "$python" -c 'import numpy, sys; print("NumPy", numpy.__version__); sys.exit(not numpy.__version__.startswith("1."))'
 processes=$(nproc)
 exec "$python" -m pytest -n $((processes < 4 ? processes : 4)) --dist loadfile \
-    test/core/{bags,cameras,data,evaluation,map_files,messages,metrics,runtime,vectorizer} test/core/test_*.py
+    test/core/{bags,data,evaluation,map_files,metrics,runtime,vectorizer} test/core/test_*.py
