@@ -10,10 +10,10 @@ PROFILE = Path("config", "fastdds_large_data.xml")
 def environment(share: Path, distribution: str = "") -> dict[str, str]:
     """Variables for every process that sends or receives raw images; `share` is the package's share folder.
 
-    `distribution` is ROS_DISTRO. Only one of Fast DDS's two variables is set: newer ones read both, and complain of a
-    profile that comes twice.
+    `distribution` is ROS_DISTRO. Only one of Fast DDS's two variables is set: Humble's and Jazzy's knows the old one
+    alone, newer ones read both, and complain of a profile that comes twice.
     """
-    name = "FASTRTPS_DEFAULT_PROFILES_FILE" if distribution == "humble" else "FASTDDS_DEFAULT_PROFILES_FILE"
+    name = "FASTRTPS_DEFAULT_PROFILES_FILE" if distribution in ("humble", "jazzy") else "FASTDDS_DEFAULT_PROFILES_FILE"
     return {
         name: str(share / PROFILE),
         # Without these, each raw image is mapped in and out of memory anew.

@@ -19,7 +19,7 @@ from mapkd_ros.node.mapping_job import Predictor
 from mapkd_ros.node.outputs import MapOutputs, output
 from mapkd_ros.node.rig import camera_watch, rig_of
 from mapkd_ros.node.student_parameters import PARAMETERS
-from mapkd_ros.node.told_transition import failure_of, told
+from mapkd_ros.node.told_transition import failure_of, refusing, told
 from mapkd_ros.node.twin_watch import TwinWatch
 from mapkd_ros.parameters import declare
 
@@ -36,6 +36,7 @@ class MappingNode(LifecycleNode):
 
     def __init__(self, make_predictor: Callable[[Any], Predictor], **node_arguments: Any) -> None:
         super().__init__("student_node", **node_arguments)
+        self._service_change_state.callback = refusing(self._service_change_state.callback)
         self.raises = False
         """What goes wrong in a transition is raised by `start`, not logged."""
         self._make_predictor = make_predictor

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 USERS = (ValueError, OSError, ImportError)
@@ -53,3 +54,19 @@ def _keep(node: Any, error: Exception, text: str) -> None:
     setattr(node, _FAILURE, error)
     if not node.raises:
         node.get_logger().error(text)
+
+
+def refusing(change_state: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The service's callback, which answers a transition that the state does not have with no.
+
+    Jazzy's rclpy raises it out of the executor, and the node would end.
+    """
+
+    def answered(request: Any, response: Any) -> Any:
+        try:
+            return change_state(request, response)
+        except RCLError:
+            response.success = False
+            return response
+
+    return answered

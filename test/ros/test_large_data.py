@@ -34,7 +34,7 @@ assert taken and len(taken[0].data) == 1600 * 900 * 3
     ("distribution", "name"),
     [
         ("humble", "FASTRTPS_DEFAULT_PROFILES_FILE"),
-        ("jazzy", "FASTDDS_DEFAULT_PROFILES_FILE"),
+        ("jazzy", "FASTRTPS_DEFAULT_PROFILES_FILE"),
         ("kilted", "FASTDDS_DEFAULT_PROFILES_FILE"),
         ("", "FASTDDS_DEFAULT_PROFILES_FILE"),
     ],
@@ -51,7 +51,7 @@ def test_the_one_variable_that_each_distribution_reads_leads_to_the_profile(
 @pytest.mark.ros
 def test_fast_dds_takes_the_profile(root: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SEND_AND_TAKE], env={**os.environ, **large_data.environment(root)},
+        [sys.executable, "-c", SEND_AND_TAKE], env={**os.environ, **large_data.environment(root, os.environ.get("ROS_DISTRO", ""))},
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
