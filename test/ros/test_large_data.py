@@ -50,8 +50,9 @@ def test_the_one_variable_that_each_distribution_reads_leads_to_the_profile(
 
 @pytest.mark.ros
 def test_fast_dds_takes_the_profile(root: Path) -> None:
+    profile = large_data.environment(root, os.environ.get("ROS_DISTRO") or os.environ.get("ROS", ""))
     done = subprocess.run(
-        [sys.executable, "-c", SEND_AND_TAKE], env={**os.environ, **large_data.environment(root, os.environ.get("ROS_DISTRO", ""))},
+        [sys.executable, "-c", SEND_AND_TAKE], env={**os.environ, **profile},
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -42,7 +42,8 @@ def test_processes_meet_and_only_the_profile_closes_the_ports(root: Path, privat
     environment = {k: v for k, v in os.environ.items() if "PROFILES_FILE" not in k and k != "ROS_LOCALHOST_ONLY"}
     environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "SUBNET"
     if profile:
-        name = "FASTRTPS" if environment.get("ROS_DISTRO") in ("humble", "jazzy") else "FASTDDS"
+        distribution = environment.get("ROS_DISTRO") or environment.get("ROS")  # the latter with wheels
+        name = "FASTRTPS" if distribution in ("humble", "jazzy") else "FASTDDS"
         environment[f"{name}_DEFAULT_PROFILES_FILE"] = str(root / "config" / "fastdds_localhost.xml")
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     commands = [[sys.executable, "-c", TALK, *pair] for pair in (("one", "other"), ("other", "one"))]
