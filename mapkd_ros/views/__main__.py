@@ -11,6 +11,7 @@ from pathlib import Path
 from mapkd_core.cameras.rig import regular_rig
 from mapkd_core.cameras.rig_file import load_rig
 from mapkd_core.cameras.topics import IMAGE_TRANSPORTS
+from mapkd_core.files import write_atomic
 from mapkd_core.types import CAMERAS
 from mapkd_ros.views.foxglove import foxglove_layout
 from mapkd_ros.views.rviz import rviz_config
@@ -22,8 +23,8 @@ RVIZ, FOXGLOVE = "mapkd.rviz", "foxglove_layout.json"
 def write_views(view: Shown, folder: Path) -> None:
     """Writes both files into the folder, which is made if it is not there."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / RVIZ).write_text(rviz_config(view))
-    (folder / FOXGLOVE).write_text(foxglove_layout(view))
+    write_atomic(folder / RVIZ, rviz_config(view))
+    write_atomic(folder / FOXGLOVE, foxglove_layout(view))
 
 
 def parser() -> argparse.ArgumentParser:
