@@ -38,6 +38,7 @@ from mapkd_core.evaluation.training_curves import read_curves, read_images
 from mapkd_core.files import FolderLock
 from mapkd_core.geometry import transform_from_yaw
 from mapkd_core.grid import BevGrid
+from mapkd_core.mapping.street_map import MapOrigin, StreetElement, StreetMap
 from mapkd_core.metrics.frame_file import FrameRecord, encode_semantic, read_frames
 from mapkd_core.metrics.submission import read_submission
 from mapkd_core.schema import FileFault
@@ -147,6 +148,12 @@ def _repair_card(folder: Path) -> None:
         _write_json(folder / "tiny.json", card)
     except (ValueError, TypeError, RecursionError):
         return
+
+
+def _make_street_map(folder: Path) -> None:
+    line, ring = np.zeros((2, 3)), np.array([[0.0, 0, 0], [3, 0, 0], [3, 4, 0], [0, 0, 0]])
+    elements = StreetElement(1, "divider", line, 0.5, 3), StreetElement(2, "ped_crossing", ring, closed=True)
+    StreetMap(elements, origin=MapOrigin(60.4, 5.3, 1.0, 32632), metadata={"a": 1}).write(folder / "a.jsonl")
 
 
 def _make_submission(folder: Path) -> None:
@@ -483,6 +490,7 @@ def _read_bag(folder: Path) -> None:
 READERS = (
     Reader("cards", _make_card, _read_card, keep=(".safetensors",)),
     Reader("submissions", _make_submission, lambda folder: read_submission(folder / "a.json", rings=True)),
+    Reader("street maps", _make_street_map, lambda folder: StreetMap.read(folder / "a.jsonl")),
     Reader("frame files", _make_frames, lambda folder: [f.semantic for f in read_frames(folder / "a.jsonl")]),
     Reader("nuScenes' tables", _make_tables, _read_tables, keep=(
         ".jpg", ".png", "map.json", "attribute.json", "category.json", "instance.json", "sample_annotation.json",

@@ -1,0 +1,1 @@
+"""Maps of whole drives: elements of many moments fused into one street map."""
