@@ -4,6 +4,7 @@ examples:
   mapkd evaluate --weights student.json --data simdrive-v1:val:small
   mapkd evaluate --weights student.json --data /data/nuscenes --split val --out runs/student/val --processes 8
   mapkd evaluate --weights runs/teacher --data cache:caches/val
+  mapkd evaluate --weights base --data /data/nuscenes --align 2.0,1.0,1.5
   mapkd evaluate --predictions submission.json --truth truth.json --range 60x30 --cell 0.15
   mapkd evaluate --predictions runs/student/val/predictions.jsonl --truth runs/student/val/truth.jsonl
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from mapkd_core.evaluation.evaluate import Evaluation
     from mapkd_core.frame_sources import Frames
     from mapkd_core.grid import BevGrid
+    from mapkd_core.metrics.alignment import AlignBounds
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +54,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--thresholds", action="append", metavar="A,B,C",
         help="distances in metres; may be given several times (default 0.2,0.5,1 and 0.5,1,1.5)",
     )
+    parser.add_argument(
+        "--align", metavar="X,Y,YAW",
+        help="also score against each frame's truth moved by at most X m, Y m and YAW degrees, such as 2,1,1.5",
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="output folder (default runs/evaluate/NAME)")
     parser.add_argument("--overwrite", action="store_true", help="throw away what the folder holds")
     parser.add_argument("--processes", type=int, default=1, help="processes for scoring")
@@ -62,10 +68,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Predicts if asked to, scores, writes the results and prints the table."""
     from mapkd_core.evaluation.evaluate import PREDICTIONS, TRUTH, score_frames
-    from mapkd_core.metrics.tables import main_table
+    from mapkd_core.metrics.tables import lines_table, main_table
 
     source: Frames | None = None
-    grid, thresholds = _grid(args), _threshold_sets(args)
+    grid, thresholds, align = _grid(args), _threshold_sets(args), _align(args)
     with contextlib.ExitStack() as held:  # the folder's lock, until the results are written
         if args.data and not args.predictions and not args.truth:
             out, source = _predict(args, held)
@@ -76,9 +82,10 @@ def run(args: argparse.Namespace) -> int:
             held.enter_context(FolderLock(out))
         else:
             raise ValueError("give either --data (with --weights), or --predictions and --truth")
-        evaluation = score_frames(predictions, truth, grid, thresholds, args.processes)
+        evaluation = score_frames(predictions, truth, grid, thresholds, args.processes, align)
         _write(evaluation, out, args, source)
     print(main_table(evaluation.result))
+    print("\n" + lines_table(evaluation.result))
     print(f"\n{evaluation.result['frames']} frames; see {out}/result.md")
     return 0
 
@@ -181,6 +188,18 @@ def _grid(args: argparse.Namespace) -> BevGrid | None:
         raise ValueError(f"--range {args.range} --cell {args.cell} is no grid; expected like --range 60x30 --cell 0.15")
     x, y = float(found[1]) / 2, float(found[2]) / 2
     return BevGrid((-x, x), (-y, y), args.cell)
+
+
+def _align(args: argparse.Namespace) -> AlignBounds | None:
+    from mapkd_core.metrics.alignment import AlignBounds
+
+    if args.align is None:
+        return None
+    try:
+        x, y, yaw = (float(word) for word in args.align.split(","))
+    except ValueError as error:
+        raise ValueError(f"--align {args.align}: {error}; expected metres, metres, degrees, such as 2,1,1.5") from error
+    return AlignBounds(x, y, yaw)
 
 
 def _threshold_sets(args: argparse.Namespace) -> tuple[tuple[float, ...], ...]:

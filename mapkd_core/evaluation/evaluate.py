@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from mapkd_core.data.image_codec import jpeg_size
 from mapkd_core.data.labels import LocalMap, elements_of, grid_range, local_map
 from mapkd_core.grid import BevGrid
+from mapkd_core.metrics.alignment import AlignBounds
 from mapkd_core.metrics.bands import bands_of
 from mapkd_core.metrics.frame_file import FrameFile, FrameRecord, encode_semantic, read_frames, read_header
 from mapkd_core.metrics.parallel import map_frames
@@ -148,11 +149,13 @@ def score_frames(
     grid: BevGrid | None = None,
     threshold_sets: tuple[tuple[float, ...], ...] = THRESHOLD_SETS,
     processes: int = 1,
+    align: AlignBounds | None = None,
 ) -> Evaluation:
     """Scores a file of predictions against a file of truths by every definition, frames paired by token.
 
     `grid` defaults to the one that the files were made for. A true frame without prediction counts as an empty map;
-    raises ValueError for a prediction without truth, for two different grids, and if no file names a grid.
+    raises ValueError for a prediction without truth, for two different grids, and if no file names a grid. With
+    `align`, there are also scores against each frame's truth moved within these bounds (metrics/alignment.py).
     """
     predictions, about = load_frames(predictions_path)
     truths, about_truth = load_frames(truth_path)
@@ -168,13 +171,15 @@ def score_frames(
     paired = [by_token.get(record.token, FrameRecord(record.token, [])) for record in truths]
     if missing:  # an empty vector map is right for AP, but says nothing about cells
         paired = [replace(record, semantic_png=None) for record in paired]
-    scorer = Scorer(grid, threshold_sets, bands_of(grid))
+    scorer = Scorer(grid, threshold_sets, bands_of(grid), align)
     scores = map_frames(scorer.frame, paired, truths, processes, progress="score")
     rings = any(record.outlines is not None for record in truths)
     result = {
         "predictions": about or str(predictions_path),
         "grid": grid.as_dict(),
         **scorer.summary(scores),
+        "lines": scorer.lines(scores),
+        "aligned": scorer.aligned(scores),
         "by_distance": scorer.by_distance(scores),
         "by_condition": scorer.by_condition(scores),
         "latency_ms": _latency(predictions),

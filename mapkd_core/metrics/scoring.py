@@ -1,28 +1,46 @@
 """Scores predicted frames against their truth by every definition at once, and groups them."""
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mapkd_core.data.labels import resample_1m
 from mapkd_core.data.raster import rasterize
 from mapkd_core.grid import BevGrid
+from mapkd_core.metrics.alignment import AlignBounds, Alignment, best_alignment
 from mapkd_core.metrics.ap_chamfer import ChamferAp, FrameMatches
 from mapkd_core.metrics.ap_hdmapnet import hdmapnet_definition
 from mapkd_core.metrics.ap_pmapnet import pmapnet_definition
 from mapkd_core.metrics.ap_result import THRESHOLDS_HDMAPNET_M, THRESHOLDS_MAPTR_M, ApResult
-from mapkd_core.metrics.bands import Band
+from mapkd_core.metrics.bands import Band, bands_of
 from mapkd_core.metrics.crossings import in_side_form
 from mapkd_core.metrics.frame_file import FrameRecord
 from mapkd_core.metrics.iou import IouMeter
+from mapkd_core.metrics.line_agreement import LineCounts, count_lines
 from mapkd_core.metrics.raster_ap import RasterAp
 from mapkd_core.types import CLASSES, MapElement
 
 Definition = RasterAp | ChamferAp
 THRESHOLD_SETS: tuple[tuple[float, ...], ...] = (THRESHOLDS_HDMAPNET_M, THRESHOLDS_MAPTR_M)
+
+
+LINE_BAND_M = 15.0
+"""Width of the rings in which lengths of lines are counted: near the vehicle, and beyond."""
+
+
+@dataclass(frozen=True, eq=False)
+class AlignedScore:
+    """The same frame against its truth moved to where it agrees best."""
+
+    alignment: Alignment
+    lines: LineCounts
+    iou_exact: IouMeter | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +59,9 @@ class FrameScore:
     """Partial score by definition."""
     iou_bands: Mapping[str, IouMeter]
     ap_bands: Mapping[str, FrameMatches]
+    lines: LineCounts
+    """Lengths found and right."""
+    aligned: AlignedScore | None = None
 
     @property
     def quality(self) -> float:
@@ -60,6 +81,8 @@ class Scorer:
     grid: BevGrid
     threshold_sets: tuple[tuple[float, ...], ...] = THRESHOLD_SETS
     bands: tuple[Band, ...] = ()
+    align: AlignBounds | None = None
+    """How far a frame's truth may be moved for the aligned scores; None for no such scores."""
     definitions: Mapping[str, Definition] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -81,27 +104,44 @@ class Scorer:
         exact = _only(truth.elements, known)
         sampled = resample_1m(exact) if truth.outlines is not None else exact
         rings = [e for e in exact if e.label != "ped_crossing"] + _only(truth.outlines or (), known)
+        same_form = (in_side_form(found), exact) if truth.outlines is None else (found, rings)
         partial: dict[str, Any] = {}
         for name, definition in self.definitions.items():
-            if isinstance(definition, ChamferAp):
-                pair = (in_side_form(found), exact) if truth.outlines is None else (found, rings)
-            else:
-                pair = (found, exact if definition.corrected else sampled)
-            partial[name] = definition.frame(*pair)
+            rasters = (found, exact if definition.corrected else sampled)
+            partial[name] = definition.frame(*(same_form if isinstance(definition, ChamferAp) else rasters))
         classes = predicted.semantic
         meters: dict[str, IouMeter] = {}
         whole = drawn = None
         if classes is not None:
             target = rasterize(sampled, self.grid, with_direction=False).semantic != 0
-            whole, drawn = IouMeter(), IouMeter()
+            whole = IouMeter()
             whole.update_classes(classes, target, known=known)
-            exact_target = rasterize(exact, self.grid, with_direction=False).semantic
-            drawn.update_classes(classes, exact_target, known=known)
+            drawn = self._iou_exact(classes, exact, known)
             for band in self.bands:
                 meters[band.name] = IouMeter()
                 meters[band.name].update_classes(classes, target, band.cells(self.grid), known)
         cut = {band.name: self._far().frame(band.cut(found), band.cut(exact)) for band in self.bands}
-        return FrameScore(predicted.token, truth.conditions, known, whole, drawn, partial, meters, cut)
+        lines = count_lines(*same_form, bands_of(self.grid, LINE_BAND_M), self.grid)
+        aligned = self._aligned(same_form, classes, exact, known) if self.align is not None else None
+        return FrameScore(predicted.token, truth.conditions, known, whole, drawn, partial, meters, cut, lines, aligned)
+
+    def _aligned(
+        self, same_form: tuple[list[MapElement], list[MapElement]], classes: NDArray[np.uint8] | None,
+        exact: Sequence[MapElement], known: Sequence[str],
+    ) -> AlignedScore:
+        """Against the truth where it agrees best with the prediction."""
+        assert self.align is not None
+        alignment = best_alignment(*same_form, self.align, self.grid)
+        lines = count_lines(*same_form, bands_of(self.grid, LINE_BAND_M), self.grid, alignment)
+        iou = None if classes is None else self._iou_exact(classes, alignment.moved(exact), known)
+        return AlignedScore(alignment, lines, iou)
+
+    def _iou_exact(
+        self, classes: NDArray[np.uint8], exact: Sequence[MapElement], known: Sequence[str]
+    ) -> IouMeter:
+        meter = IouMeter()
+        meter.update_classes(classes, rasterize(exact, self.grid, with_direction=False).semantic, known=known)
+        return meter
 
     def summary(self, frames: Sequence[FrameScore]) -> dict[str, Any]:
         """IoU and all APs of some frames, as plain values."""
@@ -141,10 +181,30 @@ class Scorer:
             }
         return table
 
+    def lines(self, frames: Sequence[FrameScore]) -> dict[str, Any]:
+        """Recall and precision of lines by length, class and ring, as plain values."""
+        return _summed([f.lines for f in frames])
+
+    def aligned(self, frames: Sequence[FrameScore]) -> dict[str, Any] | None:
+        """Lines and IoU against the moved truth, and every frame's motion; None where none was asked for."""
+        scores = {f.token: f.aligned for f in frames if f.aligned is not None}
+        if self.align is None or not scores:
+            return None
+        return {
+            "bounds": asdict(self.align),
+            "lines": _summed([s.lines for s in scores.values()]),
+            "iou_exact_lines": _iou([s.iou_exact for s in scores.values()], _known(frames)),
+            "motions": {token: asdict(s.alignment) for token, s in scores.items()},
+        }
+
     def by_condition(self, frames: Sequence[FrameScore]) -> dict[str, Any]:
         """The summary of the frames under each condition, by its name."""
         words = sorted({word for f in frames for word in f.conditions})
         return {word: self.summary([f for f in frames if word in f.conditions]) for word in words}
+
+
+def _summed(counts: Sequence[LineCounts]) -> dict[str, Any]:
+    return functools.reduce(operator.add, counts).as_dict() if counts else {}
 
 
 def set_name(thresholds_m: Sequence[float]) -> str:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mapkd_core.metrics.line_places import LINE_THRESHOLDS_M
 from mapkd_core.types import CLASSES
 
 _MARKS = re.compile(r"[\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w)|^#")
@@ -15,6 +16,10 @@ _HEADINGS = {"divider": "divider", "ped_crossing": "crossing", "boundary": "boun
 def markdown(result: Mapping[str, Any], title: str = "Evaluation") -> str:
     """The whole result: main table, by distance, by condition, latency, notes. Percent throughout."""
     parts = [f"# {escaped(title)}", f"{result['frames']} frames. IoU and AP in percent.", main_table(result)]
+    if result.get("lines"):
+        parts += ["## Length of lines found and right", lines_table(result)]
+    if result.get("aligned"):
+        parts += ["## Where the truth was moved", motions_table(result["aligned"])]
     if result.get("by_distance"):
         parts += ["## By distance from the vehicle", distance_table(result["by_distance"])]
     if result.get("by_condition"):
@@ -36,6 +41,31 @@ def main_table(result: Mapping[str, Any]) -> str:
         for thresholds, ap in sets.items():
             rows.append([f"`{definition}`", thresholds, *_ap_cells(ap)])
     return _table(["metric", "thresholds m", *_HEADINGS.values(), "mean"], rows)
+
+
+def lines_table(result: Mapping[str, Any]) -> str:
+    """Recall and precision of lines by length, against the truth as it stands and, where there is one, the moved."""
+    rows = []
+    versions = {"as it stands": result["lines"], "aligned": (result.get("aligned") or {}).get("lines", {})}
+    for version, bands in versions.items():
+        for band, classes in bands.items():
+            for label, line in classes.items():
+                if line["true_m"] or line["predicted_m"]:
+                    cells = ["/".join(percent(v, 0) for v in line[side].values()) for side in ("recall", "precision")]
+                    metres = [f"{line[side]:.0f}" for side in ("true_m", "predicted_m")]
+                    rows.append([version, band, _HEADINGS[label], *metres, *cells])
+    within = "/".join(f"{t:g}" for t in LINE_THRESHOLDS_M)
+    headings = ["truth", "distance", "class", "true m", "predicted m"]
+    return _table([*headings, f"recall within {within} m", f"precision within {within} m"], rows)
+
+
+def motions_table(aligned: Mapping[str, Any]) -> str:
+    """How far every frame's truth was moved; of many frames, the first twenty."""
+    rows = [
+        [token, *(f"{motion[key]:.2f}" for key in ("x_m", "y_m", "yaw_deg"))]
+        for token, motion in list(aligned["motions"].items())[:20]
+    ]
+    return _table(["frame", "x m", "y m", "yaw deg"], rows)
 
 
 def distance_table(bands: Mapping[str, Any]) -> str:
@@ -67,9 +97,9 @@ def latency_table(latency_ms: Mapping[str, float]) -> str:
     return _table(list(latency_ms), [[f"{v:.1f}" for v in latency_ms.values()]])
 
 
-def percent(value: float | None) -> str:
-    """0..1 as percent with two digits, a dash for what does not exist."""
-    return "-" if value is None else f"{100 * value:.2f}"
+def percent(value: float | None, digits: int = 2) -> str:
+    """0..1 as percent with two digits or as many, a dash for what does not exist."""
+    return "-" if value is None else f"{100 * value:.{digits}f}"
 
 
 def _iou_cells(iou: Mapping[str, float | None]) -> list[str]:

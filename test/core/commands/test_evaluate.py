@@ -36,11 +36,16 @@ def test_weights_on_data_and_again_from_the_files(tmp_path, data, capsys):
     written = read_submission(tmp_path / "a" / "submission.json")
     assert list(written) == [r.token for r in read_frames(tmp_path / "a" / PREDICTIONS)]
 
+    assert result["aligned"] is None and "as it stands" in printed
+
     files = ("--predictions", tmp_path / "a" / PREDICTIONS, "--truth", tmp_path / "a" / "truth.jsonl")
-    assert evaluate(*files, "--out", tmp_path / "b", "--images", 0, "--thresholds", "0.5,1,1.5") == 0
+    options = ("--images", 0, "--thresholds", "0.5,1,1.5", "--align", "1,0.5,0")
+    assert evaluate(*files, "--out", tmp_path / "b", *options) == 0
     again = json.loads((tmp_path / "b" / "result.json").read_text())
     assert again["iou"] == result["iou"]
     assert again["ap"]["ap_chamfer"] == {"0.5/1/1.5": result["ap"]["ap_chamfer"]["0.5/1/1.5"]}
+    assert again["lines"] == result["lines"] and again["aligned"]["bounds"] == {"x_m": 1, "y_m": 0.5, "yaw_deg": 0}
+    assert "## Where the truth was moved" in (tmp_path / "b" / "result.md").read_text()
     assert not (tmp_path / "b" / "images").exists()
 
 
@@ -52,6 +57,8 @@ def test_a_user_s_mistakes_end_with_one_line(tmp_path, data, capsys):
         (["--predictions", "a", "--truth", "b", "--range", "60"], "--range 60"),
         (["--predictions", "a", "--truth", "b", "--thresholds", "1,x"], "expected such as"),
         (["--predictions", "a", "--truth", "b", "--thresholds", "0,1"], "above 0"),
+        (["--predictions", "a", "--truth", "b", "--align", "1,2"], "such as 2,1,1.5"),
+        (["--predictions", "a", "--truth", "b", "--align", "1,2,nan"], "expected 0 to 10"),
         (["--data", "x", "--weights", tmp_path / "none.json"], "no model card"),
     ):
         assert evaluate(*words) == 2

@@ -5,6 +5,7 @@ import pytest
 
 from mapkd_core.data.raster import rasterize
 from mapkd_core.grid import BevGrid
+from mapkd_core.metrics.alignment import AlignBounds, Alignment
 from mapkd_core.metrics.bands import bands_of
 from mapkd_core.metrics.crossings import in_side_form
 from mapkd_core.metrics.frame_file import FrameRecord, encode_semantic
@@ -53,6 +54,22 @@ def test_perfect_predictions_score_one_in_every_definition():
         assert band["ap_chamfer_corrected"]["0.5/1/1.5"]["mAP"] == pytest.approx(1)
     assert chosen.by_condition(frames)["night"]["frames"] == 1
     assert frames[0].quality == pytest.approx(summary["iou"]["miou"])
+
+
+def test_a_truth_beside_the_paint_is_forgiven_as_far_as_its_bounds_reach():
+    there = Alignment(0.6, 0.4, 0.0)
+    chosen = scorer(align=AlignBounds(2, 1, 1.5))
+    frames = [chosen.frame(predicted(there.moved([*LINES, RING])), truth())]
+    aligned = chosen.aligned(frames)
+    assert aligned["motions"]["a"] == pytest.approx({"x_m": 0.6, "y_m": 0.4, "yaw_deg": 0.0}, abs=0.11)
+    for label, line_scores in aligned["lines"]["0-15 m"].items():
+        assert line_scores["recall"]["0.5"] == pytest.approx(1) == line_scores["precision"]["0.5"], label
+    assert aligned["iou_exact_lines"]["miou"] > 0.7 > 0.5 > chosen.summary(frames)["iou_exact_lines"]["miou"]
+    assert chosen.lines(frames)["0-15 m"]["ped_crossing"]["recall"]["0.5"] < 0.7  # its short sides lie 0.4 m off
+    held = scorer(align=AlignBounds(0, 0, 0))
+    still = [held.frame(predicted(there.moved([*LINES, RING])), truth())]
+    assert held.aligned(still)["lines"] == held.lines(still) and scorer().aligned([scorer().frame(
+        predicted([RING]), truth())]) is None
 
 
 def test_classes_whose_truth_is_unknown_count_on_neither_side():

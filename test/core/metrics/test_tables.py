@@ -2,6 +2,10 @@ from mapkd_core.metrics.tables import main_table, markdown, percent
 
 AP = {"mAP": 0.5, "per_class": {"divider": 0.25, "ped_crossing": None, "boundary": 0.75}}
 IOU = {"miou": 0.123456, "divider": 0.1, "ped_crossing": None, "boundary": 0.2}
+LINE = {
+    "true_m": 20.0, "predicted_m": 0.0, "recall": {"0.5": 0.5, "1": 0.6, "1.5": 0.7},
+    "precision": {"0.5": None, "1": None, "1.5": None},
+}  # fmt: skip
 SUMMARY = {"frames": 3, "iou": IOU, "iou_exact_lines": None, "ap": {"ap_chamfer": {"0.5/1/1.5": AP}}}
 
 
@@ -10,11 +14,15 @@ def test_every_row_has_the_columns_of_its_heading():
         **SUMMARY,
         "by_distance": {"0-10 m": {"iou": IOU, "ap_chamfer_corrected": {"0.5/1/1.5": AP}}},
         "by_condition": {"night": SUMMARY},
+        "lines": {"0-15 m": {"boundary": LINE}},
+        "aligned": {"lines": {"0-15 m": {"boundary": LINE}}, "motions": {"a": {"x_m": 1, "y_m": 0, "yaw_deg": -0.5}}},
         "latency_ms": {"network": 12.34},
         "notes": ["a note"],
     }
     text = markdown(result, "My model")
     assert text.startswith("# My model\n") and "- a note" in text and "| 12.3 |" in text
+    assert "| aligned | 0-15 m | boundary | 20 | 0 | 50/60/70 | -/-/- |" in text
+    assert "| a | 1.00 | 0.00 | -0.50 |" in text
     for block in text.split("\n\n"):
         widths = {row.count("|") for row in block.splitlines() if row.startswith("|")}
         assert len(widths) <= 1
