@@ -38,6 +38,7 @@ from mapkd_core.evaluation.training_curves import read_curves, read_images
 from mapkd_core.files import FolderLock
 from mapkd_core.geometry import transform_from_yaw
 from mapkd_core.grid import BevGrid
+from mapkd_core.map_formats.lanelet2_read import read_lanelet2
 from mapkd_core.mapping.street_map import MapOrigin, StreetElement, StreetMap
 from mapkd_core.metrics.frame_file import FrameRecord, encode_semantic, read_frames
 from mapkd_core.metrics.submission import read_submission
@@ -154,6 +155,24 @@ def _make_street_map(folder: Path) -> None:
     line, ring = np.zeros((2, 3)), np.array([[0.0, 0, 0], [3, 0, 0], [3, 4, 0], [0, 0, 0]])
     elements = StreetElement(1, "divider", line, 0.5, 3), StreetElement(2, "ped_crossing", ring, closed=True)
     StreetMap(elements, origin=MapOrigin(60.4, 5.3, 1.0, 32632), metadata={"a": 1}).write(folder / "a.jsonl")
+
+
+_OSM = """<?xml version='1.0'?>
+<osm version="0.6"><MetaInfo generator="mapkd" frame="map" metadata="{}" origin="null" />
+<node id="1" lat="1.0" lon="3.0"><tag k="local_x" v="0" /><tag k="local_y" v="0" /><tag k="ele" v="1" /></node>
+<node id="2" lat="1.0001" lon="3.0" /><node id="3" lat="1.0001" lon="3.0001" /><node id="4" lat="1.0" lon="3.0001" />
+<way id="5"><nd ref="1" /><nd ref="2" /><tag k="type" v="line_thin" /><tag k="mapkd:id" v="7" />
+<tag k="mapkd:label" v="divider" /><tag k="mapkd:part" v="1/1" /><tag k="mapkd:score" v="0.5" />
+<tag k="mapkd:sightings" v="3" /><tag k="mapkd:closed" v="no" /></way>
+<way id="6"><nd ref="4" /><nd ref="3" /><tag k="type" v="curbstone" /></way>
+<relation id="8"><member type="way" ref="5" role="left" /><member type="way" ref="6" role="right" />
+<tag k="type" v="lanelet" /><tag k="subtype" v="crosswalk" /></relation></osm>
+"""
+
+
+def _make_lanelet2(folder: Path) -> None:
+    (folder / "a.osm").write_text(_OSM)
+    (folder / "map_projector_info.yaml").write_text("projector_type: Local\n")
 
 
 def _make_submission(folder: Path) -> None:
@@ -491,6 +510,7 @@ READERS = (
     Reader("cards", _make_card, _read_card, keep=(".safetensors",)),
     Reader("submissions", _make_submission, lambda folder: read_submission(folder / "a.json", rings=True)),
     Reader("street maps", _make_street_map, lambda folder: StreetMap.read(folder / "a.jsonl")),
+    Reader("Lanelet2 maps", _make_lanelet2, lambda folder: read_lanelet2(folder / "a.osm")),
     Reader("frame files", _make_frames, lambda folder: [f.semantic for f in read_frames(folder / "a.jsonl")]),
     Reader("nuScenes' tables", _make_tables, _read_tables, keep=(
         ".jpg", ".png", "map.json", "attribute.json", "category.json", "instance.json", "sample_annotation.json",

@@ -1,0 +1,113 @@
+"""Where on Earth a map lies: metres of its frame from degrees and back, and the UTM zone, chosen once and kept.
+
+With a zone, x and y are UTM easting and northing from the origin's; without one the frame is the tangent plane at the
+origin (east, north, up). Zones are those of Lanelet2 and of UTM's standard: 32V reaches west over Norway's coast, and
+Svalbard has four wide zones. pyproj's own search knows neither, so it is never asked. Source: EPSG, ours.
+"""
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mapkd_core.mapping.street_map import MapOrigin
+
+if TYPE_CHECKING:
+    import pyproj
+
+Points = NDArray[np.float64]
+UTM_LIMITS_DEG = (-80.0, 84.0)
+"""Latitudes between which UTM is defined."""
+_SVALBARD = ((9.0, 31), (21.0, 33), (33.0, 35), (42.0, 37))
+_BANDS = "CDEFGHJKLMNPQRSTUVWXX"
+_EASTINGS = ("ABCDEFGH", "JKLMNPQR", "STUVWXYZ")
+_NORTHINGS = "ABCDEFGHJKLMNPQRSTUV"
+
+
+def utm_epsg(latitude_deg: float, longitude_deg: float) -> int:
+    """EPSG code of the UTM zone of a place, 32601 to 32660 north and 32701 to 32760 south of the equator.
+
+    Raises ValueError beyond 80 degrees south or 84 degrees north, where UTM ends.
+    """
+    low, high = UTM_LIMITS_DEG
+    if not (low <= latitude_deg <= high and -180 <= longitude_deg <= 180):
+        raise ValueError(
+            f"latitude {latitude_deg:g}, longitude {longitude_deg:g} has no UTM zone; expected latitude {low:g} to "
+            f"{high:g} and longitude -180 to 180: use a map without a zone"
+        )
+    zone = int((longitude_deg + 180) // 6) % 60 + 1
+    if 56 <= latitude_deg < 64 and 3 <= longitude_deg < 6:
+        zone = 32
+    if latitude_deg >= 72 and 0 <= longitude_deg < 42:
+        zone = next(number for end, number in _SVALBARD if longitude_deg < end)
+    return (32600 if latitude_deg >= 0 else 32700) + zone
+
+
+def at_place(latitude_deg: float, longitude_deg: float, altitude_m: float = 0.0) -> MapOrigin:
+    """An origin in the UTM zone of its place, or without one near the poles."""
+    low, high = UTM_LIMITS_DEG
+    zone = utm_epsg(latitude_deg, longitude_deg) if low <= latitude_deg <= high else None
+    return MapOrigin(latitude_deg, longitude_deg, altitude_m, zone)
+
+
+class EarthFrame:
+    """Turns metres of a map's frame into WGS84 and back, both to less than a micrometre within 100 km.
+
+    Raises ModuleNotFoundError without pyproj.
+    """
+
+    def __init__(self, origin: MapOrigin) -> None:
+        self.origin = origin
+        self._transformer = _transformer(origin)
+
+    @cached_property
+    def origin_utm_m(self) -> Points:
+        """(2,) easting and northing of the origin. Raises ValueError for a frame without zone."""
+        if self.origin.utm_epsg is None:
+            raise ValueError("the frame of the map has no UTM zone; expected one")
+        place = self._transformer.transform(self.origin.longitude_deg, self.origin.latitude_deg)
+        return np.array(place[:2], np.float64)
+
+    def degrees(self, points_m: ArrayLike) -> Points:
+        """(N, 3) longitude, latitude and metres above the ellipsoid of (N, 3) points of the frame."""
+        points = np.asarray(points_m, np.float64).reshape(-1, 3)
+        if self.origin.utm_epsg is None:
+            x, y, z = points.T
+            lon, lat, up = self._transformer.transform(x, y, z, direction="INVERSE")
+            return np.stack([lon, lat, up], -1)
+        east, north = (points[:, :2] + self.origin_utm_m).T
+        lon, lat = self._transformer.transform(east, north, direction="INVERSE")
+        return np.stack([lon, lat, points[:, 2] + self.origin.altitude_m], -1)
+
+    def metres(self, lon_lat_up: ArrayLike) -> Points:
+        """The inverse of `degrees`."""
+        points = np.asarray(lon_lat_up, np.float64).reshape(-1, 3)
+        if self.origin.utm_epsg is None:
+            return np.stack(self._transformer.transform(*points.T), -1)
+        flat = np.stack(self._transformer.transform(points[:, 0], points[:, 1]), -1) - self.origin_utm_m
+        return np.concatenate([flat, points[:, 2:] - self.origin.altitude_m], 1)
+
+
+def mgrs_square(epsg: int, latitude_deg: float, easting_m: float, northing_m: float) -> str:
+    """The MGRS name of the 100 km square of a place in UTM, such as `54SUE`.
+
+    Source: NGA.STND.0037 (the grid and its letters; I and O are left out).
+    """
+    zone = epsg % 100
+    column, row = int(easting_m // 100_000), int(northing_m // 100_000)
+    band = _BANDS[int((latitude_deg + 80) // 8)]
+    return f"{zone:02d}{band}{_EASTINGS[(zone - 1) % 3][column - 1]}{_NORTHINGS[(row + 5 * (zone % 2 == 0)) % 20]}"
+
+
+def _transformer(origin: MapOrigin) -> pyproj.Transformer:
+    import pyproj
+
+    if origin.utm_epsg is not None:
+        return pyproj.Transformer.from_crs(4326, origin.utm_epsg, always_xy=True)
+    return pyproj.Transformer.from_pipeline(
+        "+proj=pipeline +step +proj=unitconvert +xy_in=deg +xy_out=rad +step +proj=cart +ellps=WGS84 "
+        f"+step +proj=topocentric +ellps=WGS84 +lat_0={origin.latitude_deg!r} +lon_0={origin.longitude_deg!r} "
+        f"+h_0={origin.altitude_m!r}"
+    )

@@ -1,0 +1,78 @@
+"""Lanes between the lines of a street map.
+
+A lane is a strip 2.2 to 5.5 m wide between two lines that run within 30 degrees of each other. Where one begins or
+ends, all beside it are cut too, so that neighbors share whole pieces of lines and followers share their ends. Which way
+a lane goes: `lane_ways.py`. Source: ours.
+"""
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+
+from mapkd_core.geometry import distances_along
+from mapkd_core.map_formats.lane_map import Lane, Lanes, Piece, Points
+from mapkd_core.map_formats.lane_strips import SNAP_M, Strip, cuts_of, length_m, strips_between
+from mapkd_core.map_formats.lane_ways import Traffic, directed
+from mapkd_core.mapping.street_map import StreetElement, StreetMap
+
+
+def lanes_of(street_map: StreetMap, path_m: Points | None = None, traffic: Traffic = "right") -> Lanes:
+    """The lanes of a map; `path_m` (N, 2 or 3) is the way of the drive in the map's frame, where known."""
+    elements = [e for e in street_map.elements if e.label in ("divider", "boundary") and length_m(e.points_m) > 0.1]
+    lines = [element.points_m for element in elements]
+    strips = strips_between(lines)
+    cuts = cuts_of(lines, strips)
+    pieces: list[Piece] = []
+    first = []
+    for element, at in zip(elements, cuts, strict=True):
+        first.append(len(pieces))
+        pieces += _pieces(element, at)
+    lanes = _alone([lane for strip in strips for lane in _lanes_along(strip, cuts, first)])
+    return directed(Lanes(tuple(pieces), tuple(lanes), ()), path_m, traffic)
+
+
+def _pieces(element: StreetElement, cuts: list[float]) -> list[Piece]:
+    """An element cut; a new vertex lies on the line between its neighbors."""
+    line = element.points_m
+    along = distances_along(line[:, :2])
+    pieces = []
+    known = {0.0: False, cuts[-1]: False}
+    for number, (begin, end) in enumerate(pairwise(cuts)):
+        inner = line[(along > begin + 1e-9) & (along < end - 1e-9)]
+        tips = [np.array([np.interp(at, along, column) for column in line.T]) for at in (begin, end)]
+        added = tuple(known.get(at, not bool(np.any(np.abs(along - at) <= 1e-9))) for at in (begin, end))
+        pieces.append(Piece(element, number, np.vstack([tips[0], inner, tips[1]]), added))  # type: ignore[arg-type]
+    pieces[0] = replace(pieces[0], points_m=np.vstack([line[:1], pieces[0].points_m[1:]]))
+    pieces[-1] = replace(pieces[-1], points_m=np.vstack([pieces[-1].points_m[:-1], line[-1:]]))
+    return pieces
+
+
+def _lanes_along(strip: Strip, cuts: list[list[float]], first: list[int]) -> list[Lane]:
+    """The lanes between two lines, each along the first of the two."""
+    mine, theirs = cuts[strip.line], np.array(cuts[strip.other])
+    low, high = strip.at[0], strip.at[-1]
+    places = [k for k, at in enumerate(mine) if low - SNAP_M <= at <= high + SNAP_M]
+    beside = [int(np.abs(theirs - strip.mapped(strip.line, float(np.clip(mine[k], low, high)))).argmin())
+              for k in places]  # fmt: skip
+    lanes = []
+    for k, (a, b) in zip(places, pairwise(beside), strict=False):
+        middle = (mine[k] + mine[k + 1]) / 2
+        if abs(b - a) == 1 and low <= middle <= high:
+            own, other, turned = first[strip.line] + k, first[strip.other] + min(a, b), b < a
+            lanes.append(Lane(other, own, turned, False) if strip.on_left else Lane(own, other, False, turned))
+    return lanes
+
+
+def _alone(lanes: list[Lane]) -> list[Lane]:
+    """At most one lane on each side of a piece."""
+    taken: set[tuple[int, bool]] = set()
+    kept = []
+    for lane in lanes:
+        # the side of the piece, as seen along it, on which the lane lies
+        sides = {(lane.left, lane.left_reversed), (lane.right, not lane.right_reversed)}
+        if not sides & taken:
+            taken |= sides
+            kept.append(lane)
+    return kept

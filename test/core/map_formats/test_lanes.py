@@ -1,0 +1,106 @@
+"""Lanes between lines: where they are, what they share, which way they go."""
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from street_maps import bent, element, street, two_blocks
+
+from mapkd_core.map_formats.lanes import lanes_of
+from mapkd_core.mapping.street_map import StreetMap
+
+DRIVEN = np.array([[-4.0, -1.7], [70.0, 0.0]])
+
+
+def headings(street_map: StreetMap, path: np.ndarray | None = None, traffic: str = "right") -> dict[tuple, int]:
+    """Which way along x each lane goes, by its middle in metres."""
+    lanes = lanes_of(street_map, path, traffic)  # type: ignore[arg-type]
+    result = {}
+    for lane in lanes.lanes:
+        left, right = lanes.bounds_m(lane)
+        middle = np.concatenate([left, right]).mean(0)
+        ahead = left[-1] - left[0]
+        assert ahead @ (right[-1] - right[0]) > 0
+        assert ahead[0] * (right[0] - left[0])[1] - ahead[1] * (right[0] - left[0])[0] < 0  # right is on the right
+        result[tuple(middle[:2].round(0))] = int(np.sign(ahead[0]))
+    return result
+
+
+def test_lanes_lie_between_the_lines_and_share_them() -> None:
+    lanes = lanes_of(street())
+    assert len(lanes.lanes) == 5
+    sections = sorted(len(roadway) for roadway in lanes.roadways)
+    assert sections == [1, 1, 3]
+    used = [piece for lane in lanes.lanes for piece in (lane.left, lane.right)]
+    assert len(used) - len(set(used)) == 2  # two lines of the middle section are bounds of two lanes
+
+
+def test_pieces_make_the_line_again() -> None:
+    lanes = lanes_of(street())
+    for one in street().elements[:4]:
+        mine = sorted((p for p in lanes.pieces if p.element.id == one.id), key=lambda piece: piece.number)
+        points = [mine[0].points_m[:1], *(piece.points_m[1:] for piece in mine)]
+        for place, piece in enumerate(mine, 1):
+            points[place] = points[place][:-1] if piece.added[1] else points[place]
+        assert np.array_equal(np.concatenate(points), one.points_m)
+
+
+def test_the_driven_way_counts_in_all_that_follows() -> None:
+    forward, back = headings(street(), DRIVEN), headings(street(), DRIVEN[::-1])
+    right = [key for key in forward if key[1] < 0]
+    assert len(right) == 3
+    assert [forward[key] for key in right] == [1, 1, 1]
+    assert [back[key] for key in right] == [-1, -1, -1]
+
+
+@pytest.mark.parametrize(("traffic", "way"), [("right", 1), ("left", -1)])
+def test_each_half_of_a_road_keeps_to_its_side(traffic: str, way: int) -> None:
+    found = headings(two_blocks(), traffic=traffic)
+    assert len(found) == 4
+    for (x, y), heading in found.items():
+        assert heading == (way if y < x * x / 3000 else -way)
+
+
+def test_a_yellow_line_parts_the_ways() -> None:
+    """Three lanes; yellow is the left line, so that two lanes go with the right boundary."""
+    def colored(key: int) -> StreetMap:
+        lines = [(1, "boundary", 7.0), (2, "divider", 3.5), (3, "divider", 0.0), (4, "boundary", -3.5)]
+        return StreetMap(tuple(
+            element(k, label, bent(y), attributes={"color": "yellow"} if k == key else {}) for k, label, y in lines
+        ))  # fmt: skip
+
+    left, right = headings(colored(2)), headings(colored(3))
+    assert sorted(left.values()) == [-1, 1, 1]
+    assert sorted(right.values()) == [-1, -1, 1]
+
+
+def test_too_wide_too_narrow_too_oblique() -> None:
+    def pair(other: np.ndarray) -> int:
+        lines = (element(1, "boundary", bent(0)), element(2, "divider", other))
+        return len(lanes_of(StreetMap(lines)).lanes)
+
+    assert pair(bent(3.0)) == 1
+    assert pair(bent(1.8)) == 0
+    assert pair(bent(6.5)) == 0
+    turned = bent(0) @ np.array([[0.8, 0.6, 0], [-0.6, 0.8, 0], [0, 0, 1.0]]) + [0, 3, 0]
+    assert pair(turned) == 0
+
+
+def test_nothing_and_a_ring() -> None:
+    assert lanes_of(StreetMap()).lanes == ()
+    angle = np.linspace(0, 2 * np.pi, 40)
+    rings = [np.stack([r * np.cos(angle), r * np.sin(angle), 0 * angle], 1) for r in (20.0, 23.5)]
+    elements = []
+    for key, ring in enumerate(rings):
+        ring[-1] = ring[0]
+        elements.append(element(key, "boundary", ring))
+    assert len(lanes_of(StreetMap(tuple(elements))).lanes) >= 1
+
+
+def test_length_counts_where_lanes_disagree() -> None:
+    whole = street()
+    lanes = lanes_of(replace(whole, elements=whole.elements[:4]))
+    ways = [np.sign((lanes.bounds_m(lane)[0][-1] - lanes.bounds_m(lane)[0][0])[0]) for lane in lanes.lanes
+            if lanes.pieces[lane.right].element.id == 40]  # fmt: skip
+    assert len(set(ways)) == 1
