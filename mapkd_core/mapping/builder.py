@@ -1,0 +1,130 @@
+"""Builds a street map while driving: sets of map elements and the vehicle's poses in, one map out.
+
+    builder = MapBuilder()
+    for elements, map_from_base, stamp_ns in sets:
+        builder.add(elements, map_from_base, stamp_ns)
+    builder.street_map().write("drive.streetmap")
+"""
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapkd_core.data.polylines import Range
+from mapkd_core.geometry import yaw_of
+from mapkd_core.mapping.alignment import LEAST_PAIRS, Alignment, Lines, about, aligned
+from mapkd_core.mapping.crossing_cells import CrossingCells
+from mapkd_core.mapping.line_samples import LineSamples
+from mapkd_core.mapping.map_elements import ElementMaker
+from mapkd_core.mapping.motion import Motion
+from mapkd_core.mapping.options import MappingOptions
+from mapkd_core.mapping.sighting import Sighting, sighting
+from mapkd_core.mapping.street_map import MapOrigin, StreetElement, StreetMap
+from mapkd_core.mapping.tiles import Bounds
+from mapkd_core.types import MapElement
+
+VIEW_60X30 = Range((-30.0, 30.0), (-15.0, 15.0))
+"""What the shipped students look at."""
+AGAIN_M = 80.0
+"""After so much driving, what the map has here was seen on an earlier pass: longer than the view, so that a line that
+drives along with the vehicle, as networks see them, is not taken for a sign that the pose is wrong."""
+AGAIN_GAIN = 0.3
+"""Of a misfit to an earlier pass, this share is taken at each set: the lines of one set are uncertain."""
+JUMP_TRIES = 6
+"""Sets that are tried after a jump, until one can be aligned."""
+
+
+class MapBuilder:
+    """A map that grows. The cost of a set does not depend on the size of the map, nor on how often a place was seen.
+
+    Not for use by several threads at once.
+    """
+
+    def __init__(self, options: MappingOptions | None = None, frame: str = "map", origin: MapOrigin | None = None):
+        self.options, self.frame, self.origin = options or MappingOptions(), frame, origin
+        self.lines, self.crossings = LineSamples(), CrossingCells()
+        self.sets = 0
+        self.driven_m = 0.0
+        self.correction = np.eye(4)
+        """map_from_odometry: what alignment has found so far, about the vehicle."""
+        self.alignments: Counter[str] = Counter()
+        """How often sets were aligned, and why others were not."""
+        self.last_alignment: Alignment | None = None
+        self.maker = ElementMaker(self.options)
+        self._motion = Motion()
+        self._tries, self._jumped_m = 0, 0.0
+
+    def add(
+        self, elements: Sequence[MapElement], map_from_base: NDArray[np.floating], stamp_ns: int = 0,
+        view: Range = VIEW_60X30,
+    ) -> NDArray[np.float64]:
+        """Takes a set's elements in; returns `map_from_base` (4, 4) as corrected by alignment.
+
+        `elements` are in `base_link`; `view` is the rectangle that was looked at: what lies in it and is not among them
+        counts against what the map has there. Raises ValueError for a pose that is none.
+        """
+        pose = np.asarray(map_from_base, np.float64)
+        if pose.shape != (4, 4) or not np.isfinite(pose).all() or not np.allclose(pose[3], [0, 0, 0, 1]):
+            raise ValueError(f"map_from_base at {stamp_ns} ns is no pose (4, 4) of finite numbers")
+        step_m, jumped = self._motion.step(pose, stamp_ns)
+        self.driven_m += step_m
+        if jumped:
+            self._tries, self._jumped_m = JUMP_TRIES, self.driven_m - step_m
+        sight = sighting(elements, self.correction @ pose, view, self.options.far_m)
+        if self.options.align:
+            sight = self._aligned(sight)
+        corrected = self.correction @ pose
+        match = self.lines.match(sight, self.options)
+        self.lines.update(sight, match, self.options, self.driven_m)
+        self.crossings.update(sight, self.options)
+        self.sets += 1
+        return corrected
+
+    def _aligned(self, sight: Sighting) -> Sighting:
+        known = self.lines.accepted(self.lines.near(sight.bounds_m(self.options.align_m)), self.options)
+        after_jump = self._tries > 0
+        old_m = self._jumped_m if after_jump else self.driven_m - AGAIN_M
+        known = known[self.lines.born_m[known] <= old_m]
+        if len(known) < LEAST_PAIRS:
+            return sight
+        result = aligned(
+            Lines(sight.xyz_m[:, :2], sight.along, sight.label, sight.weight * sight.score),
+            Lines(self.lines.xyz_m[known, :2], self.lines.along[known], self.lines.label[known],
+                  self.lines.weight[known]),
+            sight.map_from_base[:2, 3], self.options.align_m, np.radians(self.options.align_deg),
+        )  # fmt: skip
+        self.last_alignment = result
+        what = "after a jump" if after_jump else "where it was before"
+        self.alignments[f"{what}, refused: {result.refused.split(':')[0]}" if result.refused else what] += 1
+        self._tries = max(self._tries - 1, 0) if result.refused else 0
+        if result.refused:
+            return sight
+        centre = sight.map_from_base[:2, 3]
+        gain = 1.0 if after_jump else AGAIN_GAIN
+        way = result.shift[:2, :2] @ centre + result.shift[:2, 3] - centre
+        shift = about(centre, gain * way, gain * yaw_of(result.shift))
+        self.correction = shift @ self.correction
+        return sight.moved(shift)
+
+    def local_map(self, bounds_m: Bounds) -> list[StreetElement]:
+        """The elements about a rectangle (smallest x and y, largest x and y) of the map, cut to it, with their ids."""
+        return self.maker.elements(self.lines, self.crossings, bounds_m)
+
+    def street_map(self, metadata: Mapping[str, Any] | None = None) -> StreetMap:
+        """The whole map."""
+        elements = self.maker.elements(self.lines, self.crossings)
+        made = {
+            "sets": self.sets, "driven_m": round(self.driven_m, 3), "options": asdict(self.options),
+            "alignments": dict(self.alignments),
+        }  # fmt: skip
+        return StreetMap(tuple(elements), self.frame, self.origin, {**made, **(metadata or {})})
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of the evidence."""
+        return self.lines.memory_bytes + self.crossings.memory_bytes

@@ -1,0 +1,188 @@
+"""A street map turned back into evidence: to go on with a map, to map onto a prior one, and to merge maps."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from mapkd_core.data.polylines import Range
+from mapkd_core.geometry import apply, distances_along
+from mapkd_core.mapping.alignment import LEAST_PAIRS, Alignment, Lines, aligned
+from mapkd_core.mapping.builder import MapBuilder
+from mapkd_core.mapping.line_samples import MOST_WEIGHT
+from mapkd_core.mapping.options import STEP_M, MappingOptions
+from mapkd_core.mapping.sighting import CROSSING, LINE_LABELS, Sighting, sighting
+from mapkd_core.mapping.street_map import StreetElement, StreetMap
+from mapkd_core.types import CLASSES
+
+WEIGHT_A_SIGHTING = 0.3
+"""What a sighting of middling score and distance weighs."""
+PRIOR_SIGHTINGS = 10
+"""An element of another map that nobody counted counts as seen so often."""
+MERGE_M, MERGE_DEG = 5.0, 5.0
+"""Maps of two drives are shifted and turned at most so far."""
+STARTS_M = 1.5
+"""Shifts that are tried first lie so far apart: beyond that the nearest line is no longer the right one."""
+ALONE_M = 0.5
+"""A sample without a partner counts as misfit by so much."""
+LEAST_TOLD = 0.03
+"""Share of lines across a motion, below which nothing tells of it."""
+SURE = 0.85
+"""The best shift must leave less than this share of the misfit of the next best, or it is not known which is right."""
+FAR_APART_M = 1.0
+"""Two results nearer than this are the same."""
+_CROSSING = CLASSES[CROSSING]
+
+
+def builder_from(street_map: StreetMap, options: MappingOptions | None = None) -> MapBuilder:
+    """A builder that goes on with a map: its elements keep their ids, and are doubted where they are no longer seen."""
+    builder = MapBuilder(options, street_map.frame, street_map.origin)
+    seed(builder, street_map.elements)
+    return builder
+
+
+def merged(
+    first: StreetMap, second: StreetMap, options: MappingOptions | None = None, bound_m: float = MERGE_M,
+    bound_deg: float = MERGE_DEG,
+) -> tuple[StreetMap, Alignment]:
+    """Two maps in one frame as one map, and how the second was moved: elements of the first keep their ids.
+
+    Where both have lines, the second is shifted and turned to fit the first. Raises ValueError for frames of different
+    names or origins, and for maps that do not fit within the bounds: then nothing tells which place is which.
+    """
+    if (first.frame, first.origin) != (second.frame, second.origin):
+        raise ValueError(
+            f"maps in the frames {first.frame!r} ({first.origin}) and {second.frame!r} ({second.origin}) cannot be "
+            "merged; bring them into one frame"
+        )
+    builder = builder_from(first, options)
+    found = fitted(lines_of(second.elements), lines_of(first.elements), bound_m, np.radians(bound_deg))
+    if found.refused and found.pairs:
+        raise ValueError(f"the maps do not fit onto each other: {found.refused}")
+    fuse(builder, [moved(element, found.shift) for element in second.elements])
+    sets = [int(one.metadata.get("sets", 0)) for one in (first, second)]
+    builder.sets = sum(sets)
+    builder.driven_m = sum(float(one.metadata.get("driven_m", 0.0)) for one in (first, second))
+    return builder.street_map(), found
+
+
+def fitted(seen: Lines, known: Lines, bound_m: float, bound_rad: float) -> Alignment:
+    """The motion of `seen` onto `known` among all shifts within the bound; refused where two fit about as well.
+
+    `pairs` is 0 where the two have no line in common.
+    """
+    reach = bound_m + STARTS_M
+    if len(known.xy_m):
+        near = np.isfinite(cKDTree(known.xy_m).query(seen.xy_m, distance_upper_bound=reach)[0])
+        seen = Lines(seen.xy_m[near], seen.along[near], seen.label[near], seen.weight[near])
+    if min(len(seen.xy_m), len(known.xy_m)) < LEAST_PAIRS:
+        return Alignment(np.eye(4), 0, 0.0, 0.0, "no lines in common")
+    centre = seen.xy_m.mean(0)
+    steps = np.arange(-np.floor(bound_m / STARTS_M), np.floor(bound_m / STARTS_M) + 1) * STARTS_M
+    starts = sorted(((x, y) for x in steps for y in steps if np.hypot(x, y) <= bound_m), key=lambda xy: np.hypot(*xy))
+    results: list[tuple[float, NDArray[np.float64], Alignment]] = []
+    for x, y in starts:
+        shifted = Lines(seen.xy_m + (x, y), seen.along, seen.label, seen.weight)
+        one = aligned(shifted, known, centre + (x, y), STARTS_M, bound_rad)
+        start = np.eye(4)
+        start[:2, 3] = x, y
+        whole = Alignment(one.shift @ start, one.pairs, one.before_m, one.after_m)
+        way = whole.shift[:2, :2] @ centre + whole.shift[:2, 3] - centre
+        if not one.refused and np.hypot(*way) <= bound_m:
+            misfit = (one.after_m * one.pairs + ALONE_M * (len(seen.xy_m) - one.pairs)) / len(seen.xy_m)
+            results.append((misfit, way, whole))
+    if not results:
+        return Alignment(np.eye(4), len(seen.xy_m), 0.0, 0.0, f"no shift within {bound_m:g} m fits")
+    least, place, best = min(results, key=lambda result: result[0])
+    for misfit, way, other in results:  # the smallest shift first
+        if least > SURE * misfit and np.linalg.norm(way - place) > FAR_APART_M:
+            if _told(seen, way - place):
+                return Alignment(np.eye(4), best.pairs, 0.0, 0.0, "two shifts fit about as well")
+            if np.linalg.norm(way) < np.linalg.norm(place):
+                place, best = way, other
+    return best
+
+
+def _told(seen: Lines, way_m: NDArray[np.float64]) -> bool:
+    """Whether lines tell of a motion: those that run along it do not."""
+    across = np.abs(seen.along[:, 0] * way_m[1] - seen.along[:, 1] * way_m[0]) / np.linalg.norm(way_m)
+    return float(np.square(across).mean()) > LEAST_TOLD
+
+
+def seed(builder: MapBuilder, elements: Sequence[StreetElement]) -> None:
+    """Takes elements with their ids into a builder that has none."""
+    sight, of = whole_sighting(elements)
+    favor, against, seen, ids = _evidence(elements)
+    builder.lines.insert(
+        sight.xyz_m, sight.along, sight.label, np.minimum(favor[of], MOST_WEIGHT), favor[of], sight.score, seen[of],
+        ids[of], against=against[of],
+    )  # fmt: skip
+    _insert_crossings(builder, elements)
+    for element in elements:
+        if element.label == _CROSSING:
+            builder.maker.remember_crossing(element.id, element.points_m[:-1, :2].mean(0))
+    builder.maker.next_id = max([element.id for element in elements], default=0) + 1
+
+
+def fuse(builder: MapBuilder, elements: Sequence[StreetElement]) -> None:
+    """Takes the elements of another map, with all their evidence, into a builder."""
+    if not elements:
+        return
+    sight, of = whole_sighting(elements)
+    favor, against, seen, _ = _evidence(elements)
+    match = builder.lines.match(sight, builder.options)
+    of_match = of[match.sighted]
+    builder.lines.move(match.sample, sight, match.sighted, favor[of_match], seen[of_match])
+    builder.lines.against[match.sample] += against[of_match]
+    new = np.flatnonzero(~match.explained)
+    builder.lines.insert(
+        sight.xyz_m[new], sight.along[new], sight.label[new], np.minimum(favor, MOST_WEIGHT)[of[new]], favor[of[new]],
+        sight.score[new], seen[of[new]], against=against[of[new]],
+    )  # fmt: skip
+    _insert_crossings(builder, elements)
+
+
+def lines_of(elements: Sequence[StreetElement]) -> Lines:
+    """Samples of all lines, the edges of crossings among them."""
+    outlines = [replace(element, label=CLASSES[LINE_LABELS[0]]) for element in elements if element.label == _CROSSING]
+    parts = [whole_sighting(some)[0] for some in ([e for e in elements if e.label != _CROSSING], outlines)]
+    xy, along, label = (np.concatenate(values) for values in zip(
+        *((sight.xyz_m[:, :2], sight.along, sight.label) for sight in parts), strict=True
+    ))  # fmt: skip
+    label[len(parts[0].label) :] = CROSSING
+    return Lines(xy, along, label, np.ones(len(label)))
+
+
+def whole_sighting(elements: Sequence[StreetElement]) -> tuple[Sighting, NDArray[np.int64]]:
+    """Elements as if one set had shown them all, and the place in `elements` to which each sample belongs."""
+    corners = np.concatenate([element.points_m[:, :2] for element in elements]) if elements else np.zeros((1, 2))
+    (x0, y0), (x1, y1) = corners.min(0) - 1, corners.max(0) + 1
+    is_line = [k for k, element in enumerate(elements) if element.label != _CROSSING]
+    parts = [k for k in is_line if distances_along(elements[k].points_m[:, :2])[-1] >= STEP_M]
+    shown = [elements[k].map_element for k in parts]
+    sight = sighting(shown, np.eye(4), Range((x0, x1), (y0, y1)), np.inf)
+    return sight, np.asarray(parts, np.int64)[sight.line]
+
+
+def _insert_crossings(builder: MapBuilder, elements: Sequence[StreetElement]) -> None:
+    favor, against, seen, _ = _evidence(elements)
+    for k, element in enumerate(elements):
+        if element.label == _CROSSING and element.closed:
+            builder.crossings.insert(element.points_m, float(favor[k]), float(against[k]), int(seen[k]))
+
+
+def _evidence(elements: Sequence[StreetElement]) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Weight for, weight against, sightings and id of each element."""
+    seen = np.array([element.sightings or PRIOR_SIGHTINGS for element in elements], np.int64)
+    score = np.array([element.score for element in elements], np.float64)
+    favor = np.minimum(WEIGHT_A_SIGHTING * seen, 2 * MOST_WEIGHT)
+    share = np.clip(score * (seen + 1) / np.maximum(seen, 1), 0.05, 1.0)
+    return favor, favor * (1 - share) / share, seen, np.array([element.id for element in elements], np.int64)
+
+
+def moved(element: StreetElement, shift: NDArray[np.float64]) -> StreetElement:
+    """An element after a rigid motion."""
+    return replace(element, points_m=apply(shift, element.points_m))

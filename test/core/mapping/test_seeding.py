@@ -1,0 +1,74 @@
+"""Maps that are gone on with, and maps that are merged."""
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from street_drives import built, poses, sets, street
+
+from mapkd_core.geometry import transform_from_yaw
+from mapkd_core.mapping.builder import MapBuilder
+from mapkd_core.mapping.seeding import builder_from, merged, moved
+from mapkd_core.mapping.street_map import MapOrigin, StreetMap
+
+
+@pytest.fixture(scope="module")
+def first() -> StreetMap:
+    return built(MapBuilder(), sets(street(), poses(80))).street_map()
+
+
+@pytest.fixture(scope="module")
+def second() -> StreetMap:
+    """The same street from its other end, and further."""
+    return built(MapBuilder(), sets(street(200), poses(200)[20:])).street_map()
+
+
+def test_a_map_that_was_saved_is_gone_on_with(first: StreetMap) -> None:
+    again = builder_from(first)
+    same = again.street_map()
+    assert {e.id: (e.label, e.closed) for e in same.elements} == {e.id: (e.label, e.closed) for e in first.elements}
+    for one, other in zip(sorted(same.elements, key=lambda e: e.id), sorted(first.elements, key=lambda e: e.id),
+                          strict=True):  # fmt: skip
+        assert one.score == pytest.approx(other.score, abs=0.05) and one.sightings == other.sightings
+        assert np.abs(one.points_m.min(0) - other.points_m.min(0)).max() < 0.5
+    built(again, sets(street(200), poses(200)[30:]))
+    ids = {e.id: np.ptp(e.points_m[:, 0]) for e in again.street_map().elements if e.label != "ped_crossing"}
+    before = {e.id: np.ptp(e.points_m[:, 0]) for e in first.elements if e.label != "ped_crossing"}
+    assert ids.keys() == before.keys() and all(ids[key] > before[key] + 60 for key in ids)
+
+
+def test_what_is_gone_from_the_street_goes_from_the_map(first: StreetMap) -> None:
+    again = built(builder_from(first), sets([e for e in street() if e.label != "divider"], [*poses(80)] * 3))
+    assert first.of("divider")
+    assert all(e.points_m[:, 0].max() < 5 or e.points_m[:, 0].min() > 70 for e in again.street_map().of("divider"))
+
+
+def test_two_maps_become_one(first: StreetMap, second: StreetMap) -> None:
+    shift = transform_from_yaw(1.0, -2.4, 0.03)
+    other = replace(second, elements=tuple(moved(e, shift) for e in second.elements))
+    both, found = merged(first, other)
+    assert not found.refused
+    assert {e.id for e in first.elements} <= {e.id for e in both.elements}
+    (divider,) = both.of("divider")
+    assert np.ptp(divider.points_m[:, 0]) > 230 and np.abs(divider.points_m[:, 1]).max() < 0.4
+    assert len(both.of("boundary")) == 2 and len(both.of("ped_crossing")) == 5
+    assert both.metadata["sets"] == first.metadata["sets"] + second.metadata["sets"]
+
+
+def test_maps_that_lie_apart_are_put_side_by_side(first: StreetMap) -> None:
+    far = replace(first, elements=tuple(moved(e, transform_from_yaw(5000, 0, 0)) for e in first.elements))
+    both, found = merged(first, far)
+    assert found.pairs == 0 and len(both.elements) == 2 * len(first.elements)
+
+
+def test_maps_that_do_not_fit_are_refused(first: StreetMap) -> None:
+    across = replace(first, elements=tuple(moved(e, transform_from_yaw(0, 0, 0.2)) for e in first.elements))
+    with pytest.raises(ValueError, match="do not fit"):
+        merged(first, across)
+
+
+def test_maps_in_other_frames_are_refused(first: StreetMap) -> None:
+    for other in (replace(first, frame="odom"), replace(first, origin=MapOrigin(1, 2))):
+        with pytest.raises(ValueError, match="one frame"):
+            merged(first, other)
