@@ -21,23 +21,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mapkd_core.benchmark.sim import image_size
 from mapkd_core.progress import Progress, each
 
 if TYPE_CHECKING:
     from mapkd_core.sim.drive import SimDrive
 
 WEATHERS = ("clear", "overcast", "wet", "night")
-
-
-def _size(text: str) -> tuple[int, int]:
-    """Reads 800x450."""
-    try:
-        width, height = (int(part) for part in text.lower().split("x"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 800x450") from None
-    if width < 16 or height < 16:
-        raise argparse.ArgumentTypeError(f"{text!r} is too small; at least 16x16")
-    return width, height
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +37,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     def job(name: str, line: str, size: str) -> argparse.ArgumentParser:
         sub = jobs.add_parser(name, help=line, description=line)
         sub.add_argument("--seed", type=int, default=7, help="first seed (default: %(default)s)")
-        sub.add_argument("--size", type=_size, default=_size(size), metavar="WxH", help=f"images (default: {size})")
+        sub.add_argument("--size", type=image_size, default=image_size(size), metavar="WxH",
+                         help=f"images (default: {size})")  # fmt: skip
         sub.add_argument("--dataroot", type=Path, help="nuScenes folder, for drives on its maps")
         sub.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
         return sub
@@ -178,7 +169,7 @@ def _sheet(args: argparse.Namespace) -> int:
 def _bench(args: argparse.Namespace) -> int:
     import torch
 
-    from mapkd_core.benchmark.sim import measure
+    from mapkd_core.benchmark.sim_times import measure
 
     if args.threads:
         torch.set_num_threads(args.threads)
