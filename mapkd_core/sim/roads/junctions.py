@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import shapely
@@ -13,6 +14,7 @@ from mapkd_core.sim.roads.road_network import Network, Node
 from mapkd_core.sim.roads.road_strip import BACKWARD, FORWARD, RoadStrip
 from mapkd_core.vector_map import MapLine
 
+T = TypeVar("T", float, np.ndarray)
 REACH_M = 55.0
 """Farthest from a node that its junction is looked for."""
 
@@ -25,8 +27,8 @@ class Arm:
     at_end: bool
     """True when the road's reference line ends here, False when it begins here."""
 
-    def distance_m(self, strip: RoadStrip, from_node_m: float) -> float:
-        """The distance along the strip of a place `from_node_m` away from the node."""
+    def distance_m(self, strip: RoadStrip, from_node_m: T) -> T:
+        """The distance along the strip of places `from_node_m` away from the node."""
         return strip.length_m - from_node_m if self.at_end else from_node_m
 
 
@@ -53,7 +55,7 @@ def arms_of(network: Network) -> dict[Node, list[Arm]]:
 
 def _curbs(strip: RoadStrip, arm: Arm, from_node_m: np.ndarray) -> tuple[Line, Line, Line]:
     """Curb points right and left of the reference, and the reference itself, at distances from the node."""
-    s = np.array([arm.distance_m(strip, d) for d in from_node_m])
+    s = arm.distance_m(strip, from_node_m)
     order = np.argsort(s)
     points, _ = strip.stretch(float(s.min()), float(s.max()))
     grid = np.linspace(s.min(), s.max(), len(points))

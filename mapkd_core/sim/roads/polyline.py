@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mapkd_core.geometry import distances_along, points_at
+from mapkd_core.geometry import distances_along, interpolated
 
 Line = NDArray[np.float64]
 """(N, 2) vertices."""
@@ -18,35 +18,64 @@ def length_m(points_m: ArrayLike) -> float:
 def at_arc(points_m: ArrayLike, s_m: ArrayLike) -> Line:
     """Points (..., 2) at distances `s_m` along the line; straight on beyond either end."""
     points = np.asarray(points_m, np.float64)
-    arcs, s = distances_along(points), np.asarray(s_m, np.float64)
-    head = (points[1] - points[0]) / max(arcs[1] - arcs[0], 1e-9)
-    tail = (points[-1] - points[-2]) / max(arcs[-1] - arcs[-2], 1e-9)
-    return points_at(points, s) + np.minimum(s, 0)[..., None] * head + np.maximum(s - arcs[-1], 0)[..., None] * tail
+    return at_known_arc(points, distances_along(points), s_m)
+
+
+def at_known_arc(points: Line, arcs_m: NDArray[np.float64], s_m: ArrayLike) -> Line:
+    """`at_arc` for a line whose vertices' `distances_along` are known."""
+    s = np.asarray(s_m, np.float64)
+    found = interpolated(points, arcs_m, s)
+    if s.size and (s.min() < 0 or s.max() > arcs_m[-1]):
+        head = (points[1] - points[0]) / max(arcs_m[1] - arcs_m[0], 1e-9)
+        tail = (points[-1] - points[-2]) / max(arcs_m[-1] - arcs_m[-2], 1e-9)
+        found += np.minimum(s, 0)[..., None] * head
+        found += np.maximum(s - arcs_m[-1], 0)[..., None] * tail
+    return found
 
 
 def resampled(points_m: ArrayLike, step_m: float = 1.0) -> Line:
     """The line with vertices evenly spaced by about `step_m`, both ends kept."""
-    length = length_m(points_m)
-    return at_arc(points_m, np.linspace(0.0, length, max(2, round(length / step_m) + 1)))
+    points = np.asarray(points_m, np.float64)
+    arcs = distances_along(points)
+    length = float(arcs[-1])
+    return at_known_arc(points, arcs, np.linspace(0.0, length, max(2, round(length / step_m) + 1)))
 
 
 def part(points_m: ArrayLike, start_m: float, end_m: float, step_m: float = 1.0) -> Line:
     """The stretch between two distances along the line, evenly resampled."""
-    count = max(2, round((end_m - start_m) / step_m) + 1)
-    return at_arc(points_m, np.linspace(start_m, end_m, count))
+    return at_arc(points_m, evenly(start_m, end_m, step_m))
+
+
+def evenly(start_m: float, end_m: float, step_m: float = 1.0) -> NDArray[np.float64]:
+    """Distances from one to another, both included, about `step_m` apart."""
+    return np.linspace(start_m, end_m, max(2, round((end_m - start_m) / step_m) + 1))
 
 
 def headings(points_m: ArrayLike) -> NDArray[np.float64]:
     """Unwrapped direction (N,) at every vertex."""
-    slope = np.gradient(np.asarray(points_m, np.float64), axis=0)
+    slope = _slopes(points_m)
     return np.unwrap(np.arctan2(slope[:, 1], slope[:, 0]))
 
 
 def left_normals(points_m: ArrayLike) -> Line:
     """Unit vectors (N, 2) to the left of the driving direction."""
-    slope = np.gradient(np.asarray(points_m, np.float64), axis=0)
-    slope /= np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-9)
-    return np.stack([-slope[:, 1], slope[:, 0]], 1)
+    slope = _slopes(points_m)
+    squares = slope * slope
+    slope /= np.maximum(np.sqrt(squares[:, 0] + squares[:, 1]), 1e-9)[:, None]
+    normals = np.empty_like(slope)
+    np.negative(slope[:, 1], out=normals[:, 0])
+    normals[:, 1] = slope[:, 0]
+    return normals
+
+
+def _slopes(points_m: ArrayLike) -> Line:
+    """Change (N, 2) of place from vertex to vertex, as `numpy.gradient` has it; roads ask for it thousands of times."""
+    points = np.asarray(points_m, np.float64)
+    slope = np.empty_like(points)
+    slope[1:-1] = points[2:] - points[:-2]
+    slope[1:-1] /= 2
+    slope[0], slope[-1] = points[1] - points[0], points[-1] - points[-2]
+    return slope
 
 
 def shifted(points_m: ArrayLike, left_m: ArrayLike) -> Line:

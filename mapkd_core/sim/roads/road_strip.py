@@ -6,13 +6,14 @@ as a whole, see roads.py): lanes in the line's direction lie right of the centre
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from shapely.geometry import Polygon
 
 from mapkd_core.geometry import distances_along
-from mapkd_core.sim.roads.polyline import Line, length_m, part, shifted, smooth_step
+from mapkd_core.sim.roads.polyline import Line, at_known_arc, evenly, shifted, smooth_step
 from mapkd_core.vector_map import MapLine
 
 FORWARD, BACKWARD = -1.0, 1.0
@@ -97,10 +98,15 @@ class RoadStrip:
     """Unmarked length at the start and end (inside the junctions)."""
     name: str = ""
 
-    @property
+    @cached_property
+    def arcs_m(self) -> NDArray[np.float64]:
+        """Distance of every vertex of the reference line along it."""
+        return distances_along(self.reference_m)
+
+    @cached_property
     def length_m(self) -> float:
         """Length of the reference line."""
-        return length_m(self.reference_m)
+        return float(self.arcs_m[-1])
 
     def _inner_m(self, side: float) -> float:
         """Offset of the innermost lane's inner edge."""
@@ -131,8 +137,9 @@ class RoadStrip:
 
     def stretch(self, start_m: float, end_m: float) -> tuple[Line, NDArray[np.float64]]:
         """Reference points and their distances between two places."""
-        points = part(self.reference_m, start_m, end_m)
-        return points, start_m + distances_along(points) / max(length_m(points), 1e-9) * (end_m - start_m)
+        points = at_known_arc(self.reference_m, self.arcs_m, evenly(start_m, end_m))
+        arcs = distances_along(points)
+        return points, start_m + arcs / max(float(arcs[-1]), 1e-9) * (end_m - start_m)
 
     def line(self, offset_m: float, start_m: float | None = None, end_m: float | None = None) -> Line:
         """The line at a constant lateral offset, between the junctions unless given."""

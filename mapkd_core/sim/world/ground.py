@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -15,7 +14,7 @@ from torch import Tensor
 from mapkd_core.distance import distance_cells
 from mapkd_core.sim.roads.polyline import shifted
 from mapkd_core.sim.world.conditions import Conditions
-from mapkd_core.sim.world.ground_raster import GroundRaster, tiled
+from mapkd_core.sim.world.ground_raster import GroundRaster, cells_near, tiled
 from mapkd_core.sim.world.textures import PackedTexture, tileable_noise
 from mapkd_core.vector_map import VectorMap
 
@@ -86,17 +85,14 @@ def _unsigned_distance_m(rings: list[NDArray], size: int) -> NDArray[np.float32]
     half = size * EDGE_CELL_M / 2
     axis = (np.arange(size, dtype=np.float32) + 0.5) * EDGE_CELL_M - np.float32(half)
     for ring in rings:
-        for a, b in pairwise(shapely.get_coordinates(shapely.segmentize(shapely.LineString(ring), 3.0))):
-            low = np.floor((np.minimum(a, b) - EXACT_M + half) / EDGE_CELL_M).astype(int)
-            high = np.ceil((np.maximum(a, b) + EXACT_M + half) / EDGE_CELL_M).astype(int)
-            (c0, r0), (c1, r1) = np.maximum(low, 0), np.minimum(high, size)
-            if c0 >= c1 or r0 >= r1:
-                continue
-            x, y = axis[c0:c1] - np.float32(a[0]), (axis[r0:r1] - np.float32(a[1]))[:, None]
-            d = (b - a).astype(np.float32)
-            t = np.clip((x * d[0] + y * d[1]) / max(float(d @ d), 1e-12), 0, 1)
-            window = result[r0:r1, c0:c1]
-            np.minimum(window, np.hypot(x - t * d[0], y - t * d[1]), out=window)
+        vertices = shapely.get_coordinates(shapely.segmentize(shapely.LineString(ring), 3.0))
+        start, along = vertices[:-1].astype(np.float32), (vertices[1:] - vertices[:-1]).astype(np.float32)
+        square = np.maximum((along * along).sum(1), np.float32(1e-12))
+        segment, row, column = cells_near(vertices[:-1], vertices[1:], EXACT_M + EDGE_CELL_M, size, EDGE_CELL_M)
+        x, y = axis[column] - start[segment, 0], axis[row] - start[segment, 1]
+        dx, dy = along[segment].T
+        t = np.clip((x * dx + y * dy) / square[segment], 0, 1)
+        np.minimum.at(result.reshape(-1), row * size + column, np.hypot(x - t * dx, y - t * dy))
     return result
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass
@@ -45,6 +45,41 @@ class GroundRaster:
         """The layer averaged over a square of about `width_m`."""
         kernel = max(int(width_m / self.cell_m) | 1, 1)
         return np.asarray(cv2.blur(self.layer, (kernel, kernel)), np.uint8)
+
+
+def cells_near(
+    start_m: NDArray, end_m: NDArray, margin_m: ArrayLike, size: int, cell_m: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Segment, row and column of every cell of a raster with a centre closer than `margin_m` to one of N segments.
+
+    Segments go from (N, 2) to (N, 2) metres; `margin_m` is one number or (N,). Some cells that are farther away are
+    among them. A segment and its margin are followed cell by cell along x or y, whichever it goes along more.
+    """
+    start, end = (np.asarray(points) / cell_m + size / 2 - 0.5 for points in (start_m, end_m))  # of cells' centres
+    margin = np.broadcast_to(np.asarray(margin_m) / cell_m, len(start))
+    rows = np.arange(len(start))
+    along = end - start
+    major = (np.abs(along[:, 1]) > np.abs(along[:, 0])).astype(int)
+    run, rise = along[rows, major], along[rows, 1 - major]
+    slope = np.where(run == 0, 0.0, rise / np.where(run == 0, 1.0, run))
+    reach = margin * np.sqrt(1 + slope * slope)
+    base, side = start[rows, major], start[rows, 1 - major]
+    low = np.clip(np.ceil(np.minimum(base, base + run) - margin), 0, size).astype(int)
+    high = np.clip(np.floor(np.maximum(base, base + run) + margin) + 1, low, size).astype(int)
+    line, main = _counted(low, high - low)
+    middle = side[line] + slope[line] * (main - base[line])
+    low = np.clip(np.ceil(middle - reach[line]), 0, size).astype(int)
+    high = np.clip(np.floor(middle + reach[line]) + 1, low, size).astype(int)
+    cell, other = _counted(low, high - low)
+    segment, main = line[cell], main[cell]
+    steep = major[segment] == 1
+    return segment, np.where(steep, main, other), np.where(steep, other, main)
+
+
+def _counted(first: NDArray[np.int64], count: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For every i, `count[i]` numbers from `first[i]` on: the i of each, and the numbers."""
+    which = np.repeat(np.arange(len(count)), count)
+    return which, np.arange(len(which)) + (first - np.cumsum(count) + count)[which]
 
 
 def tiled(tile: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

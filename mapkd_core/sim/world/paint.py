@@ -1,76 +1,94 @@
 """Road paint drawn to sub-cell accuracy: lines, dashes, crossings, stop lines and arrows as oriented strips."""
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from itertools import pairwise
-
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
 from mapkd_core.geometry import distances_along, points_at
 from mapkd_core.sim.roads.polyline import shifted
+from mapkd_core.sim.world.ground_raster import cells_near
 
 LINE_WIDTH_M = 0.13
 DOUBLE_GAP_M = 0.13
 STOP_WIDTH_M = 0.4
 DASH_M, DASH_GAP_M = 3.0, 6.0
+STRIPS_AT_ONCE = 1024
+"""Painted in one go; so their cells take some megabytes."""
 
 
-@dataclass
 class PaintCanvas:
     """Coverage of the ground by paint, and how yellow it is, on a square raster around the world's origin."""
 
-    size: int
-    cell_m: float
-    coverage: NDArray[np.uint8] = field(init=False)
-    """(size, size), rows along y; 255 is full cover by fresh paint."""
-    yellow: NDArray[np.uint8] = field(init=False)
-    """The same, only for yellow paint."""
+    def __init__(self, size: int, cell_m: float) -> None:
+        """`size` cells a side."""
+        self.size, self.cell_m = size, cell_m
+        self._coverage = np.zeros((size, size), np.uint8)
+        self._yellow = np.zeros((size, size), np.uint8)
+        self._axis = ((np.arange(size) + 0.5 - size / 2) * cell_m).astype(np.float32)
+        self._waiting: list[tuple[NDArray, NDArray, float, float, bool]] = []
 
-    def __post_init__(self) -> None:
-        self.coverage = np.zeros((self.size, self.size), np.uint8)
-        self.yellow = np.zeros((self.size, self.size), np.uint8)
-        self._axis = ((np.arange(self.size) + 0.5 - self.size / 2) * self.cell_m).astype(np.float32)
+    def layers(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """All paint so far and its yellow part, (size, size) each, rows along y; 255 is full cover by fresh paint."""
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            counts = [len(strips[0]) for strips in waiting]
+            start, end = (np.concatenate([strips[side] for strips in waiting]) for side in (0, 1))
+            width, strength, yellow = (np.repeat([strips[k] for strips in waiting], counts) for k in (2, 3, 4))
+            for first in range(0, len(start), STRIPS_AT_ONCE):
+                some = slice(first, first + STRIPS_AT_ONCE)
+                self._paint(start[some], end[some], width[some], strength[some], yellow[some])
+        return self._coverage, self._yellow
 
     def strip(self, start: NDArray, end: NDArray, width_m: float, strength: float = 1.0, yellow: bool = False) -> None:
-        """Paints the rectangle of `width_m` around the segment; a cell gets the share of it that is covered.
+        """Paints the rectangle of `width_m` around the segment; a cell gets the share of it that is covered."""
+        self.strips(np.asarray(start)[None], np.asarray(end)[None], width_m, strength, yellow)
+
+    def strips(self, start: NDArray, end: NDArray, width_m: float, strength: float = 1.0, yellow: bool = False) -> None:
+        """The same for segments from (N, 2) to (N, 2)."""
+        self._waiting.append((start, end, width_m, strength, yellow))  # thousands at a time cost as much as a few
+
+    def _paint(self, start: NDArray, end: NDArray, width_m: NDArray, strength: NDArray, yellow: NDArray) -> None:
+        """Paints N strips.
 
         The share is taken from the distance of the cell's centre to the edge, which is exact for straight edges
         and, unlike a polygon filler's anti-aliasing, does not widen the strip.
         """
-        middle, along = (start + end) / 2, end - start
-        length = float(np.hypot(*along))
-        if length < 1e-6:
-            return
-        cos, sin = (along / length).astype(np.float32)
-        half_length, half_width = length / 2, width_m / 2
-        reach = np.abs([cos, sin]) * half_length + np.abs([sin, cos]) * half_width + self.cell_m
-        low = np.floor((middle - reach) / self.cell_m + self.size / 2).astype(int)
-        high = np.ceil((middle + reach) / self.cell_m + self.size / 2).astype(int) + 1
-        (c0, r0), (c1, r1) = np.maximum(low, 0), np.minimum(high, self.size)
-        if c0 >= c1 or r0 >= r1:
-            return
-        dx, dy = self._axis[c0:c1] - np.float32(middle[0]), (self._axis[r0:r1] - np.float32(middle[1]))[:, None]
-        u = half_length - np.abs(dx * cos + dy * sin)
-        v = half_width - np.abs(dy * cos - dx * sin)
-        cover = np.clip(u / self.cell_m + 0.5, 0, 1) * np.clip(v / self.cell_m + 0.5, 0, 1)
-        value = (cover * np.float32(255 * strength)).astype(np.uint8)
-        for layer in (self.coverage, self.yellow) if yellow else (self.coverage,):
-            window = layer[r0:r1, c0:c1]
-            np.maximum(window, value, out=window)
+        strip, row, column = cells_near(start, end, width_m / 2 + self.cell_m, self.size, self.cell_m)
+        along = end - start
+        length = np.hypot(along[:, 0], along[:, 1])
+        middle = ((start + end) / 2).astype(np.float32)
+        unit = (along / np.maximum(length, 1e-9)[:, None]).astype(np.float32)
+        dx, dy = self._axis[column] - middle[strip, 0], self._axis[row] - middle[strip, 1]
+        cos, sin = unit[strip].T
+        u = (length / 2).astype(np.float32)[strip] - np.abs(dx * cos + dy * sin)
+        v = (width_m / 2).astype(np.float32)[strip] - np.abs(dy * cos - dx * sin)
+        cell = np.float32(self.cell_m)
+        cover = np.clip(u / cell + np.float32(0.5), 0, 1) * np.clip(v / cell + np.float32(0.5), 0, 1)
+        cover[length[strip] < 1e-6] = 0
+        value = (cover * (255 * strength).astype(np.float32)[strip]).astype(np.uint8)
+        painted = np.nonzero(value)[0]
+        at, value = row[painted] * self.size + column[painted], value[painted]
+        np.maximum.at(self._coverage.reshape(-1), at, value)
+        golden = yellow[strip[painted]]
+        np.maximum.at(self._yellow.reshape(-1), at[golden], value[golden])
 
     def polyline(self, points: NDArray, width_m: float, strength: float = 1.0, yellow: bool = False) -> None:
         """Paints a solid line through (N, 2) points."""
-        for start, end in pairwise(points):
-            length = np.hypot(*(end - start))
-            if length < 1e-6:
-                continue
-            # Pieces overlap a little so that bends have no gaps; short pieces keep the touched windows small.
-            overlap = (end - start) / length * min(0.3 * width_m, 0.04)
-            stops = np.linspace(0, 1, max(int(np.ceil(length / 3)), 1) + 1)[:, None]
-            for a, b in pairwise(start + stops * (end - start)):
-                self.strip(a - overlap, b + overlap, width_m, strength, yellow)
+        start, along = points[:-1], points[1:] - points[:-1]
+        length = np.hypot(along[:, 0], along[:, 1])
+        real = length >= 1e-6
+        start, along, length = start[real], along[real], length[real]
+        # Pieces overlap a little so that bends have no gaps; short pieces keep the touched windows small.
+        overlap = along / length[:, None] * min(0.3 * width_m, 0.04)
+        pieces = np.maximum(np.ceil(length / 3).astype(int), 1)
+        segment = np.repeat(np.arange(len(start)), pieces)
+        k = np.arange(len(segment)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        low, high = k * (1.0 / pieces[segment]), (k + 1) * (1.0 / pieces[segment])
+        high[k + 1 == pieces[segment]] = 1.0
+        start, along, overlap = start[segment], along[segment], overlap[segment]
+        begin, stop = start + low[:, None] * along - overlap, start + high[:, None] * along + overlap
+        self.strips(begin, stop, width_m, strength, yellow)
 
     def dashes(self, points: NDArray, width_m: float, strength: float, yellow: bool, phase_m: float) -> None:
         """Paints a dashed line through (N, 2) points."""
@@ -89,9 +107,9 @@ class PaintCanvas:
         head = tail + 2.6 * direction
         self.strip(tail, head, 0.16, strength)
         forward, across = (direction, side) if turn == 0 else (turn * side, direction)
-        for step in np.arange(0.0, 1.3, self.cell_m):  # the triangle as thin strips of growing width
-            at, half = head + (1.3 - step) * forward, 0.42 * step * across
-            self.strip(at - half, at + half, self.cell_m * 1.5, strength)
+        step = np.arange(0.0, 1.3, self.cell_m)[:, None]  # the triangle as thin strips of growing width
+        at, half = head + (1.3 - step) * forward, 0.42 * step * across
+        self.strips(at - half, at + half, self.cell_m * 1.5, strength)
 
     def line(self, points: NDArray, paint: str, color: str, strength: float, phase_m: float) -> None:
         """Paints a divider in the style of `MapLine.paint`; `none` leaves nothing."""

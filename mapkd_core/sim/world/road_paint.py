@@ -20,8 +20,11 @@ ARROW_SHARE = 0.3
 
 def paint_layers(
     road_map: VectorMap, centre_m: NDArray, cell_m: float, size: int, conditions: Conditions, rng: np.random.Generator
-) -> PaintCanvas:
-    """Paints lines, crossings and arrows on a square of `size` cells around `centre_m`, then wears them."""
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Paints lines, crossings and arrows on a square of `size` cells around `centre_m`, then wears them.
+
+    Returns coverage by paint and by yellow paint, 255 for full cover.
+    """
     half = size * cell_m / 2
     canvas = PaintCanvas(size, cell_m)
     _paint_lines(canvas, road_map, centre_m, half, conditions, rng)
@@ -38,8 +41,8 @@ def paint_layers(
     noise = tileable_noise(512, rng, 1.1) + 0.8 * tileable_noise(512, rng, 0.3)
     lost = np.clip((0.8 * noise + 2.6 * worn**0.5 - 2.6) * 1.2, 0, 0.9 + 0.1 * worn) * min(1.0, 4 * worn)
     kept = tiled(((1 - lost) * 255).astype(np.uint8), size)
-    canvas.coverage, canvas.yellow = product(canvas.coverage, kept), product(canvas.yellow, kept)
-    return canvas
+    coverage, yellow = canvas.layers()
+    return product(coverage, kept), product(yellow, kept)
 
 
 def _paint_lines(

@@ -8,6 +8,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
+from mapkd_core.geometry import distances_along
 from mapkd_core.sim.world import solids as kinds
 from mapkd_core.sim.world.conditions import Conditions
 from mapkd_core.sim.world.solids import SolidsBuilder
@@ -47,14 +48,28 @@ def edge_places(road: BaseGeometry, spacing_m: float, offset_m: float, half_m: f
         part = shapely.geometry.polygon.orient(part)  # the road then lies to the left of every ring
         for ring in (part.exterior, *part.interiors):
             steps = (np.arange(int(ring.length // spacing_m)) + 0.5) * spacing_m
-            at = shapely.get_coordinates(shapely.line_interpolate_point(ring, steps))
-            ahead = shapely.get_coordinates(shapely.line_interpolate_point(ring, np.minimum(steps + 0.5, ring.length)))
-            for point, tangent in zip(at, ahead - at, strict=True):
-                length = np.hypot(*tangent)
-                if length > 1e-6 and (np.abs(point) < half_m).all():
-                    t = tangent / length
-                    places.append(Place(point, t, np.array([-t[1], t[0]])))
+            vertices = shapely.get_coordinates(ring)
+            arcs = distances_along(vertices)
+            at, ahead = _on_ring(vertices, arcs, steps), _on_ring(vertices, arcs, np.minimum(steps + 0.5, ring.length))
+            tangent = ahead - at
+            length = np.hypot(tangent[:, 0], tangent[:, 1])
+            fine = (length > 1e-6) & (np.abs(at) < half_m).all(1)
+            along = tangent[fine] / length[fine, None]
+            to_road = np.stack([-along[:, 1], along[:, 0]], 1)
+            places += [Place(*place) for place in zip(at[fine], along, to_road, strict=True)]
     return places
+
+
+def _on_ring(vertices: NDArray[np.float64], arcs: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points at distances along a line, to the last bit where `shapely.line_interpolate_point` has them.
+
+    That walks along the whole line for each of them.
+    """
+    segment = np.minimum(np.searchsorted(arcs[1:], at, side="right"), len(vertices) - 2)
+    start, along = vertices[segment], vertices[segment + 1] - vertices[segment]
+    length = np.sqrt(along[:, 0] * along[:, 0] + along[:, 1] * along[:, 1])
+    share = np.clip((at - arcs[segment]) / length, 0, 1)[:, None]
+    return np.where(share >= 1, start + along, along * share + start)
 
 
 def add_buildings(

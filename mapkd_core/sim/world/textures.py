@@ -2,9 +2,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import accumulate, pairwise
 
 import cv2
 import numpy as np
+import scipy.fft
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -19,10 +22,18 @@ def tileable_noise(size: int, rng: np.random.Generator, exponent: float = 1.0, l
     Its amplitude falls with spatial frequency to the power `exponent`; waves longer than 1 / `low_cycles` of the
     tile are left out, so that repetition does not show.
     """
+    waves = scipy.fft.rfft2(rng.standard_normal((size, size)), overwrite_x=True)
+    waves *= _gain(size, exponent, low_cycles)
+    noise = scipy.fft.irfft2(waves, s=(size, size), overwrite_x=True)
+    noise /= max(float(noise.std()), 1e-9)
+    return noise.astype(np.float32)
+
+
+@lru_cache(maxsize=8)
+def _gain(size: int, exponent: float, low_cycles: float) -> NDArray[np.float64]:
+    """(size, size // 2 + 1) factor of each wave; one for all drives."""
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None]) * size
-    gain = np.where(frequency >= low_cycles, np.maximum(frequency, 1.0) ** -exponent, 0.0)
-    noise = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((size, size))) * gain, s=(size, size))
-    return (noise / max(float(noise.std()), 1e-9)).astype(np.float32)
+    return np.where(frequency >= low_cycles, np.maximum(frequency, 1.0) ** -exponent, 0.0)
 
 
 class PackedTexture:
@@ -37,19 +48,21 @@ class PackedTexture:
         size = layers[0].shape[0]
         if len(layers) != 4 or any(layer.shape != (size, size) for layer in layers) or size % 64:
             raise ValueError(f"expected four square layers with a side of whole 64s, got {[x.shape for x in layers]}")
-        levels, offsets, at = [], [], 0
-        image = np.ascontiguousarray(np.stack(layers, -1))
-        while True:
-            levels.append(image.view("<i4").reshape(-1))
-            offsets.append(at)
-            at += image.shape[0] * image.shape[1]
-            if image.shape[0] % 2 or image.shape[0] <= 16:
-                break
-            half = image.shape[0] // 2
-            image = np.ascontiguousarray(cv2.resize(image, (half, half), interpolation=cv2.INTER_AREA))
+        sides = [size]
+        while sides[-1] % 2 == 0 and sides[-1] > 16:
+            sides.append(sides[-1] // 2)
+        offsets = [0, *accumulate(side * side for side in sides)]
+        texels = np.empty(offsets.pop(), "<i4")
+        levels = [
+            texels[at : at + side * side].view(np.uint8).reshape(side, side, 4)
+            for at, side in zip(offsets, sides, strict=True)
+        ]
+        cv2.merge([np.ascontiguousarray(layer) for layer in layers], levels[0])
+        for finer, coarser in pairwise(levels):
+            cv2.resize(finer, coarser.shape[:2], coarser, interpolation=cv2.INTER_AREA)
         self.size, self.origin_m, self.cell_m = size, origin_m, cell_m
         self.levels = len(levels)
-        self._texels = torch.from_numpy(np.concatenate(levels))
+        self._texels = torch.from_numpy(texels)
         self._offsets = torch.tensor(offsets, dtype=torch.int32)
         self._scales = torch.tensor([1.0 / (cell_m * 2**level) for level in range(self.levels)])
 

@@ -96,7 +96,7 @@ def build_world(
     origin = (-half, -half)
     ego = np.zeros((0, 3)) if keep_clear is None else np.array(keep_clear, np.float64).reshape(-1, 3)
     ego[:, :2] -= centre
-    paint = paint_layers(road_map, centre, cell_m, size, conditions, np.random.default_rng([seed, 1]))
+    paint, yellow = paint_layers(road_map, centre, cell_m, size, conditions, np.random.default_rng([seed, 1]))
     wear = wear_layer(road_map, centre, cell_m, size, np.random.default_rng([seed, 2]))
     edge = edge_distance_m(road, edge_size)
     terrain = Terrain.sample(conditions.slope, rng)
@@ -118,7 +118,7 @@ def build_world(
     paved, grass, mottle = verge_layers(road_map, centre, edge, conditions, np.random.default_rng([seed, 3]))
     sky_share = np.asarray(cv2.resize(contact, edge.shape, interpolation=cv2.INTER_AREA), np.uint8)
     verge = PackedTexture((paved, grass, sky_share, mottle), origin, EDGE_CELL_M)
-    surface = PackedTexture((paint.coverage, paint.yellow, wear, light), origin, cell_m)
+    surface = PackedTexture((paint, yellow, wear, light), origin, cell_m)
     return World(
         centre, half, conditions, seed,
         Ground(surface, verge, torch.from_numpy(edge), origin),

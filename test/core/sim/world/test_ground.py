@@ -28,12 +28,12 @@ def test_a_painted_strip_covers_its_area_about_its_middle(angle):
     start = np.array([-2.013, -1.007])
     end = start + 3.0 * np.array([np.cos(angle), np.sin(angle)])
     canvas.strip(start, end, LINE_WIDTH_M)
-    cover = canvas.coverage / 255
+    cover = canvas.layers()[0] / 255
     assert cover.sum() * 0.05**2 == pytest.approx(3.0 * LINE_WIDTH_M, rel=0.03)
     centres = (np.arange(256) + 0.5) * 0.05 - 6.4
     middle = np.array([(cover * centres).sum(), (cover * centres[:, None]).sum()]) / cover.sum()
     np.testing.assert_allclose(middle, (start + end) / 2, atol=0.003)
-    assert not canvas.yellow.any()
+    assert not canvas.layers()[1].any()
 
 
 def test_styles_of_paint():
@@ -42,8 +42,8 @@ def test_styles_of_paint():
     for paint in ("solid", "dashed", "double", "none"):
         canvas = PaintCanvas(256, 0.05)
         canvas.line(line, paint, "yellow", 1.0, 0.0)
-        areas[paint] = canvas.coverage.sum() / 255 * 0.05**2
-        np.testing.assert_array_equal(canvas.coverage, canvas.yellow)
+        areas[paint] = canvas.layers()[0].sum() / 255 * 0.05**2
+        np.testing.assert_array_equal(*canvas.layers())
     assert areas["none"] == 0
     assert areas["solid"] == pytest.approx(12 * LINE_WIDTH_M, rel=0.04)
     assert areas["double"] == pytest.approx(24 * LINE_WIDTH_M, rel=0.04)
@@ -54,7 +54,7 @@ def test_zebra_bars_lie_along_the_traffic_and_within_the_polygon():
     canvas = PaintCanvas(256, 0.05)
     polygon = shapely.box(-1.5, -5.0, 1.5, 5.0)  # people walk along y, cars drive along x
     canvas.crossing(polygon, np.array([1.0, 0.0]), "zebra", 1.0)
-    cover = canvas.coverage > 128
+    cover = canvas.layers()[0] > 128
     rows, cols = np.nonzero(cover)
     centres = (np.arange(256) + 0.5) * 0.05 - 6.4
     assert np.abs(centres[cols]).max() <= 1.5 and np.abs(centres[rows]).max() <= 5.0
