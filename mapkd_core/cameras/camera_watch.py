@@ -1,4 +1,4 @@
-"""Which cameras have fallen silent while others send on, so that maps can go on without them until they return."""
+"""Which cameras send nothing usable while others do, so that maps can go on without them until they return."""
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
@@ -9,7 +9,7 @@ SILENT_PERIODS = 3
 
 
 class CameraWatch:
-    """Decides from the arrival of images which cameras a set waits for.
+    """Decides from the arrival of usable images which cameras a set waits for.
 
     A camera is silent when it has sent nothing for `timeout_s`, and for three of the rig's periods, though others
     have; it has returned with its second image in a row. Where nobody sends (a pause of a recording), nobody is silent.

@@ -50,6 +50,8 @@ class CameraInput:
         """(H, W) of the undistorted image, False where the camera sees its own vehicle; None where it does not."""
         self.rate = Rate()
         self.qos_note = ""
+        self.refusal = ""
+        """Why the newest message could not be read as an image; empty if it could."""
         self._node = node
         self._rig = camera
         self._transport = camera.image_transport
@@ -172,8 +174,10 @@ class CameraInput:
         try:
             found = self._reader.read(message)
         except ImageError as error:
+            self.refusal = str(error)
             self._on_fault(f"{error.kind} {self.camera}", f"{self.camera} ({self.topic}): {error}")
             return
+        self.refusal = ""
         for stamp_ns, image in found:
             self._mosaic = image.mosaic
             self._on_checked_image(self.camera, stamp_ns, image)

@@ -32,10 +32,10 @@ from mapkd_ros.node.qos_events import warning_of_unfit_publisher
 from mapkd_ros.node.report import InputReport, diagnostic_statuses, raw_transport_hint
 from mapkd_ros.node.rig import camera_watch
 from mapkd_ros.node.stall import Settings, StallWatch
+from mapkd_ros.node.usable import NO_STAMP, UsableImages
 from mapkd_ros.node.worker import LatestWorker, RateLimit
 
 REPORT_PERIOD_S = 1.0
-NO_STAMP = "header.stamp is 0: let the driver fill it with the time of exposure"
 MAINTAIN_PERIOD_S = 0.5
 TRANSFORMS_KEPT = 100
 
@@ -91,7 +91,10 @@ class Mapping:
             for topic, latched in (("/tf_static", True), ("/tf", False))
         ]
         self._check = CalibrationCheck(self._inputs, self._mountings, self._transforms, self._log)
-        self._report = InputReport(self._inputs, self._mountings, self._watch, self._stall, self._log)
+        self._usable = UsableImages(self._inputs, self._mountings, predictor.card.input_size)
+        self._report = InputReport(
+            self._inputs, self._mountings, self._watch, self._stall, self._usable.reason, self._log
+        )
         self._worker: LatestWorker[MappingJob] = LatestWorker(self._prepare, self._on_worker_error)
         self._network: LatestWorker[PreparedJob] | None = None
         if values["overlap"]:
@@ -112,6 +115,7 @@ class Mapping:
                 one.close()
             with self._publishing:
                 self._closed = True
+        self._usable.close()
         ended = self._worker.stop()
         return ended if self._network is None else self._network.stop() and ended
 
@@ -146,10 +150,11 @@ class Mapping:
         now_ns = time.monotonic_ns()
         self._mountings.frames[camera] = image.frame_id
         self._stall.see(camera, stamp_ns, now_ns)
+        usable = self._usable.usable(camera, stamp_ns, image)
         if stamp_ns == 0:
             self._fault(f"no stamp {camera}", f"{camera}: {NO_STAMP}")
             return
-        if self._watch.see(camera, now_ns):
+        if usable and self._watch.see(camera, now_ns):
             self._report.tell_change(self._synchronizer.expected, self._watch.expected)
             self._synchronizer.expect(self._watch.expected)
         camera_set = self._synchronizer.add(camera, stamp_ns, image)
@@ -202,7 +207,11 @@ class Mapping:
 
     def _prepare(self, job: MappingJob) -> None:
         """Runs in the worker."""
-        prepared = prepare_job(job, self._predictor, self._undistortion_tables)
+        try:
+            prepared = prepare_job(job, self._predictor, self._undistortion_tables)
+        except ImageError:
+            self._usable.failed(job)
+            raise
         for camera, text in prepared.faults:
             self._note(f"stray bytes {camera}", f"{camera}: used, but its decoder says: {text}")
         if self._network is None:

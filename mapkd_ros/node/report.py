@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mapkd_core.cameras.calibration import CalibrationError
@@ -37,12 +37,14 @@ class InputReport:
         mountings: Mountings,
         watch: CameraWatch,
         stall: StallWatch,
+        why_unusable: Callable[[str], str],
         logger: Any,
     ) -> None:
         self._inputs = inputs
         self._mountings = mountings
         self._watch = watch
         self._stall = stall
+        self._why_unusable = why_unusable
         self._logger = logger
         self._born_ns = time.monotonic_ns()
         self._reported = False
@@ -64,7 +66,8 @@ class InputReport:
                 except CalibrationError as error:
                     lack = str(error)
             if not lack and camera in self._watch.left_out:
-                lack = "has fallen silent"
+                reason = self._why_unusable(camera)
+                lack = f"its images cannot be used: {reason}" if reason else "has fallen silent"
             if lack:
                 result[camera] = lack
         return result
@@ -98,10 +101,10 @@ class InputReport:
             self._logger.info("now there:" + _lines(found))
 
     def tell_change(self, before: Collection[str], now: Collection[str]) -> None:
-        """Maps are made of other cameras from now on, as some have fallen silent or returned."""
+        """Maps are made of other cameras from now on, as some send nothing usable or send again."""
         gone, back = (", ".join(c for c in one if c not in other) for one, other in ((before, now), (now, before)))
         if gone:
-            self._logger.warning(f"{gone}: silent; maps go on without until there are images again")
+            self._logger.warning(f"{gone}: no usable images; maps go on without until there are")
         if back:
             self._logger.info(f"{back}: images come again; maps use them")
 

@@ -24,7 +24,7 @@ PARAMETERS = (
     Parameter("window_ms", WINDOW_NS / 1e6, "largest time between the oldest and newest image of a set [ms]",
               range=(1, 2000)),
     Parameter("queue_size", 10, "images of each camera that are kept while they wait for the others'", range=(1, 100)),
-    Parameter("camera_timeout", 2.0, "maps go on without a camera that is silent for so long [s]; 0 waits for all",
+    Parameter("camera_timeout", 2.0, "maps go on without a camera that sends nothing usable for so long [s]; 0 waits",
               range=(0, 3600)),
     Parameter("min_cameras", 1, "no maps while fewer cameras than these send", range=(1, 1000)),
     Parameter("required_cameras", [""], "no maps while one of these is silent"),

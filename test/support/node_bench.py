@@ -16,8 +16,9 @@ from rclpy.parameter import Parameter
 from mapkd_core.artifact import ModelCard
 from mapkd_core.cameras.rig import CameraRig
 from mapkd_core.cameras.rig_file import load_rig
+from mapkd_core.data.images import decode
 from mapkd_core.grid import BevGrid
-from mapkd_core.predictor import PredictedMap
+from mapkd_core.predictor import CameraError, PredictedMap
 from mapkd_core.types import MapElement
 from mapkd_ros.node.mapping import Mapping
 from mapkd_ros.node.mapping_node import MappingNode
@@ -42,6 +43,8 @@ class Predictor:
         self.go_on.set()
 
     own_cameras: tuple[str, ...] = ()
+    decodes = False
+    """Whether it looks at its images, as a real one does."""
 
     def camera_order(self, names):
         return list(range(len(names)))
@@ -49,6 +52,11 @@ class Predictor:
     def prepare(self, images, intrinsics, base_from_camera, image_sizes=None, masks=None):
         self.calls.append((images, intrinsics, base_from_camera, image_sizes))
         self.masks = masks
+        for camera, image in enumerate(images if self.decodes else ()):
+            try:
+                decode(image)
+            except ValueError as error:
+                raise CameraError(camera, str(error)) from error
         return SimpleNamespace(faults=())
 
     def complete(self, prepared) -> PredictedMap:

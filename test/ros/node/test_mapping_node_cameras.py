@@ -10,7 +10,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2 (rclpy)")
 pytest.importorskip("tf2_msgs.msg", reason="needs tf2_msgs: make setup")
 pytest.importorskip("mapkd_ros.msg", reason="needs the built package: colcon build")
 
-from camera_bench import SIZE, CameraBench, header
+from camera_bench import SIZE, CameraBench, compressed, header, jpeg
 from node_bench import Setup, setups
 from video_stream import packets, shades
 
@@ -83,6 +83,72 @@ def test_a_camera_that_never_came_is_left_out_and_one_that_is_required_is_not(se
             bench.wait(lambda: False, 0.05)
         assert one.mapping._watch.reason_to_wait == reason
         assert bench.maps[-1].camera_names == list(CAMERAS) and one.mapping._synchronizer.expected == CAMERAS
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("no camera_info", "images come, but /camera/cam_back/camera_info has sent no usable calibration"),
+        ("no transform", "no message names the frame 'elsewhere'"),
+        ("cut jpeg", "its images cannot be used: "),
+        ("no jpeg", "its images cannot be used: "),
+        ("size", "its images cannot be used: image is 80x44, its camera_info says 160x90"),
+        ("zero stamps", "its images cannot be used: header.stamp is 0"),
+        ("same stamps", "its images cannot be used: header.stamp stays the same"),
+    ],
+)
+def test_a_camera_whose_images_cannot_be_used_counts_as_silent_until_it_is_mended(setup, fault, told):
+    """From the start, before there was any map."""
+    one: Setup = setup(camera_timeout=0.4, diagnostics_period=0.1)
+    one.predictor.decodes = True
+    bench = one.bench
+    senders = [*bench.images.values(), *bench.infos.values(), bench.tf_static]
+    assert bench.wait(lambda: all(sender.get_subscription_count() for sender in senders))
+    bench.send_calibration([camera for camera in CAMERAS if fault != "no camera_info" or camera != "CAM_BACK"])
+    bench.send_mountings()
+    bench.listen()
+
+    def broken(stamp_ns: int) -> object:
+        if fault == "cut jpeg":
+            return compressed("CAM_BACK", stamp_ns, jpeg()[:300])
+        if fault == "no jpeg":
+            return compressed("CAM_BACK", stamp_ns, b"not an image")
+        if fault == "size":
+            return compressed("CAM_BACK", stamp_ns, jpeg((80, 44)))
+        message = compressed("CAM_BACK", {"zero stamps": 0, "same stamps": 7}.get(fault, stamp_ns))
+        if fault == "no transform":
+            message.header.frame_id = "elsewhere"
+        return message
+
+    rest = [camera for camera in CAMERAS if camera != "CAM_BACK"]
+    for _ in range(400):
+        bench.send_set({"CAM_BACK": broken(bench.stamp_ns + 100_000_000)})
+        if bench.maps and bench.maps[-1].camera_names == rest:
+            break
+    assert bench.maps and bench.maps[-1].camera_names == rest, bench.values()
+    assert bench.maps[-1].missing_cameras == ["CAM_BACK"]
+    for _ in range(5):
+        bench.send_set({"CAM_BACK": broken(bench.stamp_ns + 100_000_000)})
+    warned = bench.wait(
+        lambda: told in bench.message and level(bench, "map") == level(bench, "CAM_BACK") == WARN, 10
+    )
+    assert warned, bench.message
+    if fault == "no camera_info":
+        bench.send_calibration(["CAM_BACK"])
+    assert until_map_of(bench, list(CAMERAS), []).missing_cameras == []
+    assert bench.wait(lambda: level(bench, "map") == OK), bench.message
+
+
+def test_of_one_set_all_broken_images_are_found_at_once(setup):
+    one: Setup = setup(camera_timeout=0.6)
+    one.predictor.decodes = True
+    bench = one.listened()
+    until_map_of(bench, list(CAMERAS), [])
+    broken = [camera for camera in CAMERAS if camera in ("CAM_FRONT", "CAM_BACK", "CAM_BACK_LEFT")]
+    cut = {camera: compressed(camera, bench.stamp_ns + 100_000_000, jpeg()[:300]) for camera in broken}
+    bench.send_set(cut)
+    assert bench.wait(lambda: [c for c in CAMERAS if one.mapping._usable.reason(c)] == broken, 5)
+    assert until_map_of(bench, [c for c in CAMERAS if c not in broken], broken).missing_cameras == broken
 
 
 def test_a_camera_may_send_a_video(setup, tmp_path):

@@ -1,6 +1,7 @@
 """What the user is told: once at start, then while something lacks, with growing pauses; and in /diagnostics."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -53,12 +54,13 @@ def clock(monkeypatch):
 
 
 def make(
-    inputs: dict[str, Input], stall: StallWatch | None = None, watch: CameraWatch | None = None
+    inputs: dict[str, Input], stall: StallWatch | None = None, watch: CameraWatch | None = None,
+    unusable: Callable[[str], str] | None = None,
 ) -> tuple[InputReport, Log, TransformTree]:
     log, tree = Log(), TransformTree()
     mountings = Mountings(regular_rig(list(inputs)), tree, "base_link")
     watch = watch or CameraWatch(list(inputs), 2.0)
-    return InputReport(inputs, mountings, watch, stall or quiet(), log), log, tree
+    return InputReport(inputs, mountings, watch, stall or quiet(), unusable or (lambda camera: ""), log), log, tree
 
 
 def without_b(**settings: object) -> CameraWatch:
@@ -154,7 +156,7 @@ def test_cameras_that_maps_are_made_without_are_told(clock):
     report.tell_change(("A", "B"), ("A",))
     report.tell_change(("A",), ("A", "B"))
     assert log[-2:] == [
-        ("warning", "B: silent; maps go on without until there are images again"),
+        ("warning", "B: no usable images; maps go on without until there are"),
         ("info", "B: images come again; maps use them"),
     ]
     report, log, _ = make({"A": Input(), "B": Input("no more images")}, watch=without_b(min_cameras=2))
