@@ -87,7 +87,7 @@ def write_maps(
         try:
             for one in sets:
                 try:
-                    result = _predicted(one, predictor, tables)
+                    result = predicted(one, predictor, tables)
                 except CameraError as error:
                     done.faults[f"{one.cameras[error.camera]}: {error.reason}"] += 1
                     continue
@@ -114,7 +114,8 @@ class _NoMapError(Exception):
     """Nothing came of any set: the files are not to take their places."""
 
 
-def _predicted(one: CalibratedSet, predictor: Predictor, tables: Tables) -> PredictedMap:
+def predicted(one: CalibratedSet, predictor: Predictor, tables: Tables) -> PredictedMap:
+    """The map of a set. Raises CameraError for an image that cannot be used."""
     images, intrinsics, sizes = [], [], []
     for place, (source, model) in enumerate(zip(one.sources, one.models, strict=True)):
         try:

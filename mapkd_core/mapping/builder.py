@@ -57,7 +57,7 @@ class MapBuilder:
         self.last_alignment: Alignment | None = None
         self.maker = ElementMaker(self.options)
         self._motion = Motion()
-        self._tries, self._jumped_m = 0, 0.0
+        self._tries, self._jumped_m, self._way_m = 0, 0.0, 0.0
 
     def add(
         self, elements: Sequence[MapElement], map_from_base: NDArray[np.floating], stamp_ns: int = 0,
@@ -73,22 +73,30 @@ class MapBuilder:
             raise ValueError(f"map_from_base at {stamp_ns} ns is no pose (4, 4) of finite numbers")
         step_m, jumped = self._motion.step(pose, stamp_ns)
         self.driven_m += step_m
+        self._way_m += step_m
         if jumped:
-            self._tries, self._jumped_m = JUMP_TRIES, self.driven_m - step_m
+            self._tries, self._jumped_m = JUMP_TRIES, self._way_m - step_m
         sight = sighting(elements, self.correction @ pose, view, self.options.far_m)
         if self.options.align:
             sight = self._aligned(sight)
         corrected = self.correction @ pose
         match = self.lines.match(sight, self.options)
-        self.lines.update(sight, match, self.options, self.driven_m)
+        self.lines.update(sight, match, self.options, self._way_m)
         self.crossings.update(sight, self.options)
         self.sets += 1
         return corrected
 
+    def begin_drive(self) -> None:
+        """The next set is of another drive: the way to it is no jump, and what is there is of an earlier pass."""
+        self._motion = Motion()
+        self._tries = 0
+        if self.sets:
+            self._way_m += AGAIN_M
+
     def _aligned(self, sight: Sighting) -> Sighting:
         known = self.lines.accepted(self.lines.near(sight.bounds_m(self.options.align_m)), self.options)
         after_jump = self._tries > 0
-        old_m = self._jumped_m if after_jump else self.driven_m - AGAIN_M
+        old_m = self._jumped_m if after_jump else self._way_m - AGAIN_M
         known = known[self.lines.born_m[known] <= old_m]
         if len(known) < LEAST_PAIRS:
             return sight

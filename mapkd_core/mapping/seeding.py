@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,7 @@ def builder_from(street_map: StreetMap, options: MappingOptions | None = None) -
     """A builder that goes on with a map: its elements keep their ids, and are doubted where they are no longer seen."""
     builder = MapBuilder(options, street_map.frame, street_map.origin)
     seed(builder, street_map.elements)
+    builder.sets, builder.driven_m = _count(street_map, "sets"), float(_count(street_map, "driven_m"))
     return builder
 
 
@@ -63,9 +65,8 @@ def merged(
     if found.refused and found.pairs:
         raise ValueError(f"the maps do not fit onto each other: {found.refused}")
     fuse(builder, [moved(element, found.shift) for element in second.elements])
-    sets = [int(one.metadata.get("sets", 0)) for one in (first, second)]
-    builder.sets = sum(sets)
-    builder.driven_m = sum(float(one.metadata.get("driven_m", 0.0)) for one in (first, second))
+    builder.sets += _count(second, "sets")
+    builder.driven_m += _count(second, "driven_m")
     return builder.street_map(), found
 
 
@@ -181,6 +182,12 @@ def _evidence(elements: Sequence[StreetElement]) -> tuple[NDArray, NDArray, NDAr
     favor = np.minimum(WEIGHT_A_SIGHTING * seen, 2 * MOST_WEIGHT)
     share = np.clip(score * (seen + 1) / np.maximum(seen, 1), 0.05, 1.0)
     return favor, favor * (1 - share) / share, seen, np.array([element.id for element in elements], np.int64)
+
+
+def _count(street_map: StreetMap, name: str) -> Any:
+    """A number that a builder wrote into a map's metadata; 0 where another made the map."""
+    value = street_map.metadata.get(name, 0)
+    return value if type(value) in (int, float) and value >= 0 else 0
 
 
 def moved(element: StreetElement, shift: NDArray[np.float64]) -> StreetElement:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mapkd_core.data.polylines import Range
 from mapkd_core.messages.classes import MessageClasses, seconds_and_ns
-from mapkd_core.types import CLASS_IDS, MapElement
+from mapkd_core.types import CLASS_IDS, CLASSES, MapElement
 
 if TYPE_CHECKING:
     from mapkd_core.artifact import ModelCard
@@ -61,3 +62,22 @@ def vector_map(
     message.stage_names = list(stage_ms)
     message.stage_latency_ms = [float(ms) for ms in stage_ms.values()]
     return message
+
+
+def elements_of_message(message: Any) -> tuple[int, tuple[MapElement, ...], Range]:
+    """Stamp in ns, elements (N, 3) and the rectangle that was looked at, of a VectorMap.
+
+    Raises ValueError for a message that no node of ours sends.
+    """
+    stamp_ns = message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
+    x_m, y_m = (float(message.x_min), float(message.x_max)), (float(message.y_min), float(message.y_max))
+    if not (np.isfinite([*x_m, *y_m]).all() and x_m[0] < x_m[1] and y_m[0] < y_m[1]):
+        raise ValueError(f"a VectorMap of the rectangle {x_m} x {y_m} m; expected where was looked")
+    elements = []
+    for element in message.elements:
+        if not 1 <= element.label <= len(CLASSES) or len(element.points) < 2:
+            raise ValueError(f"a VectorMap with label {element.label} and {len(element.points)} vertices")
+        points = np.array([(point.x, point.y, point.z) for point in element.points], np.float32)
+        score = float(np.clip(np.nan_to_num(element.score), 0, 1))
+        elements.append(MapElement(CLASSES[element.label - 1], points, score, bool(element.closed)))
+    return stamp_ns, tuple(elements), Range(x_m, y_m)

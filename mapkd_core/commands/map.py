@@ -1,0 +1,201 @@
+"""Builds the street map of one or more drives, offline and without ROS.
+
+From bags (folders, .mcap or .db3 files) with cameras, camera_info and transforms, or with the VectorMaps that
+student_node has published, and with the vehicle's poses (/tf from map or odom, or Odometry):
+
+    mapkd map drive.mcap --out drive.streetmap --image drive.png
+    mapkd map monday.mcap tuesday.mcap --out street.streetmap     # several drives in one frame
+    mapkd map wednesday.mcap --onto street.streetmap --out street.streetmap
+
+Maps of drives are merged in the same way; the second is shifted and turned to fit the first:
+
+    mapkd map monday.streetmap tuesday.streetmap --out street.streetmap
+
+A bag that holds VectorMaps is not predicted again, unless --predict says so.
+"""
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapkd_core.commands.options import add_runtime_options, chosen_runtime
+from mapkd_core.draw import write_png
+from mapkd_core.map_files.street_image import draw_street
+from mapkd_core.mapping.builder import MapBuilder
+from mapkd_core.mapping.options import MappingOptions
+from mapkd_core.mapping.seeding import builder_from, merged
+from mapkd_core.mapping.street_map import SUFFIX, StreetMap
+from mapkd_core.progress import Progress, say
+from mapkd_core.types import CLASSES
+
+if TYPE_CHECKING:
+    from mapkd_core.bags.reader import BagReader
+    from mapkd_core.map_files.mapped_drive import MappedDrive, SeenMap
+
+T = TypeVar("T")
+EXTRA = "bag"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
+    default = MappingOptions()
+    parser.add_argument("drives", nargs="+", type=Path, metavar="DRIVE", help="bags, or maps of drives to merge")
+    parser.add_argument("--out", type=Path, required=True, metavar=f"FILE{SUFFIX}", help="the map")
+    parser.add_argument("--image", type=Path, metavar="FILE.png", help="the map from above as an image too")
+    parser.add_argument("--onto", type=Path, metavar="MAP", help="go on with this map: its elements keep their ids")
+    parser.add_argument("--frame", default="", help="fixed frame of the poses (default: map, else odom, else Odometry)")
+    parser.add_argument("--base-frame", default="base_link", help="vehicle's frame (%(default)s)")
+    parser.add_argument("--odometry", default="", metavar="TOPIC", help="take poses from this Odometry, not from /tf")
+    parser.add_argument("--topic", default="", help="VectorMaps of the bag (default: the one topic that has any)")
+    parser.add_argument("--predict", action="store_true", help="predict from images even where VectorMaps are there")
+    parser.add_argument("--rig", type=Path, metavar="FILE", help="rig file that names the bag's cameras")
+    parser.add_argument("--every", type=float, default=0.0, metavar="S", help="at most a set in S seconds")
+    parser.add_argument("--limit", type=int, help="at most so many sets of each bag")
+    parser.add_argument(
+        "--least-sightings", type=int, default=default.least_sightings, metavar="N",
+        help="a line is in the map where so many sets show it (%(default)s)",
+    )
+    parser.add_argument(
+        "--least-share", type=float, default=default.least_share, metavar="S",
+        help="and where at least this share of the weighted sightings is for it (%(default)s)",
+    )
+    parser.add_argument("--no-align", action="store_true", help="take poses as they are")
+    parser.add_argument("--weights", type=Path, help="a card (NAME.json), or shipped: nano (default), small, base")
+    add_runtime_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Builds the map, writes it, and prints what it holds."""
+    if args.out.suffix != SUFFIX:
+        raise ValueError(f"--out is {args.out}; expected a name that ends in {SUFFIX}")
+    options = MappingOptions(
+        least_sightings=args.least_sightings, least_share=args.least_share, align=not args.no_align
+    )
+    start = StreetMap.read(args.onto) if args.onto else None
+    maps = [path for path in args.drives if path.suffix == SUFFIX]
+    if maps and len(maps) < len(args.drives):
+        raise ValueError("the drives are bags and maps at once; build maps of the bags first, or give one with --onto")
+    if maps:
+        result = _merged([*([start] if start else []), *map(StreetMap.read, maps)], options)
+        _write(args, result)
+        return 0
+    builder = builder_from(start, options) if start else MapBuilder(options)
+    path_m: list[NDArray[np.float64]] = []
+    interrupted: KeyboardInterrupt | None = None
+    try:
+        _build(args, builder, path_m)
+    except KeyboardInterrupt as error:  # what came until then is a map too
+        interrupted = error
+    if path_m:
+        _write(args, builder.street_map({"drives": [path.name for path in args.drives]}), np.array(path_m))
+    if interrupted is not None:
+        raise interrupted
+    return 0
+
+
+def _write(args: argparse.Namespace, result: StreetMap, path_m: NDArray[np.float64] | None = None) -> None:
+    result.write(args.out)
+    counts = Counter(element.label for element in result.elements)
+    found = ", ".join(f"{counts[label]} {label}" for label in CLASSES)
+    say(f"{args.out}: {found} in the frame {result.frame}, {result.metadata['driven_m']:.0f} m driven")
+    if args.image:
+        write_png(args.image, draw_street([e.map_element for e in result.elements], path_m, args.out.stem))
+        say(f"{args.image}")
+
+
+def _merged(maps: list[StreetMap], options: MappingOptions) -> StreetMap:
+    result = maps[0]
+    for other in maps[1:]:
+        result, found = merged(result, other, options)
+        say("nothing in common: side by side" if found.refused else f"{found.pairs / 2:.0f} m of line in common, "
+            f"moved by {found.moved_m:.2f} m: misfit {found.before_m:.2f} -> {found.after_m:.2f} m")  # fmt: skip
+    return result
+
+
+def _build(args: argparse.Namespace, builder: MapBuilder, path_m: list[NDArray[np.float64]]) -> None:
+    """Takes the bags into a builder; `path_m` gets where was driven, one place (3,) a set."""
+    from mapkd_core.bags.ego_poses import read_poses
+    from mapkd_core.bags.reader import BagReader
+    from mapkd_core.map_files.mapped_drive import MappedDrive, map_drive
+
+    for number, path in enumerate(args.drives):
+        drive = MappedDrive(path_m=path_m)
+        with BagReader(path) as bag:
+            for line in bag.notes:
+                say(line)
+            poses = read_poses(bag, args.frame, args.base_frame, args.odometry)
+            if (number or args.onto) and poses.frame != builder.frame:
+                raise ValueError(f"{path} has poses in {poses.frame!r}, the map is in {builder.frame!r}; see --frame")
+            builder.frame = poses.frame
+            say(f"{path}: poses of {args.base_frame} in {poses.frame} from {poses.source}")
+            builder.begin_drive()
+            with Progress("map", None, "set") as bar:
+                seen, bar.total = _seen(args, bag, drive)
+                map_drive(builder, _counted(seen, bar), poses, drive)
+            for reason, count in drive.faults.most_common():
+                say(f"{count:6d}  {reason}")
+            for line in bag.faults:
+                say(line)
+        if not drive.sets:
+            why = next((reason for reason, _ in drive.faults.most_common(1)), "there is none in it")
+            raise ValueError(f"{path}: no set came into the map: {why}")
+    for what, count in builder.alignments.most_common():
+        say(f"{count:6d}  sets aligned {what}")
+
+
+def _seen(
+    args: argparse.Namespace, bag: BagReader, drive: MappedDrive
+) -> tuple[Iterator[SeenMap], int | None]:
+    """The sets of a bag, recorded or predicted, and how many there are at most."""
+    from mapkd_core.map_files.mapped_drive import predicted_sets, recorded_sets, recorded_topics
+
+    recorded = recorded_topics(bag)
+    if args.topic:
+        recorded = [topic for topic in recorded if topic.name.lstrip("/") == args.topic.lstrip("/")]
+        if not recorded:
+            raise ValueError(f"{bag.path} holds no VectorMap on {args.topic}")
+    if recorded and not args.predict:
+        if len(recorded) > 1:
+            names = ", ".join(topic.name for topic in recorded)
+            raise ValueError(f"{bag.path} holds VectorMaps on {names}; choose one with --topic")
+        say(f"VectorMaps of {recorded[0].name}")
+        found = _thinned(recorded_sets(bag, recorded[0], drive, args.base_frame), args.every)
+        return islice(found, args.limit), args.limit or (None if args.every else recorded[0].count)
+    from mapkd_core.bags.camera_sets import CameraSets, thinned
+    from mapkd_core.cameras.rig_file import load_rig
+    from mapkd_core.runtime import wait_without_spinning
+
+    wait_without_spinning()
+    from mapkd_core.predictor import DEFAULT_WEIGHTS, MapPredictor
+
+    predictor = MapPredictor.from_artifact(args.weights or DEFAULT_WEIGHTS, chosen_runtime(args))
+    cameras = CameraSets(bag, load_rig(args.rig) if args.rig else None, say, args.base_frame)
+    for line in cameras.describe():
+        say(line)
+
+    def sets() -> Iterator[SeenMap]:
+        yield from predicted_sets(islice(thinned(cameras.sets(), args.every), args.limit), predictor, drive)
+        drive.faults.update(cameras.not_formed())
+
+    return sets(), args.limit or (None if args.every else cameras.anchor_images)
+
+
+def _thinned(seen: Iterable[SeenMap], every_s: float) -> Iterator[SeenMap]:
+    last_ns: int | None = None
+    for one in seen:
+        if last_ns is None or not 0 <= one.stamp_ns - last_ns < every_s * 1e9:
+            last_ns = one.stamp_ns
+            yield one
+
+
+def _counted(items: Iterable[T], bar: Progress) -> Iterator[T]:
+    for item in items:
+        yield item
+        bar.update()
