@@ -143,6 +143,17 @@ def card_path(given: str | Path) -> Path:
     return SHIPPED.get(str(given)) or _named_json(Path(given).expanduser())
 
 
+def card_to_write(given: str | Path) -> Path:
+    """`card_path` for a card that is to be written. Raises ArtifactError where a file that is no card stands there."""
+    place = card_path(given)
+    if place.exists():
+        try:
+            load_card(place)
+        except ArtifactError as error:
+            raise ArtifactError(f"{error}. It is not written over: choose another --out, or delete it") from error
+    return place
+
+
 def _named_json(path: Path) -> Path:
     """Only an ending of ours is replaced: a dot in a name, as in student.v1, belongs to the name."""
     return path.with_suffix(".json") if path.suffix in (".json", ".safetensors", ".onnx") else Path(f"{path}.json")

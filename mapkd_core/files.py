@@ -13,7 +13,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -120,6 +120,14 @@ def inside(folder: str | Path, name: Any, what: str = "name") -> Path:
     if not parts or "\0" in name or Path(name).is_absolute() or ".." in parts:
         raise ValueError(f"{what} {name!r} is no place in {folder}; expected a relative path without '..'")
     return Path(folder) / name
+
+
+def keep_inputs(inputs: Iterable[str | Path], outputs: Iterable[str | Path]) -> None:
+    """Raises ValueError if a file that is to be written is one that is read, whatever path it is called by."""
+    read = {os.path.realpath(path): path for path in inputs}
+    for path in outputs:
+        if (given := read.get(os.path.realpath(path))) is not None:
+            raise ValueError(f"{path} would be written over {given}, which is read here; choose another --out")
 
 
 def fingerprint(*parts: bytes | str | Path) -> str:

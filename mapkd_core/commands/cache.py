@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     """Writes the cache and tells its size."""
     from mapkd_core.data.cache_record import CacheOptions
     from mapkd_core.data.cache_write import write_cache
+    from mapkd_core.evaluation.identity import frames_fingerprint
     from mapkd_core.frame_sources import open_frames, with_maps
 
     if not 1 <= args.quality <= 100 or args.shard_frames < 1 or args.workers < 0:
@@ -48,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"left out: {what}")
     if options.labels:
         source = with_maps(source)
-    write_cache(source, args.folder, options, args.shard_frames, args.seed, args.workers, args.source)
+    what = frames_fingerprint(source)
+    write_cache(source, args.folder, options, args.shard_frames, args.seed, args.workers, args.source, True, what)
     shards = list(args.folder.glob("*.tar"))
     size_mb = sum(path.stat().st_size for path in shards) / 1e6
     print(f"{args.folder}: {len(source)} frames in {len(shards)} shards, {size_mb:.1f} MB")

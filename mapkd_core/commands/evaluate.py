@@ -21,12 +21,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mapkd_core.commands.options import add_runtime_options, chosen_runtime
-from mapkd_core.files import FolderLock, write_atomic
+from mapkd_core.commands.options import add_runtime_options, chosen_runtime, whole_number
+from mapkd_core.files import FolderLock, keep_inputs, write_atomic
 from mapkd_core.runtime import wait_without_spinning
 from mapkd_core.suggestion import RenamedOption
 
@@ -44,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--data", metavar="NAME", help="simdrive-v1:SPLIT[:small|full][:DRIVES], a nuScenes folder, or cache:DIR"
     )
     parser.add_argument("--split", help="split of a nuScenes folder: val, mini_val, ...; all scenes by default")
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N frames")
+    parser.add_argument("--limit", type=whole_number(1), metavar="N", help="only the first N frames")
     add_runtime_options(parser)
     parser.add_argument("--predictions", type=Path, help="predictions.jsonl, or a submission .json, to score as it is")
     parser.add_argument("--truth", type=Path, help="truth.jsonl, or a submission .json made from labels")
@@ -60,9 +61,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="output folder (default runs/evaluate/NAME)")
     parser.add_argument("--overwrite", action="store_true", help="throw away what the folder holds")
-    parser.add_argument("--processes", type=int, default=1, help="processes for scoring")
-    parser.add_argument("--images", type=int, default=3, metavar="N", help="images of each group; 0 for none")
-    parser.add_argument("--pictures", type=int, dest="images", action=RenamedOption)
+    parser.add_argument("--processes", type=whole_number(1), default=1, help="processes for scoring")
+    parser.add_argument(
+        "--images", type=whole_number(0), default=3, metavar="N", help="images of each group; 0 for none"
+    )
+    parser.add_argument("--pictures", type=whole_number(0), dest="images", action=RenamedOption)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
     from mapkd_core.metrics.tables import lines_table, main_table
 
     source: Frames | None = None
+    stale: list[Path] = []
     grid, thresholds, align = _grid(args), _threshold_sets(args), _align(args)
     with contextlib.ExitStack() as held:  # the folder's lock, until the results are written
         if args.data and not args.predictions and not args.truth:
@@ -80,12 +84,18 @@ def run(args: argparse.Namespace) -> int:
             predictions, truth = args.predictions, args.truth
             out = args.out or Path("runs/evaluate") / predictions.stem
             held.enter_context(FolderLock(out))
+            stale = _others(out, (predictions, truth), args.overwrite)
         else:
             raise ValueError("give either --data (with --weights), or --predictions and --truth")
         evaluation = score_frames(predictions, truth, grid, thresholds, args.processes, align)
+        for path in stale:
+            path.unlink(missing_ok=True)
         _write(evaluation, out, args, source)
     print(main_table(evaluation.result))
-    print("\n" + lines_table(evaluation.result))
+    print("
+" + lines_table(evaluation.result))
+    for note in evaluation.result["notes"][1:]:
+        print(note)
     print(f"\n{evaluation.result['frames']} frames; see {out}/result.md")
     return 0
 
@@ -95,6 +105,7 @@ def _predict(args: argparse.Namespace, held: contextlib.ExitStack) -> tuple[Path
     from mapkd_core.evaluation.evaluate import predict_frames
     from mapkd_core.evaluation.evaluate_cache import CachedFrames, header_of, open_cache, predict_cache
     from mapkd_core.evaluation.identity import cache_fingerprint, frames_fingerprint
+    from mapkd_core.evaluation.result_file import forget_results
     from mapkd_core.frame_sources import open_frames
 
     cache = args.data.removeprefix("cache:") if args.data.startswith("cache:") else None
@@ -105,6 +116,8 @@ def _predict(args: argparse.Namespace, held: contextlib.ExitStack) -> tuple[Path
         cached = open_cache(cache, card)
         header = header_of(predictor, args.data, cache_fingerprint(cached))
         held.enter_context(FolderLock(out))
+        if args.overwrite:
+            forget_results(out, True)
         predict_cache(cached, predictor, out, header, args.overwrite, args.limit)
         return out, CachedFrames(cached)
     source, missing = open_frames(args.data, args.split, card.input_size, lidar, predictor.device)
@@ -113,6 +126,8 @@ def _predict(args: argparse.Namespace, held: contextlib.ExitStack) -> tuple[Path
     header = header_of(predictor, args.data, frames_fingerprint(source))
     header = {**header, "split": args.split, "missing_data": missing}
     held.enter_context(FolderLock(out))
+    if args.overwrite:
+        forget_results(out, True)
     predict_frames(source, predictor, card.grid, out, header, args.overwrite, args.limit)
     return out, source
 
@@ -136,11 +151,29 @@ def _predictor(args: argparse.Namespace, batches: bool) -> tuple[Any, bool]:
     return predictor, predictor.options.lidar
 
 
+def _others(out: Path, files: tuple[Path, ...], overwrite: bool) -> list[Path]:
+    """Predictions and truth in `out` that the results of `files` would belie; FileExistsError unless `overwrite`."""
+    from mapkd_core.evaluation.evaluate import PREDICTIONS, TRUTH
+    from mapkd_core.evaluation.result_file import RESULTS, SUBMISSION
+
+    keep_inputs(files, [out / name for name in RESULTS])
+    given = {path.resolve() for path in files}
+    foreign = [path for path in (out / PREDICTIONS, out / TRUTH) if path.exists() and path.resolve() not in given]
+    if foreign and not overwrite:
+        raise FileExistsError(
+            f"{out} holds {foreign[0].name} of another evaluation, which these results would belie; choose another "
+            "--out, or give --overwrite"
+        )
+    return [*foreign, out / SUBMISSION] if foreign else []
+
+
 def _write(evaluation: Evaluation, out: Path, args: argparse.Namespace, source: Frames | None) -> None:
     from mapkd_core.evaluation.images import draw_examples, examples, find_frames, write_page
+    from mapkd_core.evaluation.result_file import SUBMISSION, forget_results
     from mapkd_core.metrics.submission import write_submission
     from mapkd_core.metrics.tables import markdown
 
+    forget_results(out, source is not None)
     title = _title(evaluation.result["predictions"])
     ranked = examples(evaluation, max(args.images, 1))
     if source is not None:
@@ -149,7 +182,7 @@ def _write(evaluation: Evaluation, out: Path, args: argparse.Namespace, source: 
     write_atomic(out / "result.json", json.dumps(evaluation.result, indent=1) + "\n")
     write_atomic(out / "result.md", markdown(evaluation.result, title))
     if source is not None:
-        write_submission(out / "submission.json", {r.token: r.elements for r in evaluation.predictions})
+        write_submission(out / SUBMISSION, {r.token: r.elements for r in evaluation.predictions})
     if args.images > 0:
         tokens = {token for chosen in evaluation.result["examples"].values() for token in chosen}
         frames = find_frames(source, tokens, args.limit) if source is not None else {}
@@ -211,6 +244,6 @@ def _threshold_sets(args: argparse.Namespace) -> tuple[tuple[float, ...], ...]:
         sets = tuple(tuple(float(t) for t in text.split(",")) for text in args.thresholds)
     except ValueError as error:
         raise ValueError(f"--thresholds {args.thresholds}: {error}; expected such as 0.5,1,1.5") from error
-    if any(t <= 0 for chosen in sets for t in chosen):
-        raise ValueError(f"--thresholds {args.thresholds}: distances must be above 0")
+    if not all(0 < t < math.inf for chosen in sets for t in chosen):
+        raise ValueError(f"--thresholds {args.thresholds}: distances must be above 0, and finite")
     return sets

@@ -56,12 +56,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the artifact, and proves each file before saying done; until then the old one stays."""
-    from mapkd_core.artifact import SHIPPED, card_path, load_card, load_model
+    from mapkd_core.artifact import SHIPPED, card_to_write, load_card, load_model
     from mapkd_core.files import FolderLock, replacing_together
     from mapkd_core.training.trained import is_artifact, load_run
 
     if str(args.out) in SHIPPED:
         raise ValueError(f"--out {args.out} is the name of a student that ships; write --out {args.out}.json")
+    place = card_to_write(args.out)
     if is_artifact(args.run):
         network, card = load_model(args.run)
         card = replace(card, name=args.name or card.name, version=args.version or card.version)
@@ -72,9 +73,8 @@ def run(args: argparse.Namespace) -> int:
     graph_wanted = args.int8 or (args.onnx if args.onnx is not None else pillars)
     if graph_wanted:
         _check_graph_possible(card, pillars, args)
-    place = card_path(args.out)
     with FolderLock(place.parent, f".{place.stem}.lock"):
-        before = _weights_of(place)
+        before = load_card(place).weights_sha256 if place.is_file() else ""
         with replacing_together(place.parent, place.name) as folder:
             lines = _write(folder / place.name, card, network, args, graph_wanted)
         card = load_card(place)
@@ -105,16 +105,6 @@ def _write(
     if args.int8:
         lines += write_int8_graph(place, args.calibrate, args.data, args.frames)
     return lines
-
-
-def _weights_of(place: Path) -> str:
-    """The checksum of the weights that are there already; empty where there are none."""
-    from mapkd_core.artifact import ArtifactError, load_card
-
-    try:
-        return load_card(place).weights_sha256
-    except ArtifactError:
-        return ""
 
 
 def _forget_graphs(place: Path, card: ModelCard) -> None:

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Callable
 
 from mapkd_core.runtime.options import BACKENDS, PRECISIONS, RuntimeOptions
 
@@ -21,3 +23,33 @@ def add_runtime_options(parser: argparse.ArgumentParser) -> None:
 def chosen_runtime(args: argparse.Namespace) -> RuntimeOptions:
     """What the options of `add_runtime_options` say."""
     return RuntimeOptions(device=args.device, backend=args.backend, precision=args.precision)
+
+
+def whole_number(low: int) -> Callable[[str], int]:
+    """The type of an option that is a whole number of at least `low`."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if value < low:
+            raise argparse.ArgumentTypeError(f"{text!r}; expected a whole number, {low} or more")
+        return value
+
+    return read
+
+
+def number(low: float) -> Callable[[str], float]:
+    """The type of an option that is a finite number of at least `low`."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value < math.inf:
+            raise argparse.ArgumentTypeError(f"{text!r}; expected a number, {low:g} or more")
+        return value
+
+    return read

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -39,21 +39,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.commands.options import add_runtime_options, chosen_runtime
+from mapkd_core.commands.options import add_runtime_options, chosen_runtime, number, whole_number
 from mapkd_core.data.images import decode
 from mapkd_core.draw import overview, write_png
-from mapkd_core.files import inside, write_atomic
+from mapkd_core.files import inside, keep_inputs, write_atomic
 from mapkd_core.map_files.elements import facts, records
 from mapkd_core.progress import Progress, each, say
 from mapkd_core.runtime import wait_without_spinning
 from mapkd_core.schema import FileFault, mapping, numbers, read_json, record
-from mapkd_core.types import MapElement
+from mapkd_core.types import Frame, MapElement
 
 if TYPE_CHECKING:
     from mapkd_core.bags.camera_sets import CalibratedSet
     from mapkd_core.predictor import MapPredictor, PredictedMap
 
 
+ENDS = (".png", ".json")
+"""Of the files of one set of images."""
 _RIG = mapping(record({"intrinsics": numbers(3, 3), "base_from_camera": numbers(4, 4)}), 1)
 """Schema of --calibration."""
 
@@ -79,10 +81,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--calibration", type=Path, help="JSON file that calibrates --images (see above)")
     parser.add_argument("--version", default="v1.0-mini", help="version folder of the data root (%(default)s)")
     parser.add_argument("--scene", action="append", help="only this scene of the data root; may be repeated")
-    parser.add_argument("--limit", type=int, help="at most this many keyframes, or maps of a bag")
+    parser.add_argument("--limit", type=whole_number(1), metavar="N", help="at most N keyframes, or maps of a bag")
     parser.add_argument("--rig", type=Path, metavar="FILE", help="rig file that names the bag's cameras")
     parser.add_argument("--base-frame", default="base_link", help="vehicle's frame in the bag (%(default)s)")
-    parser.add_argument("--every", type=float, default=0.0, metavar="S", help="of a bag, at most a map in S seconds")
+    parser.add_argument(
+        "--every", type=number(0), default=0.0, metavar="S", help="of a bag, at most a map in S seconds"
+    )
     parser.add_argument("--no-video", action="store_true", help="of a bag, write no overlay.mp4")
     parser.add_argument("--weights", type=Path, help="a card (NAME.json), or shipped: nano (default), small, base")
     add_runtime_options(parser)
@@ -99,7 +103,11 @@ def run(args: argparse.Namespace) -> int:
     predictor = MapPredictor.from_artifact(args.weights or DEFAULT_WEIGHTS, chosen_runtime(args))
     if args.bag:
         return _predict_bag(args, predictor)
-    shots = _from_files(args.images, args.calibration) if args.images else _from_dataroot(args, predictor)
+    if args.images:
+        shots: Iterable[_Shot] = _from_files(args.images, args.calibration)
+        keep_inputs([*args.images, args.calibration], [_place(args.out, shot, end) for shot in shots for end in ENDS])
+    else:
+        shots = _from_dataroot(args, predictor)
     for shot in each(shots, "predict", shown=not args.images):
         order = predictor.camera_order(shot.cameras)
         images = [shot.images[place] for place in order]
@@ -116,10 +124,11 @@ def _predict_bag(args: argparse.Namespace, predictor: MapPredictor) -> int:
     from mapkd_core.bags.camera_sets import CameraSets, thinned
     from mapkd_core.bags.reader import BagReader
     from mapkd_core.cameras.rig_file import load_rig
-    from mapkd_core.map_files.drive_maps import write_maps
+    from mapkd_core.map_files.drive_maps import map_files, write_maps
 
     if any(args.bag.glob("v1.0-*/sample.json")):
         raise ValueError(f"{args.bag} is a data root in nuScenes' format; expected a bag: give it with --dataroot")
+    keep_inputs([args.bag, *args.bag.glob("*"), *([args.rig] if args.rig else [])], map_files(args.out))
     with BagReader(args.bag) as bag:
         cameras = CameraSets(bag, load_rig(args.rig) if args.rig else None, say, args.base_frame)
         for line in [*bag.notes, *cameras.describe()]:
@@ -170,7 +179,11 @@ def _from_dataroot(args: argparse.Namespace, predictor: MapPredictor) -> Iterato
     from mapkd_core.data.nuscenes import NuScenesSource
 
     source = NuScenesSource(args.dataroot, args.version, scenes=args.scene, lidar_sweeps=0)
-    for frame in list(source)[: args.limit]:
+    frames = list(source)[: args.limit]
+    if not frames:
+        raise ValueError(f"{args.dataroot / args.version} holds no keyframe; nothing is to be predicted")
+    names = _names(frames)
+    for frame, name in zip(frames, names, strict=True):
         truth = None
         if frame.vector_map is not None and frame.map_from_base is not None:
             truth = map_elements(frame.vector_map(), frame.map_from_base, predictor.card.grid, "polygon")
@@ -179,7 +192,7 @@ def _from_dataroot(args: argparse.Namespace, predictor: MapPredictor) -> Iterato
         if missing:
             raise ValueError(f"{frame.scene} {frame.token}: no JPEG for {', '.join(missing)}")
         yield _Shot(
-            f"{frame.scene}_{frame.token[:8]}",
+            name,
             [jpeg for jpeg in jpegs if jpeg is not None],
             [view.name for view in frame.views],
             np.stack([view.intrinsics for view in frame.views]),
@@ -188,16 +201,26 @@ def _from_dataroot(args: argparse.Namespace, predictor: MapPredictor) -> Iterato
         )
 
 
+def _names(frames: Sequence[Frame]) -> list[str]:
+    """The scene and the first digits of the token; the whole token where those are not enough to tell all apart."""
+    short = [f"{frame.scene}_{frame.token[:8]}" for frame in frames]
+    return short if len(set(short)) == len(short) else [f"{frame.scene}_{frame.token}" for frame in frames]
+
+
+def _place(out: Path, shot: _Shot, ending: str) -> Path:
+    return inside(out, f"{shot.name}{ending}", "scene name")
+
+
 def _write(out: Path, shot: _Shot, result: PredictedMap, predictor: MapPredictor) -> None:
     grid = predictor.card.grid
     image = overview(
         [decode(image) for image in shot.images], shot.intrinsics, shot.base_from_camera, result.elements, grid,
         truth=shot.truth, semantic=result.probabilities, title=shot.name, names=shot.cameras,
     )
-    write_png(inside(out, f"{shot.name}.png", "scene name"), image)
+    write_png(_place(out, shot, ".png"), image)
     record = {
         **facts(predictor.card),
         "elements": records(result.elements),
         "stage_ms": {name: round(ms, 2) for name, ms in result.stage_ms.items()},
     }
-    write_atomic(inside(out, f"{shot.name}.json", "scene name"), json.dumps(record, indent=1) + "\n")
+    write_atomic(_place(out, shot, ".json"), json.dumps(record, indent=1) + "\n")

@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mapkd_core.files import write_atomic
+from mapkd_core.files import keep_inputs, write_atomic
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -29,10 +29,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the report."""
+    from mapkd_core.artifact import card_path
     from mapkd_core.evaluation.report import build_report
 
     if not (args.weights or args.run or args.evaluation):
         raise ValueError("nothing to report; give --weights, --run or --evaluation")
+    results = [folder / "result.json" for folder in args.evaluation]
+    runs = [args.run / "config.json"] if args.run else []
+    cards = [card_path(args.weights), card_path(args.weights).with_suffix(".safetensors")] if args.weights else []
+    keep_inputs([*results, *runs, *cards], [args.out])
     text = build_report(args.weights, args.run, args.evaluation)
     write_atomic(args.out, text)
     print(f"wrote {args.out} ({len(text) / 1e6:.1f} MB)")

@@ -43,17 +43,22 @@ def write_cache(
     workers: int = 0,
     name: str = "",
     progress: bool = True,
+    data_fingerprint: str = "",
 ) -> Path:
     """Writes all frames of a source to `folder`, going on where an earlier call stopped; returns the index file.
 
-    `name` says in the index where the frames come from. Raises ValueError if the folder holds a cache of something
-    else, FolderInUseError while another process writes there, and what `encode` raises for a frame that lacks a part.
+    `name` says in the index where the frames come from, `data_fingerprint` what they are. Raises
+    ValueError if the folder holds a cache of something else, FolderInUseError while another process writes there, and
+    what `encode` raises for a frame that lacks a part.
     """
     count = len(source)
     if count == 0:
         raise ValueError("the source has no frames to cache")
     shards = min(-(-count // shard_frames), _MOST_SHARDS)
-    plan = {"format": FORMAT, "frames": count, "shards": shards, "seed": seed, "source": name, **asdict(options)}
+    plan = {
+        "format": FORMAT, "frames": count, "shards": shards, "seed": seed, "source": name,
+        "data_fingerprint": data_fingerprint, **asdict(options),
+    }  # fmt: skip
     plan = json.loads(json.dumps(plan))
     with FolderLock(folder):
         return _write(source, Path(folder), plan, options, workers, progress)
@@ -136,6 +141,7 @@ def _claim(folder: Path, plan: dict[str, object]) -> None:
 
 
 def _check_same(there: dict[str, object], plan: dict[str, object], folder: Path) -> None:
+    there = {"data_fingerprint": plan["data_fingerprint"], **there}  # caches of before have none
     changed = [f"{key} {there.get(key)!r} -> {value!r}" for key, value in plan.items() if there.get(key) != value]
     if changed:
         raise ValueError(f"{folder} holds a cache of something else ({'; '.join(changed)}); give another folder")

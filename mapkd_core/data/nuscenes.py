@@ -202,14 +202,12 @@ class _KeyframeReader:
     def sweeps(self, sample: dict[str, Any], map_from_base: Matrix) -> list[LidarSweep]:
         """The keyframe's sweep and those before it, newest first; fewer at the start of a scene."""
         sweeps: list[LidarSweep] = []
-        record = self.tables.data[sample["token"]].get(LIDAR)
-        while record is not None and len(sweeps) < self.lidar_sweeps:
+        newest = self.tables.data[sample["token"]].get(LIDAR)
+        for record in [] if newest is None else self.tables.sweeps_until(newest, self.lidar_sweeps):
             base_from_lidar, _ = self.mounting(record["calibrated_sensor_token"])
             base_from_base_then = inverse(map_from_base) @ self.pose(record["ego_pose_token"])
             age_s = (sample["timestamp"] - record["timestamp"]) * 1e-6
             sweeps.append(LidarSweep(self.file_of(record), base_from_base_then @ base_from_lidar, age_s))
-            before = record["prev"]
-            record = self.tables.get("sample_data", before, "sample_data") if before else None
         return sweeps
 
 

@@ -98,7 +98,13 @@ class NuScenesTables:
         for row in self._rows["sample_data"].values():
             if row["is_key_frame"]:
                 self.get("sample", row["sample_token"], "sample_data")
-                self.data[row["sample_token"]][wanted[row["calibrated_sensor_token"]]] = row
+                channel, readings = wanted[row["calibrated_sensor_token"]], self.data[row["sample_token"]]
+                if channel in readings:
+                    raise FileFault(
+                        f"{folder / 'sample_data.json'}: keyframe {row['sample_token']!r} has two readings of "
+                        f"{channel}, {readings[channel]['token']!r} and {row['token']!r}; {_REMEDY}"
+                    )
+                readings[channel] = row
 
     def get(self, table: str, token: str, named_in: str) -> dict[str, Any]:
         """A record; raises FileFault where the table that names it names none."""
@@ -129,6 +135,27 @@ class NuScenesTables:
             samples[token] = sample
             token, named_in = sample["next"], "sample"
         return list(samples.values())
+
+    def sweeps_until(self, record: dict[str, Any], count: int) -> list[dict[str, Any]]:
+        """A LiDAR's sweep and the `count` - 1 before it, newest first; fewer at the start of a scene.
+
+        Raises FileFault where `prev` leads to another sensor or to one that is not older.
+        """
+        sweeps = [record]
+        while len(sweeps) < count and sweeps[-1]["prev"]:
+            newer = sweeps[-1]
+            older = self.get("sample_data", newer["prev"], "sample_data")
+            sensors = [
+                self.get("calibrated_sensor", row["calibrated_sensor_token"], "sample_data")["sensor_token"]
+                for row in (newer, older)
+            ]
+            if older["timestamp"] >= newer["timestamp"] or sensors[0] != sensors[1]:
+                raise FileFault(
+                    f"{self.folder / 'sample_data.json'}: `prev` of {newer['token']!r} is {older['token']!r}; expected "
+                    f"an older sweep of the same sensor: {_REMEDY}"
+                )
+            sweeps.append(older)
+        return sweeps
 
     def _read(
         self, name: str, mark: str = "", keep: Callable[[dict[str, Any]], bool] | None = None

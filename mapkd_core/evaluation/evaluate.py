@@ -81,7 +81,17 @@ def predict_frames(
                     predictions.append(predicted_record(frame, predictor.predict_frame(frame)))
                     truth.append(truth_record(frame, grid))
             bar.update()
+    check_limit(folder, done, mapped)
     return mapped
+
+
+def check_limit(folder: Path, done: int, wanted: int) -> None:
+    """Raises ValueError where a folder holds more frames than are to be scored now; none is thrown away."""
+    if done > wanted:
+        raise ValueError(
+            f"{folder} holds predictions of {done} frames already, now {wanted} are wanted; choose another --out, "
+            "leave --limit out, or give --overwrite"
+        )
 
 
 def _has_map(frame: Frame) -> bool:
@@ -161,11 +171,10 @@ def score_frames(
     truths, about_truth = load_frames(truth_path)
     grid = _common_grid(grid, about, about_truth, predictions_path)
     by_token = {record.token: record for record in predictions}
+    _check_contents(predictions_path, predictions, truth_path, truths, about_truth)
     stray = sorted(by_token.keys() - {record.token for record in truths})
     if stray:
         raise ValueError(f"{predictions_path} has {len(stray)} frames that {truth_path} has not, such as {stray[0]!r}")
-    if not truths:
-        raise ValueError(f"{truth_path} holds no frame")
     _check_rasters(predictions, grid, predictions_path)
     missing = [record.token for record in truths if record.token not in by_token]
     paired = [by_token.get(record.token, FrameRecord(record.token, [])) for record in truths]
@@ -186,6 +195,22 @@ def score_frames(
         "notes": _notes(missing, truths, rings),
     }
     return Evaluation(result, scores, paired, truths, grid)
+
+
+def _check_contents(
+    predictions_path: Path, predictions: Sequence[FrameRecord], truth_path: Path, truths: Sequence[FrameRecord],
+    about_truth: Mapping[str, Any],
+) -> None:
+    """Raises ValueError where nothing could be scored, or truth is none."""
+    for path, records in ((predictions_path, predictions), (truth_path, truths)):
+        if not records:
+            raise ValueError(f"{path} holds no frame; there is nothing to score")
+    if about_truth.get("kind") == "predictions":
+        raise ValueError(f"{truth_path} holds predictions; expected the truth: were the two files exchanged?")
+    if not any(record.known for record in truths):
+        raise ValueError(f"{truth_path}: the truth of no class is known in any frame; there is nothing to score with")
+    if not any(record.elements or record.outlines for record in truths):
+        raise ValueError(f"{truth_path} holds no map element in {len(truths)} frames; there is nothing to score with")
 
 
 def _check_rasters(predictions: Iterable[FrameRecord], grid: BevGrid, path: Path) -> None:

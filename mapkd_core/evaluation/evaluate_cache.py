@@ -19,6 +19,7 @@ from mapkd_core.evaluation.evaluate import (
     PREDICTIONS,
     TRUTH,
     Evaluation,
+    check_limit,
     predicted_record,
     resumed_files,
     score_frames,
@@ -129,6 +130,7 @@ def predict_cache(
     grid = predictor.card.grid
     predictions, truth = resumed_files(folder, header, grid, overwrite)
     total = len(cached) if limit is None else min(limit, len(cached))
+    check_limit(folder, truth.done, total)
     with Progress("predict", total, initial=min(truth.done, total)) as bar:
         while truth.done < total:
             frames = [cached.frame(index) for index in range(truth.done, min(truth.done + BATCH, total))]

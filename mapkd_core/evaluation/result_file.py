@@ -1,6 +1,7 @@
 """result.json of `mapkd evaluate`: what it must hold for whoever reads it."""
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,27 @@ _RESULT = record(
         "machine": text(),
     },
 )
+
+
+SUBMISSION = "submission.json"
+RESULTS = ("result.json", "result.md", "images.html")
+"""Files of an evaluation's folder that scoring writes."""
+_IMAGE = re.compile(r"(best|median|worst)-\d+\.jpg")
+
+
+def forget_results(folder: Path, predicted_anew: bool) -> None:
+    """Removes what an earlier evaluation wrote to a folder but its predictions and truth; other files stay.
+
+    The submission goes only with the predictions that it is made of.
+    """
+    for name in (*RESULTS, *([SUBMISSION] if predicted_anew else [])):
+        (folder / name).unlink(missing_ok=True)
+    images = folder / "images"
+    for path in list(images.glob("*.jpg")):
+        if _IMAGE.fullmatch(path.name):
+            path.unlink()
+    if images.is_dir() and not any(images.iterdir()):
+        images.rmdir()
 
 
 def read_result(path: Path) -> dict[str, Any]:

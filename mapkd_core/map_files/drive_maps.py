@@ -59,6 +59,11 @@ class DriveMaps:
     """Sets that gave no map, by reason."""
 
 
+def map_files(out: Path, video: bool = True) -> tuple[Path, ...]:
+    """The files that `write_maps` writes to `out`."""
+    return tuple(out / name for name in (ELEMENTS_FILE, RECORDING_FILE, *((VIDEO_FILE,) if video else ())))
+
+
 def write_maps(
     sets: Iterable[CalibratedSet],
     cameras: Mapping[str, tuple[int, int]],
@@ -74,8 +79,7 @@ def write_maps(
     that cannot be decoded costs its set and is counted. Without any map nothing is written. Raises OSError,
     FolderInUseError, and ModuleNotFoundError for a video without PyAV.
     """
-    names = (ELEMENTS_FILE, RECORDING_FILE, *((VIDEO_FILE,) if video else ()))
-    done = DriveMaps(tuple(out / name for name in names))
+    done = DriveMaps(map_files(out, video))
     tables: Tables = {}
     first_ns = 0
     interrupted: KeyboardInterrupt | None = None

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mapkd_core.artifact import SHIPPED, ArtifactError, ModelCard, card_path, save_artifact
-from mapkd_core.files import FolderLock, replacing_together
+from mapkd_core.artifact import SHIPPED, ArtifactError, ModelCard, card_path, card_to_write, save_artifact
+from mapkd_core.files import FolderLock, keep_inputs, replacing_together
 from mapkd_core.grid import BevGrid
 from mapkd_core.published.hdmapnet_keys import heads_in
 from mapkd_core.published.mapkd_keys import grid_in
@@ -45,9 +45,10 @@ def import_checkpoint(
     file that does not hold this network and no other, or a grid that is not said; ArtifactError if what was written
     is not what the file holds.
     """
-    network, place = _network(name), card_path(out)
+    network, place = _network(name), card_to_write(out)
     if place in SHIPPED.values():
         raise ValueError(f"--out {out} names a student that ships with the package; give the path of a card, NAME.json")
+    keep_inputs([path], [place.with_suffix(".safetensors")])
     checkpoint = read_checkpoint(path)
     tensors = checkpoint.tensors
     outputs = heads_in(tensors.keys(), "mae_head.bev_head" if "mae_head.pos_embed" in tensors else "bevencode")

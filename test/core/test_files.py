@@ -9,7 +9,16 @@ import sys
 import pytest
 
 from mapkd_core import files
-from mapkd_core.files import LOCK, FolderInUseError, FolderLock, fingerprint, inside, replacing, write_atomic
+from mapkd_core.files import (
+    LOCK,
+    FolderInUseError,
+    FolderLock,
+    fingerprint,
+    inside,
+    keep_inputs,
+    replacing,
+    write_atomic,
+)
 
 HOLDER = """
 import sys, time
@@ -182,3 +191,12 @@ def test_a_child_of_the_holder_does_not_keep_the_lock(tmp_path):
     process.wait()
     with FolderLock(tmp_path):
         pass
+
+
+def test_inputs_are_recognised_by_whatever_path(tmp_path):
+    (tmp_path / "a").touch()
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    keep_inputs([tmp_path / "a"], [tmp_path / "c"])
+    for path in (tmp_path / "b", tmp_path / "x" / ".." / "a"):
+        with pytest.raises(ValueError, match=r"would be written over .*a, which is read here"):
+            keep_inputs([tmp_path / "a"], [path])

@@ -54,7 +54,7 @@ def changed_values(value: Any) -> st.SearchStrategy[Any]:
         for place, act, odd, other in changes:
             holder = _at(whole, place[:-1])
             if holder is not None and _has(holder, place[-1]):
-                act(holder, place[-1], odd, copy.deepcopy(_at(whole, other)))
+                act(holder, place[-1], copy.deepcopy(odd), copy.deepcopy(_at(whole, other)))
         return whole[0]
 
     return st.lists(change, min_size=1, max_size=3).map(applied)

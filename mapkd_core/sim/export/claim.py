@@ -64,6 +64,8 @@ def _facts(drive: SimDrive) -> dict[str, Any]:
         "frames": drive.frames,
         "keyframe_s": drive.keyframe_s,
         "rig": drive.rig.name,
+        "sensors": fingerprint(repr(drive.rig)),
+        "own_body": None if drive.own_body is None else fingerprint(repr(drive.own_body)),
         "conditions": asdict(drive.conditions),
         "area_m": drive.area_m,
         "poses": None if poses is None else fingerprint(*(np.asarray(values).tobytes() for values in poses)),

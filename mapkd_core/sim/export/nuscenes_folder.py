@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.data.sd_map import ORIGINS, degrees_from_metres
-from mapkd_core.files import FolderLock, write_atomic
+from mapkd_core.files import FolderLock, inside, write_atomic
 from mapkd_core.sim.drive import SimDrive
 from mapkd_core.sim.export.claim import JPEG_QUALITY, claim
 from mapkd_core.sim.export.map_tables import SEMANTIC_PRIOR, MapExpansion
@@ -64,6 +64,7 @@ def export(
     """
     scenes = tuple(scenes) if scenes is not None else tuple(f"scene-{9001 + k}" for k in range(len(drives)))
     out = Path(out)
+    inside(out, version, "version")
     placed = place(drives, scenes)
     with FolderLock(out):
         claim(out, drives, scenes, version, sweep_hz)
@@ -88,7 +89,7 @@ def _export(
     tables = Tables()
     for p in placed:
         tables.add_drive(p, sweep_times(p.drive, sweep_hz) if p.drive.lidar else [])
-    tables.save(out / version)
+    tables.save(inside(out, version, "version"))
     write_atomic(
         out / "README.txt",
         "Simulated by mapkd_ros (mapkd sim export), in the folder format of nuScenes v1.0. No real data.\n"

@@ -59,6 +59,7 @@ def test_a_user_s_mistakes_end_with_one_line(tmp_path, data, capsys):
         (["--predictions", "a", "--truth", "b", "--thresholds", "0,1"], "above 0"),
         (["--predictions", "a", "--truth", "b", "--align", "1,2"], "such as 2,1,1.5"),
         (["--predictions", "a", "--truth", "b", "--align", "1,2,nan"], "expected 0 to 10"),
+        (["--predictions", "a", "--truth", "b", "--thresholds", "nan,1"], "finite"),
         (["--data", "x", "--weights", tmp_path / "none.json"], "no model card"),
     ):
         assert evaluate(*words) == 2
@@ -85,3 +86,48 @@ def test_two_evaluations_of_one_folder_are_refused_also_while_one_of_them_scores
     monkeypatch.setattr(evaluation, "score_frames", meanwhile)
     assert evaluate("--data", "invented", "--out", tmp_path, "--device", "cpu", "--images", 0) == 0
     assert "is in use by this very process" in capsys.readouterr().err
+
+
+def test_what_an_earlier_evaluation_left_is_never_shown_as_this_one_s(tmp_path, data, capsys):
+    quick = ("--out", tmp_path, "--device", "cpu")
+    assert evaluate("--data", "one", *quick) == 0
+    (tmp_path / "images" / "mine.jpg").touch()
+    assert evaluate("--data", "two", *quick, "--overwrite", "--images", 0) == 0
+    assert not (tmp_path / "images.html").exists()
+    assert [path.name for path in (tmp_path / "images").iterdir()] == ["mine.jpg"]
+
+
+def test_results_of_other_predictions_do_not_go_beside_these(tmp_path, data, capsys):
+    for name in ("a", "b"):
+        assert evaluate("--data", name, "--out", tmp_path / name, "--device", "cpu", "--images", 0) == 0
+    files = ("--predictions", tmp_path / "b" / PREDICTIONS, "--truth", tmp_path / "b" / "truth.jsonl", "--images", 0)
+    before = (tmp_path / "a" / "result.json").read_bytes()
+    assert evaluate(*files, "--out", tmp_path / "a") == 2
+    assert "holds predictions.jsonl of another evaluation" in capsys.readouterr().err
+    assert (tmp_path / "a" / "result.json").read_bytes() == before
+    assert evaluate(*files, "--out", tmp_path / "a", "--overwrite") == 0
+    assert not any((tmp_path / "a" / name).exists() for name in (PREDICTIONS, "truth.jsonl", "submission.json"))
+    assert evaluate(*files, "--out", tmp_path / "b") == 0  # its own: all stays
+    assert (tmp_path / "b" / "submission.json").exists() and (tmp_path / "b" / PREDICTIONS).exists()
+
+
+def test_fewer_frames_than_are_there_are_no_score_of_the_few(tmp_path, data, capsys):
+    quick = ("--data", "one", "--out", tmp_path, "--images", 0, "--device", "cpu")
+    assert evaluate(*quick) == 0
+    assert evaluate(*quick, "--limit", 2) == 2
+    assert "holds predictions of 3 frames already, now 2 are wanted" in capsys.readouterr().err
+    assert len(list(read_frames(tmp_path / PREDICTIONS))) == 3
+
+
+def test_predictions_are_not_written_over(tmp_path, data, capsys):
+    (tmp_path / "result.json").write_text('{"meta": {}, "results": {}}')
+    words = ("--predictions", tmp_path / "result.json", "--truth", tmp_path / "t.json", "--out", tmp_path)
+    assert evaluate(*words) == 2
+    assert "would be written over" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [("--limit", "0"), ("--limit", "-1"), ("--processes", "0"), ("--images", "-1")])
+def test_numbers_that_make_no_sense_are_refused(words, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        evaluate("--data", "x", *words)
+    assert "expected a whole number" in capsys.readouterr().err

@@ -119,3 +119,11 @@ def test_weights_without_their_card_are_told(old):
     (old / "tiny.json").write_text(json.dumps(values))
     with pytest.raises(ArtifactError, match=r"tiny\.safetensors has SHA-256 .*export again|fetch both again"):
         load_model(old / "tiny.json")
+
+
+def test_a_file_that_is_no_card_is_not_written_over(old, capsys):
+    config = old / "config.json"
+    config.write_text('{"name": "a run"}')
+    assert main(["export", str(old / "tiny.json"), "--out", str(old / "config"), "--no-onnx"]) == 2
+    assert "config.json is not a model card" in (told := capsys.readouterr().err) and "choose another --out" in told
+    assert config.read_text() == '{"name": "a run"}' and not (old / "config.safetensors").exists()

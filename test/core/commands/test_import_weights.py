@@ -53,3 +53,12 @@ def test_importing_a_teacher_takes_little_more_memory_than_its_file(tmp_path):
     assert "not run, for the memory's sake" in done.stdout and "--teacher" in done.stdout
     peak = int(done.stderr.split("peak ")[1])
     assert peak < 2.5 * (tmp_path / "teacher.pt").stat().st_size
+
+
+def test_the_authors_file_is_not_written_over(tmp_path, capsys):
+    file = tmp_path / "teacher.safetensors"
+    file.write_bytes(b"weights")
+    words = ["import", str(file), "--as", "teacher", "--grid", "60x30", "--out", str(tmp_path / "teacher.json")]
+    assert main(words) == 2
+    assert "teacher.safetensors would be written over" in capsys.readouterr().err
+    assert file.read_bytes() == b"weights"

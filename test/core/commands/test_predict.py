@@ -45,6 +45,20 @@ def test_own_images_become_an_overview_and_elements(tmp_path: Path) -> None:
     assert cv2.imread(str(out / "cam_front_left.png")).shape[0] > 500
 
 
+def test_images_and_their_calibration_are_never_written_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, rig = image_files(tmp_path), Path(calibration(tmp_path))
+    before = Path(images[0]).read_bytes()
+    assert main(["predict", "--images", *images, "--calibration", str(rig), "--out", str(tmp_path)]) == 2
+    assert f"{images[0]} would be written over" in capsys.readouterr().err
+    assert Path(images[0]).read_bytes() == before
+    own = rig.rename(tmp_path / "cam_front_left.json")
+    jpegs = [str(Path(path).rename(Path(path).with_suffix(".jpg"))) for path in images]
+    assert main(["predict", "--images", *jpegs, "--calibration", str(own), "--out", str(tmp_path)]) == 2
+    assert "cam_front_left.json would be written over" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
     (lambda d: ["--images", *image_files(d)], "--calibration"),
     (lambda d: ["--images", *image_files(d, 5), "--calibration", calibration(d)], "5 images, 6 cameras"),
@@ -54,6 +68,32 @@ def test_incomplete_input_is_named(
 ) -> None:
     assert main(["predict", *arguments(tmp_path), "--out", str(tmp_path / "out")]) == 2  # type: ignore[operator]
     assert message in capsys.readouterr().err
+
+
+def test_each_keyframe_has_files_of_its_own_whatever_its_token_begins_with(tmp_path: Path) -> None:
+    from tiny_nuscenes import write_tiny_nuscenes
+    from tiny_student import save_tiny_student
+
+    root = write_tiny_nuscenes(tmp_path / "root", {"scene-a": 2})  # tokens scene-a-0 and scene-a-1
+    words = ["predict", "--dataroot", str(root), "--weights", str(save_tiny_student(tmp_path)), "--device", "cpu"]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
+    names = {path.name for path in (tmp_path / "out").glob("*.json")}
+    assert names == {"scene-a_scene-a-0.json", "scene-a_scene-a-1.json"}
+
+
+def test_a_bag_is_never_written_over(
+    sim_bag: tuple[Path, list], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tiny_student import save_tiny_student
+
+    data = next(sim_bag[0].glob("*.mcap")).read_bytes()
+    (tmp_path / "maps.mcap").write_bytes(data)
+    words = ["predict", "maps.mcap", "--weights", str(save_tiny_student(tmp_path)), "--out", ".", "--no-video"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        assert main(words) == 2
+    assert "maps.mcap would be written over maps.mcap, which is read here" in capsys.readouterr().err
+    assert (tmp_path / "maps.mcap").read_bytes() == data
 
 
 @pytest.fixture(scope="module")

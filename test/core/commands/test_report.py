@@ -43,6 +43,16 @@ def test_two_evaluations_stand_side_by_side_with_the_better_one_marked(evaluatio
     assert better in text and f"<b>{100 * result['iou']['miou']:.2f}</b>" not in text
 
 
+def test_what_is_reported_on_is_not_written_over(evaluation, tmp_path, capsys):
+    card = tmp_path / "nano.json"
+    card.write_bytes(DEFAULT_WEIGHTS.read_bytes())
+    for words in (["--weights", str(card), "--out", str(card)],
+                  ["--evaluation", str(evaluation), "--out", str(evaluation / "result.json")]):
+        assert main(["report", *words]) == 2
+        assert "which is read here; choose another --out" in capsys.readouterr().err
+    assert card.read_bytes() == DEFAULT_WEIGHTS.read_bytes()
+
+
 def test_parts_that_are_not_there(tmp_path, capsys):
     assert main(["report"]) == 2
     assert "nothing to report" in capsys.readouterr().err

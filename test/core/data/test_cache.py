@@ -109,6 +109,19 @@ def test_interrupted_writing_goes_on_where_it_stopped(folder, tmp_path):
     assert {p.suffix for p in path.iterdir()} == {".tar", ".json"} and not (path / "plan.json").exists()
 
 
+def test_an_interrupted_cache_does_not_go_on_with_other_data(tmp_path):
+    def write(drive, what):
+        write_cache(drive, tmp_path, PACKED, shard_frames=6, progress=False, data_fingerprint=what)
+
+    with pytest.raises(ValueError, match="frame 7 is damaged"):
+        write(Drive(9, fails_at=7), "of yesterday")
+    with pytest.raises(ValueError, match=r"something else \(data_fingerprint 'of yesterday' -> 'of now'"):
+        write(Drive(9), "of now")
+    write(Drive(9), "of yesterday")
+    with pytest.raises(ValueError, match="something else"):
+        write(Drive(9), "of now")
+
+
 def test_workers_write_the_same_bytes(folder, tmp_path):
     write_cache(Drive(23), tmp_path / "two", PACKED, shard_frames=6, workers=2, progress=False)
     for shard in folder.glob("*.tar"):

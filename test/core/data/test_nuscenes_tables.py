@@ -45,6 +45,32 @@ def test_sweeps_between_keyframes_are_gathered_and_other_sensors_left_out(root):
     np.testing.assert_allclose(points[:, 4], [0, 0, 0.05, 0.05], atol=1e-6)
 
 
+def test_sweeps_lead_back_in_time_and_stay_with_their_sensor(root):
+    def itself(rows):
+        next(row for row in rows if row["token"] == "scene-a-1-LIDAR_TOP")["prev"] = "scene-a-1-LIDAR_TOP"
+
+    change(root, "sample_data", itself)
+    with pytest.raises(FileFault, match="`prev` of 'scene-a-1-LIDAR_TOP' is 'scene-a-1-LIDAR_TOP'; expected an older"):
+        NuScenesSource(root, lidar_sweeps=3)
+
+    def camera(rows):
+        next(row for row in rows if row["token"] == "scene-a-1-LIDAR_TOP")["prev"] = "scene-a-0-CAM_FRONT"
+
+    change(root, "sample_data", camera)
+    with pytest.raises(FileFault, match="'scene-a-0-CAM_FRONT'; expected an older sweep of the same sensor"):
+        NuScenesSource(root, lidar_sweeps=3)
+
+
+def test_a_keyframe_with_two_images_of_one_camera_is_refused(root):
+    def edit(rows):
+        front = next(row for row in rows if row["token"] == "scene-a-0-CAM_FRONT")
+        rows.append({**front, "token": "again"})
+
+    change(root, "sample_data", edit)
+    with pytest.raises(FileFault, match="'scene-a-0' has two readings of CAM_FRONT, 'scene-a-0-CAM_FRONT' and 'again'"):
+        NuScenesSource(root)
+
+
 def at(index, **values):
     return lambda rows: rows[index].update(values)
 

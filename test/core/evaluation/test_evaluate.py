@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import pytest
@@ -79,3 +80,23 @@ def test_two_grids_are_refused(tmp_path):
     predict_frames(frames(1), Oracle(), GRID, tmp_path, HEADER)
     with pytest.raises(ValueError, match="disagree on the grid"):
         score_frames(tmp_path / PREDICTIONS, tmp_path / TRUTH, BevGrid(cell_m=0.3))
+
+
+def test_nothing_to_score_is_refused(tmp_path):
+    predict_frames(frames(2), Oracle(), GRID, tmp_path, HEADER)
+    predictions, truth = tmp_path / PREDICTIONS, tmp_path / TRUTH
+    empty, unknown, bare = tmp_path / "empty.jsonl", tmp_path / "unknown.jsonl", tmp_path / "bare.jsonl"
+    header, *lines = truth.read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    empty.write_text(header + "\n")
+    unknown.write_text("\n".join([header, *[json.dumps({**row, "known": []}) for row in rows], ""]))
+    bare.write_text("\n".join([header, *[json.dumps({**row, "elements": [], "outlines": []}) for row in rows], ""]))
+    for given, against, told in (
+        (empty, truth, "empty.jsonl holds no frame"),
+        (predictions, empty, "empty.jsonl holds no frame"),
+        (predictions, unknown, "unknown.jsonl: the truth of no class is known"),
+        (predictions, bare, "bare.jsonl holds no map element in 2 frames"),
+        (truth, predictions, "predictions.jsonl holds predictions; expected the truth"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            score_frames(given, against)

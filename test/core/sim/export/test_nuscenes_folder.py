@@ -10,6 +10,7 @@ import pytest
 from mapkd_core.data.labels import map_elements
 from mapkd_core.grid import GRID_60X30
 from mapkd_core.sim.drive import SimDrive
+from mapkd_core.sim.export.claim import claim
 from mapkd_core.sim.export.nuscenes_folder import OFFICIAL_NAMES, export, sweep_times
 from mapkd_core.types import CAMERAS, MapElement
 
@@ -188,6 +189,27 @@ def test_an_export_with_other_options_is_refused_and_changes_nothing(tmp_path):
     with pytest.raises(FileExistsError, match="frames was 1, now 2"):
         export([SimDrive(3, size=SIZE, frames=2, lidar=False)], out)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_the_note_knows_whatever_an_image_follows_from(tmp_path):
+    from dataclasses import fields
+
+    from mapkd_core.sim.export.claim import _facts
+
+    drive = SimDrive(3, size=SIZE, frames=1, lidar=False)
+    claim(tmp_path, [drive], ["scene-9001"], "v1.0-mini", 0.0)
+    with pytest.raises(FileExistsError, match="own_body was None, now"):
+        claim(tmp_path, [drive.with_own_body()], ["scene-9001"], "v1.0-mini", 0.0)
+    other_names = {"trajectory": "poses", "dataroot": "map"}
+    not_seen = {"lidar_sweeps", "device", "name"}  # the table names each sweep alone; where and under what name it ran
+    assert {other_names.get(field.name, field.name) for field in fields(SimDrive)} - not_seen <= _facts(drive).keys()
+
+
+@pytest.mark.parametrize("version", ["../out", "/tmp/out", ""])
+def test_tables_stay_in_the_folder(version, tmp_path):
+    with pytest.raises(ValueError, match=r"version .* is no place in"):
+        export([SimDrive(3, size=SIZE, frames=1, lidar=False)], tmp_path / "d", version)
+    assert not list(tmp_path.iterdir())
 
 
 def test_cameras_alone_have_the_pose_of_each_keyframe(tmp_path):
