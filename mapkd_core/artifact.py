@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import logging
 import os
 import re
 from collections.abc import Mapping
@@ -38,7 +37,6 @@ from mapkd_core.types import CAMERAS, CLASSES
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-_LOG = logging.getLogger(__name__)
 FORMAT = 1
 """Major version of the card; a reader refuses another one."""
 SHIPPED = {name: Path(__file__).parent / "weights" / f"{name}.json" for name in ("nano", "small", "base")}
@@ -192,14 +190,13 @@ def note_graph(place: str | Path, graph: Path) -> None:
 
 
 def check_graph(place: str | Path, card: ModelCard, graph: Path) -> None:
-    """Raises ArtifactError where a graph is not the one that its card was written for.
-
-    A card without the checksum, which older versions wrote, gives a notice.
-    """
+    """Raises ArtifactError where a graph is not the one that its card was written for, or its card does not say."""
     expected = card.graphs_sha256.get(_ending(card_path(place), graph))
     if expected is None:
-        _LOG.warning("%s: its card has no checksum of it, so it is not checked; export again to have one", graph)
-        return
+        raise ArtifactError(
+            f"{graph} is not on its card: {card_path(place)} has no SHA-256 of it, as those of older versions, or it "
+            f"is of other weights; write it again: mapkd export {card_path(place)} --out {card_path(place)} --onnx"
+        )
     found = sha256(graph)
     if found != expected:
         raise ArtifactError(

@@ -15,7 +15,7 @@ import pytest
 from tiny_student import save_tiny_student, tiny_images, tiny_rig
 
 from mapkd_core import MapPredictor, __version__
-from mapkd_core.artifact import load_model
+from mapkd_core.artifact import load_model, note_graph
 
 PREDICT = """
 import importlib.util, json, sys
@@ -111,6 +111,7 @@ def test_a_deployer_predicts_without_pytorch(deployed: Path, tmp_path: Path) -> 
     path = save_tiny_student(tmp_path)
     network, card = load_model(path)
     export_onnx(network, path.with_suffix(".onnx"), card)
+    note_graph(path, path.with_suffix(".onnx"))
     expected = MapPredictor.from_artifact(path, device="cpu", backend="torch").predict(list(tiny_images()), *tiny_rig())
     path.with_suffix(".safetensors").unlink()
     intrinsics, poses = tiny_rig()

@@ -119,7 +119,7 @@ def _contenders(args: argparse.Namespace, given: Images, folder: Path) -> list[C
                 options = RuntimeOptions(
                     device=args.device, backend=backend, precision=precision, threads=args.threads
                 )
-                found.append(build.student(path, shown, options, given, lines))
+                found.append(build.student(path, shown, options, given, lines, folder))
     found += [build.network(name, args.device) for name in args.networks if not name.startswith("student")]
     for checkout in args.peer:
         found += build.public_code(checkout, args.device)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mapkd_core.artifact import ModelCard, card_path, load_model, save_artifact
+from mapkd_core.artifact import ModelCard, card_path, load_card, load_model, note_graph, save_artifact
 from mapkd_core.benchmark.latency_peer import peers
 from mapkd_core.benchmark.machine import timed_ms
 from mapkd_core.export.onnx_graph import example_calibration, export_onnx
@@ -112,15 +112,20 @@ def random_student(variant: str, folder: Path) -> Path:
 
 
 def student(
-    path: Path, shown: str, options: RuntimeOptions, given: Images, lines: bool
+    path: Path, shown: str, options: RuntimeOptions, given: Images, lines: bool, folder: Path
 ) -> Contender:
-    """An artifact behind MapPredictor; `lines` also times the vectorizer, which on random weights means nothing."""
+    """An artifact behind MapPredictor; `lines` also times the vectorizer, which on random weights means nothing.
+
+    A graph that it lacks is written to `folder`, with a copy of the artifact.
+    """
     path = card_path(path)
-    graph = graph_path(path)
-    if options.backend in ENGINES and options.precision != "int8" and not graph.is_file():
+    if options.backend in ENGINES and options.precision != "int8" and not graph_path(path).is_file():
         fresh, card = load_model(path)
         assert isinstance(fresh, Student)
-        export_onnx(fresh, graph, card)
+        path = folder / f"{path.stem}-with-graph.json"
+        save_artifact(path, card, fresh.state_dict())
+        export_onnx(fresh, graph_path(path), load_card(path))
+        note_graph(path, graph_path(path))
     predictor = MapPredictor.from_artifact(path, options)
     plain, card = load_model(path)
     parameters, gflop = _size(plain, _student_call(plain, card.input_size, "cpu"))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mapkd_core.artifact import SHIPPED, ArtifactError, ModelCard, card_path, check_graph, load_card
 from mapkd_core.model.student_config import student_config
+from mapkd_core.runtime.engine_cache import EngineCache
 from mapkd_core.runtime.face import LookupCache, Runtime
 from mapkd_core.runtime.options import RuntimeOptions
 from mapkd_core.runtime.pillar_lookup import PillarTables
@@ -52,6 +53,8 @@ class OnnxRuntime(Runtime):
         self.card = load_card(path)
         check_graph(path, self.card, graph)
         tables = _tables(self.card, path)
+        self._engines: EngineCache | None = None
+        self._built: set[int] = set()
         session = onnxruntime.SessionOptions()
         session.intra_op_num_threads = options.threads
         # Threads that spin while they wait take the core from whoever would let them go on; see threads.py.
@@ -96,7 +99,11 @@ class OnnxRuntime(Runtime):
     ) -> NDArray[np.float32]:
         """What `load` returned, and calibrations (N, 3, 3), (N, 4, 4) -> (4, Y, X) class probabilities."""
         feed = self.feed(loaded, intrinsics, base_from_camera, visible)
-        return np.asarray(self.session.run(["probabilities"], feed)[0])
+        probabilities = np.asarray(self.session.run(["probabilities"], feed)[0])
+        if self._engines is not None and len(loaded) not in self._built:  # the first of a number of cameras builds one
+            self._engines.note()
+            self._built.add(len(loaded))
+        return probabilities
 
     def feed(
         self,
@@ -136,12 +143,11 @@ class OnnxRuntime(Runtime):
         if self.backend == "onnx":
             return [PROVIDERS[self.device]]
         # Engines hold the weights, and ONNX Runtime tells them apart by the graph alone.
-        cache = ENGINE_CACHE.expanduser() / self.card.weights_sha256[:16]
-        cache.mkdir(parents=True, exist_ok=True)
+        self._engines = EngineCache(ENGINE_CACHE.expanduser() / self.card.weights_sha256[:16])
         options = {
             "trt_fp16_enable": self.precision == "fp16",
             "trt_engine_cache_enable": True,
-            "trt_engine_cache_path": str(cache),
+            "trt_engine_cache_path": str(self._engines.folder),
         }
         return [(PROVIDERS["tensorrt"], options), PROVIDERS["cuda"]]
 

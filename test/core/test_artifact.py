@@ -150,11 +150,15 @@ def test_a_damaged_graph_is_refused_before_a_session_opens_it(card_path, monkeyp
         open_runtime(card_path, RuntimeOptions(device="cpu", backend="onnx"))
 
 
-def test_a_card_of_an_older_version_has_no_checksum_of_graphs_and_gives_a_notice(card_path, caplog):
+def test_a_graph_that_its_card_does_not_know_is_refused(card_path):
     graph = graph_path(card_path)
     graph.write_bytes(b"a graph")
-    check_graph(card_path, load_card(card_path), graph)
-    assert "no checksum" in caplog.text
+    with pytest.raises(ArtifactError, match=r"tiny\.onnx is not on its card: .* mapkd export .*tiny\.json --onnx"):
+        check_graph(card_path, load_card(card_path), graph)
+    graph_path(card_path, "int8").write_bytes(b"another")
+    graph_beside(card_path)
+    with pytest.raises(ArtifactError, match=r"tiny\.int8\.onnx is not on its card"):
+        check_graph(card_path, load_card(card_path), graph_path(card_path, "int8"))
 
 
 def test_new_weights_forget_the_graphs_of_the_old(card_path):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from tiny_student import GRID, SIZE, save_tiny_student, tiny_images, tiny_rig
 
-from mapkd_core.artifact import ArtifactError, ModelCard, load_model
+from mapkd_core.artifact import ArtifactError, ModelCard, load_model, note_graph
 from mapkd_core.commands import export as export_command
 from mapkd_core.commands.main import main
 from mapkd_core.evaluation.evaluate_cache import header_of
@@ -30,6 +30,7 @@ def tiny_artifact(folder, seed):
     path = save_tiny_student(folder, seed)
     student, card = load_model(path)
     export_onnx(student, graph_path(path), card)
+    note_graph(path, graph_path(path))
     return path
 
 

@@ -9,7 +9,7 @@ import torch
 from rigs import ring
 from tiny_student import GRID, OPTIONS, SIZE, tiny_images
 
-from mapkd_core.artifact import ArtifactError, ModelCard, load_model, save_artifact
+from mapkd_core.artifact import ArtifactError, ModelCard, load_model, note_graph, save_artifact
 from mapkd_core.export import onnx_graph as export
 from mapkd_core.model.build import build_model
 from mapkd_core.runtime import OnnxRuntime, RuntimeOptions, TorchRuntime
@@ -40,6 +40,7 @@ def artifact(tmp_path_factory):
     card = ModelCard("tiny", "1", "student", OPTIONS, GRID, SIZE)
     save_artifact(folder / "tiny.json", card, model.state_dict())
     difference, operators = _export(folder / "tiny.json", folder / "tiny.onnx")
+    note_graph(folder / "tiny.json", folder / "tiny.onnx")
     logging.getLogger("torch.onnx").setLevel(logging.WARNING)
     return folder / "tiny.json", difference, operators
 
@@ -94,6 +95,7 @@ def test_a_graph_of_a_fixed_number_is_filled_up_or_refused(artifact, tmp_path):
     fixed = onnx.load(str(path.with_suffix(".onnx")))
     fixed.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 6
     onnx.save(fixed, str(tmp_path / "tiny.onnx"))
+    note_graph(tmp_path / "tiny.json", tmp_path / "tiny.onnx")
     old, free = OnnxRuntime(tmp_path / "tiny.json", ON_CPU[OnnxRuntime]), OnnxRuntime(path, ON_CPU[OnnxRuntime])
     four = (tiny_images(4), *ring(4, SIZE, 50.0, height_m=1.7))
     np.testing.assert_allclose(old.probabilities(*four), free.probabilities(*four), atol=1e-6)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from tiny_student import save_tiny_student
 
-from mapkd_core.artifact import load_model
+from mapkd_core.artifact import load_model, note_graph
 
 
 @pytest.fixture(scope="session")
@@ -16,4 +16,5 @@ def tiny_graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = save_tiny_student(tmp_path_factory.mktemp("artifact"))
     network, card = load_model(path)
     export_onnx(network, path.with_suffix(".onnx"), card)
+    note_graph(path, path.with_suffix(".onnx"))
     return path

@@ -4,7 +4,7 @@ import json
 import pytest
 from tiny_student import save_tiny_student
 
-from mapkd_core.artifact import ArtifactError
+from mapkd_core.artifact import ArtifactError, note_graph
 from mapkd_core.runtime import RuntimeOptions, onnx_backend, open_runtime
 from mapkd_core.runtime.onnx_backend import check_combination
 
@@ -28,6 +28,7 @@ def test_missing_graphs(card_path, monkeypatch):
 def test_a_damaged_graph_is_named(tiny_graph, tmp_path):
     (tmp_path / "tiny.json").write_bytes(tiny_graph.read_bytes())
     (tmp_path / "tiny.onnx").write_bytes(tiny_graph.with_suffix(".onnx").read_bytes()[:5000])
+    note_graph(tmp_path / "tiny.json", tmp_path / "tiny.onnx")
     words = r"tiny\.onnx does not load in ONNX Runtime \(.*\); .*write it again with: "
     with pytest.raises(ArtifactError, match=words):
         open_runtime(tmp_path / "tiny.json", RuntimeOptions(device="cpu", backend="onnx"))
