@@ -92,8 +92,7 @@ def run(args: argparse.Namespace) -> int:
             path.unlink(missing_ok=True)
         _write(evaluation, out, args, source)
     print(main_table(evaluation.result))
-    print("
-" + lines_table(evaluation.result))
+    print("\n" + lines_table(evaluation.result))
     for note in evaluation.result["notes"][1:]:
         print(note)
     print(f"\n{evaluation.result['frames']} frames; see {out}/result.md")
