@@ -41,6 +41,8 @@ class VectorMap:
     """(N, 2) centre lines in driving direction, for trajectories."""
     lane_successors: tuple[tuple[int, ...], ...] = ()
     """For each centre line, the indices of those that continue it."""
+    boundaries_m: tuple[NDArray[np.float64], ...] = ()
+    """(N, 2) edges of the road of a map that has them as lines, beside the outline of its areas."""
     walkways: tuple[Polygon, ...] = ()
     sd_roads_m: tuple[NDArray[np.float64], ...] = ()
     """(N, 2) standard-definition road centre lines, metres off and incomplete on purpose."""

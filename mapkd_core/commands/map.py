@@ -11,7 +11,7 @@ Maps of drives are merged in the same way; the second is shifted and turned to f
 
     mapkd map monday.streetmap tuesday.streetmap --out street.streetmap
 
-A bag that holds VectorMaps is not predicted again, unless --predict says so.
+A bag that holds VectorMaps is not predicted again, unless --predict says so. Other formats: `mapkd map convert --help`.
 """
 from __future__ import annotations
 
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 EXTRA = "bag"
+COMMANDS = {
+    "convert": ("mapkd_core.commands.map_convert", "a map in another format: Lanelet2, GeoJSON, nuScenes"),
+    "check": ("mapkd_core.commands.map_check", "whether a Lanelet2 map is sound, for Lanelet2 and for Autoware"),
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

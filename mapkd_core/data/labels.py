@@ -126,7 +126,7 @@ class _MapIndex:
     """The searchable form of one road map's label geometry."""
 
     def __init__(self, vector_map: VectorMap):
-        layers = ([line.points_m for line in vector_map.dividers], _boundary_rings(vector_map), vector_map.sd_roads_m)
+        layers = ([line.points_m for line in vector_map.dividers], boundary_lines(vector_map), vector_map.sd_roads_m)
         self.layer_ends = np.cumsum([0, *map(len, layers)])
         self.lines = PolylineIndex([line for layer in layers for line in layer])
         self.crossings = [np.asarray(polygon.exterior.coords)[:, :2] for polygon in vector_map.crossings]
@@ -161,9 +161,10 @@ def _index_of(vector_map: VectorMap) -> _MapIndex:
     return _INDICES[vector_map]
 
 
-def _boundary_rings(vector_map: VectorMap) -> list[Points]:
+def boundary_lines(vector_map: VectorMap) -> list[Points]:
+    """The rings (N, 2) of the road's area, which lies on their right, and the boundaries that the map has as lines."""
     areas = [part for part in shapely.get_parts(vector_map.road_area) if isinstance(part, Polygon)]
-    return [ring for area in areas for ring in _rings(area)]
+    return [*(ring for area in areas for ring in _rings(area)), *vector_map.boundaries_m]
 
 
 def _rings(area: Polygon) -> list[Points]:

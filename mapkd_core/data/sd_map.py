@@ -4,7 +4,6 @@ The prior of P-MapNet (arXiv 2403.10521): centre lines of roads, drawn as -1 / +
 """
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,23 +12,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.data.geojson_file import LINES, read_collection
 from mapkd_core.data.polylines import Points, Range, clip_polylines
 from mapkd_core.data.shapefiles import shapefile_lines
 from mapkd_core.files import inside
 from mapkd_core.grid import LINE_THICKNESS, BevGrid
-from mapkd_core.schema import (
-    FileFault,
-    Misfit,
-    anything,
-    list_of,
-    mapping,
-    numbers,
-    optional,
-    read_json,
-    record,
-    shown,
-    text,
-)  # fmt: skip
+from mapkd_core.schema import FileFault, numbers, optional, shown
 
 ROAD_TYPES = frozenset(
     "trunk primary secondary tertiary unclassified residential living_street road "
@@ -160,40 +148,7 @@ def _geojson_lines(path: Path) -> Iterator[tuple[Points, str | None]]:
 
 
 def _geojson(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = read_json(path, "a GeoJSON FeatureCollection", _collection, _REMEDY)
-    system = (((content.get("crs") or {}).get("properties") or {}).get("name")) or "CRS84"
-    if not any(known in str(system).upper() for known in ("CRS84", "EPSG::4326", "EPSG:4326")):
-        raise FileFault(f"SD map {path}: crs is {system!r}; expected WGS84 degrees, as GeoJSON has them: {_REMEDY}")
-    return content
-
-
-_PLACE = optional(record({}, {"properties": optional(record({}, {"name": optional(text())}))}))
-_COLLECTION = record({"features": list_of(anything)}, {"crs": _PLACE, "map_origin_lat_lon": optional(numbers(2))})
-_FEATURE = record({}, {"geometry": optional(record({})), "properties": optional(mapping(anything))})
-
-
-def _point(value: Any) -> None:
-    """A position, of which longitude and latitude are read. Large and odd numbers are judged with the whole line."""
-    if type(value) is not list or len(value) < 2 or not all(type(v) in (int, float) for v in value[:2]):
-        raise Misfit("a position [longitude, latitude]", value)
-    if any(abs(v) > sys.float_info.max for v in value[:2] if type(v) is int):
-        raise Misfit("degrees", value)
-
-
-_LINES = {"LineString": list_of(_point), "MultiLineString": list_of(list_of(_point))}
-
-
-def _collection(content: Any) -> None:
-    _COLLECTION(content)
-    for place, feature in enumerate(content["features"]):
-        try:
-            _FEATURE(feature)
-            geometry = feature.get("geometry") or {}
-            kind = geometry.get("type")
-            if isinstance(kind, str) and kind in _LINES:
-                record({"coordinates": _LINES[kind]})(geometry)
-        except Misfit as misfit:
-            raise misfit.at(place).at("features") from None
+    return read_collection(path, "SD map", _REMEDY, LINES, {"map_origin_lat_lon": optional(numbers(2))})
 
 
 def _kind(properties: dict[str, Any]) -> str | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from shapely.geometry import Polygon
 
 from mapkd_core.mapping.street_map import StreetElement
 
@@ -53,3 +54,13 @@ class Lanes:
         """Left and right bound (N, 3) in driving direction."""
         left, right = self.pieces[lane.left].points_m, self.pieces[lane.right].points_m
         return left[::-1] if lane.left_reversed else left, right[::-1] if lane.right_reversed else right
+
+    def area(self, lane: Lane) -> Polygon:
+        """The lane's area on the ground."""
+        left, right = self.bounds_m(lane)
+        return Polygon(np.concatenate([left, right[::-1]])[:, :2])
+
+    def is_simple(self, lane: Lane) -> bool:
+        """Whether the area does not cross itself, which bounds that meet or cross would make it do."""
+        area = self.area(lane)
+        return bool(area.is_valid and area.area > 0.5)

@@ -128,6 +128,8 @@ def cuts_of(lines: Sequence[Points], strips: Sequence[Strip]) -> list[list[float
             of_line.setdefault(line, []).append(strip)
             todo += [(line, float(places[0])), (line, float(places[-1]))]
     todo += [(line, at) for line, ends in enumerate(cuts) for at in ends]
+    # a ring in halves: a lane whose bound ends where it begins has no beginning
+    todo += [(line, cuts[line][1] / 2) for line, points in enumerate(lines) if np.array_equal(points[0], points[-1])]
     done = set()
     while todo:
         line, at = todo.pop()

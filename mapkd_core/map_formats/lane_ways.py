@@ -33,7 +33,7 @@ def directed(found: Lanes, path_m: Points | None, traffic: Traffic = "right") ->
     tree = None if path_m is None or len(path_m) < 2 else _PathTree(np.asarray(path_m, np.float64)[:, :2])
     for chain in _chains(found.lanes):
         along = [lanes[k] if agrees else lanes[k].turned() for k, agrees in chain]
-        driven = [0 if tree is None else tree.way(*found.bounds_m(lane)) for lane in along]
+        driven = [0 if tree is None else tree.way(found, lane) for lane in along]
         ways = _ways([found.pieces[p] for p in (along[0].left, *(lane.right for lane in along))], driven, traffic)
         for (k, _), lane, way, path in zip(chain, along, ways, driven, strict=True):
             lanes[k] = lane if way > 0 else lane.turned()
@@ -146,10 +146,10 @@ class _PathTree:
         steps_m = np.stack([path_m[:-1][moving], path_m[1:][moving]], 1)
         self.tree = shapely.STRtree([shapely.LineString(step) for step in steps_m])
 
-    def way(self, left_m: Points, right_m: Points) -> int:
+    def way(self, lanes: Lanes, lane: Lane) -> int:
         """1 if the path runs along a lane in its direction, -1 if against it, 0 if not in it."""
-        area = shapely.make_valid(shapely.polygons(np.concatenate([left_m[:, :2], right_m[::-1, :2]])))
-        inside = self.tree.query(area, predicate="intersects")
+        left_m, right_m = lanes.bounds_m(lane)
+        inside = self.tree.query(lanes.area(lane), predicate="intersects")
         ahead = (left_m[-1] + right_m[-1] - left_m[0] - right_m[0])[:2]
         run = float((self.steps[inside] @ ahead).sum()) / max(float(np.linalg.norm(ahead)), 1e-9)
         return int(np.sign(run)) if abs(run) > 2.0 else 0

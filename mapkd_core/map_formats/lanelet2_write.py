@@ -74,8 +74,8 @@ def write_lanelet2(street_map: StreetMap, path: Path, options: Lanelet2Options |
     with replacing(path) as partial:
         root = writer.tree(partial)
         if options.autoware_rules:
-            bounds = [lanes.bounds_m(lane) for lane in lanes.lanes]
-            _add_rules(root, walks, list(zip(bounds, roads, strict=True)))
+            areas = [lanes.area(lane) for lane in lanes.lanes]
+            _add_rules(root, walks, list(zip(areas, roads, strict=True)))
         ElementTree.indent(root)
         partial.write_bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
         writer.info.write(path.parent)
@@ -167,7 +167,8 @@ class _Writer:
 
     def add_crossing(self, element: StreetElement) -> int | None:
         """A crosswalk's lanelet and its id, or a mere linestring where it has no two sides."""
-        sides = sides_of(element.points_m) if element.closed else None
+        is_area = element.closed and shapely.Polygon(element.points_m[:, :2]).is_valid
+        sides = sides_of(element.points_m) if is_area else None
         if sides is None:
             self.report.add("crossing without two sides: a linestring, no crosswalk")
             self.linestring(self.points(element.points_m), tags_of(element, "1/1"))
@@ -219,12 +220,11 @@ def _tag(primitive: Any, tags: dict[str, str]) -> None:
 def _add_rules(
     root: ElementTree.Element,
     walks: list[tuple[StreetElement, int]],
-    roads: list[tuple[tuple[Points, Points], int]],
+    roads: list[tuple[shapely.Polygon, int]],
 ) -> None:
     """A regulatory element for each crosswalk, referred to by the roads that it lies on."""
     relations = {relation.get("id"): relation for relation in root.iter("relation")}
-    areas = [shapely.make_valid(shapely.Polygon(np.concatenate([a[:, :2], b[::-1, :2]]))) for (a, b), _ in roads]
-    search = shapely.STRtree(areas)
+    search = shapely.STRtree([area for area, _ in roads])
     next_id = max((int(e.get("id", "0")) for e in root if e.get("id")), default=0) + 1
     for number, (element, walk) in enumerate(walks, next_id):
         attributes = {"id": str(number), "visible": "true", "version": "1"}

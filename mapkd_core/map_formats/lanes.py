@@ -6,6 +6,7 @@ a lane goes: `lane_ways.py`. Source: ours.
 """
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -29,23 +30,28 @@ def lanes_of(street_map: StreetMap, path_m: Points | None = None, traffic: Traff
     for element, at in zip(elements, cuts, strict=True):
         first.append(len(pieces))
         pieces += _pieces(element, at)
-    lanes = _alone([lane for strip in strips for lane in _lanes_along(strip, cuts, first)])
-    return directed(Lanes(tuple(pieces), tuple(lanes), ()), path_m, traffic)
+    every = Lanes(tuple(pieces), tuple(lane for strip in strips for lane in _lanes_along(strip, cuts, first)), ())
+    return directed(replace(every, lanes=tuple(_alone(filter(every.is_simple, every.lanes)))), path_m, traffic)
 
 
 def _pieces(element: StreetElement, cuts: list[float]) -> list[Piece]:
     """An element cut; a new vertex lies on the line between its neighbors."""
     line = element.points_m
     along = distances_along(line[:, :2])
+
+    def place(at: float) -> tuple[int, bool]:
+        """The vertex there, or the one beyond a new one."""
+        there = np.flatnonzero(np.abs(along - at) <= 1e-9)
+        return (int(there[0]), False) if len(there) else (int(np.searchsorted(along, at)), True)
+
+    places = [(0, False), *(place(at) for at in cuts[1:-1]), (len(line) - 1, False)]
     pieces = []
-    known = {0.0: False, cuts[-1]: False}
-    for number, (begin, end) in enumerate(pairwise(cuts)):
-        inner = line[(along > begin + 1e-9) & (along < end - 1e-9)]
-        tips = [np.array([np.interp(at, along, column) for column in line.T]) for at in (begin, end)]
-        added = tuple(known.get(at, not bool(np.any(np.abs(along - at) <= 1e-9))) for at in (begin, end))
-        pieces.append(Piece(element, number, np.vstack([tips[0], inner, tips[1]]), added))  # type: ignore[arg-type]
-    pieces[0] = replace(pieces[0], points_m=np.vstack([line[:1], pieces[0].points_m[1:]]))
-    pieces[-1] = replace(pieces[-1], points_m=np.vstack([pieces[-1].points_m[:-1], line[-1:]]))
+    for number, ((begin, end), ((a, new_a), (b, new_b))) in enumerate(
+        zip(pairwise(cuts), pairwise(places), strict=True)
+    ):
+        first, last = (np.array([[np.interp(at, along, column) for column in line.T]]) for at in (begin, end))
+        points = [first] * new_a + [line[a : b if new_b else b + 1]] + [last] * new_b
+        pieces.append(Piece(element, number, np.concatenate(points), (new_a, new_b)))
     return pieces
 
 
@@ -65,7 +71,7 @@ def _lanes_along(strip: Strip, cuts: list[list[float]], first: list[int]) -> lis
     return lanes
 
 
-def _alone(lanes: list[Lane]) -> list[Lane]:
+def _alone(lanes: Iterable[Lane]) -> list[Lane]:
     """At most one lane on each side of a piece."""
     taken: set[tuple[int, bool]] = set()
     kept = []

@@ -1,0 +1,56 @@
+"""GeoJSON (RFC 7946) as far as it is read here: a collection of lines and areas in WGS84 degrees, longitude first."""
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mapkd_core.schema import FileFault, Misfit, Schema, anything, list_of, mapping, optional, read_json, record, text
+
+_PLACE = optional(record({}, {"properties": optional(record({}, {"name": optional(text())}))}))
+_FEATURE = record({}, {"geometry": optional(record({})), "properties": optional(mapping(anything))})
+
+
+def _position(value: Any) -> None:
+    """A position, of which longitude and latitude are read. Large and odd numbers are judged with the whole line."""
+    if type(value) is not list or len(value) < 2 or not all(type(v) in (int, float) for v in value[:3]):
+        raise Misfit("a position [longitude, latitude]", value)
+    if any(abs(v) > sys.float_info.max for v in value[:3] if type(v) is int):
+        raise Misfit("degrees", value)
+
+
+_LINE = list_of(_position)
+LINES: Mapping[str, Schema] = {"LineString": _LINE, "MultiLineString": list_of(_LINE)}
+"""Geometries that are lines, and what their coordinates are."""
+AREAS: Mapping[str, Schema] = {"Polygon": list_of(_LINE), "MultiPolygon": list_of(list_of(_LINE))}
+"""Geometries that are areas."""
+
+
+def read_collection(
+    path: Path, what: str, remedy: str, kinds: Mapping[str, Schema], members: Mapping[str, Schema]
+) -> dict[str, Any]:
+    """A FeatureCollection whose geometries of `kinds` are sound; others are not looked at.
+
+    `members` are optional members of the collection. Raises FileNotFoundError, or FileFault that names the place in the
+    file, also for a coordinate system other than WGS84.
+    """
+    whole = record({"features": list_of(anything)}, {"crs": _PLACE, **members})
+
+    def collection(content: Any) -> None:
+        whole(content)
+        for place, feature in enumerate(content["features"]):
+            try:
+                _FEATURE(feature)
+                geometry = feature.get("geometry") or {}
+                kind = geometry.get("type")
+                if isinstance(kind, str) and kind in kinds:
+                    record({"coordinates": kinds[kind]})(geometry)
+            except Misfit as misfit:
+                raise misfit.at(place).at("features") from None
+
+    content: dict[str, Any] = read_json(path, "a GeoJSON FeatureCollection", collection, remedy)
+    system = (((content.get("crs") or {}).get("properties") or {}).get("name")) or "CRS84"
+    if not any(known in str(system).upper() for known in ("CRS84", "EPSG::4326", "EPSG:4326")):
+        raise FileFault(f"{what} {path}: crs is {system!r}; expected WGS84 degrees, as GeoJSON has them: {remedy}")
+    return content

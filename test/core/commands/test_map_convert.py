@@ -1,0 +1,65 @@
+"""mapkd map convert and mapkd map check."""
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from street_maps import BERGEN, street
+
+from mapkd_core.commands.main import main
+from mapkd_core.map_formats.earth import at_place
+from mapkd_core.map_formats.formats import map_name
+from mapkd_core.mapping.street_map import StreetMap
+
+pytest.importorskip("lanelet2")
+
+
+def test_there_and_back_through_every_lossless_format(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written = street(at_place(*BERGEN))
+    written.write(tmp_path / "a.streetmap")
+    names = [tmp_path / name for name in ("a.streetmap", "b.osm", "c.geojson", "d.streetmap")]
+    for source, target in pairwise(names):
+        assert main(["map", "convert", str(source), str(target), "--report", str(tmp_path / "report.txt")]) == 0
+        assert "read again: the same map" in capsys.readouterr().out
+    assert written.differences(StreetMap.read(names[-1]), 1e-5) == []
+    assert "5 elements" in (tmp_path / "report.txt").read_text()
+    assert main(["map", "check", str(names[1])]) == 0
+    assert "sound by" in capsys.readouterr().out
+
+
+def test_what_a_format_cannot_hold_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    street().write(tmp_path / "a.streetmap")
+    assert main(["map", "convert", str(tmp_path / "a.streetmap"), f"nuscenes:{tmp_path}:boston-seaport"]) == 0
+    out = capsys.readouterr().out
+    assert "not held: 5 x element without its id, score" in out and "first difference" in out
+
+
+def test_a_place_is_given_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    street().write(tmp_path / "a.streetmap")
+    command = ["map", "convert", str(tmp_path / "a.streetmap"), str(tmp_path / "b.geojson")]
+    assert main(command) == 2
+    assert "expected --origin" in capsys.readouterr().err
+    assert main([*command, "--origin", "60.39,5.32,4"]) == 0
+    assert main([*command, "--overwrite", "--origin", "60.39,5.32"]) == 0
+    assert main(command) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert main(["map", "convert", str(tmp_path / "b.geojson"), str(tmp_path / "c.osm"), "--origin", "1,2"]) == 2
+    assert "leave --origin out" in capsys.readouterr().err
+
+
+def test_a_broken_map_fails_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    street().write(tmp_path / "a.streetmap")
+    assert main(["map", "convert", str(tmp_path / "a.streetmap"), str(tmp_path / "b.osm")]) == 0
+    path = tmp_path / "b.osm"
+    path.write_text(path.read_text().replace('k="one_way" v="yes"', 'k="one_way" v="no"'))
+    assert main(["map", "check", str(path)]) == 1
+    assert "autoware.road" in capsys.readouterr().out
+    assert main(["map", "check", "--list"]) == 0
+    assert main(["map", "check"]) == 2
+
+
+@pytest.mark.parametrize("name", ["map.pbf", "geojsn:a", "nuscenes:a", ""])
+def test_an_unknown_form_is_named(name: str) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        map_name(name)

@@ -1,0 +1,96 @@
+"""GeoJSON: nothing is lost, and RFC 7946 is kept."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from street_maps import BERGEN, odd_maps, street
+
+from mapkd_core.map_formats.earth import EarthFrame, at_place
+from mapkd_core.map_formats.geojson import read_geojson, write_geojson
+from mapkd_core.mapping.street_map import StreetMap
+from mapkd_core.schema import FileFault
+
+pytest.importorskip("pyproj")
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(odd_maps())
+def test_any_map_comes_back(tmp_path: Path, street_map: StreetMap) -> None:
+    report = write_geojson(street_map, tmp_path / "map.geojson")
+    read, losses = read_geojson(tmp_path / "map.geojson")
+    assert street_map.differences(read, 1e-7) == []
+    assert report.lines == losses.lines == []
+
+
+def test_the_file_is_as_the_rfc_asks(tmp_path: Path) -> None:
+    written = street(at_place(*BERGEN, 10.0))
+    write_geojson(written, tmp_path / "map.geojson")
+    content = json.loads((tmp_path / "map.geojson").read_text())
+    assert content["type"] == "FeatureCollection" and "crs" not in content
+    kinds = {feature["id"]: feature["geometry"]["type"] for feature in content["features"]}
+    assert kinds == {1: "LineString", 2: "LineString", 3: "LineString", 40: "LineString", 5: "Polygon"}
+    for feature in content["features"]:
+        geometry = feature["geometry"]
+        line = geometry["coordinates"][0] if geometry["type"] == "Polygon" else geometry["coordinates"]
+        lon, lat, up = np.array(line).T
+        assert np.all(np.abs(lon - 5.32) < 0.01) and np.all(np.abs(lat - 60.39) < 0.01) and np.allclose(up, 10.3)
+        if geometry["type"] == "Polygon":
+            assert line[0] == line[-1]
+            assert np.sum((lon[1:] - lon[:-1]) * (lat[1:] + lat[:-1])) < 0  # counter-clockwise
+
+
+def test_a_map_of_unknown_place_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="this map's is unknown; expected --origin"):
+        write_geojson(street(), tmp_path / "map.geojson")
+
+
+def _collection(*features: dict) -> str:
+    return json.dumps({"type": "FeatureCollection", "features": list(features)})
+
+
+def _feature(geometry: str, coordinates: list, **properties: object) -> dict:
+    return {"type": "Feature", "geometry": {"type": geometry, "coordinates": coordinates}, "properties": properties}
+
+
+def test_features_of_others(tmp_path: Path) -> None:
+    path, (lon, lat) = tmp_path / "a.geojson", (10.0, 50.0)
+    line, ring = [[lon, lat], [lon + 1e-4, lat]], [[lon, lat], [lon + 1e-4, lat], [lon, lat + 1e-4], [lon, lat]]
+    path.write_text(_collection(
+        _feature("LineString", line, type="lane_divider", color="yellow", width=0.1),
+        _feature("MultiLineString", [line, line], **{"class": "curb"}),
+        _feature("Polygon", [ring], layer="crosswalk", score=0.5),
+        _feature("LineString", line, type="fence"),
+        _feature("Point", line[0], type="lane_divider"),
+    ))  # fmt: skip
+    read, losses = read_geojson(path)
+    assert [e.label for e in read.elements] == ["divider", "boundary", "boundary", "ped_crossing"]
+    assert read.elements[0].attributes == {"color": "yellow", "width": "0.1"}
+    assert read.elements[3].closed and read.elements[3].score == 0.5
+    assert len(losses.lines) == 2
+    assert abs(np.linalg.norm(np.diff(read.elements[0].points_m, axis=0)) - 7.16) < 0.01
+    mine, _ = read_geojson(path, at_place(50.0, 10.0))
+    assert mine.origin is not None
+    assert np.abs(mine.elements[0].points_m[0]).max() < 1e-6
+    assert np.allclose(EarthFrame(mine.origin).degrees(mine.elements[0].points_m)[:, :2], line, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (_collection(_feature("LineString", [[200.0, 1.0], [1.0, 1.0]], type="curb")), r"s\[0\] has the position"),
+        (_collection(_feature("LineString", [[1.0], [1.0, 1.0]], type="curb")), "features.0..*a position"),
+        (_collection(_feature("LineString", [[1, 1], [1, 2]], type="curb", score=7)), "a number from 0 to 1"),
+        ('{"features": [], "crs": {"properties": {"name": "EPSG:25832"}}}', "expected WGS84"),
+        ('{"features": [], "mapkd": {"format": "x"}}', "mapkd.format"),
+        ("[]", "is not a GeoJSON FeatureCollection"),
+    ],
+)
+def test_a_damaged_file_is_refused_by_name(text: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "a.geojson").write_text(text)
+    with pytest.raises(FileFault, match=words) as caught:
+        read_geojson(tmp_path / "a.geojson")
+    assert str(tmp_path / "a.geojson") in str(caught.value) and "\n" not in str(caught.value)
