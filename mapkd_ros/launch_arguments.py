@@ -20,7 +20,10 @@ from mapkd_ros.player.player_parameters import PARAMETERS as PLAYER
 
 NODE = "student_node"
 BOOLEAN = ("true", "false")
-PASSED = ("weights", "device", "backend", "precision", "rig", "anchor", "image_transport", "base_frame", "autostart")
+PASSED = (
+    "weights", "device", "backend", "precision", "rig", "anchor", "image_transport", "base_frame", "occupancy_grid",
+    "autostart",
+)  # fmt: skip
 """Arguments that are parameters of student_node, by the same names."""
 PLAYED = ("version", "scene", "rate", "start", "hold")
 """Arguments that are parameters of nuscenes_player."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from mapkd_core.bags.drive_stream import LIDAR_TOPIC
 from mapkd_core.bags.sensor_fields import CLOCK, POINT_CLOUD, TF_MESSAGE
 from mapkd_core.cameras.topics import CAMERA_INFO, COMPRESSED_IMAGE, FFMPEG_PACKET, IMAGE, image_topic, info_topic
+from mapkd_core.messages.occupancy_grid import OCCUPANCY_GRID as OCCUPANCY_GRID_TYPE
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ VECTOR_MAP = Topic(
 SEMANTIC_BEV = Topic(
     "~/semantic_bev", IMAGE, "the grid as an image, forward is up; made only while somebody subscribes", 1
 )
+OCCUPANCY_GRID = Topic(
+    "~/occupancy_grid", OCCUPANCY_GRID_TYPE,
+    "with `occupancy_grid: true`: 0 on the vehicle's side of the boundaries, 100 on them, -1 where nothing is known; "
+    "made only while somebody subscribes", 1,
+)  # fmt: skip
 OVERLAY = Topic(
     "~/overlay/<name>", IMAGE,
     "each camera's image, undistorted, with the map and the horizon drawn in: shows whether the calibration is right; "
@@ -58,7 +64,7 @@ STUDENT_INPUTS = (
     Topic("/tf_static", TF_MESSAGE, "a chain from each image's `frame_id` (optical frame) to `base_frame`"),
     Topic("/tf", TF_MESSAGE, "the moving parts of that chain"),
 )  # fmt: skip
-STUDENT_OUTPUTS = (MARKERS, VECTOR_MAP, SEMANTIC_BEV, OVERLAY, DIAGNOSTICS)
+STUDENT_OUTPUTS = (MARKERS, VECTOR_MAP, SEMANTIC_BEV, OCCUPANCY_GRID, OVERLAY, DIAGNOSTICS)
 PLAYER_OUTPUTS = (
     Topic(_JPEG, COMPRESSED_IMAGE, "`image_transport: compressed`; the file's own bytes, never encoded again"),
     Topic(_RAW, IMAGE, "`image_transport: raw`; rgb8"),

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mapkd_core.cameras.calibration import CalibrationError
@@ -15,14 +15,20 @@ if TYPE_CHECKING:
 
 
 class CalibrationCheck:
-    """Looks at models and mountings again whenever they have changed."""
+    """Looks at models and mountings again whenever they have changed; `of_a_drive` adds what maps showed since."""
 
     def __init__(
-        self, inputs: Mapping[str, CameraInput], mountings: Mountings, transforms: TransformTree, logger: Any
+        self,
+        inputs: Mapping[str, CameraInput],
+        mountings: Mountings,
+        transforms: TransformTree,
+        of_a_drive: Callable[[], list[Doubt]],
+        logger: Any,
     ) -> None:
         self._inputs = inputs
         self._mountings = mountings
         self._transforms = transforms
+        self._of_a_drive = of_a_drive
         self._logger = logger
         self._key: object = None
         self._doubts: list[Doubt] = []
@@ -39,7 +45,7 @@ class CalibrationCheck:
         if key != self._key:
             self._key = key
             self._doubts = calibration_doubts(cameras) + contradictions
-        return self._doubts
+        return self._doubts + self._of_a_drive()
 
     def tell(self) -> None:
         """Logs what has not been said yet."""

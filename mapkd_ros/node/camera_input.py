@@ -60,6 +60,7 @@ class CameraInput:
         self._on_calibration = on_calibration
         self._on_fault = on_fault
         self._info_key: object = None
+        self._bad_info = ""
         self._other_qos_wanted = False
         self._reader = ImageReader(camera.image_transport, camera.frame)
         self._mosaic = ""
@@ -106,7 +107,7 @@ class CameraInput:
             topic = self._info_topic
             publishers = self._node.count_publishers(topic)
             reason = "has no publisher" if publishers == 0 else "has sent no usable calibration"
-            return f"images come, but {topic} {reason}"
+            return f"images come, but {topic} {reason}" + (f": {self._bad_info}" if self._bad_info else "")
         return ""
 
     def describe(self, now_ns: int) -> str:
@@ -196,7 +197,7 @@ class CameraInput:
             model = camera_model(info, self._rig.is_rectified(self.topic))
             self.visible = self._rig.visible(model)
         except CalibrationError as error:
-            self.model = None
+            self.model, self._bad_info = None, str(error)
             self._on_fault(f"camera_info {self.camera}", f"{self.camera} ({self._info_topic}): {error}")
             return
         self.model = model

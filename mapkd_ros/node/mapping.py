@@ -25,6 +25,7 @@ from mapkd_ros.node.calibration_check import CalibrationCheck
 from mapkd_ros.node.camera_image import CameraImage
 from mapkd_ros.node.camera_input import CameraInput
 from mapkd_ros.node.diagnostics import Statistics
+from mapkd_ros.node.drift_report import DriftReport
 from mapkd_ros.node.latched_or_not import LatchedOrNot
 from mapkd_ros.node.mapping_job import MappingJob, Predictor, PreparedJob, complete_job, prepare_job
 from mapkd_ros.node.outputs import MapOutputs
@@ -90,7 +91,10 @@ class Mapping:
             )
             for topic, latched in (("/tf_static", True), ("/tf", False))
         ]
-        self._check = CalibrationCheck(self._inputs, self._mountings, self._transforms, self._log)
+        self._drift = DriftReport()
+        self._check = CalibrationCheck(
+            self._inputs, self._mountings, self._transforms, self._drift.doubts, self._log
+        )
         self._usable = UsableImages(self._inputs, self._mountings, predictor.card.input_size)
         self._report = InputReport(
             self._inputs, self._mountings, self._watch, self._stall, self._usable.reason, self._log
@@ -227,7 +231,9 @@ class Mapping:
             if self._closed:
                 return
             stages_ms, age_ms = self._outputs.publish(prepared.job, result)
-        self._statistics.publish(time.monotonic_ns(), stages_ms, age_ms)
+        now_ns = time.monotonic_ns()
+        self._statistics.publish(now_ns, stages_ms, age_ms)
+        self._drift.see(prepared.job, result.elements, result.semantic, now_ns)
 
     def _on_worker_error(self, error: Exception) -> None:
         kind = error.kind if isinstance(error, ImageError) else f"prediction failed: {type(error).__name__}"
@@ -270,6 +276,8 @@ class Mapping:
             self._watch,
             self._stall,
             self._check.doubts(),
+            {camera: reason for camera in self._inputs if (reason := self._usable.reason(camera))},
+            self._drift.values(),
             warning,
             now_ns,
         )

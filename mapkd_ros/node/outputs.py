@@ -21,6 +21,7 @@ from mapkd_ros import qos, topics
 from mapkd_ros.conversions import image_fields
 from mapkd_ros.msg import VectorMap
 from mapkd_ros.node.mapping_job import MappingJob
+from mapkd_ros.node.occupancy import OccupancyOutput
 from mapkd_ros.node.qos_events import publisher_events, warning_of_unfit_subscriber
 from mapkd_ros.node.semantic_image import semantic_image
 from mapkd_ros.sensor_messages import message_class
@@ -44,8 +45,13 @@ class MapOutputs:
         self._semantic = output(node, Image, topics.SEMANTIC_BEV)
         self._overlays = {camera: output(node, Image, topics.overlay_topic(camera), events=False) for camera in cameras}
         self._tables: dict = {}
+        self._occupancy: OccupancyOutput | None = None
+        if values["occupancy_grid"]:
+            grid_class = message_class(topics.OCCUPANCY_GRID.msg_type)
+            self._occupancy = OccupancyOutput(output(node, grid_class, topics.OCCUPANCY_GRID), card.grid)
         self.maps = (self._markers, self._vector_map, self._semantic)
-        self.publishers = (*self.maps, *self._overlays.values())
+        grids = [self._occupancy.publisher] if self._occupancy else []
+        self.publishers = (*self.maps, *grids, *self._overlays.values())
 
     @property
     def wanted(self) -> bool:
@@ -73,6 +79,8 @@ class MapOutputs:
         self._vector_map.publish(
             vector_map(message_class, header, elements, ids, self._card, stamps_ns, stages, sent_ns, missing)
         )
+        if self._occupancy:
+            self._occupancy.publish(job, elements, header)
         self._publish_overlays(job, elements)
         return stages, (sent_ns - stamp_ns) / 1e6
 

@@ -151,6 +151,8 @@ def diagnostic_statuses(
     watch: CameraWatch,
     stall: StallWatch,
     doubts: Sequence[Doubt],
+    unusable: Mapping[str, str],
+    pitch_errors: Mapping[str, str],
     warning: str,
     now_ns: int,
 ) -> list[DiagnosticStatus]:
@@ -194,6 +196,8 @@ def diagnostic_statuses(
         values["last set not formed"] = synchronizer.last_reason
     statuses = [status(f"{name}: map", level, message, values, predictor.device)]
     notes = stall.notes(now_ns)
+    for camera, reason in unusable.items():
+        notes.setdefault(camera, []).append(f"its images cannot be used: {reason}")
     for doubt in doubts:
         for camera in doubt.cameras:
             notes.setdefault(camera, []).append(doubt.text)
@@ -204,6 +208,8 @@ def diagnostic_statuses(
             "images": camera_input.rate.count,
             "rate [Hz]": f"{camera_input.rate.hz(now_ns):.2f}",
         }
+        if camera in pitch_errors:
+            camera_values["pitch error by the map's lines [deg]"] = pitch_errors[camera]
         out = camera in watch.left_out
         level = ERROR if camera in lacks and not out else WARN if camera in notes or out else OK
         statuses.append(status(f"{name}: {camera}", level, text, camera_values))

@@ -42,6 +42,7 @@ PARAMETERS = (
     Parameter("marker_lifetime", 0.0, "seconds that markers outlive the last map; 0 for three measured periods",
               range=(0, 3600)),
     Parameter("latch_vector_map", False, "keep the newest ~/vector_map for subscribers that come later"),
+    Parameter("occupancy_grid", False, "offer ~/occupancy_grid, the drivable side of the map (needs nav_msgs)"),
     Parameter("diagnostics_period", 1.0, "seconds between messages on /diagnostics; 0 for none", range=(0, 60)),
     Parameter("autostart", True, "configure and activate itself at start; false leaves that to a lifecycle manager"),
     Parameter("always_run", False, "run the network even when nobody subscribes to an output", read_only=False),

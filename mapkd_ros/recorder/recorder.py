@@ -22,7 +22,7 @@ from mapkd_core.types import CAMERAS
 from mapkd_ros import qos
 from mapkd_ros.node_main import only_ros_arguments, ros, run_main, spin
 from mapkd_ros.parameters import Parameter, declare, help_text
-from mapkd_ros.topics import OVERLAY, STUDENT_OUTPUTS
+from mapkd_ros.topics import OCCUPANCY_GRID, OVERLAY, STUDENT_OUTPUTS
 
 if TYPE_CHECKING:
     from mapkd_ros.stop_signals import StopSignals
@@ -44,8 +44,8 @@ def topics(image_transport: str, node: str, rig: CameraRig | None = None) -> dic
         found[camera.image] = image_type(camera.image_transport)
         if camera.camera_info:
             found[camera.camera_info] = CAMERA_INFO
-    # Overlays cost the node work for every subscriber, and can be drawn from the rest at any time.
-    outputs = [topic for topic in STUDENT_OUTPUTS if topic is not OVERLAY]
+    # These cost the node work for every subscriber, and can be made from the rest at any time.
+    outputs = [topic for topic in STUDENT_OUTPUTS if topic not in (OVERLAY, OCCUPANCY_GRID)]
     return found | {topic.name.replace("~", node): topic.msg_type for topic in outputs}
 
 

@@ -9,6 +9,7 @@ from ros_messages import transform
 
 from mapkd_core.cameras.calibration import CameraModel
 from mapkd_core.cameras.mountings import Mountings
+from mapkd_core.cameras.plausibility import Doubt
 from mapkd_core.cameras.rig import CameraRig, RigCamera
 from mapkd_core.cameras.transform_tree import TransformTree
 from mapkd_ros.node.calibration_check import CalibrationCheck
@@ -28,8 +29,9 @@ class Setup:
         self.mountings = Mountings(rig, self.tree, "base_link")
         self.mountings.frames.update(A="a_optical", B="ignored")
         self.said: list[str] = []
+        self.of_a_drive: list[Doubt] = []
         self.check = CalibrationCheck(
-            self.inputs, self.mountings, self.tree, SimpleNamespace(warning=self.said.append)
+            self.inputs, self.mountings, self.tree, lambda: self.of_a_drive, SimpleNamespace(warning=self.said.append)
         )
 
     def mount(self, height_m: float, parent: str = "base_link") -> None:
@@ -71,3 +73,10 @@ def test_two_parents_of_a_frame_are_told_for_the_cameras_below_it(setup):
     setup.mount(1.5, "chassis")
     (text,) = setup.texts
     assert text.startswith("A: frame 'a_optical' has 2 parents, base_link, chassis: two publishers of TF contradict")
+
+
+def test_what_a_drive_shows_is_told_too_and_once_though_its_figures_move(setup):
+    for error in (1.4, 1.5):
+        setup.of_a_drive = [Doubt(("A",), f"looks {error} degrees lower")]
+        assert setup.texts == [f"A: looks {error} degrees lower"]
+    assert setup.said == ["calibration: A: looks 1.4 degrees lower"]

@@ -65,6 +65,7 @@ def test_sound_images_get_through_with_stamp_size_and_frame(camera):
     one._on_image(ros_messages.compressed(b"nothing"))
     assert len(calls["image"]) == 1
     ((kind, text),) = calls["fault"]
+    assert "neither a JPEG nor a PNG" in one.refusal
     assert kind == "undecodable CAM_BACK" and text.startswith("CAM_BACK (/car/camera/cam_back/image_raw/compressed): ")
     assert one.rate.count == 2  # a bad image is still a sign of life
 
@@ -90,6 +91,8 @@ def test_what_lacks_is_told_step_by_step(camera):
     one._on_image(ros_messages.compressed(ros_messages.jpeg()))
     now_ns = time.monotonic_ns()
     assert one.lack(now_ns) == "images come, but /car/camera/cam_back/camera_info has no publisher"
+    one._on_info(ros_messages.camera_info(focal=float("nan")))
+    assert "camera_info has no publisher: k is [nan" in one.lack(now_ns)
     one._on_info(ros_messages.camera_info())
     assert one.lack(now_ns) == ""
     assert one.describe(now_ns) == "0.0 Hz on /car/camera/cam_back/image_raw/compressed, 64x36"

@@ -179,11 +179,15 @@ def test_levels_of_the_diagnostics():
     inputs, stall = {"A": Input(), "B": Input()}, quiet()
     watch = CameraWatch(["A", "B"], 2.0)
     doubts: list[Doubt] = []
+    unusable: dict[str, str] = {}
+    pitch_errors = {"B": "+0.3 +- 0.4 (50 maps)"}
 
     def all_of(lacks: dict[str, str], wanted: bool, now_ns: int, warning: str = ""):
         snapshot = statistics.snapshot(now_ns)
         statuses = diagnostic_statuses(
-            "node", snapshot, synchronizer, lacks, inputs, predictor, wanted, watch, stall, doubts, warning, now_ns
+            "node", snapshot, synchronizer, lacks, inputs, predictor, wanted, watch, stall, doubts, unusable,
+            pitch_errors,
+            warning, now_ns,
         )
         assert [status.name for status in statuses] == ["node: map", "node: A", "node: B"]
         return statuses
@@ -209,6 +213,9 @@ def test_levels_of_the_diagnostics():
     assert (values["device"], values["engine"]) == ("cpu", "onnx int8")
     assert values["model"] == "student 1.0" and values["dropped: size B"] == "1"
     assert values["rate [Hz]"] == "1.00"
+    pairs = [{v.key: v.value for v in one.values} for one in all_of({}, True, 12 * S)]
+    key = "pitch error by the map's lines [deg]"
+    assert [one.get(key) for one in pairs] == [None, None, "+0.3 +- 0.4 (50 maps)"]
     watch = without_b()
     out = all_of({"B": "no more images"}, True, 12 * S)
     assert [status.level[0] for status in out] == [WARN, OK, WARN]
@@ -229,5 +236,9 @@ def test_levels_of_the_diagnostics():
         assert told.level[0] == WARN and told.message.endswith("; calibration: B: it looks up")
     assert level({"B": "no image"}, True, 12 * S) == ERROR
     doubts.clear()
+    unusable["A"] = "it is a sound"
+    out = all_of({}, True, 12 * S)
+    assert [status.level[0] for status in out] == [WARN, WARN, OK] and "it is a sound" in out[1].message
+    unusable.clear()
     told = first({}, True, 12 * S, "another node")
     assert told.level[0] == WARN and told.message.endswith("; another node")
