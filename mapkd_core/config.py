@@ -67,11 +67,15 @@ class AugmentConfig:
     yaw_degrees: float = 0.0
     """Largest turn of the BEV frame: extrinsics and labels together."""
     camera_dropout: float = 0.0
-    """Chance that a sample loses one camera (its image becomes gray)."""
+    """Chance that a sample loses one camera: its image becomes gray, and the student's cells do not look there."""
     extrinsic_degrees: float = 0.0
     """Standard deviation of a rotation error given to every camera, labels unmoved."""
     extrinsic_m: float = 0.0
     """Standard deviation of a translation error given to every camera, labels unmoved."""
+    lean_degrees: float = 0.0
+    """Standard deviation of a roll and a pitch error given to all cameras together, labels unmoved."""
+    lean_m: float = 0.0
+    """Standard deviation of a height error given to all cameras together, labels unmoved."""
     lidar_dropout: float = 0.0
     """Chance that a sample has no LiDAR points: a teacher whose images alone are strong is easier to imitate."""
     image_dropout: float = 0.0

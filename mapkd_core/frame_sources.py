@@ -1,13 +1,18 @@
 """Opens frames by a name on the command line: a nuScenes folder, or the simulated benchmark."""
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 from mapkd_core.types import Frame
 
-FORMS = "simdrive-v1:SPLIT[:small|full][:DRIVES], nuscenes:DATAROOT:VERSION:SPLIT, or a nuScenes folder"
+FORMS = (
+    "simdrive-v1:SPLIT[:small|full][:DRIVES][:WEATHER][:own-body[/N]], nuscenes:DATAROOT:VERSION:SPLIT, "
+    "or a nuScenes folder"
+)
+_OWN_BODY = re.compile(r"own-body(?:/([1-9]\d{0,5}))?")
 
 
 class Frames(Protocol):
@@ -29,9 +34,11 @@ def open_frames(
 ) -> tuple[Frames, list[str]]:
     """The frames that `name` stands for, and in words what of them is missing on this machine.
 
-    `simdrive-v1:SPLIT[:small|full][:DRIVES]` (where the name has no size, the one that fits images of `image_size`),
-    `nuscenes:DATAROOT:VERSION:SPLIT`, or a folder in nuScenes' format with exactly one version, of which `split` picks
-    scenes. Raises ValueError for a name of another form, FileNotFoundError for a folder that is not there.
+    `simdrive-v1:SPLIT[:small|full][:DRIVES]` (where the name has no size, the one that fits images of `image_size`;
+    further words give all drives one weather, such as `night`, and bodywork in the images of each by `own-body`, of one
+    in three by `own-body/3`), `nuscenes:DATAROOT:VERSION:SPLIT`, or a folder in nuScenes' format with exactly one
+    version, of which `split` picks scenes. Raises ValueError for a name of another form, FileNotFoundError for a folder
+    that is not there.
     """
     kind, _, rest = name.partition(":")
     if kind == "simdrive-v1" and rest:
@@ -65,15 +72,25 @@ def _simulated(
     name: str, words: list[str], image_size: tuple[int, int] | None, lidar: bool, device: str
 ) -> tuple[Frames, list[str]]:
     from mapkd_core.sim.simdrive import SIZES, simdrive, size_for
+    from mapkd_core.sim.world.conditions import WEATHERS
 
     split, *options = words
-    size, drives = size_for(image_size), None
+    size, drives, weather, own_body_every = size_for(image_size), None, None, 0
     for word in options:
         if word in SIZES:
             size = word
         elif word.isdigit() and int(word) > 0:
             drives = int(word)
+        elif word in WEATHERS:
+            weather = word
+        elif found := _OWN_BODY.fullmatch(word):
+            own_body_every = int(found[1] or 1)
         else:
-            raise ValueError(f"{word!r} in {name!r} is neither a size {tuple(SIZES)} nor a number of drives")
-    source = simdrive(split, size, lidar=lidar, device=device, drives=drives)
+            raise ValueError(
+                f"{word!r} in {name!r} is neither a size {tuple(SIZES)}, a number of drives, a weather {WEATHERS}, "
+                "nor own-body or own-body/N"
+            )
+    source = simdrive(
+        split, size, lidar=lidar, device=device, drives=drives, weather=weather, own_body_every=own_body_every
+    )
     return source, list(source.skipped)

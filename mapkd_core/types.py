@@ -139,6 +139,8 @@ class Batch:
     """B 4 4, pose of the LiDAR for a network whose BEV lies in its frame; None for the usual one."""
     labelled: Tensor | None = None
     """B bool, whether a sample's labels are known; None where all are. Unknown labels show an empty map."""
+    alive: Tensor | None = None
+    """B N bool, False for a camera whose image is missing; None where none is."""
     tokens: list[str] = field(default_factory=list)
 
     def to(self, device: torch.device | str, non_blocking: bool = True) -> Batch:

@@ -1,8 +1,8 @@
 """Augmentation of training samples: images, calibration and labels change together, so that the labels stay true.
 
 The peers train without any. Geometry: mirroring and turning the world move cameras, points and lines alike; a zoom
-moves the intrinsics with the image. Errors of the mounting (`extrinsic_*`) on purpose leave the labels: the network
-shall bear a calibration that is slightly off.
+moves the intrinsics with the image. Errors of the mounting (`extrinsic_*` of each camera, `lean_*` of all together) on
+purpose leave the labels: the network shall bear a calibration that is slightly off.
 """
 from __future__ import annotations
 
@@ -36,12 +36,17 @@ def augment(sample: Sample, config: AugmentConfig, rng: np.random.Generator) -> 
         sample = zoom(sample, config.scale, rng)
     if config.extrinsic_degrees or config.extrinsic_m:
         sample = shake_mounting(sample, np.radians(config.extrinsic_degrees), config.extrinsic_m, rng)
+    if config.lean_degrees or config.lean_m:
+        roll, pitch = rng.normal(0, np.radians(config.lean_degrees), 2)
+        sample = replace(
+            sample, base_from_camera=leaned(sample.base_from_camera, roll, pitch, rng.normal(0, config.lean_m))
+        )
     if config.photometric:
         sample = replace(sample, images=photometric(sample.images, config.photometric, rng))
     if config.camera_dropout and rng.random() < config.camera_dropout:
-        images = sample.images.copy()
-        images[rng.integers(len(images))] = GRAY
-        sample = replace(sample, images=images)
+        images, lost = sample.images.copy(), int(rng.integers(len(sample.images)))
+        images[lost] = GRAY
+        sample = replace(sample, images=images, lost=(lost,))
     return _without_a_modality(sample, config, rng)
 
 
@@ -108,6 +113,18 @@ def shake_mounting(sample: Sample, angle: float, offset_m: float, rng: np.random
     errors[:, :3, :3] = Rotation.from_rotvec(rng.normal(0, angle, (count, 3))).as_matrix()
     errors[:, :3, 3] = rng.normal(0, offset_m, (count, 3))
     return replace(sample, base_from_camera=sample.base_from_camera @ errors)
+
+
+def leaned(
+    base_from_camera: NDArray[np.float64], roll: float = 0.0, pitch: float = 0.0, height_m: float = 0.0
+) -> NDArray[np.float64]:
+    """Mountings (N, 4, 4) of a rig that leans as one about `base_link`: what a load, a soft spring or a measurement
+    against a floor that is not level makes of a calibration. Radians about x (ahead) and y (left), and metres up.
+    """
+    error = np.eye(4)
+    error[:3, :3] = Rotation.from_euler("xy", [roll, pitch]).as_matrix()
+    error[2, 3] = height_m
+    return np.asarray(error @ base_from_camera, np.float64)
 
 
 def photometric(images: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:

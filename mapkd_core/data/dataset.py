@@ -57,6 +57,10 @@ class Collate:
             base_from_camera=_stacked([sample.base_from_camera for sample in samples]),    # B N 4 4
             tokens=[sample.token for sample in samples],
         )
+        if any(sample.lost for sample in samples):
+            batch.alive = torch.ones(batch.images.shape[:2], dtype=torch.bool)             # B N
+            for place, sample in enumerate(samples):
+                batch.alive[place, list(sample.lost)] = False
         if _all_or_none("LiDAR", [sample.lidar for sample in samples]):
             padded = [pad_points(sample.lidar, self.lidar_points) for sample in samples if sample.lidar is not None]
             batch.lidar = _stacked([points for points, _ in padded])                       # B P 5

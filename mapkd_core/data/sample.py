@@ -33,4 +33,6 @@ class Sample:
     """(K, 2) each: standard-definition road lines."""
     base_from_lidar: NDArray[np.float64] | None = None
     """(4, 4) pose of the LiDAR, for a network whose BEV lies in its frame."""
+    lost: tuple[int, ...] = ()
+    """Places of the cameras whose images are missing (here gray)."""
     conditions: tuple[str, ...] = ()

@@ -39,7 +39,7 @@ def frames_fingerprint(source: Frames) -> str:
         maps = [path for part in ("maps/expansion", "osm") for path in sorted((source.dataroot / part).glob("*.*"))]
         return fingerprint(*_facts(source), *maps)
     if isinstance(source, SimSource):
-        drives = (f"{d.name} {d.size} {d.frames} {d.keyframe_s} {d.lidar} {d.area_m} {d.conditions}"
+        drives = (f"{d.name} {d.size} {d.frames} {d.keyframe_s} {d.lidar} {d.area_m} {d.conditions} {d.own_body or ''}"
                   for d in source.drives)  # fmt: skip
         return fingerprint(*drives, code_fingerprint(_PACKAGE / "sim"))
     return fingerprint(str(len(source)))

@@ -65,4 +65,5 @@ class Student(nn.Module):
     def forward(self, batch: Batch) -> Prediction:
         """Prediction for a training batch, whose calibrations may all differ; ValueError for images of another size."""
         check_image_size(batch.images, self.image_size)
-        return self.infer(batch.images, self.lookup(batch.intrinsics, batch.base_from_camera))
+        visible = None if batch.alive is None else batch.alive[..., None, None]         # B N 1 1
+        return self.infer(batch.images, self.lookup(batch.intrinsics, batch.base_from_camera, visible))

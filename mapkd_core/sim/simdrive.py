@@ -117,10 +117,14 @@ def simdrive(
     lidar_sweeps: int = 1,
     device: str = "cpu",
     drives: int | None = None,
+    weather: str | None = None,
+    own_body_every: int = 0,
 ) -> SimSource:
     """The frames of one split at size `small` or `full`; real roads where `dataroot` (or MAPKD_DATAROOT) has maps.
 
-    `drives` takes only so many, evenly from all groups. Raises ValueError for an unknown split or size.
+    `drives` takes only so many, evenly from all groups; `weather` is that of all drives in place of each one's own;
+    one drive in `own_body_every` shows its own bodywork (0: none, 1: each). Raises ValueError for an unknown split,
+    size or weather.
     """
     if size not in SIZES:
         raise ValueError(f"size {size!r} is not one of {tuple(SIZES)}")
@@ -149,4 +153,8 @@ def simdrive(
         ]
     if drives is not None and drives < len(found):
         found = [found[k * len(found) // drives] for k in range(drives)]
+    if weather is not None:
+        found = [drive.in_weather(weather) for drive in found]
+    if own_body_every:
+        found = [drive if k % own_body_every else drive.with_own_body() for k, drive in enumerate(found)]
     return SimSource(tuple(found), tuple(skipped))

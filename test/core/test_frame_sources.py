@@ -11,11 +11,24 @@ def test_simulated_drives_by_name():
     assert isinstance(missing, list)
 
 
+def test_drives_in_one_weather_and_with_bodywork_by_name():
+    plain, _ = open_frames("simdrive-v1:val:small:6")
+    night, _ = open_frames("simdrive-v1:val:small:6:night")
+    assert {drive.conditions.weather for drive in night.drives} == {"night"}
+    assert [drive.seed for drive in night.drives] == [drive.seed for drive in plain.drives]
+    assert not any(drive.own_body for drive in plain.drives)
+    some, _ = open_frames("simdrive-v1:val:small:6:own-body/3")
+    assert [drive.own_body is not None for drive in some.drives] == [True, False, False] * 2
+    wet, _ = open_frames("simdrive-v1:val:own-body:2:wet")
+    assert all(drive.own_body and drive.conditions.weather == "wet" for drive in wet.drives)
+
+
 @pytest.mark.parametrize(
     ("name", "error", "told"),
     [
         ("simdrive-v1:val:tiny", ValueError, "'tiny'"),
         ("simdrive-v1:val:small:0", ValueError, "'0'"),
+        ("simdrive-v1:val:own-body/0", ValueError, "'own-body/0'"),
         ("simdrive-v1:autumn", ValueError, "autumn"),
         ("/no/such/folder", FileNotFoundError, "neither a folder nor"),
     ],

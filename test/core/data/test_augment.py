@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 from rigs import ring
+from scipy.spatial.transform import Rotation
 
 from mapkd_core.config import AugmentConfig
 from mapkd_core.data import augment
@@ -98,6 +99,27 @@ def test_shaken_mounting_leaves_labels_and_moves_cameras_by_the_given_amount():
     assert 0 < shift.max() < 0.3
 
 
+def test_a_rig_leans_as_one():
+    before = painted()
+    config = AugmentConfig(lean_degrees=1.0, lean_m=0.05)
+    errors = []
+    for seed in range(300):
+        after = augment.augment(before, config, np.random.default_rng(seed))
+        assert np.array_equal(after.elements[0].points_m, before.elements[0].points_m)
+        error = after.base_from_camera @ inverse(before.base_from_camera)  # one for all cameras, about base_link
+        assert np.allclose(error, error[0], atol=1e-9)
+        errors.append(error[0])
+    angles = np.degrees(Rotation.from_matrix(np.stack(errors)[:, :3, :3]).as_euler("xyz"))
+    assert angles.std(0) == pytest.approx([1.0, 1.0, 0.0], abs=0.12) and np.abs(angles.mean(0)).max() < 0.2
+    heights = np.stack(errors)[:, :3, 3]
+    assert heights.std(0) == pytest.approx([0, 0, 0.05], abs=0.006)
+
+
+def test_pitch_lowers_what_is_ahead():
+    pose = augment.leaned(np.eye(4)[None], pitch=0.1, height_m=0.2)[0]
+    assert apply(pose, [10.0, 0, 0]) == pytest.approx([10 * np.cos(0.1), 0, 0.2 - 10 * np.sin(0.1)])
+
+
 def test_photometric_changes_light_not_shape():
     rng = np.random.default_rng(0)
     images = rng.integers(0, 255, (6, 16, 24, 3), dtype=np.uint8)
@@ -109,8 +131,9 @@ def test_photometric_changes_light_not_shape():
 def test_dropout_blanks_one_camera():
     sample = replace(painted(), images=np.full((6, 8, 8, 3), 9, np.uint8))
     config = AugmentConfig(camera_dropout=1.0)
-    blank = augment.augment(sample, config, np.random.default_rng(0)).images.reshape(6, -1)
-    assert sum(bool((row == 124).all()) for row in blank) == 1
+    changed = augment.augment(sample, config, np.random.default_rng(0))
+    blank = [bool((image == 124).all()) for image in changed.images]
+    assert sum(blank) == 1 and changed.lost == (blank.index(True),) and sample.lost == ()
 
 
 def test_a_teacher_may_lose_one_modality_but_not_both():

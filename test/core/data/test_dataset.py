@@ -31,6 +31,12 @@ def test_a_batch_holds_what_the_samples_held(samples):
     assert batch.sd_map.shape == (2, 1, 200, 400) and set(batch.sd_map.unique().tolist()) == {-1, 1}
 
 
+def test_a_batch_tells_which_cameras_are_missing(samples):
+    assert Collate(GRID_60X30)(samples).alive is None
+    alive = Collate(GRID_60X30)([samples[0], replace(samples[1], lost=(4,))]).alive
+    assert alive.tolist() == [[True] * 6, [True] * 4 + [False, True]]
+
+
 def test_labels_are_those_of_the_map(samples):
     for hdmapnet in (False, True):
         batch = Collate(GRID_60X30, hdmapnet_vertices=hdmapnet)(samples)

@@ -1,4 +1,6 @@
 """Our student: shapes, gradients, size, calibration as an input."""
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -55,6 +57,21 @@ def test_calibration_is_an_input_and_changes_the_map():
     with torch.inference_mode():
         plain, moved = model(batch_of(1)).semantic, model(batch_of(1, height_m=2.5)).semantic
     assert (plain - moved).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("view", ["pillars", "lift_splat"])
+def test_a_camera_without_image_is_one_less(view):
+    """In training as in the node: its gray image shows nothing, and other cameras serve where it looked."""
+    model = build_model("student", SMALL_GRID, (176, 64), {"variant": "nano", "view": view}).eval()
+    whole = batch_of(2)
+    alive = torch.ones(2, 6, dtype=torch.bool)
+    alive[1, 4] = False
+    others = [0, 1, 2, 3, 5]
+    fewer = Batch(whole.images[:, others], whole.intrinsics[:, others], whole.base_from_camera[:, others])
+    with torch.inference_mode():
+        some, all_, five = model(replace(whole, alive=alive)).semantic, model(whole).semantic, model(fewer).semantic
+    assert torch.allclose(some[0], all_[0], atol=1e-5) and torch.allclose(some[1], five[1], atol=1e-5)
+    assert (some[1] - all_[1]).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("size", [(352, 128), (88, 32)])
