@@ -5,7 +5,7 @@ examples:
   mapkd benchmark robustness --weights runs/a.json nano --data simdrive-v1:test:16 --precision int8
   mapkd benchmark robustness --data cache:runs/simdrive/val --only pitch right
 
-Each row changes one thing: the calibration that the network is told (the images stay), a camera whose images are
+Each row changes one thing: the calibration that the network is given (the images stay), a camera whose images are
 missing, or the frames: the same drives by night, on wet roads, with bodywork in view. `--data` are simulated drives,
 which are rendered once for each kind of frame and kept in --work, or a cache (`mapkd cache`), which has the first two
 kinds of rows only. Scores are kept in --work too: a run that was stopped goes on, and rows that are known cost nothing

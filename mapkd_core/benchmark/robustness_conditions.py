@@ -38,7 +38,7 @@ class Condition:
     def calibration(
         self, intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64], frame: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """What the network is told in place of the true (N, 3, 3) and (N, 4, 4); `frame` seeds what is random."""
+        """What the network is given in place of the true (N, 3, 3) and (N, 4, 4); `frame` seeds what is random."""
         told_k, told = intrinsics.copy(), base_from_camera.copy()
         told_k[:, [0, 1], [0, 1]] *= 1 + self.focal
         if self.each_deg:
