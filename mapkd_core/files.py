@@ -31,10 +31,11 @@ class FolderInUseError(ValueError):
 def write_atomic(path: str | Path, data: bytes | str) -> None:
     """Writes a file (text as UTF-8) and its folder; a crash or a full disk leaves the old file or none, never a part.
 
-    Raises OSError that names the file.
+    What is no character, such as a byte of a file's name that is not UTF-8, is written as `\\udcff`. Raises OSError
+    that names the file.
     """
     with replacing(path) as partial:
-        partial.write_bytes(data.encode() if isinstance(data, str) else data)
+        partial.write_bytes(data.encode(errors="backslashreplace") if isinstance(data, str) else data)
 
 
 @contextlib.contextmanager

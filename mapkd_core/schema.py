@@ -7,12 +7,14 @@ microsecond each; JSON Schema knows neither `finite` nor the shape of a matrix, 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 Schema = Callable[[Any], None]
 LARGEST = 1e9
 """No metre, pixel, degree or second of a file is larger."""
@@ -74,6 +76,8 @@ def text(*choices: str, empty: bool = True) -> Schema:
     def check(value: Any) -> None:
         if type(value) is not str or (choices and value not in choices) or not (empty or value):
             raise Misfit(expected, value)
+        if not value.isascii() and _SURROGATE.search(value):  # half a character, which no file can be written with
+            raise Misfit("a text of whole characters", value.encode("ascii", "backslashreplace").decode())
 
     return check
 

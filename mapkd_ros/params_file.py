@@ -19,7 +19,10 @@ def parameters_for(path: Path, node: str) -> dict[str, Any]:
         blocks = read_yaml(path, "a parameter file")
     except OSError as error:
         raise ValueError(str(error)) from error
-    if not isinstance(blocks, Mapping) or not all(isinstance(block, Mapping) for block in blocks.values()):
+    if not isinstance(blocks, Mapping) or not all(
+        isinstance(block, Mapping) and isinstance(block.get("ros__parameters") or {}, Mapping)
+        for block in blocks.values()
+    ):
         raise ValueError(f"{path} is no parameter file; expected `/**:`, then `ros__parameters:`, then name: value")
     found: dict[str, Any] = {}
     fitting = [name for name in blocks if _fits(str(name), node)]

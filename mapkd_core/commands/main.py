@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -48,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with Interruption("mapkd", keep=argv is None) as interruption:
         try:
             try:
+                if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be UTF-8, nor a terminal
+                    sys.stdout.reconfigure(errors="backslashreplace")
                 arguments = list(sys.argv[1:] if argv is None else argv)
                 if arguments == ["--version"]:
                     print(f"mapkd {__version__}")

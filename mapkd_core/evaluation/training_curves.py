@@ -92,7 +92,7 @@ def grouped(curves: Mapping[str, Curve]) -> dict[str, dict[str, Curve]]:
 
 def chart(title: str, curves: Mapping[str, Curve]) -> Chart:
     """Values over steps as SVG; noisy curves are drawn faint with their running mean on top."""
-    points = {name: _finite(curve) for name, curve in curves.items()}
+    points = {_printable(name): _finite(curve) for name, curve in curves.items()}
     points = {name: p for name, p in points.items() if len(p)}
     if not points:
         return Chart("", f"{title}: no finite value")
@@ -101,7 +101,7 @@ def chart(title: str, curves: Mapping[str, Curve]) -> Chart:
 
     # Text stays text, and names inside a chart do not meet those of the page's other charts. Matplotlib's own defaults
     # come first: other packages (the nuScenes devkit is one) change them for the whole process when they are imported.
-    own: Any = {"svg.fonttype": "none", "svg.hashsalt": title, "font.size": 8}
+    own: Any = {"svg.fonttype": "none", "svg.hashsalt": title, "font.size": 8, "text.parse_math": False}
     with style.context(["default", own]):
         figure = Figure(figsize=_SIZE_INCHES, layout="constrained", facecolor="none")
         axes = figure.add_subplot(facecolor="none")
@@ -123,6 +123,11 @@ def chart(title: str, curves: Mapping[str, Curve]) -> Chart:
     last = {name: f"{p[-1, 1]:.4g}" for name, p in points.items()}
     said = ", ".join(f"{name} {value}" for name, value in last.items()) if len(last) > 1 else next(iter(last.values()))
     return Chart(svg[svg.index("<svg") :], f"{title}: last {said}")
+
+
+def _printable(name: str) -> str:
+    """A tag as a legend can show it."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name)[:60]
 
 
 def _finite(curve: Curve) -> np.ndarray:

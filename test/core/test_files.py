@@ -200,3 +200,8 @@ def test_inputs_are_recognised_by_whatever_path(tmp_path):
     for path in (tmp_path / "b", tmp_path / "x" / ".." / "a"):
         with pytest.raises(ValueError, match=r"would be written over .*a, which is read here"):
             keep_inputs([tmp_path / "a"], [path])
+
+
+def test_text_of_a_name_that_is_not_utf8_is_written(tmp_path):
+    write_atomic(tmp_path / "a", "of \udcff\n")
+    assert (tmp_path / "a").read_bytes() == b"of \\udcff\n"

@@ -28,7 +28,7 @@ from mapkd_core.schema import (
         (anything, [None, 3], []),
         (flag, [True, False], [0, 1, None, "true"]),
         (text(), ["", "a"], [None, 3, ["a"]]),
-        (text(empty=False), ["a"], ["", None]),
+        (text(empty=False), ["a", "\U0001f600"], ["", None, "\ud800"]),
         (text("a", "b"), ["a", "b"], ["c", ""]),
         (number(0, 1), [0, 1, 0.5], [-1e-9, 1.1, True, "0.5", float("nan"), float("inf"), None, 10**400]),
         (number(), [1e9, -3], [1e10]),

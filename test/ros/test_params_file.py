@@ -42,7 +42,8 @@ def test_the_last_fitting_block_wins_and_names_are_joined(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("a: [", "is not a parameter file: not YAML"), ("- 1", "no parameter file"), ("a: 3", "no parameter file")],
+    [("a: [", "is not a parameter file: not YAML"), ("- 1", "no parameter file"), ("a: 3", "no parameter file"),
+     ("a: {ros__parameters: [1]}", "no parameter file")],
 )
 def test_what_is_no_parameter_file_is_refused(tmp_path, text, words):
     with pytest.raises(ValueError, match=words):

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 ODD = (
     None, True, False, 0, -1, 1, 2, 7, 1.5, -0.25, 1e-300, 1e9, 1e308, -1e308, float("nan"), float("inf"),
     float("-inf"), 2**31, 2**63, -(2**63) - 1, 10**40, "", "a", "0", "NaN", "../x", "/etc/passwd", "a/b", "x" * 300,
-    "\u0000", "\ud83d\ude00", [], [None], [0], [1, 2], [1, 2, 3], [[]], [[1, 2], [3, 4]], ["a"], {}, {"a": 1},
+    "\u0000", "\U0001f600", "\ud800", [], [None], [0], [1, 2], [1, 2, 3], [[]], [[1, 2], [3, 4]], ["a"], {}, {"a": 1},
 )  # fmt: skip
 """Values of every kind, for the place of any other."""
 

@@ -39,6 +39,7 @@ from mapkd_core.files import FolderLock
 from mapkd_core.geometry import transform_from_yaw
 from mapkd_core.grid import BevGrid
 from mapkd_core.map_formats.lanelet2_read import read_lanelet2
+from mapkd_core.map_formats.projector_info import read_projector_info
 from mapkd_core.mapping.street_map import MapOrigin, StreetElement, StreetMap
 from mapkd_core.metrics.frame_file import FrameRecord, encode_semantic, read_frames
 from mapkd_core.metrics.submission import read_submission
@@ -378,6 +379,59 @@ def _make_checkpoint(folder: Path) -> None:
     save_checkpoint(folder / "best.pt", state)
 
 
+def _make_published(folder: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    tensors = {"conv.weight": torch.arange(12.0).reshape(3, 4), "bn.running_mean": torch.zeros(3)}
+    torch.save({"state_dict": tensors, "epoch": 3}, folder / "a.pt")
+    torch.save(tensors, folder / "old.pth", _use_new_zipfile_serialization=False)
+    save_file(tensors, folder / "a.safetensors")
+
+
+def _read_published(folder: Path) -> None:
+    from mapkd_core.published.reader import read_checkpoint
+
+    for name in ("a.pt", "old.pth", "a.safetensors"):
+        {key: tensor.sum() for key, tensor in read_checkpoint(folder / name).tensors.items()}
+
+
+def _make_engines(folder: Path) -> None:
+    from mapkd_core.runtime.engine_cache import EngineCache
+
+    cache = EngineCache(folder / "engines")
+    (folder / "engines" / "a.engine").write_bytes(bytes(range(64)))
+    cache.note()
+
+
+def _read_engines(folder: Path) -> None:
+    """What was changed is not there any more."""
+    from mapkd_core.runtime.engine_cache import NOTE, EngineCache
+
+    kept = [path for path in EngineCache(folder / "engines").folder.iterdir() if path.name != NOTE]
+    assert all(path.read_bytes() == bytes(range(64)) for path in kept)
+
+
+def _make_projector(folder: Path) -> None:
+    (folder / "map_projector_info.yaml").write_text(
+        "projector_type: LocalCartesianUTM\nvertical_datum: WGS84\n"
+        "map_origin: {latitude: 42.336, longitude: -71.057, altitude: 3.5}\n"
+    )
+
+
+def _make_params(folder: Path) -> None:
+    (folder / "student_node.yaml").write_text(
+        "/**:\n  ros__parameters: {weights: nano, threads: 2, cameras: [front, rear]}\n"
+        "student_node:\n  ros__parameters: {rate: 2.5, qos_overrides: {/tf: {depth: 3}}}\n"
+    )
+
+
+def _read_params(folder: Path) -> None:
+    from mapkd_ros.params_file import parameters_for
+
+    parameters_for(folder / "student_node.yaml", "/car/student_node")
+
+
 def _make_splits(folder: Path) -> None:
     (folder / "own.txt").write_text("# ours\nscene-0061\nscene-0103 # rain\n")
     _write_json(folder / "splits.json", {"own": ["scene-0061"], "other": []})
@@ -526,6 +580,10 @@ READERS = (
     Reader("rig files and masks", _make_rig, lambda folder: load_rig(folder / "rig.yaml")),
     Reader("camera_info", _make_info, _read_info),
     Reader("images", _make_images, _read_images),
+    Reader("projector infos", _make_projector,
+           lambda folder: read_projector_info(folder / "map_projector_info.yaml")),
+    Reader("parameter files", _make_params, _read_params),
+    Reader("engines of TensorRT", _make_engines, _read_engines),
     Reader("LiDAR points", _make_points, lambda folder: read_point_file(folder / "a.bin")),
     Reader("results", _make_result, _read_report),
     Reader("configs of runs", _make_run, lambda folder: refuse_another_run(folder, _DEFAULTS),
@@ -538,6 +596,7 @@ READERS = (
     Reader("weights", _make_card, lambda folder: load_model(folder / "tiny.json"), costly=True, repair=_repair_card,
            keep=(".onnx",)),
     Reader("checkpoints", _make_checkpoint, trained_network, costly=True),
+    Reader("published checkpoints", _make_published, _read_published, costly=True),
     Reader("TensorBoard logs", _make_log, _read_log, costly=True),
     Reader("bags, MCAP", _make_bag("mcap"), _read_bag, costly=True),
     Reader("bags, sqlite3", _make_bag("sqlite3"), _read_bag, costly=True),

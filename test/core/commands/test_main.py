@@ -139,6 +139,17 @@ def test_a_reader_that_leaves_is_no_fault(arguments):
     assert done.stderr == "" and done.returncode in (0, 141)  # argparse keeps the error of its own help to itself
 
 
+def test_names_of_files_need_not_be_utf8(tmp_path):
+    path = os.fsencode(tmp_path) + b"/\xff.html"
+    words = [*PROGRAM, "report", "--evaluation", os.fsencode(tmp_path)]
+    (tmp_path / "result.json").write_text('{"frames": 1, "ap": {}, "notes": ["half a character: \\ud800"]}')
+    done = subprocess.run([*words, "--out", path], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "notes[0] is '" in done.stderr and "whole characters" in done.stderr
+    (tmp_path / "result.json").write_text('{"frames": 1, "ap": {}}')
+    done = subprocess.run([*words, "--out", path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "\\udcff.html" in done.stdout and os.path.isfile(path)
+
+
 def test_a_broken_pipe_elsewhere_is_told(outcome):
     code, line = outcome(raising(BrokenPipeError(errno.EPIPE, "Broken pipe")))
     assert (code, line) == (2, "mapkd train: Broken pipe\n")

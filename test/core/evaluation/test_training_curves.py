@@ -93,3 +93,10 @@ def test_charts_of_one_page_share_no_name():
     curve = {"a": ([0, 1], [0.0, 1.0])}
     clips = [set(re.findall(r'<clipPath id="(\w+)"', chart(title, curve).svg)) for title in ("x", "y")]
     assert all(clips) and not clips[0] & clips[1]
+
+
+@pytest.mark.parametrize("tag", ["<script>a&b", "$x_{$", "$\\bad{$", "_hidden", "a\nb", "\0", "x" * 500])
+def test_any_tag_can_be_drawn(tag):
+    drawn = chart(f"train/{tag}", {tag: ([0, 1], [1.0, 2.0]), "other": ([0, 1], [2.0, 3.0])})
+    ElementTree.fromstring(drawn.svg)  # well-formed: nothing of the tag is markup
+    assert "<script" not in drawn.svg and "\0" not in drawn.svg
