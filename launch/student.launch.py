@@ -2,6 +2,7 @@
 
     ros2 launch mapkd_ros student.launch.py
     ros2 launch mapkd_ros student.launch.py play:=/data/nuscenes version:=v1.0-trainval scene:=scene-0001 rviz:=true
+    ros2 launch mapkd_ros student.launch.py play:=drive.mcap map:=true map_file:=drive.streetmap
     ros2 launch mapkd_ros student.launch.py namespace:=ego image_transport:=raw large_data:=true device:=cuda
 
 `ros2 launch mapkd_ros student.launch.py --show-args` explains the arguments; mapkd_ros/launch_arguments.py has them.
@@ -54,6 +55,9 @@ def actions(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     if launch.player is not None:
         player = _node(launch, "nuscenes_player", [dict(launch.player)])
         found += [player, _shutdown_after(player, "nuscenes_player ended")]
+    if launch.builder is not None:
+        builder = _node(launch, "map_builder", [dict(launch.builder)])
+        found += [builder, _shutdown_after(builder, "map_builder ended")]
     if "true" in (given["rviz"], given["foxglove"]):
         found += _views(launch, given["rviz"] == "true", given["foxglove"] == "true")
     return found

@@ -12,6 +12,7 @@ from typing import Any
 from mapkd_core.cameras.rig import CameraRig, regular_rig
 from mapkd_core.cameras.rig_file import load_rig
 from mapkd_core.cameras.topics import FORMER_TRANSPORTS, IMAGE_TRANSPORTS
+from mapkd_core.mapping.street_map import SUFFIX
 from mapkd_core.suggestion import did_you_mean
 from mapkd_ros.node.student_parameters import PARAMETERS as STUDENT
 from mapkd_ros.parameters import Parameter, with_new_names
@@ -63,6 +64,8 @@ def _table() -> tuple[Argument, ...]:
         Argument("namespace", "", "put before camera/..., lidar_top/... and student_node/..."),
         Argument("use_sim_time", "", "take the time from /clock, which a player then sends; else as params_file says",
                  ("", *BOOLEAN)),
+        Argument("map", "false", "run map_builder too: a street map that grows", BOOLEAN),
+        Argument("map_file", "", "FILE.streetmap: map_builder saves its map there, and goes on with one that is there"),
         Argument("large_data", "false", "Fast DDS with a shared-memory segment that raw images fit into", BOOLEAN),
         Argument("rviz", "false", "open RViz, set up for this launch's topics and frames", BOOLEAN),
         Argument("foxglove", "false", "start foxglove_bridge, and write a layout for this launch's topics", BOOLEAN),
@@ -90,6 +93,8 @@ class Launch:
     """Parameters of student_node, over those of params_file."""
     player: Mapping[str, Any] | None
     """Parameters of nuscenes_player; None where nothing is played."""
+    builder: Mapping[str, Any] | None
+    """Parameters of map_builder; None where no map is built."""
     rig: CameraRig
     base_frame: str
     use_sim_time: bool
@@ -141,7 +146,28 @@ def launch_of(given: Mapping[str, str], default_file: Path, notice: Callable[[st
     if all_values["rig"]:
         rig = load_rig(all_values["rig"])
     player = _player(values, all_values["image_transport"], use_sim_time) if values["play"] else None
-    return Launch(namespace, path, student, player, rig, str(all_values["base_frame"]), use_sim_time)
+    builder = _builder(values, all_values)
+    return Launch(namespace, path, student, player, builder, rig, str(all_values["base_frame"]), use_sim_time)
+
+
+def _builder(values: Mapping[str, str], student: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Parameters of map_builder; a map that is there is gone on with."""
+    if values["map"] != "true":
+        if values["map_file"]:
+            raise ValueError(f"launch argument map_file is {values['map_file']!r}, but no map is built: give map:=true")
+        return None
+    parameters: dict[str, Any] = {
+        "base_frame": student["base_frame"], "use_sim_time": bool(student["use_sim_time"]),
+        "autostart": bool(student["autostart"]),
+    }  # fmt: skip
+    if values["map_file"]:
+        file = Path(values["map_file"]).expanduser()
+        if file.suffix != SUFFIX:
+            raise ValueError(f"launch argument map_file is {str(file)!r}; expected a name that ends in {SUFFIX}")
+        parameters["map_file"] = str(file)
+        if file.is_file():
+            parameters["load"] = str(file)
+    return parameters
 
 
 def _renamed(given: Mapping[str, str], notice: Callable[[str], object]) -> dict[str, str]:

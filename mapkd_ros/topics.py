@@ -76,11 +76,30 @@ PLAYER_OUTPUTS = (
           "`base_link` -> the cameras' optical frames; latched, sent again for each scene, since rigs differ"),
     Topic("/clock", CLOCK, "with `clock: true`; at each message and every 20 ms between"),
 )  # fmt: skip
+BUILDER_INPUT = Topic(
+    "student_node/vector_map", "mapkd_ros/msg/VectorMap", "the map of each set, in `base_frame`; remap it for another"
+)
+MAP_MARKERS = Topic(
+    "~/map_markers", "visualization_msgs/msg/MarkerArray",
+    "for eyes: the street as far as it was driven, in blocks of 32 m, those about the vehicle again and again", 5,
+)  # fmt: skip
+LOCAL_MAP = Topic(
+    "~/local_map", "mapkd_ros/msg/VectorMap",
+    "for planners: the map about the vehicle in `fixed_frame`, with ids that stay; latched", 1,
+)  # fmt: skip
+BUILDER_INPUTS = (
+    BUILDER_INPUT,
+    Topic("/tf", TF_MESSAGE, "where the vehicle was at each stamp: a chain from `base_frame` up to `fixed_frame`"),
+    Topic("/tf_static", TF_MESSAGE, "the fixed parts of that chain"),
+)
+BUILDER_OUTPUTS = (MAP_MARKERS, LOCAL_MAP, replace(DIAGNOSTICS, description="once a second: sets, metres, memory, "
+                                                   "alignments and sets that were lost, by reason"))  # fmt: skip
 NODES: dict[str, tuple[tuple[Topic, ...], tuple[Topic, ...]]] = {
     "student_node": (STUDENT_INPUTS, STUDENT_OUTPUTS),
     "nuscenes_player": ((), PLAYER_OUTPUTS),
+    "map_builder": (BUILDER_INPUTS, BUILDER_OUTPUTS),
 }
-"""Node -> (what it subscribes to, what it publishes). The recorder subscribes to what these two publish."""
+"""Node -> (what it subscribes to, what it publishes). The recorder subscribes to what the first two publish."""
 
 
 def overlay_topic(camera: str) -> Topic:

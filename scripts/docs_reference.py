@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-NODE_OF = {"student_parameters": "student_node", "player_parameters": "nuscenes_player"}
+NODE_OF = {
+    "student_parameters": "student_node", "player_parameters": "nuscenes_player", "builder_parameters": "map_builder",
+}  # fmt: skip
 """File of a table of parameters -> node, where they are not called the same."""
 
 

@@ -71,7 +71,9 @@ def test_messages_are_generated_and_every_field_is_explained(root: Path) -> None
 def test_nodes_are_installed_and_can_be_run(root: Path) -> None:
     names = re.search(r"foreach\(program ([^)]*)\)", (root / "CMakeLists.txt").read_text())
     assert names is not None
-    assert names[1].split() == ["node/student_node", "player/nuscenes_player", "recorder/recorder"]
+    assert names[1].split() == [
+        "node/student_node", "player/nuscenes_player", "recorder/recorder", "map_builder/map_builder",
+    ]  # fmt: skip
     for name in names[1].split():
         text = (root / "mapkd_ros" / f"{name}.py").read_text()
         assert text.startswith("#!/usr/bin/env python3\n")

@@ -6,9 +6,7 @@
 """
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,59 +15,28 @@ from numpy.typing import NDArray
 from mapkd_core.bags.plain_messages import PlainMessages
 from mapkd_core.bags.reader import BagReader
 from mapkd_core.bags.sensor_fields import BASE_FRAME, TF_MESSAGE
-from mapkd_core.geometry import transform
+from mapkd_core.cameras.timed_transforms import TimedTransforms
 from mapkd_core.schema import FileFault
 
 ODOMETRY = "nav_msgs/msg/Odometry"
 FRAMES = ("map", "odom")
 """Fixed frames that are looked for, best first."""
-LONGEST_GAP_NS = 1_500_000_000
-"""Between two poses farther apart than this, nobody knows how the vehicle moved."""
-BEYOND_NS = 100_000_000
-"""So long before the first and after the last pose, that one is taken."""
 
 
-class NoPoseError(ValueError):
-    """No pose is known at a time."""
-
-
-@dataclass
-class _Edge:
-    """The transform from a frame to its parent, at several times or always."""
-
-    parent: str
-    fixed: NDArray[np.float64] | None = None
-    stamps_ns: list[int] = field(default_factory=list)
-    poses: list[NDArray[np.float64]] = field(default_factory=list)
-
-    def at(self, stamp_ns: int) -> NDArray[np.float64]:
-        if self.fixed is not None:
-            return self.fixed
-        after = bisect_right(self.stamps_ns, stamp_ns)
-        if after == 0 or after == len(self.stamps_ns):
-            nearest = self.stamps_ns[0 if after == 0 else -1]
-            if abs(nearest - stamp_ns) > BEYOND_NS:
-                raise NoPoseError(f"{(stamp_ns - nearest) / 1e9:+.2f} s from the nearest pose")
-            return self.poses[0 if after == 0 else -1]
-        before_ns, after_ns = self.stamps_ns[after - 1], self.stamps_ns[after]
-        if stamp_ns != before_ns and after_ns - before_ns > LONGEST_GAP_NS:
-            raise NoPoseError(f"poses {(after_ns - before_ns) / 1e9:.1f} s apart")
-        share = (stamp_ns - before_ns) / (after_ns - before_ns)
-        return between(self.poses[after - 1], self.poses[after], share)
-
-
+@dataclass(frozen=True)
 class EgoPoses:
-    """`frame_from_base` at any time. `frame` is the fixed frame, `source` says what the poses were taken from."""
+    """Poses of the vehicle at any time."""
 
-    def __init__(self, frame: str, source: str, edges: Sequence[_Edge]) -> None:
-        self.frame, self.source, self._edges = frame, source, edges
+    frame: str
+    """The fixed frame in which they are."""
+    source: str
+    """What they were taken from."""
+    base_frame: str
+    transforms: TimedTransforms
 
     def at(self, stamp_ns: int) -> NDArray[np.float64]:
-        """4x4 `frame_from_base`. Raises NoPoseError where the poses around are missing."""
-        pose = np.eye(4)
-        for edge in self._edges:
-            pose = edge.at(stamp_ns) @ pose
-        return pose
+        """4x4 `frame_from_base`. Raises NoTransformError where the poses around are missing."""
+        return self.transforms.at(self.frame, self.base_frame, stamp_ns)
 
 
 def read_poses(bag: BagReader, frame: str = "", base_frame: str = BASE_FRAME, odometry: str = "") -> EgoPoses:
@@ -85,14 +52,15 @@ def read_poses(bag: BagReader, frame: str = "", base_frame: str = BASE_FRAME, od
         if not wanted:
             raise FileFault(f"{bag.path} holds no {ODOMETRY} on {odometry}; name another topic, or leave it to /tf")
         return _from_odometry(bag, messages, wanted[0].name, frame, base_frame)
-    edges: dict[str, _Edge] = {}
+    transforms = TimedTransforms()
     for message in bag.messages([topic for topic in topics if topic.msg_type == TF_MESSAGE]):
-        transforms = _read(messages, message.data, TF_MESSAGE)
-        _learn(edges, () if transforms is None else transforms.transforms, message.topic.name.endswith("tf_static"))
-    chain, names = _chain(edges, base_frame)
+        content = _read(messages, message.data, TF_MESSAGE)
+        if content is not None:
+            transforms.update(content.transforms, message.topic.name.endswith("tf_static"))
+    names = transforms.ancestors(base_frame)
     for wanted_frame in (frame,) if frame else FRAMES:
         if wanted_frame in names:
-            return EgoPoses(wanted_frame, "/tf", _sorted(chain[: names.index(wanted_frame) + 1]))
+            return EgoPoses(wanted_frame, "/tf", base_frame, transforms)
     found = [topic.name for topic in topics if topic.msg_type == ODOMETRY]
     if found:
         return _from_odometry(bag, messages, found[0], frame, base_frame)
@@ -106,7 +74,7 @@ def read_poses(bag: BagReader, frame: str = "", base_frame: str = BASE_FRAME, od
 def _from_odometry(
     bag: BagReader, messages: PlainMessages, name: str, frame: str, base_frame: str
 ) -> EgoPoses:
-    edge = _Edge("")
+    transforms, parent = TimedTransforms(), ""
     for message in bag.messages([t for t in bag.topics if t.name == name and t.msg_type == ODOMETRY]):
         one = _read(messages, message.data, ODOMETRY)
         if one is None:
@@ -116,75 +84,14 @@ def _from_odometry(
                 f"{name} in {bag.path} tells how {one.child_frame_id!r} moved, not {base_frame!r}; name it with "
                 "--base-frame if the cameras' transforms lead there"
             )
-        edge.parent = one.header.frame_id.lstrip("/")
-        _add(edge, one.header.stamp, one.pose.pose.position, one.pose.pose.orientation)
-    if not edge.poses:
+        frame_id = one.header.frame_id.lstrip("/") or "odom"
+        if transforms.add(frame_id, base_frame, one.header.stamp, one.pose.pose.position, one.pose.pose.orientation):
+            parent = frame_id
+    if not parent:
         raise FileFault(f"{name} in {bag.path} holds no usable pose; record it again, or take poses from /tf")
-    if frame and edge.parent != frame:
-        raise FileFault(f"{name} in {bag.path} is in the frame {edge.parent!r}, not {frame!r}")
-    return EgoPoses(edge.parent or "odom", name, _sorted([edge]))
-
-
-def _learn(edges: dict[str, _Edge], transforms: Iterable[Any], fixed: bool) -> None:
-    for stamped in transforms:
-        parent, child = stamped.header.frame_id.lstrip("/"), stamped.child_frame_id.lstrip("/")
-        if not parent or not child or parent == child:
-            continue
-        edge = edges.setdefault(child, _Edge(parent))
-        if edge.parent != parent:  # another parent: the last one holds, as in tf
-            edge = edges[child] = _Edge(parent)
-        t, r = stamped.transform.translation, stamped.transform.rotation
-        if fixed:
-            pose = _pose(t, r)
-            edge.fixed = edge.fixed if pose is None else pose
-        else:
-            _add(edge, stamped.header.stamp, t, r)
-
-
-def _add(edge: _Edge, stamp: Any, t: Any, r: Any) -> None:
-    pose = _pose(t, r)
-    if pose is not None:
-        edge.stamps_ns.append(stamp.sec * 1_000_000_000 + stamp.nanosec)
-        edge.poses.append(pose)
-
-
-def _pose(t: Any, r: Any) -> NDArray[np.float64] | None:
-    try:
-        pose = transform((t.x, t.y, t.z), (r.w, r.x, r.y, r.z))
-    except ValueError:
-        return None
-    return pose if np.isfinite(pose).all() else None
-
-
-def _chain(edges: dict[str, _Edge], base_frame: str) -> tuple[list[_Edge], list[str]]:
-    """The edges from a frame up to the root, and the frames to which they lead."""
-    chain, names, at = [], [], base_frame
-    while at in edges and edges[at].parent not in names and (edges[at].poses or edges[at].fixed is not None):
-        chain.append(edges[at])
-        at = edges[at].parent
-        names.append(at)
-    return chain, names
-
-
-def _sorted(chain: Sequence[_Edge]) -> list[_Edge]:
-    """The same in order of time, one pose a stamp."""
-    result = []
-    for edge in chain:
-        by_stamp = dict(zip(edge.stamps_ns, edge.poses, strict=True))
-        stamps = sorted(by_stamp)
-        result.append(_Edge(edge.parent, edge.fixed, stamps, [by_stamp[stamp] for stamp in stamps]))
-    return result
-
-
-def between(first: NDArray[np.float64], second: NDArray[np.float64], share: float) -> NDArray[np.float64]:
-    """The pose (4, 4) at a share of the way from one to another: straight on, turning evenly."""
-    from scipy.spatial.transform import Rotation, Slerp
-
-    pose = np.eye(4)
-    pose[:3, 3] = first[:3, 3] + share * (second[:3, 3] - first[:3, 3])
-    turns = Rotation.from_matrix(np.stack([first[:3, :3], second[:3, :3]]))
-    pose[:3, :3] = Slerp([0.0, 1.0], turns)(share).as_matrix()
-    return pose
+    if frame and parent != frame:
+        raise FileFault(f"{name} in {bag.path} is in the frame {parent!r}, not {frame!r}")
+    return EgoPoses(parent, name, base_frame, transforms)
 
 
 def _read(messages: PlainMessages, data: bytes, kind: str) -> Any:

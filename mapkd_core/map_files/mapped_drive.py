@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.bags.camera_sets import CalibratedSet
-from mapkd_core.bags.ego_poses import EgoPoses, NoPoseError
+from mapkd_core.bags.ego_poses import EgoPoses
 from mapkd_core.bags.plain_messages import PlainMessages
 from mapkd_core.bags.reader import BagReader, BagTopic
 from mapkd_core.cameras.calibration import Tables
+from mapkd_core.cameras.timed_transforms import NoTransformError
 from mapkd_core.data.polylines import Range
 from mapkd_core.map_files.drive_maps import Predictor, predicted
 from mapkd_core.mapping.builder import MapBuilder
@@ -48,7 +49,7 @@ def map_drive(builder: MapBuilder, seen: Iterable[SeenMap], poses: EgoPoses, dri
     for one in seen:
         try:
             pose = poses.at(one.stamp_ns)
-        except NoPoseError as error:
+        except NoTransformError as error:
             drive.faults[f"no pose in {poses.frame}: {_kind(str(error))}"] += 1
             continue
         drive.path_m.append(builder.add(one.elements, pose, one.stamp_ns, one.view)[:3, 3])

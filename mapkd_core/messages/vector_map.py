@@ -31,26 +31,9 @@ def vector_map(
 
     `stamps_ns` holds each camera's stamp, `stage_ms` each stage's duration.
     """
-    point, time, duration, element_class = (
-        classes(name)
-        for name in (
-            "geometry_msgs/msg/Point32", "builtin_interfaces/msg/Time", "builtin_interfaces/msg/Duration", MAP_ELEMENT
-        )
-    )  # fmt: skip
+    time, duration = classes("builtin_interfaces/msg/Time"), classes("builtin_interfaces/msg/Duration")
     message = classes(VECTOR_MAP)(header=header, model_name=card.name, model_version=card.version)
-    for element, key in zip(elements, ids, strict=True):
-        xyz = np.zeros((len(element.points_m), 3))
-        xyz[:, : element.points_m.shape[1]] = element.points_m
-        message.elements.append(
-            element_class(
-                id=key,
-                label=CLASS_IDS[element.label],
-                label_name=element.label,
-                score=float(element.score),
-                closed=bool(element.closed),
-                points=[point(x=x, y=y, z=z) for x, y, z in xyz.tolist()],
-            )
-        )
+    message.elements = element_messages(classes, elements, ids)
     message.x_min, message.x_max = card.grid.x_range_m
     message.y_min, message.y_max = card.grid.y_range_m
     message.cell_size = card.grid.cell_m
@@ -62,6 +45,26 @@ def vector_map(
     message.stage_names = list(stage_ms)
     message.stage_latency_ms = [float(ms) for ms in stage_ms.values()]
     return message
+
+
+def element_messages(classes: MessageClasses, elements: Sequence[MapElement], ids: Sequence[int]) -> list[Any]:
+    """A MapElement message of each element."""
+    point, element_class = classes("geometry_msgs/msg/Point32"), classes(MAP_ELEMENT)
+    messages = []
+    for element, key in zip(elements, ids, strict=True):
+        xyz = np.zeros((len(element.points_m), 3))
+        xyz[:, : element.points_m.shape[1]] = element.points_m
+        messages.append(
+            element_class(
+                id=key,
+                label=CLASS_IDS[element.label],
+                label_name=element.label,
+                score=float(element.score),
+                closed=bool(element.closed),
+                points=[point(x=x, y=y, z=z) for x, y, z in xyz.tolist()],
+            )
+        )
+    return messages
 
 
 def elements_of_message(message: Any) -> tuple[int, tuple[MapElement, ...], Range]:

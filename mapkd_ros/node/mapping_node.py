@@ -19,9 +19,9 @@ from mapkd_ros.node.mapping_job import Predictor
 from mapkd_ros.node.outputs import MapOutputs, output
 from mapkd_ros.node.rig import camera_watch, rig_of
 from mapkd_ros.node.student_parameters import PARAMETERS
-from mapkd_ros.node.told_transition import failure_of, refusing, told
 from mapkd_ros.node.twin_watch import TwinWatch
 from mapkd_ros.parameters import declare
+from mapkd_ros.told_transition import failure_of, refusing, told
 
 TWINS_PERIOD_S = 1.0
 

@@ -87,6 +87,7 @@ def _map(view: Shown) -> dict[str, Any]:
         "scene": {"backgroundColor": "#181a1e", "transforms": {"showLabel": False, "axisScale": 1}},
         "topics": {
             view.markers: {"visible": True},
+            view.map_markers: {"visible": True},
             view.lidar: {"visible": False, "colorField": "intensity", "colorMode": "colormap", "pointSize": 2},
             "/tf": {"visible": True},
             "/tf_static": {"visible": True},

@@ -50,6 +50,14 @@ def rviz_config(view: Shown) -> str:
             "Value": True,
         },
         {
+            "Class": "rviz_default_plugins/MarkerArray",
+            "Enabled": True,
+            "Name": "Street map",
+            "Namespaces": {},
+            "Topic": _topic(view.map_markers, "Reliable"),
+            "Value": True,
+        },
+        {
             "Class": "rviz_default_plugins/PointCloud2",
             "Color Transformer": "AxisColor",
             "Enabled": False,

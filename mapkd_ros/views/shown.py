@@ -30,6 +30,8 @@ class Shown:
     back: tuple[ShownCamera, ...]
     """Of the lower row."""
     markers: str
+    map_markers: str
+    """Of map_builder."""
     semantic_bev: str
     lidar: str
     base_frame: str
@@ -61,6 +63,7 @@ def shown(rig: CameraRig, namespace: str = "", base_frame: str = "base_link", no
         _in_order(front),
         _in_order(back),
         full(topics.MARKERS.name),
+        full(topics.MAP_MARKERS.name.replace("~", "map_builder")),
         full(topics.SEMANTIC_BEV.name),
         full(LIDAR_TOPIC),
         base_frame,

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from mapkd_core.mapping.street_map import StreetMap
 from mapkd_ros.child_process import ChildProcess
 from mapkd_ros.launch_arguments import ARGUMENTS
 
@@ -44,6 +45,16 @@ def test_player_and_node_in_a_namespace_and_a_clean_end(launch: Launch, listen: 
     assert heard["/ego/student_node/vector_map"], process.output
     assert process.stop(signal.SIGINT) == 0, process.output
     assert process.output.count("process has finished cleanly") == 2, process.output
+
+
+def test_a_street_map_grows_and_is_saved(launch: Launch, listen: Any, dataroot: Path, tmp_path: Path) -> None:
+    file = tmp_path / "street.streetmap"
+    process = launch(f"play:={dataroot}", "map:=true", f"map_file:={file}", "device:=cpu")
+    topics = {"/map_builder/local_map": "mapkd_ros/msg/VectorMap"}
+    heard = listen(topics, lambda heard: any(heard.values()), 60.0)
+    assert heard["/map_builder/local_map"][0].header.frame_id == "map", process.output
+    assert process.stop(signal.SIGINT) == 0, process.output
+    assert StreetMap.read(file).frame == "map"
 
 
 def test_a_node_that_cannot_start_ends_the_launch_with_an_error(launch: Launch) -> None:

@@ -55,6 +55,27 @@ def test_every_parameter_of_the_network_and_the_player_can_be_given(default_file
     }  # fmt: skip
 
 
+def test_a_map_is_built_where_it_is_asked_for(default_file, params, tmp_path):
+    assert launch_of({}, default_file).builder is None
+    one = launch_of({"map": "true", "params_file": str(params)}, default_file).builder
+    assert one == {"base_frame": "base_footprint", "use_sim_time": True, "autostart": True}
+    file = tmp_path / "a.streetmap"
+    new = launch_of({"map": "true", "map_file": str(file), "autostart": "false"}, default_file).builder
+    assert new["map_file"] == str(file) and "load" not in new and not new["autostart"]
+    file.write_text("")
+    assert launch_of({"map": "true", "map_file": str(file)}, default_file).builder["load"] == str(file)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [({"map_file": "a.streetmap"}, "give map:=true"), ({"map": "true", "map_file": "a.xodr2"}, "ends in .streetmap"),
+     ({"map": "yes"}, "expected true or false")],
+)  # fmt: skip
+def test_a_map_that_cannot_be_is_refused(default_file, given, words):
+    with pytest.raises(ValueError, match=words):
+        launch_of(given, default_file)
+
+
 def test_a_tilde_is_the_home_folder(default_file, params, monkeypatch):
     monkeypatch.setenv("HOME", str(params.parent))
     assert launch_of({"params_file": "~/mine.yaml"}, default_file).params_file == params

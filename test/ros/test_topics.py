@@ -24,7 +24,7 @@ def named(topics: Iterable[Topic], prefix: str = "") -> dict[str, str]:
 
 
 def test_each_topic_has_one_sentence():
-    assert set(NODES) == {"student_node", "nuscenes_player"}
+    assert set(NODES) == {"student_node", "nuscenes_player", "map_builder"}
     for inputs, outputs in NODES.values():
         for topic in (*inputs, *outputs):
             assert topic.description and not topic.description.endswith("."), topic.name

@@ -10,8 +10,9 @@ import pytest
 pytest.importorskip("rosbags", reason="bags need: pip install '.[bag]'")
 from camera_bags import BEGIN_NS, PLAIN, write
 
-from mapkd_core.bags.ego_poses import ODOMETRY, NoPoseError, read_poses
+from mapkd_core.bags.ego_poses import ODOMETRY, read_poses
 from mapkd_core.bags.reader import BagReader
+from mapkd_core.cameras.timed_transforms import NoTransformError, TimedTransforms
 from mapkd_core.geometry import quaternion_from_rotation, transform_from_yaw, yaw_of
 from mapkd_core.messages.classes import header_of
 from mapkd_core.schema import FileFault
@@ -76,18 +77,18 @@ def test_order_of_recording_does_not_matter(tmp_path: Path) -> None:
     assert found.at(BEGIN_NS + SECOND // 4)[0, 3] == pytest.approx(2.5)
 
 
-@pytest.mark.parametrize(("at_s", "words"), [(-0.2, "nearest"), (2.3, "nearest"), (3.0, "nearest")])
+@pytest.mark.parametrize(("at_s", "words"), [(-0.01, "nearest"), (2.01, "nearest"), (3.0, "nearest")])
 def test_nothing_is_made_up_beyond_the_poses(tmp_path: Path, at_s: float, words: str) -> None:
     found = poses(tmp_path, drive("map", "base_link", 10.0))
-    assert found.at(BEGIN_NS - 50_000_000)[0, 3] == 0
-    with pytest.raises(NoPoseError, match=words):
+    assert found.at(BEGIN_NS - 4_000_000)[0, 3] == 0
+    with pytest.raises(NoTransformError, match=words):
         found.at(BEGIN_NS + round(at_s * SECOND))
 
 
 def test_nothing_is_made_up_within_a_gap(tmp_path: Path) -> None:
     found = poses(tmp_path, drive("map", "base_link", 10.0, 4 * SECOND, 3))
     assert found.at(BEGIN_NS + 4 * SECOND)[0, 3] == pytest.approx(40)
-    with pytest.raises(NoPoseError, match=r"4\.0 s apart"):
+    with pytest.raises(NoTransformError, match=r"4\.0 s apart"):
         found.at(BEGIN_NS + 2 * SECOND)
 
 
@@ -118,3 +119,27 @@ def test_a_bag_without_poses_says_what_it_has(tmp_path: Path, messages: list, op
     with pytest.raises(FileFault, match=words) as told:
         poses(tmp_path, messages, **options)
     assert "\n" not in str(told.value)
+
+
+def test_old_transforms_are_forgotten_and_time_may_go_back() -> None:
+    kept = TimedTransforms(keep_s=2.0)
+    for k in range(100):
+        kept.update(tf(BEGIN_NS + k * SECOND // 10, "map", "base_link", float(k)).transforms, fixed=False)
+    assert kept.at("map", "base_link", BEGIN_NS + 9 * SECOND)[0, 3] == pytest.approx(90)
+    with pytest.raises(NoTransformError) as told:
+        kept.at("map", "base_link", BEGIN_NS + 5 * SECOND)
+    assert not told.value.later
+    with pytest.raises(NoTransformError) as told:
+        kept.at("map", "base_link", BEGIN_NS + 11 * SECOND)
+    assert told.value.later
+    kept.update(tf(BEGIN_NS, "map", "base_link", 7.0).transforms, fixed=False)
+    assert kept.at("map", "base_link", BEGIN_NS)[0, 3] == 7
+
+
+def test_frames_in_a_circle_do_not_go_round() -> None:
+    found = TimedTransforms()
+    for parent, child in (("a", "b"), ("b", "a"), ("a", "a"), ("", "c")):
+        found.update(tf(BEGIN_NS, parent, child, 1.0).transforms, fixed=True)
+    assert found.ancestors("a") == ["b"]
+    with pytest.raises(NoTransformError, match="no transform map <- a: a hangs on b"):
+        found.at("map", "a", 0)

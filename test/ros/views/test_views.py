@@ -27,7 +27,7 @@ def test_namespace_frame_and_transport_are_everywhere(tmp_path):
     config = yaml.safe_load(rviz)["Visualization Manager"]
     assert config["Global Options"]["Fixed Frame"] == config["Views"]["Current"]["Target Frame"] == "foot"
     topics = [display["Topic"]["Value"] for display in config["Displays"] if "Topic" in display]
-    assert len(topics) == 9 and all(topic.startswith("/ego/") for topic in topics)
+    assert len(topics) == 10 and all(topic.startswith("/ego/") for topic in topics)
     layout = json.loads(foxglove)
     assert layout["configById"]["3D!map"]["followTf"] == "foot"
     assert layout["configById"]["Image!cam_front"]["imageMode"]["imageSchemaName"] == "sensor_msgs/msg/Image"

@@ -9,7 +9,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2 (rclpy)")
 
 from rclpy.lifecycle import TransitionCallbackReturn
 
-from mapkd_ros.node.told_transition import failure_of, told
+from mapkd_ros.told_transition import failure_of, told
 
 
 class Stand:

@@ -1,0 +1,242 @@
+"""The node itself: its life cycle, subscriptions, what it publishes, and where it saves."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from std_msgs.msg import Header
+from tf2_msgs.msg import TFMessage
+from visualization_msgs.msg import MarkerArray
+
+from mapkd_core.mapping.builder import MapBuilder
+from mapkd_core.mapping.seeding import builder_from
+from mapkd_core.mapping.street_map import SUFFIX, StreetMap
+from mapkd_core.mapping.tiles import Bounds
+from mapkd_core.messages.classes import header_of
+from mapkd_core.messages.street import StreetMarkers, local_map_message
+from mapkd_ros import qos, topics
+from mapkd_ros.map_builder.builder_parameters import PARAMETERS, options_of
+from mapkd_ros.map_builder.waiting_maps import PlacedMap, WaitingMaps
+from mapkd_ros.msg import VectorMap
+from mapkd_ros.parameters import declare
+from mapkd_ros.sensor_messages import message_class
+from mapkd_ros.told_transition import failure_of, refusing, told
+
+
+class BuilderNode(LifecycleNode):
+    """Builds a street map of the VectorMaps on `student_node/vector_map` while active.
+
+    Configuring reads parameters and the map to go on with; activating subscribes; deactivating saves. Raises
+    ValueError, fit to be shown to the user, for parameters that cannot be.
+    """
+
+    def __init__(self, **node_arguments: Any) -> None:
+        super().__init__("map_builder", **node_arguments)
+        self._service_change_state.callback = refusing(self._service_change_state.callback)
+        self.raises = False
+        """What goes wrong in a transition is raised by `start`, not logged."""
+        qos.check_overrides(self)
+        self.values = declare(self, PARAMETERS, self._why_fixed)
+        self.builder: MapBuilder | None = None
+        self.waiting: WaitingMaps | None = None
+        self._markers = StreetMarkers()
+        self._last: PlacedMap | None = None
+        self._displays = 0
+        self._changed = False
+        self._made: list[Any] = []
+        self._stage = "unconfigured"
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        made = qos.create_publisher
+        self._marker_publisher = made(self, MarkerArray, topics.MAP_MARKERS.name, qos.profile(depth=5))
+        self._map_publisher = made(self, VectorMap, topics.LOCAL_MAP.name, qos.profile(depth=1, latched=True))
+        self._diagnostics = made(self, DiagnosticArray, topics.DIAGNOSTICS.name, qos.profile(depth=10))
+        if self.values["diagnostics_period"] > 0:
+            self.create_timer(self.values["diagnostics_period"], self._publish_diagnostics, clock=self._steady)
+        self._offer_save()
+
+    def start(self) -> None:
+        """Configures and activates it. Raises what went wrong in that."""
+        self.raises = True
+        for trigger in (self.trigger_configure, self.trigger_activate):
+            if trigger() != TransitionCallbackReturn.SUCCESS:
+                raise failure_of(self) or RuntimeError(f"the node could not be started: it is {self._stage}")
+        self.raises = False
+
+    def destroy_node(self) -> None:
+        """Also lets go of the state machine: rclpy forgets it, and the node would stay on the graph."""
+        self._state_machine.destroy_when_not_in_use()
+        super().destroy_node()
+
+    @told("configure")
+    def on_configure(self, state: LifecycleState) -> None:
+        """Reads the map to go on with."""
+        if self.values["map_file"] and Path(self.values["map_file"]).suffix != SUFFIX:
+            raise ValueError(f"map_file is {self.values['map_file']!r}; expected a name that ends in {SUFFIX}")
+        options, frame = options_of(self.values), self.values["fixed_frame"]
+        if self.values["load"]:
+            known = StreetMap.read(Path(self.values["load"]).expanduser())
+            if frame not in ("auto", known.frame):
+                raise ValueError(f"{self.values['load']} is in the frame {known.frame!r}, fixed_frame is {frame!r}")
+            self.builder, frame = builder_from(known, options), known.frame
+            self.get_logger().info(f"going on with {len(known.elements)} elements of {self.values['load']}")
+        else:
+            self.builder = MapBuilder(options)
+        self.waiting = WaitingMaps(frame, self.values["base_frame"])
+        self._markers, self._last, self._displays, self._changed = StreetMarkers(), None, 0, False
+        self._stage = "inactive"
+
+    @told("activate")
+    def on_activate(self, state: LifecycleState) -> None:
+        """Subscribes; from now on the map grows."""
+        assert self.builder is not None
+        self.builder.begin_drive()
+        made = qos.create_subscription
+        self._made = [
+            made(self, VectorMap, topics.BUILDER_INPUT.name, self._on_map, qos.profile(depth=10)),
+            made(self, TFMessage, "/tf", lambda message: self._on_tf(message, False), qos.profile(depth=100)),
+            made(self, TFMessage, "/tf_static", lambda message: self._on_tf(message, True),
+                 qos.profile(depth=100, latched=True), fixed=("durability",)),
+            self.create_timer(1.0 / self.values["publish_rate"], self._publish, clock=self._steady),
+        ]  # fmt: skip
+        qos.tell_unused_overrides(self)
+        self._stage = "active"
+
+    @told("deactivate")
+    def on_deactivate(self, state: LifecycleState) -> None:
+        """Stops, and saves the map."""
+        self._stop()
+        self._stage = "inactive"
+        self.save()
+
+    @told("clean up")
+    def on_cleanup(self, state: LifecycleState) -> None:
+        """Forgets the map."""
+        self._free()
+
+    @told("shut down")
+    def on_shutdown(self, state: LifecycleState) -> None:
+        """Saves the map, and ends."""
+        self._stop()
+        self.save()
+        self._free()
+        self._stage = "finalized"
+
+    @told("recover", forget=False)
+    def on_error(self, state: LifecycleState) -> None:
+        """Stops; the node can be configured again."""
+        self._free()
+
+    def close(self) -> None:
+        """Stops, and saves the map. Raises OSError where it cannot."""
+        self._stop()
+        self.save()
+
+    def save(self) -> Path | None:
+        """Writes the map to `map_file`; None where there is no file, or nothing new. Raises OSError."""
+        if not self.values["map_file"] or self.builder is None or not self._changed:
+            return None
+        path = Path(self.values["map_file"]).expanduser()
+        found = self.builder.street_map()
+        found.write(path)
+        self._changed = False
+        self.get_logger().info(f"{path}: {len(found.elements)} elements, {self.builder.driven_m:.0f} m driven")
+        return path
+
+    def _stop(self) -> None:
+        for one in self._made:
+            (self.destroy_timer if hasattr(one, "timer_period_ns") else self.destroy_subscription)(one)
+        self._made = []
+
+    def _free(self) -> None:
+        self._stop()
+        self.builder = self.waiting = None
+        self._stage = "unconfigured"
+
+    def _why_fixed(self) -> str:
+        if self._stage in ("unconfigured", "finalized"):
+            return ""
+        name = self.get_fully_qualified_name()
+        return f"it is read when the node is configured: deactivate and clean up {name} first, or restart it"
+
+    def _on_tf(self, message: TFMessage, fixed: bool) -> None:
+        assert self.waiting is not None
+        self.waiting.transforms.update(message.transforms, fixed)
+        self._take()
+
+    def _on_map(self, message: VectorMap) -> None:
+        assert self.waiting is not None
+        self.waiting.add(message)
+        self._take()
+
+    def _take(self) -> None:
+        assert self.waiting is not None and self.builder is not None
+        for one in self.waiting.placed():
+            self.builder.frame = self.waiting.frame
+            corrected = self.builder.add(one.elements, one.map_from_base, one.stamp_ns, one.view)
+            self._last = PlacedMap(one.stamp_ns, one.elements, one.view, corrected, one.model)
+            self._changed = True
+
+    def _publish(self) -> None:
+        """The map about the vehicle, to whoever is there."""
+        last, builder = self._last, self.builder
+        if last is None or builder is None:
+            return
+        displays = self._marker_publisher.get_subscription_count()
+        x, y = last.map_from_base[:2, 3]
+        reach = self.values["local_range"]
+        bounds: Bounds = (x - reach, y - reach, x + reach, y + reach)
+        elements = builder.local_map(bounds)
+        header = header_of(message_class, last.stamp_ns, builder.frame)
+        self._map_publisher.publish(
+            local_map_message(message_class, header, elements, bounds, last.model, header.stamp)
+        )
+        if displays:
+            everything = displays > self._displays
+            self._marker_publisher.publish(
+                self._markers.array(message_class, header, elements, bounds, everything)
+            )
+        self._displays = displays
+
+    def _publish_diagnostics(self) -> None:
+        name = self.get_fully_qualified_name().strip("/")
+        header = Header(stamp=self.get_clock().now().to_msg())
+        self._diagnostics.publish(DiagnosticArray(header=header, status=[self._status(f"{name}: street map")]))
+
+    def _status(self, name: str) -> DiagnosticStatus:
+        failure = failure_of(self)
+        if failure is not None:
+            return DiagnosticStatus(name=name, level=DiagnosticStatus.ERROR, message=f"{self._stage}: {failure}")
+        if self.builder is None or self.waiting is None:
+            return DiagnosticStatus(name=name, level=DiagnosticStatus.OK, message=f"no map: the node is {self._stage}")
+        facts = {
+            "sets": self.builder.sets, "driven_m": round(self.builder.driven_m), "samples": len(self.builder.lines),
+            "memory_mb": round(self.builder.memory_bytes / 1e6, 1), "frame": self.waiting.frame,
+            **{f"aligned {what}": count for what, count in self.builder.alignments.items()},
+            **{f"lost: {reason}": count for reason, count in self.waiting.lost.most_common(5)},
+        }  # fmt: skip
+        level, text = DiagnosticStatus.OK, f"{self.builder.sets} sets, {self.builder.driven_m:.0f} m driven"
+        if self._last is None and self.waiting.last_reason:
+            level, text = DiagnosticStatus.WARN, f"no set came into the map: {self.waiting.last_reason}"
+        pairs = [KeyValue(key=key, value=str(value)) for key, value in facts.items()]
+        return DiagnosticStatus(name=name, level=level, message=text, values=pairs)
+
+    def _offer_save(self) -> None:
+        """~/save, where std_srvs is installed; the wheels have none."""
+        try:
+            from std_srvs.srv import Trigger
+        except ImportError:
+            return
+
+        def answered(request: Any, response: Any) -> Any:
+            try:
+                path = self.save()
+                response.success = path is not None
+                response.message = str(path or "nothing to save: no map_file, or nothing new")
+            except (OSError, ValueError) as error:
+                response.success, response.message = False, str(error)
+            return response
+
+        self.create_service(Trigger, "~/save", answered)

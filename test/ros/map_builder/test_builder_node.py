@@ -1,0 +1,208 @@
+"""map_builder over real DDS: a drive along a street, its local map, its markers, and the file it leaves."""
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2 (rclpy)")
+pytest.importorskip("tf2_msgs.msg", reason="needs tf2_msgs: make setup")
+pytest.importorskip("mapkd_ros.msg", reason="needs the built package: colcon build")
+pytest.importorskip("rosbags", reason="the helpers write bags with rosbags")
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from street_bags import map_message, pose_message
+from street_drives import poses, seen, street
+from tf2_msgs.msg import TFMessage
+from visualization_msgs.msg import Marker, MarkerArray
+
+from mapkd_core.mapping.street_map import StreetElement, StreetMap
+from mapkd_ros import qos
+from mapkd_ros.conversions import stamp_ns
+from mapkd_ros.map_builder.builder_node import BuilderNode
+from mapkd_ros.msg import VectorMap
+from mapkd_ros.sensor_messages import message_class
+
+pytestmark = pytest.mark.ros
+BEGIN_NS, PERIOD_NS = 1_700_000_000_000_000_000, 100_000_000
+
+
+class Street:
+    """A node in a thread of its own, and somebody who drives and listens."""
+
+    def __init__(self, context: rclpy.Context, parameters: dict[str, Any]) -> None:
+        given = [Parameter(name, value=value) for name, value in {"publish_rate": 20.0, **parameters}.items()]
+        self.node = BuilderNode(context=context, parameter_overrides=given)
+        self.peer = Node("peer", context=context)
+        self.maps: list[VectorMap] = []
+        self.markers: list[MarkerArray] = []
+        self.status: list[Any] = []
+        self.send_map = self.peer.create_publisher(VectorMap, "/student_node/vector_map", qos.profile(depth=50))
+        self.send_tf = self.peer.create_publisher(TFMessage, "/tf", qos.profile(depth=50))
+        self.peer.create_subscription(VectorMap, "/map_builder/local_map", self.maps.append, 50)
+        self.peer.create_subscription(
+            DiagnosticArray, "/diagnostics", lambda m: self.status.extend(m.status), qos.profile()
+        )
+        self.executors = [SingleThreadedExecutor(context=context) for _ in range(2)]
+        for executor, node in zip(self.executors, (self.node, self.peer), strict=True):
+            executor.add_node(node)
+        self.threads = [threading.Thread(target=executor.spin, daemon=True) for executor in self.executors]
+        for thread in self.threads:
+            thread.start()
+
+    def show(self) -> None:
+        self.peer.create_subscription(MarkerArray, "/map_builder/map_markers", self.markers.append, 50)
+
+    def wait(self, until: Callable[[], object], patience_s: float = 15.0) -> bool:
+        end = time.monotonic() + patience_s
+        while not until() and time.monotonic() < end:
+            time.sleep(0.02)
+        return bool(until())
+
+    def met(self) -> None:
+        assert self.wait(lambda: self.send_map.get_subscription_count() and self.send_tf.get_subscription_count())
+
+    def drive(self, path: list[np.ndarray], first: int = 0, late_tf: bool = False) -> None:
+        """Sends sets and poses; with `late_tf` each pose only after its map."""
+        assert self.node.builder is not None
+        for k, pose in enumerate(path, first):
+            at_ns = BEGIN_NS + k * PERIOD_NS
+            send = [(self.send_tf, pose_message(message_class, pose, at_ns, "odom")),
+                    (self.send_map, map_message(message_class, seen(street(), pose), at_ns))]  # fmt: skip
+            for publisher, message in reversed(send) if late_tf else send:
+                publisher.publish(message)
+                time.sleep(0.005)
+            assert self.wait(lambda count=k + 1: self.node.builder.sets >= count), self.node.waiting.last_reason
+
+    def shown(self, k: int) -> bool:
+        """Whether the local map of a set has come."""
+        return bool(self.maps) and stamp_ns(self.maps[-1].header.stamp) == BEGIN_NS + k * PERIOD_NS
+
+    def close(self) -> None:
+        for executor in self.executors:
+            executor.shutdown()
+        for thread in self.threads:
+            thread.join(5)
+        self.node.close()
+        self.node.destroy_node()
+        self.peer.destroy_node()
+
+
+@pytest.fixture
+def make(private_domain: int) -> Iterator[Callable[..., Street]]:
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    made: list[Street] = []
+
+    def start(**parameters: Any) -> Street:
+        made.append(Street(context, parameters))
+        if made[-1].node.values["autostart"]:
+            made[-1].node.start()
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.close()
+    rclpy.shutdown(context=context)
+
+
+def test_a_street_grows_is_shown_and_saved(make: Callable[..., Street], tmp_path: Path) -> None:
+    file = tmp_path / "street.streetmap"
+    one = make(map_file=str(file), diagnostics_period=0.1)
+    one.show()
+    one.met()
+    one.drive(poses()[:30])
+    assert one.wait(lambda: one.shown(29))
+    first = one.maps[-1]
+    assert first.header.frame_id == "odom" and first.model_name == "student"
+    lines = {e.id: e for e in first.elements if e.label_name != "ped_crossing"}
+    assert len(lines) == 3 and (first.x_min, first.x_max) == (-22.0, 138.0)
+    one.drive(poses()[30:], first=30)
+    assert one.wait(lambda: one.shown(59))
+    assert {e.id for e in one.maps[-1].elements if e.label_name != "ped_crossing"} == set(lines)
+    assert one.wait(lambda: any("60 sets, 118 m driven" in status.message for status in one.status))
+    assert one.wait(lambda: one.markers)
+    assert one.markers[0].markers[0].action == Marker.DELETEALL
+    blocks = {(m.ns, m.id) for array in one.markers for m in array.markers if m.action == Marker.ADD}
+    assert len({ns for ns, _ in blocks}) == 3 and len(blocks) > 8
+    one.node.trigger_deactivate()
+    found = StreetMap.read(file)
+    assert found.frame == "odom" and {e.id for e in found.elements} >= set(lines)
+    assert len(found.of("divider")) == 1 and len(found.of("ped_crossing")) == 3
+
+
+def test_a_display_that_comes_later_sees_the_whole_street(make: Callable[..., Street]) -> None:
+    one = make(local_range=40.0)
+    one.met()
+    one.show()
+    assert one.wait(lambda: one.node._marker_publisher.get_subscription_count() == 1)
+    one.drive(poses(200))
+    assert one.wait(lambda: one.markers and one.shown(99))
+    late: list[MarkerArray] = []
+    one.peer.create_subscription(MarkerArray, "/map_builder/map_markers", late.append, 50)
+    assert one.wait(lambda: late)
+
+    def reach(arrays: list[MarkerArray]) -> float:
+        return max(p.x for a in arrays for m in a.markers for p in m.points) - min(
+            p.x for a in arrays for m in a.markers for p in m.points
+        )
+
+    assert one.wait(lambda: reach(late) > 150)
+
+
+def test_poses_may_come_after_the_maps(make: Callable[..., Street]) -> None:
+    one = make()
+    one.met()
+    one.drive(poses()[:12], late_tf=True)
+    assert one.node.builder.sets == 12 and not one.node.waiting.lost
+
+
+def test_what_cannot_be_used_is_counted_and_said(make: Callable[..., Street]) -> None:
+    one = make(diagnostics_period=0.1)
+    one.met()
+    one.send_map.publish(map_message(message_class, [], BEGIN_NS, "lidar"))
+    assert one.wait(lambda: any("in the frame 'lidar', not 'base_link'" in s.message for s in one.status))
+    one.send_map.publish(map_message(message_class, [], BEGIN_NS))
+    one.send_tf.publish(pose_message(message_class, poses()[0], BEGIN_NS, "world"))
+    assert one.wait(lambda: any("no frame map or odom above base_link" in s.message for s in one.status))
+    one.drive(poses()[:3], first=0)
+    assert one.node.builder.sets >= 3
+
+
+def test_a_manager_leads_it_and_a_map_is_gone_on_with(make: Callable[..., Street], tmp_path: Path) -> None:
+    file = tmp_path / "street.streetmap"
+    line = np.column_stack([np.arange(-40.0, 160.0), np.zeros(200), np.zeros(200)])
+    StreetMap((StreetElement(77, "divider", line, 0.8, 30),), frame="odom").write(file)
+    one = make(autostart=False, load=str(file), map_file=str(file))
+    assert one.node.builder is None
+    assert one.node.trigger_configure().name == "SUCCESS" and one.node.trigger_activate().name == "SUCCESS"
+    one.met()
+    one.drive(poses()[:20])
+    assert one.wait(lambda: one.maps and any(e.id == 77 for e in one.maps[-1].elements))
+    assert one.node.trigger_deactivate().name == "SUCCESS"
+    saved = StreetMap.read(file)
+    assert [e.id for e in saved.of("divider")] == [77] and saved.of("boundary")
+    assert one.node.trigger_cleanup().name == "SUCCESS" and one.node.builder is None
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"map_file": "a.osmx"}, "map_file is 'a.osmx'"),
+        ({"load": "/none.streetmap"}, "/none.streetmap does not exist"),
+        ({"publish_rate": 0.0}, "publish_rate"),
+        ({"least_share": 1.5}, "least_share"),
+    ],
+)
+def test_what_cannot_be_is_refused_at_start(make: Callable[..., Street], parameters: dict, words: str) -> None:
+    with pytest.raises((ValueError, OSError), match=words):
+        make(**parameters)

@@ -1,0 +1,101 @@
+"""The executable map_builder as a process: how it starts, ends, and what it says when it cannot."""
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2 (rclpy)")
+pytest.importorskip("tf2_msgs.msg", reason="needs tf2_msgs: make setup")
+pytest.importorskip("mapkd_ros.msg", reason="needs the built package: colcon build")
+pytest.importorskip("rosbags", reason="the helpers write bags with rosbags")
+
+import rclpy
+from street_bags import map_message, pose_message
+from street_drives import poses, seen, street
+from tf2_msgs.msg import TFMessage
+
+from mapkd_core.mapping.street_map import StreetMap
+from mapkd_ros import qos
+from mapkd_ros.child_process import ChildProcess
+from mapkd_ros.msg import VectorMap
+from mapkd_ros.sensor_messages import message_class
+
+pytestmark = pytest.mark.ros
+PROGRAM = [sys.executable, "-m", "mapkd_ros.map_builder.map_builder"]
+Start = Callable[..., ChildProcess]
+
+
+@pytest.fixture
+def start(private_domain: int) -> Iterator[Start]:
+    made: list[ChildProcess] = []
+
+    def run(*words: str) -> ChildProcess:
+        made.append(ChildProcess("map_builder", [*PROGRAM, *words]))
+        return made[-1]
+
+    yield run
+    for one in made:
+        one.stop()
+
+
+def drive(count: int) -> None:
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node("vehicle", context=context)
+    maps = node.create_publisher(VectorMap, "/student_node/vector_map", qos.profile(depth=50))
+    tf = node.create_publisher(TFMessage, "/tf", qos.profile(depth=50))
+    until = time.monotonic() + 20
+    while not (maps.get_subscription_count() and tf.get_subscription_count()) and time.monotonic() < until:
+        time.sleep(0.05)
+    for k, pose in enumerate(poses()[:count]):
+        stamp_ns = 1_700_000_000_000_000_000 + k * 100_000_000
+        tf.publish(pose_message(message_class, pose, stamp_ns))
+        maps.publish(map_message(message_class, seen(street(), pose), stamp_ns))
+        time.sleep(0.03)
+    time.sleep(1.0)
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_the_map(start: Start, tmp_path: Path, number: int) -> None:
+    file = tmp_path / "street.streetmap"
+    process = start("--ros-args", "-p", f"map_file:={file}")
+    drive(20)
+    assert process.stop(number) == 0, process.output
+    found = StreetMap.read(file)
+    assert found.frame == "map" and len(found.of("boundary")) == 2 and found.metadata["sets"] == 20
+
+
+def test_a_place_that_cannot_be_written_is_one_line(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    process = start("--ros-args", "-p", f"map_file:={tmp_path / 'file' / 'street.streetmap'}")
+    drive(10)
+    assert process.stop() == 2
+    assert process.output.strip().splitlines()[-1].startswith("map_builder: "), process.output
+    assert "Traceback" not in process.output
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--ros-args", "-p", "load:=/none.streetmap"], "map_builder: /none.streetmap does not exist"),
+        (["--ros-args", "-p", "publish_rat:=3.0"], "publish_rat"),
+        (["--what"], "unknown argument '--what'"),
+    ],
+)
+def test_what_cannot_be_ends_with_one_line(start: Start, words: list, told: str) -> None:
+    process = start(*words)
+    assert process.wait(40) == 2
+    assert told in process.output and "Traceback" not in process.output
+
+
+def test_help_explains_the_parameters(start: Start) -> None:
+    process = start("--help")
+    assert process.wait(30) == 0
+    assert "map_file" in process.output and "local_range" in process.output
