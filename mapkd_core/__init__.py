@@ -1,9 +1,10 @@
 """Vector HD maps from surround cameras: data, simulator, networks, distillation, deployment. Knows no ROS."""
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # typing's own would be imported before a command is ready for signals
 if TYPE_CHECKING:
+    from typing import Any
+
     from mapkd_core.predictor import MapPredictor, PredictedMap
 
 __version__ = "0.1.0"  # the one place; package.xml and CITATION.cff repeat it (tested)

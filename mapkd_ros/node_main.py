@@ -4,14 +4,17 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from mapkd_core.extras import how_to_install
+from mapkd_core.importing import importing
 from mapkd_ros.stop_signals import SIGNALS, StopSignals
 
+TYPE_CHECKING = False  # what is imported here is time in which a signal ends in a traceback
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from types import FrameType
+
     from rclpy.node import Node
 
 NO_ROS = "no ROS 2 in this shell: source /opt/ros/$ROS_DISTRO/setup.bash, or this project's scripts/env.sh"
@@ -59,12 +62,19 @@ def interruptible() -> Iterator[None]:
     """A signal ends what is done meanwhile right away, such as reading the tables of a large data set."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number in SIGNALS:  # SIGINT too: shells start background jobs with that signal ignored
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, _end_at_once)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _end_at_once(number: int, frame: FrameType | None) -> None:
+    """Unwinds what is done; an import would swallow that, or report it as a fault of its own."""
+    if importing(frame):
+        os._exit(0)
+    raise KeyboardInterrupt
 
 
 def only_ros_arguments(help_text: Callable[[], str]) -> bool:

@@ -3,11 +3,12 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
-from types import FrameType
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # what is imported here is time in which a signal ends in a traceback
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
     from rclpy.executors import Executor
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)

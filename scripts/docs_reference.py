@@ -17,6 +17,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 NODE_OF = {
     "student_parameters": "student_node", "player_parameters": "nuscenes_player", "builder_parameters": "map_builder",
+    "recorder_parameters": "recorder",
 }  # fmt: skip
 """File of a table of parameters -> node, where they are not called the same."""
 

@@ -3,15 +3,20 @@
 While nothing has been begun, and inside an import (which swallows exceptions or reports them as faults of its own), the
 process leaves at once; nothing is lost by that, because files appear whole and locks of dead processes are taken over.
 Otherwise the command is unwound, so that locks, half-written files and child processes go too. A second signal leaves
-at once. The first 0.03 s belong to the interpreter, which then dies of the signal.
+at once. The first 0.03 s belong to the interpreter: SIGTERM ends it then, and SIGINT may end in its traceback.
 """
 from __future__ import annotations
 
 import os
 import signal
 import sys
-from types import FrameType
-from typing import Any
+
+from mapkd_core.importing import importing
+
+TYPE_CHECKING = False  # what is imported here is time in which a signal ends in a traceback
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any
 
 SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "terminal closed"}
 
@@ -64,19 +69,11 @@ class Interruption:
             os.kill(os.getpid(), number)
             return
         self.signal = number
-        if not self.begun or _importing(frame):
+        if not self.begun or importing(frame):
             os.write(2, f"{self.name}: {self.word}\n".encode())
             os._exit(self.exit_code)
         self.begun = False
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated
-
-
-def _importing(frame: FrameType | None) -> bool:
-    while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
-            return True
-        frame = frame.f_back
-    return False
 
 
 def stdout_is_gone() -> bool:

@@ -6,12 +6,15 @@ import importlib
 import io
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 from mapkd_core import __version__
 from mapkd_core.commands.interruption import Interruption, let_go_of_stdout, stdout_is_gone
 from mapkd_core.extras import how_to_install
+
+TYPE_CHECKING = False  # what is imported here is time in which a signal ends in a traceback
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("mapkd_core.commands.train", "train a network from a config, or resume it"),

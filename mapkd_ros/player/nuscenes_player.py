@@ -9,17 +9,19 @@ stderr. See docs/how-to/play.md.
 """
 from __future__ import annotations
 
+import os
+import signal
 import sys
-from typing import TYPE_CHECKING
 
-from mapkd_ros.node_main import interruptible, only_ros_arguments, ros, run_main
-
+TYPE_CHECKING = False  # what is imported here is time in which a signal ends in a traceback
 if TYPE_CHECKING:
     from mapkd_ros.stop_signals import StopSignals
 
 
 def main() -> int:
     """Runs the player and returns the exit code."""
+    from mapkd_ros.node_main import run_main
+
     return run_main("nuscenes_player", _run)
 
 
@@ -31,6 +33,8 @@ def _help_text() -> str:
 
 
 def _run(signals: StopSignals) -> int:
+    from mapkd_ros.node_main import interruptible, only_ros_arguments, ros
+
     with interruptible():  # reading the tables of a large data set takes half a minute
         if not only_ros_arguments(_help_text):
             return 0
@@ -45,4 +49,6 @@ def _run(signals: StopSignals) -> int:
 
 
 if __name__ == "__main__":
+    for stop in (signal.SIGINT, signal.SIGTERM):  # until `main` is ready for them
+        signal.signal(stop, lambda *_: os._exit(0))
     sys.exit(main())

@@ -8,60 +8,48 @@ stderr. See docs/how-to/record.md.
 """
 from __future__ import annotations
 
+import os
+import signal
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from mapkd_core.bags.drive_stream import LIDAR_TOPIC
-from mapkd_core.bags.sensor_fields import POINT_CLOUD, TF_MESSAGE
-from mapkd_core.cameras.rig import CameraRig, regular_rig
-from mapkd_core.cameras.rig_file import load_rig
-from mapkd_core.cameras.topics import CAMERA_INFO, FORMER_TRANSPORTS, IMAGE_TRANSPORTS, image_type
-from mapkd_core.files import FolderLock
-from mapkd_core.types import CAMERAS
-from mapkd_ros import qos
-from mapkd_ros.node_main import only_ros_arguments, ros, run_main, spin
-from mapkd_ros.parameters import Parameter, declare, help_text
-from mapkd_ros.topics import OCCUPANCY_GRID, OVERLAY, STUDENT_OUTPUTS
-
+TYPE_CHECKING = False  # what is imported here is time in which a signal ends in a traceback
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mapkd_ros.stop_signals import StopSignals
-
-PARAMETERS = (
-    Parameter("output", "", "the .mcap file to write"),
-    Parameter("overwrite", False, "replace a file that is there; it is kept until the new one is complete"),
-    Parameter("image_transport", "compressed", "record camera/name/image_raw/compressed or camera/name/image_raw",
-              choices=IMAGE_TRANSPORTS, former_name="transport", former_words=FORMER_TRANSPORTS),
-    Parameter("rig", "", "rig file that names the topics of the cameras; empty: those of nuScenes' six cameras"),
-    Parameter("node", "student_node", "name of the node whose outputs are recorded"),
-)  # fmt: skip
-
-
-def topics(image_transport: str, node: str, rig: CameraRig | None = None) -> dict[str, str]:
-    """Topic -> message type of what is recorded, without a namespace."""
-    found = {"/tf": TF_MESSAGE, "/tf_static": TF_MESSAGE, LIDAR_TOPIC: POINT_CLOUD}
-    for camera in (rig or regular_rig(CAMERAS, image_transport)).cameras:
-        found[camera.image] = image_type(camera.image_transport)
-        if camera.camera_info:
-            found[camera.camera_info] = CAMERA_INFO
-    # These cost the node work for every subscriber, and can be made from the rest at any time.
-    outputs = [topic for topic in STUDENT_OUTPUTS if topic not in (OVERLAY, OCCUPANCY_GRID)]
-    return found | {topic.name.replace("~", node): topic.msg_type for topic in outputs}
 
 
 def main() -> int:
     """Records until a signal comes; returns the exit code."""
+    from mapkd_ros.node_main import run_main
+
     return run_main("recorder", _run)
 
 
+def _help_text() -> str:
+    from mapkd_ros.parameters import help_text
+    from mapkd_ros.recorder.recorder_parameters import PARAMETERS
+
+    return help_text(__doc__, PARAMETERS)
+
+
 def _run(signals: StopSignals) -> int:
-    if not only_ros_arguments(lambda: help_text(__doc__, PARAMETERS)):
+    from mapkd_ros.node_main import only_ros_arguments, ros, spin
+
+    if not only_ros_arguments(_help_text):
         return 0
+    from pathlib import Path
+
     import rclpy
     from ament_index_python.packages import get_package_share_directory
 
+    from mapkd_core.cameras.rig_file import load_rig
+    from mapkd_core.files import FolderLock
+    from mapkd_ros import qos
+    from mapkd_ros.parameters import declare
     from mapkd_ros.recorder.mcap_file import McapFile
     from mapkd_ros.recorder.recorder_node import Recorder
+    from mapkd_ros.recorder.recorder_parameters import PARAMETERS, topics
 
     with ros():
         node = rclpy.create_node("recorder")
@@ -110,4 +98,6 @@ def _make_room(path: Path, overwrite: bool) -> Path | None:
 
 
 if __name__ == "__main__":
+    for stop in (signal.SIGINT, signal.SIGTERM):  # until `main` is ready for them
+        signal.signal(stop, lambda *_: os._exit(0))
     sys.exit(main())

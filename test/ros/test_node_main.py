@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 
@@ -65,6 +66,44 @@ def test_a_fault_of_our_own_is_not_hidden():
         run_main("some_node", raises(RuntimeError("a bug")))
     with pytest.raises(RCLError, match="a bug"):
         run_main("some_node", raises(RCLError("publisher is invalid: a bug")))
+
+
+FIRST_IMPORT = """
+import os, runpy, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("mapkd_core", "mapkd_ros"): os.kill(os.getpid(), {number})
+sys.meta_path.insert(0, Finder())
+runpy.run_path({path!r}, run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("program", ["node/student_node", "player/nuscenes_player", "recorder/recorder"])
+def test_an_executable_is_ready_for_signals_before_it_imports_anything_slow(program, number, root):
+    code = FIRST_IMPORT.format(number=int(number), path=str(root / "mapkd_ros" / f"{program}.py"))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_in_an_import_ends_it_too(number, tmp_path):
+    """Modules in C swallow KeyboardInterrupt, or make an ImportError of it."""
+    kill = f"os.kill(os.getpid(), {int(number)})"
+    text = f"import os\ntry:\n    {kill}\nexcept KeyboardInterrupt:\n    raise ImportError from None\n"
+    (tmp_path / "compiled.py").write_text(text)
+    code = """
+import sys
+from mapkd_ros.node_main import interruptible, run_main
+def work(signals):
+    with interruptible():
+        import compiled
+    return 1
+sys.exit(run_main("some_node", work))
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -9,7 +9,7 @@ from invented_frames import frame
 from mapkd_core.bags.drive_stream import DriveStream
 from mapkd_core.cameras.topics import IMAGE_TRANSPORTS, image_topic
 from mapkd_core.types import CAMERAS
-from mapkd_ros.recorder import recorder
+from mapkd_ros.recorder import recorder_parameters
 from mapkd_ros.topics import NODES, PLAYER_OUTPUTS, STUDENT_INPUTS, STUDENT_OUTPUTS, Topic
 
 
@@ -38,7 +38,8 @@ def test_the_player_publishes_the_topics_of_the_table():
 
 
 def test_the_recorder_records_what_the_two_nodes_publish():
-    recorded = recorder.topics("compressed", "student_node") | recorder.topics("raw", "student_node")
+    topics = recorder_parameters.topics
+    recorded = topics("compressed", "student_node") | topics("raw", "student_node")
     published = named([*PLAYER_OUTPUTS, *STUDENT_OUTPUTS])
     made_on_demand = ("/clock", "student_node/occupancy_grid")
     assert recorded == {k: v for k, v in published.items() if k not in made_on_demand and "overlay" not in k}

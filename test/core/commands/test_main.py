@@ -124,9 +124,27 @@ def test_a_signal_during_imports_is_one_line_too(number, code, word):
 
 
 def test_the_program_is_ready_for_signals_before_it_imports_anything_slow():
-    code = "import sys, mapkd_core.commands.main; print(sorted({'numpy', 'argparse', 'yaml'} & set(sys.modules)))"
+    slow = "{'numpy', 'argparse', 'yaml', 'typing', 'contextlib', 'pathlib'}"
+    code = f"import sys, mapkd_core.commands.main; print(sorted({slow} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+FIRST_IMPORT = """
+import os, sys
+import mapkd_core.__main__ as program
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "mapkd_core.commands": os.kill(os.getpid(), {number})
+sys.meta_path.insert(0, Finder())
+program.main()
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 143), (1, 129)])
+def test_a_signal_before_the_first_import_ends_it_without_a_word(number, code):
+    done = subprocess.run([sys.executable, "-c", FIRST_IMPORT.format(number=number)], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (code, b"")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"]])

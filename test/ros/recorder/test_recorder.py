@@ -12,11 +12,12 @@ import pytest
 from mapkd_core.bags.plain_messages import PlainMessages
 from mapkd_core.cameras.rig import regular_rig
 from mapkd_core.types import CAMERAS
-from mapkd_ros.recorder import mcap_file, recorder
+from mapkd_ros.recorder import mcap_file, recorder_parameters
 
 
 def test_all_inputs_and_outputs_of_the_node_are_recorded() -> None:
-    compressed, raw = recorder.topics("compressed", "student_node"), recorder.topics("raw", "other")
+    topics = recorder_parameters.topics
+    compressed, raw = topics("compressed", "student_node"), topics("raw", "other")
     for camera in CAMERAS:
         assert compressed[f"camera/{camera.lower()}/image_raw/compressed"] == "sensor_msgs/msg/CompressedImage"
         assert raw[f"camera/{camera.lower()}/image_raw"] == "sensor_msgs/msg/Image"
@@ -65,13 +66,13 @@ def test_a_recording_of_nothing_is_still_a_sound_file(start_node: Any, tmp_path:
     with (tmp_path / "out.mcap").open("rb") as file:
         summary = make_reader(file).get_summary()
     assert summary is not None
-    assert len(summary.channels) == len(recorder.topics("compressed", "student_node"))
+    assert len(summary.channels) == len(recorder_parameters.topics("compressed", "student_node"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mcap"]
 
 
 def test_topics_of_a_rig_are_recorded_in_place_of_the_usual_ones() -> None:
     rig = regular_rig(["left", "right"], "raw")
-    found = recorder.topics("compressed", "student_node", rig)
+    found = recorder_parameters.topics("compressed", "student_node", rig)
     assert found["camera/left/image_raw"] == "sensor_msgs/msg/Image" and "camera/right/camera_info" in found
     assert not any("cam_front" in topic for topic in found)
 
@@ -149,7 +150,7 @@ def test_publishers_of_any_qos_are_heard_and_noted_with_it(start_node: Any, list
     node = rclpy.create_node("driver", context=context)
     try:
         publishers = {}
-        types = {f"/{name.lstrip('/')}": kind for name, kind in recorder.topics("compressed", "n").items()}
+        types = {f"/{name.lstrip('/')}": kind for name, kind in recorder_parameters.topics("compressed", "n").items()}
         for topic, profile in qos.items():
             publishers[topic] = node.create_publisher(
                 message_class(types[topic]), topic,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mapkd_core.types import CAMERAS
-from mapkd_ros.recorder import mcap_file, recorder, recording
+from mapkd_ros.recorder import mcap_file, recorder_parameters, recording
 
 pytestmark = pytest.mark.ros
 
@@ -25,7 +25,8 @@ def mcap(tmp_path: Path, root: Path) -> Path:
 
     path = tmp_path / "out.mcap"
     file = mcap_file.McapFile(path, root)
-    types = {"/" + name.lstrip("/"): kind for name, kind in recorder.topics("compressed", "student_node").items()}
+    recorded = recorder_parameters.topics("compressed", "student_node")
+    types = {"/" + name.lstrip("/"): kind for name, kind in recorded.items()}
     for topic, kind in types.items():
         file.add_topic(topic, kind)
 
