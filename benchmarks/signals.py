@@ -84,6 +84,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="other moments (default: %(default)s)")
     parser.add_argument("--out", type=Path, help="folder for the results file")
     args = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with it ignored
     random_s = random.Random(args.seed)
     rows, bad = [], 0
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(args.busy)]
