@@ -70,6 +70,7 @@ def _write(
     count, shards = int(plan["frames"]), int(plan["shards"])
     if (folder / INDEX).is_file():
         _check_same(read_json(folder / INDEX, "the index of a cache", _INDEX, _REMEDY)["plan"], plan, folder)
+        _tidy(folder)
         return folder / INDEX
     _claim(folder, plan)
     paths = [folder / f"{shard:05d}.tar" for shard in range(shards)]
@@ -180,6 +181,11 @@ def _finish(folder: Path, plan: dict[str, object], paths: list[Path], written: l
         {"file": path.name, "ends": [end for s, _, end in written if s == shard]} for shard, path in enumerate(paths)
     ]
     write_atomic(folder / INDEX, json.dumps({"plan": plan, "shards": entries}, separators=(",", ":")))
-    for name in (PLAN, _LOG):
-        (folder / name).unlink()
+    _tidy(folder)
     return folder / INDEX
+
+
+def _tidy(folder: Path) -> None:
+    """Removes what only an unfinished cache needs; a kill may have come between."""
+    for name in (PLAN, _LOG):
+        (folder / name).unlink(missing_ok=True)

@@ -37,6 +37,7 @@ from mapkd_ros.node.usable import NO_STAMP, UsableImages
 from mapkd_ros.node.worker import LatestWorker, RateLimit
 
 REPORT_PERIOD_S = 1.0
+UNWANTED = "nobody subscribed to an output"
 MAINTAIN_PERIOD_S = 0.5
 TRANSFORMS_KEPT = 100
 
@@ -166,6 +167,7 @@ class Mapping:
             return
         self._stall.formed(now_ns)
         if not self._wanted():
+            self._statistics.drop(UNWANTED)
             return
         if self._blocked is not None:
             self._statistics.drop(self._blocked_by)

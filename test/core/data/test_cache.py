@@ -122,6 +122,16 @@ def test_an_interrupted_cache_does_not_go_on_with_other_data(tmp_path):
         write(Drive(9), "of now")
 
 
+@pytest.mark.parametrize("left", [("plan.json", "written.log"), ("written.log",)])
+def test_a_kill_at_the_very_end_leaves_nothing_that_is_not_cleared_up(folder, tmp_path, left):
+    path = tmp_path / "cache"
+    shutil.copytree(folder, path)
+    for name in left:  # the index is there, what only an unfinished cache needs is not gone yet
+        (path / name).write_text("0 0 512\n")
+    write_cache(Drive(23), path, PACKED, shard_frames=6, progress=False)
+    assert sorted(p.name for p in path.iterdir()) == sorted(p.name for p in folder.iterdir())
+
+
 def test_workers_write_the_same_bytes(folder, tmp_path):
     write_cache(Drive(23), tmp_path / "two", PACKED, shard_frames=6, workers=2, progress=False)
     for shard in folder.glob("*.tar"):

@@ -15,6 +15,7 @@ from tf2_msgs.msg import TFMessage
 
 from mapkd_core.data.images import decode
 from mapkd_core.types import CAMERAS
+from mapkd_ros.node.mapping import UNWANTED
 
 pytestmark = pytest.mark.ros
 
@@ -36,6 +37,7 @@ def test_without_a_subscriber_the_network_rests_until_one_comes(setup):
         bench.send_set()
     assert bench.wait(lambda: bench.value("sets formed") >= 4)
     assert bench.status["student_node: map"].message == "idle: nobody subscribes to an output"
+    assert bench.wait(lambda: bench.value(f"dropped: {UNWANTED}") == bench.value("sets formed"))  # each is counted
     assert one.predictor.calls == []
     assert one.node.set_parameters([Parameter("always_run", value=True)])[0].successful
     bench.send_set()
