@@ -23,6 +23,7 @@ from mapkd_core.data.dataset import FrameSource
 from mapkd_core.files import LOCK, FolderLock, write_atomic
 from mapkd_core.progress import Progress
 from mapkd_core.schema import FileFault, anything, mapping, read_bytes, read_json, record, shown
+from mapkd_core.worker_process import end_with_parent
 
 INDEX, PLAN = "index.json", "plan.json"
 _LOG = "written.log"
@@ -82,6 +83,7 @@ def _write(
         batch_sampler=[range(i, min(i + chunk, count)) for i in range(len(written), count, chunk)],  # type: ignore
         collate_fn=list,
         num_workers=workers,
+        worker_init_fn=end_with_parent,
     )
     bar = Progress(f"cache {folder.name}", count, initial=len(written), shown=progress)
     files = [path.open("ab") for path in paths]

@@ -8,6 +8,7 @@ from itertools import repeat
 from typing import Any, TypeVar
 
 from mapkd_core.progress import Progress
+from mapkd_core.worker_process import end_with_parent
 
 Score = TypeVar("Score")
 _CHUNK = 16
@@ -37,7 +38,7 @@ def map_frames(
             return results
         chunks = [pairs[start : start + _CHUNK] for start in range(0, len(pairs), _CHUNK)]
         # Fresh interpreters: a fork of a process that has run torch or OpenCV threads can hang.
-        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), end_with_parent) as pool:
             for scored in pool.map(_score_chunk, repeat(score), chunks):
                 results.extend(scored)
                 bar.update(len(scored))

@@ -7,7 +7,7 @@ never stopped. With several processes, process r of w takes the samples r, r + w
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -23,6 +23,11 @@ from mapkd_core.data.frame_sample import SampleOptions, sample_from_frame
 from mapkd_core.data.sample import Sample
 from mapkd_core.frame_sources import open_frames, with_maps
 from mapkd_core.types import Batch
+from mapkd_core.worker_process import end_with_parent
+
+LONGEST_WAIT_S = 900
+"""Without a batch from the loader processes: one that fails to hand over its batch, as where shared memory is full,
+never tells."""
 
 
 class SampleSource(Protocol):
@@ -143,10 +148,12 @@ def training_batches(config: TrainConfig, first_batch: int = 0, rank: int = 0, w
         collate_fn=Collate(config.grid),
         generator=_own_generator(),
         num_workers=workers,
+        worker_init_fn=end_with_parent,
+        timeout=LONGEST_WAIT_S if workers else 0,
         persistent_workers=workers > 0,
         prefetch_factor=4 if workers else None,
     )
-    return iter(loader)
+    return _told(loader)
 
 
 def _streamed_batches(
@@ -160,9 +167,11 @@ def _streamed_batches(
         collate_fn=_ChangedBatch(config),
         generator=_own_generator(),
         num_workers=workers,
+        worker_init_fn=end_with_parent,
+        timeout=LONGEST_WAIT_S if workers else 0,
         prefetch_factor=4 if workers else None,
     )
-    return iter(loader)
+    return _told(loader)
 
 
 class _ChangedBatch:
@@ -189,8 +198,10 @@ def validation_batches(
         collate_fn=Collate(config.grid),
         generator=_own_generator(),
         num_workers=config.data.workers,
+        worker_init_fn=end_with_parent,
+        timeout=LONGEST_WAIT_S if config.data.workers else 0,
     )
-    for count, batch in enumerate(loader):
+    for count, batch in enumerate(_told(loader)):
         if config.val_batches and count >= config.val_batches:
             return
         yield batch
@@ -205,6 +216,24 @@ class _Picked(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         return self.source[self.which[index]]
+
+
+def _told(loader: DataLoader[Any]) -> Iterator[Batch]:
+    """The loader's batches. Raises OSError, with the remedy, where its processes die or hand nothing over."""
+    batches = iter(loader)
+
+    def each() -> Iterator[Batch]:
+        try:
+            yield from batches
+        except RuntimeError as error:
+            if not str(error).startswith("DataLoader "):  # PyTorch has no class of its own for these
+                raise
+            raise OSError(
+                f"the loader processes gave no batch ({' '.join(str(error).split())[:200]}); is the shared memory full "
+                "(df -h /dev/shm), or the machine out of memory? --data.workers 0 loads without processes"
+            ) from error
+
+    return each()
 
 
 def _own_generator() -> torch.Generator:

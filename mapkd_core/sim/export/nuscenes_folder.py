@@ -33,6 +33,7 @@ from mapkd_core.sim.export.map_tables import SEMANTIC_PRIOR, MapExpansion
 from mapkd_core.sim.export.placement import LIDAR, PlacedDrive, place
 from mapkd_core.sim.export.tables import Tables
 from mapkd_core.types import CAMERAS
+from mapkd_core.worker_process import end_with_parent
 
 OFFICIAL_NAMES = tuple(f"scene-{n:04d}" for n in (61, 103, 553, 655, 757, 796, 916, 1077, 1094, 1100))
 """Scenes of nuScenes' mini split; published code picks scenes by these names."""
@@ -123,7 +124,7 @@ def _run_all(
             yield task
         return
     # Forked workers would share torch's thread pool in a broken state; spawned ones start clean.
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin_worker) as pool:
         futures = [pool.submit(_run_part, run, placed[task.drive], task) for task in tasks]
         for task, future in zip(tasks, futures, strict=True):
             future.result()
@@ -133,9 +134,10 @@ def _run_all(
 _WORLDS: dict[str, PlacedDrive] = {}
 
 
-def _one_thread() -> None:
+def _begin_worker() -> None:
     import torch
 
+    end_with_parent()
     torch.set_num_threads(1)
 
 

@@ -1,4 +1,7 @@
 """Which sample comes when: the same for a seed, whatever the processes, and after a resume."""
+import os
+import signal
+import time
 from dataclasses import replace
 from itertools import islice
 
@@ -113,3 +116,26 @@ def test_names_that_are_not_understood(monkeypatch):
     monkeypatch.undo()
     with pytest.raises(FileNotFoundError, match="simdrive-v1:SPLIT"):
         loading.open_samples("kitti", CONFIG)
+
+
+class Failing(ToySamples):
+    """Samples whose process is killed, as the system does where shared memory or memory is full, or never answers."""
+
+    def __init__(self, how):
+        super().__init__(5)
+        self.how = how
+
+    def __getitem__(self, index):
+        if torch.utils.data.get_worker_info() is not None:
+            os.kill(os.getpid(), signal.SIGKILL) if self.how == "killed" else time.sleep(60)
+        return super().__getitem__(index)
+
+
+@pytest.mark.parametrize("kind", ["training_batches", "validation_batches"])
+@pytest.mark.parametrize("how", ["killed", "silent"])
+def test_loader_processes_that_hand_nothing_over_are_told_with_the_remedy(monkeypatch, how, kind):
+    monkeypatch.setattr(loading, "open_samples", lambda *_, **__: Failing(how))
+    monkeypatch.setattr(loading, "LONGEST_WAIT_S", 1 if how == "silent" else 60)
+    config = replace(CONFIG, data=replace(CONFIG.data, workers=1))
+    with pytest.raises(OSError, match=r"gave no batch \(DataLoader .*df -h /dev/shm.*--data\.workers 0"):
+        next(getattr(loading, kind)(config))
