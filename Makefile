@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-numpy1 test-slow fuzz mutation lint docs demo clean
+.PHONY: help setup build test test-numpy1 test-slow fuzz chaos soak mutation lint docs demo clean
 
 # the ROS 2 wheels to use where no ROS 2 is sourced: kilted (also when empty) or jazzy
 ROS ?=
@@ -31,6 +31,13 @@ test-slow: build  ## the tests that take minutes
 
 fuzz: setup  ## damaged files for every reader, an hour; SHARE=0.1 for a tenth, SEED=1 for others
 	@$(ENV) && python benchmarks/fuzz.py --share $(or $(SHARE),1) --seed $(or $(SEED),0) $(if $(RESULTS),--out $(RESULTS))
+
+chaos: build  ## kill -9, full disk, no permission, two at once for every command that writes; KILLS=12 of each, SEED as above
+	@$(ENV) && export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 && \
+		python benchmarks/chaos.py --kills $(or $(KILLS),12) --seed $(or $(SEED),0) $(if $(RESULTS),--out $(RESULTS))
+
+soak: build  ## student_node for an hour (MINUTES=60) at 12 Hz while cameras, stamps, calibrations and subscribers misbehave
+	@$(ENV) && python benchmarks/soak.py --minutes $(or $(MINUTES),60) --seed $(or $(SEED),0) $(if $(RESULTS),--out $(RESULTS))
 
 mutation: setup  ## faults planted in PART=distill, losses, metrics, training or vectorizer: does a test notice? SHARE, SEED as above
 	@$(ENV) && scripts/mutation.sh $(or $(PART),losses) --share $(or $(SHARE),1) --seed $(or $(SEED),0)
