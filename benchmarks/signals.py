@@ -52,6 +52,8 @@ def kind(name: str, number: int, code: int, output: str) -> str:
         last = output.strip().splitlines()[-1] if output.strip() else ""
         ours = any(f"{ROOT}/{part}" in output for part in ("mapkd_core", "mapkd_ros"))
         return f"traceback: {last[:60]}" if ours else "traceback of the interpreter"
+    if output.strip() == "KeyboardInterrupt":  # a traceback without a line of Python: the interpreter was not up yet
+        return "traceback of the interpreter"
     if code == -number:
         return "the interpreter died of the signal"
     good = (0,) if "mapkd" not in name else (128 + number,)

@@ -3,8 +3,10 @@
     python benchmarks/soak.py --minutes 60 --out benchmarks/results
 
 Every set of images must end as a map or in a counter, memory must not grow, and after each fault maps must come again.
-Criteria: sets formed = maps + counted drops, but for two that may be under way; private memory at the end at most 20 MB
-above that after the first round of faults; the first map of all cameras at most 5 s after each fault; exit code 0.
+Criteria: sets formed = maps + counted drops, but for two that may be under way; sets sent = formed + not formed for a
+counted reason, but for 0.5 % (the first ones, and those that wait while stamps jump back); private memory at the end at
+most 20 MB above that after the first round of faults; the first map of all cameras at most 5 s after each fault; exit
+code 0.
 """
 from __future__ import annotations
 
@@ -33,6 +35,8 @@ from mapkd_ros.child_process import ChildProcess, private_domain  # noqa: E402
 from mapkd_ros.pipeline_benchmark.process_usage import read_usage  # noqa: E402
 
 MOST_GROWTH_MB, MOST_RECOVERY_S, UNDER_WAY = 20.0, 5.0, 2
+MOST_UNACCOUNTED = 0.005
+"""Of the sets sent: the first before the node has found all cameras, and those that wait while stamps jump back."""
 
 
 class Soak:
@@ -147,6 +151,7 @@ def main() -> int:
         rclpy.shutdown(context=soak.context)
     minutes = (time.monotonic() - begun) / 60
     formed, maps, dropped = balance(counters)
+    not_formed = sum(value for key, value in counters.items() if key.startswith("set not formed: "))
     later = [(t, mb) for t, mb in soak.memory_mb if t >= first_s]
     start_mb, end_mb = later[0][1], statistics.median(mb for _, mb in later[-5:])
     slope = _slope_mb_an_hour(later)
@@ -158,6 +163,9 @@ def main() -> int:
             end_mb - start_mb <= MOST_GROWTH_MB,
         f"slowest recovery {worst_s:.1f} s; never: {', '.join(soak.never) or 'none'}": worst_s <= MOST_RECOVERY_S,
         f"the node ran to the end, exit code {code}": alive and code == 0,
+        f"sets sent {soak.cameras.sets}, formed {formed}, not formed for a counted reason {not_formed}: "
+        f"{soak.cameras.sets - formed - not_formed} unaccounted":
+            abs(soak.cameras.sets - formed - not_formed) <= MOST_UNACCOUNTED * soak.cameras.sets,
     }  # fmt: skip
     rows = [
         f"| {name} | {len(times)} | {statistics.median(times):.2f} | {max(times):.2f} | "
@@ -194,7 +202,7 @@ def main() -> int:
 
 
 def _words(counters: set[str]) -> list[str]:
-    usual = ("maps published", "sets formed", "dropped: overtaken")
+    usual = ("maps published", "sets formed", "dropped: overtaken", "age when published")
     return [key for key in counters if not key.startswith(usual)]
 
 

@@ -190,9 +190,11 @@ def _check_ros(verb: str, target: str, arguments: Sequence[str]) -> str:
 
 
 def _parameters(executable: str) -> Sequence[Any]:
-    files = {"student_node": "node.student_parameters", "nuscenes_player": "player.player_parameters"}
-    name = files.get(executable, f"{executable}.{executable}")
-    return importlib.import_module(f"mapkd_ros.{name}").PARAMETERS
+    files = {
+        "student_node": "node.student_parameters", "nuscenes_player": "player.player_parameters",
+        "recorder": "recorder.recorder_parameters",
+    }  # fmt: skip
+    return importlib.import_module(f"mapkd_ros.{files[executable]}").PARAMETERS
 
 
 def commands_in_comments() -> Iterator[tuple[str, list[str]]]:
