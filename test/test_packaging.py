@@ -77,7 +77,7 @@ def test_nodes_are_installed_and_can_be_run(root: Path) -> None:
     for name in names[1].split():
         text = (root / "mapkd_ros" / f"{name}.py").read_text()
         assert text.startswith("#!/usr/bin/env python3\n")
-        assert 'if __name__ == "__main__":\n    sys.exit(main())' in text
+        assert re.search(r'^if __name__ == "__main__":\n(    .*\n)*    sys\.exit\(main\(\)\)$', text, re.MULTILINE)
 
 
 def names(lines: list[str]) -> set[str]:
