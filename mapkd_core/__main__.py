@@ -1,8 +1,8 @@
 """`mapkd`, which is also `python -m mapkd_core`: ready for signals before anything else of it is imported."""
 from __future__ import annotations
 
+import _signal as signal  # the module in C: the one in Python takes longer than all else until `main` is ready
 import os
-import signal
 import sys
 
 TYPE_CHECKING = False  # what is imported here is time in which a signal ends in a traceback

@@ -7,8 +7,8 @@ Exit code 0 after SIGINT or SIGTERM, 2 when it cannot start, with one line on st
 """
 from __future__ import annotations
 
+import _signal as signal  # the module in C, which takes no time to import
 import os
-import signal
 import sys
 
 TYPE_CHECKING = False  # what is imported here is time in which a signal ends in a traceback

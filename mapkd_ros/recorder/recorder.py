@@ -8,8 +8,8 @@ stderr. See docs/how-to/record.md.
 """
 from __future__ import annotations
 
+import _signal as signal  # the module in C, which takes no time to import
 import os
-import signal
 import sys
 
 TYPE_CHECKING = False  # what is imported here is time in which a signal ends in a traceback
