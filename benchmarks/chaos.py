@@ -9,6 +9,7 @@ and in the end every file must be what a run that nobody disturbed writes: to th
 from __future__ import annotations
 
 import argparse
+import json
 import platform
 import random
 import shutil
@@ -77,6 +78,7 @@ class Chaos:
     def fresh(self, job: Job) -> Path:
         self.count += 1
         folder = self.work / f"{job.name.replace(' ', '_').replace('-', '')}_{self.count}"
+        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         job.ready(folder, self.inputs)
         return folder
@@ -210,31 +212,36 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=12, help="of each command (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="other moments (default: %(default)s)")
     parser.add_argument("--only", metavar="NAME", default="", help="commands whose name holds this, or recorder")
-    parser.add_argument("--keep", type=Path, help="work in this folder, and leave it")
+    parser.add_argument("--keep", type=Path, help="work in this folder, leave it, and go on there")
     parser.add_argument("--out", type=Path, help="folder for the results file")
     args = parser.parse_args()
     chaos_process.preload()
     work = args.keep or Path(tempfile.mkdtemp(prefix="mapkd_chaos_"))
     work.mkdir(parents=True, exist_ok=True)
     work.chmod(0o755)
-    rows, faults = [], []
+    results = work / "results.json"
+    done: dict[str, tuple[str, list[str]]] = json.loads(results.read_text()) if results.is_file() else {}
+
+    def keep(name: str, line: str, faults: list[str]) -> None:
+        done[name] = (line, faults)
+        write_atomic(results, json.dumps(done, indent=1))
+        print(line, *faults, sep="\n    ", flush=True)
+
     try:
         jobs = [job for job in JOBS if args.only in job.name]
         chaos = Chaos(work, args.seed, args.kills) if jobs else None
         for job in jobs:
             assert chaos is not None
+            if job.name in done:
+                continue
             tally = chaos.disturb(job)
-            rows.append(row(tally))
-            faults += [f"{job.name}: {fault}" for fault in tally.faults]
-            print(rows[-1], *tally.faults, sep="\n    ", flush=True)
-        if args.only in "recorder" and chaos_recorder.available():
-            recorder_row, recorder_faults = chaos_recorder.disturb(work, args.seed, args.kills)
-            rows.append(recorder_row)
-            faults += recorder_faults
-            print(recorder_row, *recorder_faults, sep="\n    ", flush=True)
+            keep(job.name, row(tally), [f"{job.name}: {fault}" for fault in tally.faults])
+        if args.only in "recorder" and "recorder" not in done and chaos_recorder.available():
+            keep("recorder", *chaos_recorder.disturb(work, args.seed, args.kills))
     finally:
         if not args.keep:
             shutil.rmtree(work, ignore_errors=True)
+    faults = [fault for _, found in done.values() for fault in found]
     text = "\n".join([
         "# Killed, refused and two at once: every command that writes",
         "",
@@ -249,7 +256,7 @@ def main() -> int:
         "",
         "| command | kills | equal | full disk | no permission | two at once | faults |",
         "|---|---|---|---|---|---|---|",
-        *rows,
+        *(line for line, _ in done.values()),
         "",
         *(["Faults:", "", *(f"- {fault}" for fault in faults), ""] if faults else []),
     ])  # fmt: skip

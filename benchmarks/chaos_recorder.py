@@ -110,7 +110,7 @@ def disturb(work: Path, seed: int, kills: int) -> tuple[str, list[str]]:
     """The recorder's row of the table, and its faults."""
     chance, sender, faults = random.Random(seed), Sender(), []
     folder = work / "recorder"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     path, log, done, kept = folder / "out.mcap", folder / "recorder.log", 0, 0
     for number in range(kills):
         overwrite = number % 3 == 2  # an older recording waits until the new one is whole

@@ -39,7 +39,8 @@ def programs(folder: Path) -> dict[str, list[str]]:
         "python -m mapkd_core sim export": [sys.executable, "-m", "mapkd_core", *export],
         "mapkd train": [sys.executable, str(script), *train],
     }
-    for name, path in (("student_node", "node"), ("nuscenes_player", "player"), ("recorder", "recorder")):
+    nodes = {"student_node": "node", "nuscenes_player": "player", "recorder": "recorder", "map_builder": "map_builder"}
+    for name, path in nodes.items():
         wanted = {"recorder": ["-p", f"output:={folder}/out.mcap", "-p", "overwrite:=true"],
                   "nuscenes_player": ["-p", f"dataroot:={folder}"]}.get(name, [])  # fmt: skip
         found[name] = [sys.executable, str(ROOT / "mapkd_ros" / path / f"{name}.py"), "--ros-args", *wanted]
@@ -58,7 +59,7 @@ def kind(name: str, number: int, code: int, output: str) -> str:
         return "the interpreter died of the signal"
     good = (0,) if "mapkd" not in name else (128 + number,)
     lines = output.strip().splitlines()
-    if code in good and (name == "student_node" or len(lines) <= 3):
+    if code in good and (name in ("student_node", "map_builder") or len(lines) <= 3):
         return "as it should"
     if code == 2 and "no " in output:  # the program had ended by itself
         return "as it should"

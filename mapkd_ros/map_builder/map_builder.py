@@ -8,24 +8,33 @@ docs/how-to/map-a-drive.md.
 """
 from __future__ import annotations
 
+import _signal as signal  # the module in C, which takes no time to import
+import os
 import sys
-from typing import TYPE_CHECKING
 
-from mapkd_ros.map_builder.builder_parameters import PARAMETERS
-from mapkd_ros.node_main import only_ros_arguments, ros, run_main, spin
-from mapkd_ros.parameters import help_text
-
+TYPE_CHECKING = False  # what is imported here is time in which a signal ends in a traceback
 if TYPE_CHECKING:
     from mapkd_ros.stop_signals import StopSignals
 
 
 def main() -> int:
     """Runs the node until a signal comes; returns the exit code."""
+    from mapkd_ros.node_main import run_main
+
     return run_main("map_builder", _run)
 
 
+def _help_text() -> str:
+    from mapkd_ros.map_builder.builder_parameters import PARAMETERS
+    from mapkd_ros.parameters import help_text
+
+    return help_text(__doc__, PARAMETERS)
+
+
 def _run(signals: StopSignals) -> int:
-    if not only_ros_arguments(lambda: help_text(__doc__, PARAMETERS)):
+    from mapkd_ros.node_main import only_ros_arguments, ros, spin
+
+    if not only_ros_arguments(_help_text):
         return 0
     from mapkd_ros.map_builder.builder_node import BuilderNode
 
@@ -42,4 +51,6 @@ def _run(signals: StopSignals) -> int:
 
 
 if __name__ == "__main__":
+    for stop in (signal.SIGINT, signal.SIGTERM):  # until `main` is ready for them
+        signal.signal(stop, lambda *_: os._exit(0))
     sys.exit(main())

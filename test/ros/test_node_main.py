@@ -79,7 +79,9 @@ runpy.run_path({path!r}, run_name="__main__")
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-@pytest.mark.parametrize("program", ["node/student_node", "player/nuscenes_player", "recorder/recorder"])
+@pytest.mark.parametrize(
+    "program", ["node/student_node", "player/nuscenes_player", "recorder/recorder", "map_builder/map_builder"]
+)
 def test_an_executable_is_ready_for_signals_before_it_imports_anything_slow(program, number, root):
     code = FIRST_IMPORT.format(number=int(number), path=str(root / "mapkd_ros" / f"{program}.py"))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False)

@@ -54,7 +54,9 @@ class Job:
 
 
 def make_inputs(folder: Path) -> Path:
-    """Data, a cache, two trained networks and a bag, all tiny."""
+    """Data, a cache, two trained networks and a bag, all tiny; or those that an earlier call has made there."""
+    if (folder / "bag").is_dir():  # the last of them
+        return folder
     folder.mkdir(parents=True)
     for name, more in (("train", ""), ("distill", DISTILL)):
         (folder / f"{name}.yaml").write_text((TINY + more).replace("INPUTS", str(folder)))

@@ -192,7 +192,7 @@ def _check_ros(verb: str, target: str, arguments: Sequence[str]) -> str:
 def _parameters(executable: str) -> Sequence[Any]:
     files = {
         "student_node": "node.student_parameters", "nuscenes_player": "player.player_parameters",
-        "recorder": "recorder.recorder_parameters",
+        "recorder": "recorder.recorder_parameters", "map_builder": "map_builder.builder_parameters",
     }  # fmt: skip
     return importlib.import_module(f"mapkd_ros.{files[executable]}").PARAMETERS
 
