@@ -38,6 +38,12 @@ class DataConfig:
     """Further frames, named alike, whose map is not looked at: a student that distils learns from its teacher there."""
     unlabelled_share: float = 0.5
     """Chance that a training sample is one of those."""
+    streets: tuple[str, ...] = ()
+    """Folders of real images, without calibration or map, on which a student's trunk learns to see (`mapkd masks`)."""
+    street_masks: str = ""
+    """Folder of their masks."""
+    streets_a_sample: int = 2
+    """Real images that go with every sample."""
     image_size: tuple[int, int] = IMAGE_SIZE
     """Width and height of the images that the network is built for and fed with."""
     lidar: bool = False
@@ -80,6 +86,8 @@ class AugmentConfig:
     """Chance that a sample has no LiDAR points: a teacher whose images alone are strong is easier to imitate."""
     image_dropout: float = 0.0
     """Chance that a sample with LiDAR has no images (all become gray)."""
+    style: float = 0.0
+    """Largest share of a real image's low-frequency amplitudes that half of the samples' images take over (0..1)."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,10 @@ class LossConfig:
     """Overlap with the labels at the cell and averaged over 2, 4 and 8 cells (ours, `losses.pyramid_overlap`)."""
     pos_weight: float = 2.13
     """Factor on the cells of lines in the cross entropy, which are few."""
+    surface: float = 0.5
+    """Cross entropy of the surfaces in real images; of runs with `data.streets`."""
+    lines: float = 0.5
+    """Cross entropy of paint and the road's edge, in real images and in the samples' views; of runs with the same."""
     class_weight: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """Factors on `pos_weight` for dividers, crossings and boundaries (ours); more than 1 for a class too rare to be
     drawn at all in a short training."""

@@ -7,6 +7,7 @@ EXTRAS = {
     "numba": "torch",
     "lightning_fabric": "train",
     "tensorboard": "train",
+    "ai_edge_litert": "segment",
     "transformers": "train",
     "webdataset": "train",
     "matplotlib": "train",

@@ -141,6 +141,14 @@ class Batch:
     """B bool, whether a sample's labels are known; None where all are. Unknown labels show an empty map."""
     alive: Tensor | None = None
     """B N bool, False for a camera whose image is missing; None where none is."""
+    line_views: Tensor | None = None
+    """B N 2 h w, labelled lines drawn into the views at a quarter of the images' size (data/line_views.py)."""
+    street_images: Tensor | None = None
+    """M 3 H W, real images without calibration, normalised; only the image trunk sees them."""
+    street_surface: Tensor | None = None
+    """M h w int, numbers of image_masks.SURFACES, or UNKNOWN."""
+    street_lines: Tensor | None = None
+    """M 2 h w, image_masks.LINES, 0 or 1."""
     tokens: list[str] = field(default_factory=list)
 
     def to(self, device: torch.device | str, non_blocking: bool = True) -> Batch:

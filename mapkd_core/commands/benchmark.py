@@ -8,6 +8,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pipeline": ("mapkd_core.commands.benchmark_pipeline", "the node over DDS: latency, drops, memory (needs ROS 2)"),
     "robustness": ("mapkd_core.benchmark.robustness", "what wrong calibration, dead cameras and night cost"),
     "sim": ("mapkd_core.benchmark.sim", "the simulator: frames a second by part and process, an old build beside it"),
+    "streets": ("mapkd_core.benchmark.streets", "real streets: against moved maps and image masks, beside simulation"),
     "training": ("mapkd_core.benchmark.training", "a config's training step by part, samples a second, memory"),
     "vectorize": ("mapkd_core.benchmark.vectorize", "semantic maps to lines: time, scores, HDMapNet's beside it"),
 }

@@ -225,13 +225,7 @@ def _grid(args: argparse.Namespace) -> BevGrid | None:
 def _align(args: argparse.Namespace) -> AlignBounds | None:
     from mapkd_core.metrics.alignment import AlignBounds
 
-    if args.align is None:
-        return None
-    try:
-        x, y, yaw = (float(word) for word in args.align.split(","))
-    except ValueError as error:
-        raise ValueError(f"--align {args.align}: {error}; expected metres, metres, degrees, such as 2,1,1.5") from error
-    return AlignBounds(x, y, yaw)
+    return None if args.align is None else AlignBounds.parse(args.align, "--align")
 
 
 def _threshold_sets(args: argparse.Namespace) -> tuple[tuple[float, ...], ...]:

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("mapkd_core.commands.export", "turn a training run into the artifact that is deployed"),
     "sim": ("mapkd_core.commands.sim", "simulated drives: show, export in nuScenes' format, contact sheet"),
     "cache": ("mapkd_core.commands.cache", "pack frames into fast, streamable training shards"),
+    "masks": ("mapkd_core.commands.masks", "what the pixels of real images show, by two published segmenters"),
     "bag": ("mapkd_core.commands.bag", "write a drive as a rosbag2, or repair one, without ROS"),
     "evaluate": ("mapkd_core.commands.evaluate", "score a network or a file of predictions: IoU, AP, images"),
     "predict": ("mapkd_core.commands.predict", "images, a bag or a data root to overview images and elements"),

@@ -17,7 +17,7 @@ from mapkd_core.data.images import normalise
 from mapkd_core.data.labels import on_grid, resample_1m
 from mapkd_core.data.lidar import POINTS_FOR_NETWORK, pad_points
 from mapkd_core.data.raster import rasterize
-from mapkd_core.data.sample import Sample
+from mapkd_core.data.sample import Sample, StreetViews
 from mapkd_core.data.sd_map import rasterize_sd
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import Batch, Frame, MapElement
@@ -71,6 +71,12 @@ class Collate:
         poses = [sample.base_from_lidar for sample in samples]
         if _all_or_none("a LiDAR's pose", poses):
             batch.base_from_lidar = _stacked([pose for pose in poses if pose is not None])  # B 4 4
+        drawn = [sample.line_views for sample in samples]
+        if _all_or_none("lines drawn into views", drawn):
+            batch.line_views = _stacked([views for views in drawn if views is not None])   # B N 2 h w
+        streets = [sample.streets for sample in samples]
+        if _all_or_none("real images", streets):
+            _add_streets(batch, [views for views in streets if views is not None])
         if self.labels:
             batch = with_labels(batch, [tuple(self._lines(sample)) for sample in samples], self.grid)
             if not all(sample.labelled for sample in samples):
@@ -94,6 +100,14 @@ def with_labels(batch: Batch, elements: list[tuple[MapElement, ...]], grid: BevG
         instance=torch.from_numpy(np.stack([d.instance for d in drawn])).to(device),       # B Y X
         direction=torch.from_numpy(np.stack(directions)).to(device),                       # B 2 Y X
     )
+
+
+def _add_streets(batch: Batch, streets: Sequence[StreetViews]) -> None:
+    """All samples' real images, one after the other."""
+    images = np.concatenate([views.images for views in streets])
+    batch.street_images = torch.from_numpy(normalise(list(images)))                        # M 3 H W
+    batch.street_surface = torch.from_numpy(np.concatenate([views.surface for views in streets]))
+    batch.street_lines = torch.from_numpy(np.concatenate([views.lines for views in streets]))
 
 
 def _stacked(arrays: Sequence[NDArray[np.generic]]) -> Tensor:

@@ -11,6 +11,21 @@ from numpy.typing import NDArray
 
 from mapkd_core.types import MapElement
 
+TARGET_STRIDE = 4
+"""Targets in the images have a quarter of their width and height, as the student's trunk gives them."""
+
+
+@dataclass(frozen=True, eq=False)
+class StreetViews:
+    """Real images without calibration, and what they show. K images, H W their pixels, h w a quarter of that."""
+
+    images: NDArray[np.uint8]
+    """(K, H, W, 3) RGB."""
+    surface: NDArray[np.uint8]
+    """(K, h, w) numbers of SURFACES, or UNKNOWN."""
+    lines: NDArray[np.float32]
+    """(K, 2, h, w) LINES, 0 or 1."""
+
 
 @dataclass(frozen=True, eq=False)
 class Sample:
@@ -36,3 +51,7 @@ class Sample:
     lost: tuple[int, ...] = ()
     """Places of the cameras whose images are missing (here gray)."""
     conditions: tuple[str, ...] = ()
+    line_views: NDArray[np.float32] | None = None
+    """(N, 2, h, w) labelled lines drawn into the views, for a head in the images."""
+    streets: StreetViews | None = None
+    """Real images that go along."""

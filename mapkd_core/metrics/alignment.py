@@ -42,6 +42,16 @@ class AlignBounds:
             raise ValueError(f"alignment within {values} (metres along x, along y, degrees); expected 0 to 10 each")
 
 
+    @classmethod
+    def parse(cls, text: str, where: str) -> AlignBounds:
+        """Of `X,Y,YAW`. Raises ValueError that names `where` the text stands."""
+        try:
+            x, y, yaw = (float(word) for word in text.split(","))
+        except ValueError as error:
+            raise ValueError(f"{where} {text}: {error}; expected metres, metres, degrees, such as 2,1,1.5") from error
+        return cls(x, y, yaw)
+
+
 @dataclass(frozen=True)
 class Alignment:
     """Where the truth went: turned about the vehicle by `yaw_deg` to the left, then moved."""

@@ -52,8 +52,10 @@ class Student(nn.Module):
 
     def infer(self, images: Tensor, lookup: PillarLookup | SplatLookup) -> Prediction:
         """B N 3 H W normalised images -> Prediction with the inner features that distillation may tap."""
-        batch, cameras = images.shape[:2]
-        features = self.trunk(images.flatten(0, 1)).unflatten(0, (batch, cameras))      # B N C h w
+        return self._mapped(self.trunk(images.flatten(0, 1)).unflatten(0, images.shape[:2]), lookup)
+
+    def _mapped(self, features: Tensor, lookup: PillarLookup | SplatLookup) -> Prediction:
+        """The images' features B N C h w -> Prediction."""
         bev, seen = self.view(features, lookup)  # type: ignore[arg-type]               # B ZC Y X, B Z Y X
         scales = self.bev(torch.cat([bev, seen], 1))
         outputs = {name: head(scales["fine"]) for name, head in self.heads.items()}
@@ -66,4 +68,12 @@ class Student(nn.Module):
         """Prediction for a training batch, whose calibrations may all differ; ValueError for images of another size."""
         check_image_size(batch.images, self.image_size)
         visible = None if batch.alive is None else batch.alive[..., None, None]         # B N 1 1
-        return self.infer(batch.images, self.lookup(batch.intrinsics, batch.base_from_camera, visible))
+        lookup = self.lookup(batch.intrinsics, batch.base_from_camera, visible)
+        if batch.street_images is None:
+            return self.infer(batch.images, lookup)
+        # In one pass, so that the norms' statistics are those of both kinds of images.
+        views = batch.images.flatten(0, 1)
+        features = self.trunk(torch.cat([views, batch.street_images]))
+        prediction = self._mapped(features[: len(views)].unflatten(0, batch.images.shape[:2]), lookup)
+        prediction.taps["streets"] = features[len(views) :]                             # M C h w
+        return prediction

@@ -21,6 +21,7 @@ from mapkd_core.data.cache_place import is_streamed
 from mapkd_core.data.dataset import Collate, FrameSource
 from mapkd_core.data.frame_sample import SampleOptions, sample_from_frame
 from mapkd_core.data.sample import Sample
+from mapkd_core.data.street_share import StreetShare
 from mapkd_core.frame_sources import open_frames, with_maps
 from mapkd_core.types import Batch
 from mapkd_core.worker_process import end_with_parent
@@ -99,17 +100,21 @@ class _NumberedSamples(Dataset[Sample]):
     """Sample n of a run: which source, which frame and which augmentation follow from its number."""
 
     def __init__(
-        self, labelled: SampleSource, unlabelled: SampleSource | None, share: float, change: AugmentConfig, seed: int
+        self, labelled: SampleSource, unlabelled: SampleSource | None, share: float, change: AugmentConfig, seed: int,
+        streets: StreetShare | None = None,
     ) -> None:
         self.labelled = _Shuffled(labelled, seed)
         self.unlabelled = _Shuffled(unlabelled, seed) if unlabelled is not None else None
-        self.share, self.change, self.seed = share, change, seed
+        self.share, self.change, self.seed, self.streets = share, change, seed, streets
 
     def __getitem__(self, number: int) -> Sample:
         source = self.labelled
         if self.unlabelled is not None and np.random.default_rng((self.seed, 3, number)).random() < self.share:
             source = self.unlabelled
-        return augment(source[number], self.change, np.random.default_rng((self.seed, 2, number)))
+        sample = augment(source[number], self.change, np.random.default_rng((self.seed, 2, number)))
+        if self.streets is None:
+            return sample
+        return self.streets.added(sample, np.random.default_rng((self.seed, 4, number)))
 
 
 class _OwnShare:
@@ -133,8 +138,10 @@ def training_batches(config: TrainConfig, first_batch: int = 0, rank: int = 0, w
     """
     data = config.data
     if is_streamed(data.train):
-        if data.unlabelled:
-            raise ValueError(f"data.train {data.train!r} is streamed; beside data.unlabelled it must be a local folder")
+        if data.unlabelled or data.streets:
+            raise ValueError(
+                f"data.train {data.train!r} is streamed; with data.unlabelled or data.streets it must be a local folder"
+            )
         return _streamed_batches(data.train.removeprefix("cache:"), config, first_batch, rank, world_size)
     labelled = _filled(open_samples(data.train, config), data.train)
     unlabelled = None
@@ -143,7 +150,9 @@ def training_batches(config: TrainConfig, first_batch: int = 0, rank: int = 0, w
     workers = data.workers
     _before_fork(workers)
     loader = DataLoader(
-        _NumberedSamples(labelled, unlabelled, data.unlabelled_share, config.augment, config.seed),
+        _NumberedSamples(
+            labelled, unlabelled, data.unlabelled_share, config.augment, config.seed, StreetShare.of(config)
+        ),
         batch_sampler=_OwnShare(first_batch, config.batch_size, rank, world_size),  # type: ignore[arg-type]
         collate_fn=Collate(config.grid),
         generator=_own_generator(),

@@ -1,6 +1,6 @@
 """The training loop of every role on Lightning Fabric: one process or many, resumable to the same losses.
 
-What is minimised is an `Objective`: the task losses here, the distillation methods in `distill/`.
+What is minimised is an `Objective`: the map losses by default, the distillation methods in `distill/`.
 """
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import logging
 import math
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import torch
 from lightning_fabric import Fabric
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 
 from mapkd_core.config import TrainConfig, config_dict
 from mapkd_core.files import FolderLock
-from mapkd_core.losses import task_terms, weigh
+from mapkd_core.losses import weigh
 from mapkd_core.metrics.iou import IouMeter
 from mapkd_core.model.build import build_model
 from mapkd_core.progress import Progress, say
@@ -29,42 +28,13 @@ from mapkd_core.training.batches import SampleSource, open_validation, training_
 from mapkd_core.training.checkpoint import claim_run_folder, fitting, load_checkpoint, save_checkpoint
 from mapkd_core.training.gradients import apply_gradients, average_gradients, finite_everywhere, loss_scale
 from mapkd_core.training.muon import Muon
+from mapkd_core.training.objective import Objective
+from mapkd_core.training.perspective import map_objective
 from mapkd_core.training.precision import precision_plugin
 from mapkd_core.training.random_state import RandomState, seed_process
 from mapkd_core.training.stages import check_stages, start_from
 from mapkd_core.training.validation_images import ValidationImages
-from mapkd_core.types import Batch, Prediction
-
-
-class Objective(Protocol):
-    """What a step minimises, and the train-only modules that come with it."""
-
-    modules: nn.Module
-    """Train-only parameters; optimised and checkpointed, never shipped."""
-
-    def prepare(self, network: nn.Module) -> None:
-        """Called once with the fresh network, before the optimizer is made; `modules` must stand afterwards."""
-
-    def terms(self, prediction: Prediction, batch: Batch, step: int) -> tuple[dict[str, Tensor], dict[str, float]]:
-        """Named losses and their weights."""
-
-
-class TaskObjective:
-    """The map losses alone."""
-
-    def __init__(self, config: TrainConfig) -> None:
-        """Raises ValueError for a config with frames that nobody labels."""
-        if config.data.unlabelled:
-            raise ValueError("data.unlabelled needs a teacher: use `mapkd distill`, or leave those frames out")
-        self.config = config
-        self.modules: nn.Module = nn.Module()
-
-    def prepare(self, network: nn.Module) -> None:
-        """Nothing to prepare."""
-
-    def terms(self, prediction: Prediction, batch: Batch, step: int) -> tuple[dict[str, Tensor], dict[str, float]]:
-        """Named losses and their weights."""
-        return task_terms(prediction, batch, self.config.loss), asdict(self.config.loss)
+from mapkd_core.types import Batch
 
 
 def train(config: TrainConfig, objective: Objective | None = None, restart: bool = False) -> Path:
@@ -72,7 +42,7 @@ def train(config: TrainConfig, objective: Objective | None = None, restart: bool
 
     Raises ValueError if the folder belongs to another config, FloatingPointError when a loss stops being finite.
     """
-    with open_run(config, objective or TaskObjective(config), restart) as (run, resuming):
+    with open_run(config, objective or map_objective(config), restart) as (run, resuming):
         return run.fit(resuming)
 
 

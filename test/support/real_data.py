@@ -12,6 +12,9 @@ from mapkd_core.geometry import transform
 NUSCENES = Path(os.environ.get("MAPKD_DATAROOT", Path(__file__).resolve().parents[3] / "shared/data/nuscenes"))
 """A small nuScenes data root; beside it lie `expected_vectors_60x30*.json`, independent reference labels."""
 
+PRETRAINED = Path(os.environ.get("MAPKD_PRETRAINED", Path(__file__).resolve().parents[3] / "shared/pretrained"))
+"""Published segmenters: twinlitenet_bdd100k.pth and DeepLab's .tflite."""
+
 REFERENCES = ("expected_vectors_60x30.json", "expected_vectors_60x30_all_poses.json")
 
 

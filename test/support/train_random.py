@@ -12,11 +12,12 @@ from mapkd_core.grid import BevGrid
 from mapkd_core.training import batches as loading
 from mapkd_core.training import checkpoint
 from mapkd_core.training import loop as training
+from mapkd_core.training.objective import TaskObjective
 
 NARROW = {"mae_dim": 16, "mae_layers": 1, "mae_heads": 2, "bev_width": 8}
 
 
-class Failing(training.TaskObjective):
+class Failing(TaskObjective):
     def __init__(self, config, rank):
         super().__init__(config)
         self.rank = rank

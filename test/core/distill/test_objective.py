@@ -15,6 +15,7 @@ from mapkd_core.export.onnx_graph import export_onnx
 from mapkd_core.losses import task_terms, weigh
 from mapkd_core.training import batches as loading
 from mapkd_core.training import loop as training
+from mapkd_core.training.objective import TaskObjective
 from mapkd_core.training.pseudo_labels import draw_unknown_labels
 from mapkd_core.training.trained import trained_network
 
@@ -231,4 +232,4 @@ def test_frames_without_labels_need_somebody_who_labels_them(tmp_path):
     with pytest.raises(ValueError, match="pseudo_labels need a teacher"):
         replace(mine, data=data, teacher="")
     with pytest.raises(ValueError, match="use `mapkd distill`"):
-        training.TaskObjective(replace(mine, data=data))
+        TaskObjective(replace(mine, data=data))

@@ -13,6 +13,7 @@ from mapkd_core.files import FolderLock
 from mapkd_core.grid import BevGrid
 from mapkd_core.training import batches as loading
 from mapkd_core.training import loop as training
+from mapkd_core.training.objective import TaskObjective
 from mapkd_core.training.stages import start_from
 
 OPTIONS = {"variant": "nano", "image_width": 8, "bev_width": 8, "view_channels": 8}
@@ -77,7 +78,7 @@ def test_a_killed_run_resumes_to_the_same_losses(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("ema", "kept"), [(0.05, 0.05), (0.99, 1 / 10)])
 def test_the_average_follows_the_weights(tmp_path, ema, kept):
     plan = config(tmp_path, ema=ema)
-    with training.open_run(plan, training.TaskObjective(plan)) as (run, _):
+    with training.open_run(plan, TaskObjective(plan)) as (run, _):
         before = {name: value.clone() for name, value in run.average.module.state_dict().items()}
         run.advance(training.training_batches(plan, 0, 0, 1))
     now = run._plain().state_dict()
@@ -105,7 +106,7 @@ def test_another_config_is_refused(tmp_path):
     training.train(config(tmp_path, steps=3, learning_rate=0.1), restart=True)
 
 
-class Exploding(training.TaskObjective):
+class Exploding(TaskObjective):
     def terms(self, prediction, batch, step):
         terms, weights = super().terms(prediction, batch, step)
         return {k: v * (float("nan") if step == 2 else 1) for k, v in terms.items()}, weights

@@ -17,6 +17,7 @@ from mapkd_core.model.pillar_sampling import PillarSampling
 from mapkd_core.model.ray_points import ray_points
 from mapkd_core.training import batches as loading
 from mapkd_core.training import loop as training
+from mapkd_core.training.objective import TaskObjective
 from mapkd_core.training.precision import MixedPrecisionOfWholeInputs
 
 
@@ -50,7 +51,7 @@ def test_every_role_trains_in_bfloat16(role, tmp_path):
     options = STUDENT if role == "student" else NARROW
     changes = {"model": role, "model_options": options}
     whole, half = (
-        first_loss(tmp_path, training.TaskObjective, precision=precision, **changes)
+        first_loss(tmp_path, TaskObjective, precision=precision, **changes)
         for precision in ("32-true", "bf16-mixed")
     )
     assert half == pytest.approx(whole, rel=0.03) and half != whole, "nothing was computed in half precision"
@@ -103,7 +104,7 @@ class Scaled(MixedPrecisionOfWholeInputs):
 def test_loss_scaling_leaves_out_steps_that_overflow_and_is_saved(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "precision_plugin", lambda *_: Scaled(2.0**127))
     c = plan(tmp_path, steps=9, precision="16-mixed")
-    with training.open_run(c, training.TaskObjective(TrainConfig(loss=c.loss))) as (run, _):
+    with training.open_run(c, TaskObjective(TrainConfig(loss=c.loss))) as (run, _):
         moved = []
         for _ in range(2):
             before = [p.clone() for p in run.trained.parameters()]
@@ -111,14 +112,14 @@ def test_loss_scaling_leaves_out_steps_that_overflow_and_is_saved(tmp_path, monk
             moved.append(any(not torch.equal(a, b) for a, b in zip(before, run.trained.parameters(), strict=True)))
         assert moved == [False, True] and training.loss_scale(run.fabric) == 2.0**126
         run._save("last.pt")
-    with training.open_run(c, training.TaskObjective(TrainConfig(loss=c.loss))) as (run, resuming):
+    with training.open_run(c, TaskObjective(TrainConfig(loss=c.loss))) as (run, resuming):
         assert resuming and training.loss_scale(run.fabric) == 2.0**127
         run.resume()
         assert training.loss_scale(run.fabric) == 2.0**126
 
 
 def test_gradients_that_are_not_finite_stop_without_scaling(tmp_path):
-    class Steep(training.TaskObjective):
+    class Steep(TaskObjective):
         def terms(self, prediction, batch, step):
             terms, weights = super().terms(prediction, batch, step)
             zero = prediction.semantic.sum() * 0
@@ -131,7 +132,7 @@ def test_gradients_that_are_not_finite_stop_without_scaling(tmp_path):
 
 def test_train_only_modules_are_clipped_by_themselves(tmp_path):
     """A method's steep module must not shorten the student's step."""
-    class Beside(training.TaskObjective):
+    class Beside(TaskObjective):
         def prepare(self, network):
             self.modules = torch.nn.Linear(1, 1)
 
@@ -140,7 +141,7 @@ def test_train_only_modules_are_clipped_by_themselves(tmp_path):
             return {**terms, "beside": self.modules.weight.sum() * 1e6}, {**vars(self.config.loss), "beside": 1.0}
 
     norms = []
-    for kind in (training.TaskObjective, Beside):
+    for kind in (TaskObjective, Beside):
         c = plan(tmp_path, clip_norm=0.01)
         with training.open_run(c, kind(TrainConfig(loss=c.loss)), restart=True) as (run, _):
             run.optimizer.optimizer.register_step_pre_hook(lambda *_, run=run: norms.append(

@@ -14,6 +14,7 @@ from mapkd_core.config import LossConfig, TrainConfig
 from mapkd_core.losses import semantic_bce
 from mapkd_core.training import loop as training
 from mapkd_core.training.muon import Muon
+from mapkd_core.training.objective import TaskObjective
 from mapkd_core.types import Prediction
 
 
@@ -40,7 +41,7 @@ class Drawn(nn.Module):
         self.scale = nn.Parameter(torch.tensor([2.0]))
 
 
-class Counting(training.TaskObjective):
+class Counting(TaskObjective):
     """The task and a train-only term; keeps the steps it was asked for."""
 
     def __init__(self, config):

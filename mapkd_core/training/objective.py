@@ -1,0 +1,42 @@
+"""What a training step minimises."""
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from mapkd_core.config import TrainConfig
+from mapkd_core.losses import task_terms
+from mapkd_core.types import Batch, Prediction
+
+
+class Objective(Protocol):
+    """What a step minimises, and the train-only modules that come with it."""
+
+    modules: nn.Module
+    """Train-only parameters; optimised and checkpointed, never shipped."""
+
+    def prepare(self, network: nn.Module) -> None:
+        """Called once with the fresh network, before the optimizer is made; `modules` must stand afterwards."""
+
+    def terms(self, prediction: Prediction, batch: Batch, step: int) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """Named losses and their weights."""
+
+
+class TaskObjective:
+    """The map losses alone."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        """Raises ValueError for a config with frames that nobody labels."""
+        if config.data.unlabelled:
+            raise ValueError("data.unlabelled needs a teacher: use `mapkd distill`, or leave those frames out")
+        self.config = config
+        self.modules: nn.Module = nn.Module()
+
+    def prepare(self, network: nn.Module) -> None:
+        """Nothing to prepare."""
+
+    def terms(self, prediction: Prediction, batch: Batch, step: int) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """Named losses and their weights."""
+        return task_terms(prediction, batch, self.config.loss), asdict(self.config.loss)
