@@ -90,7 +90,7 @@ def test_every_needed_package_is_pinned(root: Path, pyproject: dict) -> None:
     pinned = names((root / "requirements" / "constraints.txt").read_text().splitlines())
     for line in (root / "requirements" / "constraints.txt").read_text().splitlines():
         assert line.startswith("#") or re.match(r"^[A-Za-z0-9._-]+==[0-9][^ ]*( ; .*)?$", line), line
-    for file in ("core", "nuscenes", "ros-wheels", "dev", "docs"):
+    for file in ("core", "nuscenes", "ros-wheels", "dev", "docs", "segment"):
         assert names((root / "requirements" / f"{file}.txt").read_text().splitlines()) <= pinned, file
     project = pyproject["project"]
     extras = [name for extra in project["optional-dependencies"].values() for name in extra]
@@ -117,6 +117,7 @@ def test_what_the_core_imports_is_declared_for_pip(root: Path, pyproject: dict) 
     extras = [x for extra in project["optional-dependencies"].values() for x in extra]
     declared = {re.split(r"[\[<>=!~; ]", name)[0] for name in project["dependencies"] + extras}
     module_of = {
+        "ai-edge-litert": "ai_edge_litert",
         "lightning-fabric": "lightning_fabric",
         "nuscenes-devkit": "nuscenes",
         "opencv-python-headless": "cv2",
@@ -140,7 +141,10 @@ def test_every_extra_that_errors_name_exists_and_brings_the_package(root: Path, 
         groups = re.findall(r"mapkd_ros\[([^]]*)\]", own)
         return " ".join([own, *(brought(x) for group in groups for x in group.split(","))])
 
-    pip_name = {"lightning_fabric": "lightning-fabric", "nuscenes": "nuscenes-devkit", "shapefile": "pyshp"}
+    pip_name = {
+        "ai_edge_litert": "ai-edge-litert", "lightning_fabric": "lightning-fabric",
+        "nuscenes": "nuscenes-devkit", "shapefile": "pyshp",
+    }  # fmt: skip
     for module, extra in EXTRAS.items():
         assert re.search(rf"(^| ){pip_name.get(module, module)}\b", brought(extra)), module
     of_extras = imported(root / "mapkd_core") & {"torch", "onnx", "matplotlib", "tensorboard"}
