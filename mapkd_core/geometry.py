@@ -93,10 +93,10 @@ def points_at(points: ArrayLike, distances: ArrayLike) -> Matrix:
 
 def interpolated(points: ArrayLike, along: ArrayLike, distances: ArrayLike) -> Matrix:
     """`points_at` for a polyline (N, D) whose vertices' `distances_along` (N,) are known."""
-    vertices, at = np.asarray(points, np.float64), np.asarray(distances, np.float64)
+    vertices, known, at = (np.asarray(values, np.float64) for values in (points, along, distances))
     result = np.empty((*at.shape, vertices.shape[1]))
     for axis, column in enumerate(vertices.T):
-        result[..., axis] = np.interp(at, along, column)
+        result[..., axis] = np.interp(at, known, column)
     return result
 
 

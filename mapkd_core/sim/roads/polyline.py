@@ -48,7 +48,7 @@ def part(points_m: ArrayLike, start_m: float, end_m: float, step_m: float = 1.0)
 
 def evenly(start_m: float, end_m: float, step_m: float = 1.0) -> NDArray[np.float64]:
     """Distances from one to another, both included, about `step_m` apart."""
-    return np.linspace(start_m, end_m, max(2, round((end_m - start_m) / step_m) + 1))
+    return np.asarray(np.linspace(start_m, end_m, max(2, round((end_m - start_m) / step_m) + 1)), np.float64)
 
 
 def headings(points_m: ArrayLike) -> NDArray[np.float64]:

@@ -50,7 +50,8 @@ def edge_places(road: BaseGeometry, spacing_m: float, offset_m: float, half_m: f
             steps = (np.arange(int(ring.length // spacing_m)) + 0.5) * spacing_m
             vertices = shapely.get_coordinates(ring)
             arcs = distances_along(vertices)
-            at, ahead = _on_ring(vertices, arcs, steps), _on_ring(vertices, arcs, np.minimum(steps + 0.5, ring.length))
+            farther = np.asarray(np.minimum(steps + 0.5, ring.length), np.float64)
+            at, ahead = _on_ring(vertices, arcs, steps), _on_ring(vertices, arcs, farther)
             tangent = ahead - at
             length = np.hypot(tangent[:, 0], tangent[:, 1])
             fine = (length > 1e-6) & (np.abs(at) < half_m).all(1)
