@@ -61,31 +61,30 @@ class _Sums:
 
     def __init__(self, base_from_camera: NDArray[np.float64]) -> None:
         self.base_from_camera = base_from_camera
-        self.maps = 0
-        self._h = self._v = self._hh = self._hv = self._vv = 0.0
+        # Replaced as a whole, because another thread may read it
+        self._sums: tuple[int, NDArray[np.float64]] = (0, np.zeros(5))
 
     def add(self, h: float, v: float) -> None:
-        keep = 1 - 1 / MEMORY_MAPS
-        self.maps += 1
-        self._h, self._v = keep * self._h + h, keep * self._v + v
-        self._hh, self._hv, self._vv = (
-            keep * old + new for old, new in ((self._hh, h * h), (self._hv, h * v), (self._vv, v * v))
-        )
+        maps, sums = self._sums
+        self._sums = (maps + 1, (1 - 1 / MEMORY_MAPS) * sums + (h, v, h * h, h * v, v * v))
 
     def estimate(self) -> PitchEstimate | None:
-        if self.maps < FEWEST_MAPS or self._h <= 0:
+        maps, sums = self._sums
+        h, v, hh, hv, vv = sums.tolist()
+        if maps < FEWEST_MAPS or h <= 0:
             return None
-        shown = self._v / self._h
-        variance = (self._vv - 2 * shown * self._hv + shown * shown * self._hh) / self._h**2
+        shown = v / h
+        variance = (vv - 2 * shown * hv + shown * shown * hh) / h**2
         error_deg = (math.degrees(shown) - OFFSET_DEG) / GAIN
         sigma_deg = math.hypot(math.degrees(math.sqrt(max(variance, 0.0))) / GAIN, SPREAD_DEG)
-        return PitchEstimate(error_deg, sigma_deg, self.maps)
+        return PitchEstimate(error_deg, sigma_deg, maps)
 
 
 class LineDrift:
     """Collects what the lines of each map say about the pitch of the cameras that look along the road.
 
-    Feed maps that are some metres apart: those of one place say the same again.
+    Feed maps that are some metres apart: those of one place say the same again. One thread may `see` while another asks
+    for `estimates`.
     """
 
     def __init__(self) -> None:
@@ -117,7 +116,7 @@ class LineDrift:
 
     def estimates(self) -> dict[str, PitchEstimate]:
         """Camera -> its pitch error, for cameras that have seen enough of lines along their axis."""
-        found = {name: sums.estimate() for name, sums in self._sums.items()}
+        found = {name: sums.estimate() for name, sums in list(self._sums.items())}
         return {name: estimate for name, estimate in found.items() if estimate is not None}
 
 

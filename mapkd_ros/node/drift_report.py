@@ -1,8 +1,6 @@
 """Pitch errors of the cameras by the lines of the maps of a drive: collected from the worker, told in diagnostics."""
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +8,7 @@ from numpy.typing import NDArray
 
 from mapkd_core.cameras.line_drift import LineDrift, PitchEstimate
 from mapkd_core.cameras.plausibility import Doubt, Mounted
-from mapkd_core.types import MapElement
+from mapkd_core.predictor import PredictedMap
 
 if TYPE_CHECKING:
     from mapkd_ros.node.mapping_job import MappingJob
@@ -25,27 +23,24 @@ class DriftReport:
     """Looks at a map a second while the vehicle moves, and says which camera's pitch seems wrong."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._drift = LineDrift()
         self._last_ns: int | None = None
         self._last: NDArray[np.bool_] | None = None
 
-    def see(self, job: MappingJob, elements: Sequence[MapElement], semantic: NDArray[np.uint8], now_ns: int) -> None:
-        """One map with its class map (Y, X); called from the worker."""
+    def see(self, job: MappingJob, result: PredictedMap, now_ns: int) -> None:
+        """One map; called from the worker."""
         if self._last_ns is not None and now_ns - self._last_ns < PERIOD_NS:
             return
-        lines = semantic > 0
+        lines = result.semantic > 0
         if self._last is not None and (lines != self._last).sum() < LEAST_CHANGE * max(1, lines.sum()):
             return
         self._last_ns, self._last = now_ns, lines
         mounted = map(Mounted, job.models, job.base_from_camera)
-        with self._lock:
-            self._drift.see(elements, dict(zip(job.cameras, mounted, strict=True)))
+        self._drift.see(result.elements, dict(zip(job.cameras, mounted, strict=True)))
 
     def estimates(self) -> dict[str, PitchEstimate]:
         """Camera -> its pitch error, for those that look along the road and have seen enough."""
-        with self._lock:
-            return self._drift.estimates()
+        return self._drift.estimates()
 
     def values(self) -> dict[str, str]:
         """Camera -> its estimate in words, for its diagnostics."""

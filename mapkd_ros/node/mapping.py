@@ -235,7 +235,7 @@ class Mapping:
             stages_ms, age_ms = self._outputs.publish(prepared.job, result)
         now_ns = time.monotonic_ns()
         self._statistics.publish(now_ns, stages_ms, age_ms)
-        self._drift.see(prepared.job, result.elements, result.semantic, now_ns)
+        self._drift.see(prepared.job, result, now_ns)
 
     def _on_worker_error(self, error: Exception) -> None:
         kind = error.kind if isinstance(error, ImageError) else f"prediction failed: {type(error).__name__}"

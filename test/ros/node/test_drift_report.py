@@ -42,7 +42,8 @@ def report():
 
 def test_one_map_a_second_is_looked_at_and_none_while_the_vehicle_stands(report):
     for at_s, shift in ((10.0, 0), (10.5, 9), (11.2, 0), (12.5, 0), (12.6, 4), (13.0, 9)):
-        report.see(JOB, ["line"], semantic(shift), round(at_s * S))
+        result = SimpleNamespace(elements=["line"], semantic=semantic(shift))
+        report.see(JOB, result, round(at_s * S))
     assert len(report._drift.seen) == 2  # at 10.0 and 12.6
     elements, cameras = report._drift.seen[0]
     assert elements == ["line"] and list(cameras) == ["A"] and cameras["A"].model == "model"
