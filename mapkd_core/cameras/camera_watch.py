@@ -44,6 +44,11 @@ class CameraWatch:
         return tuple(camera for camera in self.cameras if camera not in self.expected)
 
     @property
+    def silent(self) -> tuple[str, ...]:
+        """Cameras that send nothing usable while others do, whether sets are made without them or wait."""
+        return tuple(camera for camera in self.cameras if camera in self._silent)
+
+    @property
     def reason_to_wait(self) -> str:
         """Why sets wait for silent cameras; empty while they do not."""
         if not self._silent or self.left_out:

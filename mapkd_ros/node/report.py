@@ -65,7 +65,7 @@ class InputReport:
                     self._mountings.base_from_camera(camera)
                 except CalibrationError as error:
                     lack = str(error)
-            if not lack and camera in self._watch.left_out:
+            if not lack and camera in self._watch.silent:
                 reason = self._why_unusable(camera)
                 lack = f"its images cannot be used: {reason}" if reason else "has fallen silent"
             if lack:

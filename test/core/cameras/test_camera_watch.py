@@ -23,7 +23,7 @@ def test_a_camera_is_left_out_after_the_time_and_expected_again_with_its_second_
     watch = CameraWatch(ALL, 2.0)
     assert run(watch, "ABC", 0, 1) == [] and watch.left_out == ()
     ((left_ms, expected),) = run(watch, "AC", 1000, 5)
-    assert 2900 <= left_ms <= 3000 and expected == ("A", "C") and watch.left_out == ("B",)
+    assert 2900 <= left_ms <= 3000 and expected == ("A", "C") and watch.left_out == watch.silent == ("B",)
     ((back_ms, expected),) = run(watch, "ABC", 6000, 1)
     assert back_ms == 6100 and expected == ALL and watch.left_out == ()
 
@@ -67,6 +67,7 @@ def test_all_are_waited_for_where_too_few_or_not_the_required_ones_send():
     watch = CameraWatch(ALL, 2.0, required=["B"])
     run(watch, "ABC", 0, 1)
     assert run(watch, "AC", 1000, 5) == [] and watch.reason_to_wait == "B: named in required_cameras"
+    assert watch.silent == ("B",)
 
 
 def test_no_time_out_waits_for_ever():

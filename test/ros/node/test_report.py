@@ -163,6 +163,12 @@ def test_cameras_that_maps_are_made_without_are_told(clock):
     run(report, clock, 10)
     told = "no map (1 cameras send, min_cameras is 2); these cameras lack something:\n  B: no more images"
     assert log[-1] == ("warning", told)
+    broken = {"A": "", "B": "it is cut"}
+    report, log, _ = make(
+        {"A": Input(), "B": Input()}, watch=without_b(required=["B"]), unusable=lambda camera: broken[camera]
+    )
+    run(report, clock, 10)
+    assert log[-1][1].endswith("these cameras lack something:\n  B: its images cannot be used: it is cut")
 
 
 def test_raw_images_over_untuned_fast_dds_are_advised_against():
