@@ -5,6 +5,7 @@ examples:
   mapkd export runs/student --out student.json --data /data/nuscenes --frames 20
   mapkd export runs/student --out student.json --about 'licence_of_data=CC BY-NC-SA 4.0' --about 'rig=our van, 2026'
   mapkd export student.json --out student.json --int8 --calibrate /data/nuscenes
+  mapkd export runs/finish_student_robust --out student.json --blend runs/finish_student=0.25
 
 Writes student.json (the card: grid, classes, input size, how it was trained), student.safetensors (float16) and, of a
 student, student.onnx. Before it says done it runs both on frames, those of --data or simulated ones: the largest
@@ -43,6 +44,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--about", action="append", type=_fact, default=[], metavar="KEY=TEXT",
         help="a fact for the card, such as licence_of_data=...; may be given several times",
     )
+    parser.add_argument(
+        "--blend", type=_share, metavar="CARD=SHARE",
+        help="move the weights by SHARE (0..1) to those of another card or run of the same network, such as the stage "
+        "before: less of what was learned last, less of what that cost",
+    )
     parser.add_argument("--which", choices=("best", "last"), default="best", help="checkpoint to take")
     parser.add_argument(
         "--onnx", action=argparse.BooleanOptionalAction, default=None,
@@ -69,6 +75,10 @@ def run(args: argparse.Namespace) -> int:
     else:
         network, card = load_run(args.run, args.which, args.name, args.version or "0.1.0")
     card = replace(card, training={**card.training, **_added(card, dict(args.about))})
+    if args.blend:
+        from mapkd_core.training.blending import blend
+
+        card = replace(card, training={**card.training, "blend": blend(network, *args.blend)})
     pillars = card.model == "student" and card.options.get("view", "pillars") == "pillars"
     graph_wanted = args.int8 or (args.onnx if args.onnx is not None else pillars)
     if graph_wanted:
@@ -122,6 +132,14 @@ def _fact(text: str) -> tuple[str, str]:
     if not (key and equals and value):
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=TEXT")
     return key, value
+
+
+def _share(text: str) -> tuple[str, float]:
+    place, _, share = text.rpartition("=")
+    try:
+        return place, float(share)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not CARD=SHARE, such as runs/before=0.25") from None
 
 
 def _added(card: ModelCard, about: dict[str, str]) -> dict[str, str]:
