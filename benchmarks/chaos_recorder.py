@@ -41,11 +41,14 @@ class Sender:
             self.publisher.publish(self.message)
             time.sleep(1 / HZ)
 
-    def heard(self, wanted: bool) -> bool:
-        until = time.monotonic() + 60
-        while bool(self.publisher.get_subscription_count()) != wanted and time.monotonic() < until:
-            time.sleep(0.02)
-        return bool(self.publisher.get_subscription_count())
+    def heard(self, path: Path, log: Path) -> bool:
+        """Sends until the recording has begun: a killed recorder counts as a subscriber for a while."""
+        until = time.monotonic() + 120
+        while time.monotonic() < until:
+            self.send(0.2)
+            if "recording" in log.read_text() and path.is_file() and path.stat().st_size > 2 * BYTES:
+                return True
+        return False
 
     def close(self) -> None:
         import rclpy
@@ -90,9 +93,11 @@ def after_kill(path: Path, sent: int, folder: Path) -> list[str]:
     """Faults of what a killed recorder has left: gaps, more lost than the last moments, a repair that fails."""
     numbers = recorded(path)
     faults = []
-    if numbers != list(range(numbers[0], numbers[0] + len(numbers))) if numbers else False:
+    if not numbers:
+        return ["nothing was recorded"]
+    lost_s = (sent - numbers[-1]) / HZ
+    if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
         faults.append("messages are missing between others")
-    lost_s = (sent - numbers[-1]) / HZ if numbers else 0.0
     if lost_s > MOST_LOST_S:
         faults.append(f"the last {lost_s:.1f} s are lost")
     command = chaos_process.start(["bag", "repair", str(path)], folder, folder / "chaos.log")
@@ -118,7 +123,7 @@ def disturb(work: Path, seed: int, kills: int) -> tuple[str, list[str]]:
         if not overwrite:
             path.unlink(missing_ok=True)
         process = start(path, log, overwrite)
-        if not sender.heard(True):
+        if not sender.heard(path, log):
             faults.append(f"no subscription: {log.read_text()[-200:]}")
         moment_s = chance.uniform(0.1, 5.0)
         sender.send(moment_s)
@@ -140,8 +145,8 @@ def disturb(work: Path, seed: int, kills: int) -> tuple[str, list[str]]:
         time.sleep(1.0)
     path.unlink(missing_ok=True)
     process = start(path, log, largest_file=1_000_000)
-    sender.heard(True)
-    sender.send(8.0)
+    sender.heard(path, log)
+    sender.send(2.0 + 2_000_000 / BYTES / HZ)
     code, told = process.wait(60), log.read_text()
     full = code == 2 and "Traceback" not in told and "mapkd bag repair" in told and len(recorded(path)) > 10
     if not full:
@@ -156,7 +161,7 @@ def disturb(work: Path, seed: int, kills: int) -> tuple[str, list[str]]:
     if not forbidden:
         faults.append(f"folder without permission: code {code}, {told.strip()[-200:]}")
     first = start(path, log)
-    sender.heard(True)
+    sender.heard(path, log)
     second = start(path, other)
     code, told = second.wait(120), other.read_text()
     two = code == 2 and f"in use by process {first.pid}" in told

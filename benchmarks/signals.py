@@ -31,13 +31,11 @@ from mapkd_core.files import write_atomic  # noqa: E402
 def programs(folder: Path) -> dict[str, list[str]]:
     """Name -> command that would go on for seconds."""
     export = ["sim", "export", "--out", str(folder / "drive"), "--frames", "40", "--no-lidar"]
-    train = ["train", "--data.train", "simdrive-v1:train", "--out", str(folder / "runs")]
     script = folder / "mapkd"  # as pip writes it for this checkout's entry point
     script.write_text("import sys\nfrom mapkd_core.__main__ import main\nsys.exit(main())\n")
     found = {
         "mapkd sim export": [sys.executable, str(script), *export],
         "python -m mapkd_core sim export": [sys.executable, "-m", "mapkd_core", *export],
-        "mapkd train": [sys.executable, str(script), *train],
     }
     nodes = {"student_node": "node", "nuscenes_player": "player", "recorder": "recorder", "map_builder": "map_builder"}
     for name, path in nodes.items():

@@ -177,9 +177,9 @@ def main() -> int:
         "# Soak of student_node",
         "",
         f"{date.today()}, {cpu_name()}, {cores()} cores, Python {platform.python_version()}, torch {version('torch')}, "
-        f"ROS 2 {os.environ.get('ROS_DISTRO', '?')}. Command: `python benchmarks/soak.py --minutes {args.minutes:g} "
-        f"--hz {args.hz:g} --lasts {args.lasts:g} --seed {args.seed}`; load of the machine at the end (1, 5, 15 min): "
-        f"{load}.",
+        f"ROS 2 {os.environ.get('ROS_DISTRO') or 'from wheels'}. Command: `python benchmarks/soak.py "
+        f"--minutes {args.minutes:g} --hz {args.hz:g} --lasts {args.lasts:g} --seed {args.seed}`; load of the machine "
+        f"at the end (1, 5, 15 min): {load}.",
         "",
         f"{minutes:.1f} minutes, {soak.cameras.sets} sets of six 160x90 JPEGs over DDS at up to {args.hz:g} Hz,",
         f"{rounds} rounds of {len(FAULTS)} faults of {args.lasts:g} s each. Criteria stand in the command's `--help`.",
