@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from importlib.metadata import version
@@ -207,6 +207,29 @@ def row(tally: Tally) -> str:
     )
 
 
+def report(done: Mapping[str, tuple[str, Sequence[str]]], kills: int, seed: int) -> str:
+    """The results file: of each command its row and its faults."""
+    faults = [fault for _, found in done.values() for fault in found]
+    return "\n".join([
+        "# Killed, refused and two at once: every command that writes",
+        "",
+        f"{date.today()}, {cpu_name()}, {cores()} cores, Python {platform.python_version()}, torch {version('torch')}. "
+        f"Command: `make chaos` with --kills {kills} --seed {seed}.",
+        "",
+        "Killed with SIGKILL at random moments, together with its workers or alone, and just before a random change",
+        "of a file. The same command again, until it ends. Equal: all files are those of an undisturbed run, to the",
+        "bit (of training every tensor of the checkpoints, and the curves). Full disk: no file may grow beyond 60 %",
+        "and 10 % of the largest; one line and code 2, the old files as they were, and the same command again ends",
+        "well. No permission: one line and code 2. Two at once: one is refused by name, or finds nothing to do.",
+        "",
+        "| command | kills | equal | full disk | no permission | two at once | faults |",
+        "|---|---|---|---|---|---|---|",
+        *(line for line, _ in done.values()),
+        "",
+        *(["Faults:", "", *(f"- {fault}" for fault in faults), ""] if faults else []),
+    ])  # fmt: skip
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=12, help="of each command (default: %(default)s)")
@@ -241,28 +264,10 @@ def main() -> int:
     finally:
         if not args.keep:
             shutil.rmtree(work, ignore_errors=True)
-    faults = [fault for _, found in done.values() for fault in found]
-    text = "\n".join([
-        "# Killed, refused and two at once: every command that writes",
-        "",
-        f"{date.today()}, {cpu_name()}, {cores()} cores, Python {platform.python_version()}, torch {version('torch')}. "
-        f"Command: `make chaos` with --kills {args.kills} --seed {args.seed}.",
-        "",
-        "Killed with SIGKILL at random moments, together with its workers or alone, and just before a random change",
-        "of a file. The same command again, until it ends. Equal: all files are those of an undisturbed run, to the",
-        "bit (of training every tensor of the checkpoints, and the curves). Full disk: no file may grow beyond 60 %",
-        "and 10 % of the largest; one line and code 2, the old files as they were, and the same command again ends",
-        "well. No permission: one line and code 2. Two at once: one is refused by name, or finds nothing to do.",
-        "",
-        "| command | kills | equal | full disk | no permission | two at once | faults |",
-        "|---|---|---|---|---|---|---|",
-        *(line for line, _ in done.values()),
-        "",
-        *(["Faults:", "", *(f"- {fault}" for fault in faults), ""] if faults else []),
-    ])  # fmt: skip
+    text = report(done, args.kills, args.seed)
     if args.out:
         write_atomic(args.out / f"chaos_{date.today()}.md", text)
-    return 1 if faults else 0
+    return 1 if any(found for _, found in done.values()) else 0
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ import chaos_process
 
 ROOT = Path(__file__).resolve().parents[1]
 TOPIC = "/camera/cam_front/image_raw/compressed"
+FULL_BYTES = 3_000_000
+"""Where the disk is full; less would be too little for the shared memory of Fast DDS, which is files too."""
 HZ, BYTES, MOST_LOST_S = 50, 20_000, 3.0
 """Of the messages; and how much of them a kill may cost: a chunk goes to the disk every second."""
 
@@ -49,6 +51,17 @@ class Sender:
             if "recording" in log.read_text() and path.is_file() and path.stat().st_size > 2 * BYTES:
                 return True
         return False
+
+    def until_end(self, process: Any) -> int:
+        """Sends until a process ends; 999 for one that does not within two minutes."""
+        until = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < until:
+            self.send(0.2)
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+            return 999
+        return int(process.returncode)
 
     def close(self) -> None:
         import rclpy
@@ -144,10 +157,8 @@ def disturb(work: Path, seed: int, kills: int) -> tuple[str, list[str]]:
         old.unlink(missing_ok=True)
         time.sleep(1.0)
     path.unlink(missing_ok=True)
-    process = start(path, log, largest_file=1_000_000)
-    sender.heard(path, log)
-    sender.send(2.0 + 2_000_000 / BYTES / HZ)
-    code, told = process.wait(60), log.read_text()
+    process = start(path, log, largest_file=FULL_BYTES)
+    code, told = sender.until_end(process), log.read_text()
     full = code == 2 and "Traceback" not in told and "mapkd bag repair" in told and len(recorded(path)) > 10
     if not full:
         faults.append(f"full disk: code {code}, {told.strip()[-200:]}")
