@@ -91,7 +91,7 @@ def points_at(points: ArrayLike, distances: ArrayLike) -> Matrix:
     return interpolated(points, distances_along(points), distances)
 
 
-def interpolated(points: ArrayLike, along: ArrayLike, distances: ArrayLike) -> Matrix:
+def interpolated(points: ArrayLike, along: Matrix, distances: ArrayLike) -> Matrix:
     """`points_at` for a polyline (N, D) whose vertices' `distances_along` (N,) are known."""
     vertices, known, at = (np.asarray(values, np.float64) for values in (points, along, distances))
     result = np.empty((*at.shape, vertices.shape[1]))

@@ -46,7 +46,7 @@ def part(points_m: ArrayLike, start_m: float, end_m: float, step_m: float = 1.0)
     return at_arc(points_m, evenly(start_m, end_m, step_m))
 
 
-def evenly(start_m: float, end_m: float, step_m: float = 1.0) -> NDArray[np.float64]:
+def evenly(start_m: float, end_m: float, step_m: float = 1.0) -> NDArray[np.floating]:
     """Distances from one to another, both included, about `step_m` apart."""
     return np.asarray(np.linspace(start_m, end_m, max(2, round((end_m - start_m) / step_m) + 1)), np.float64)
 

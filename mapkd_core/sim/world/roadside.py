@@ -61,7 +61,7 @@ def edge_places(road: BaseGeometry, spacing_m: float, offset_m: float, half_m: f
     return places
 
 
-def _on_ring(vertices: NDArray[np.float64], arcs: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
+def _on_ring(vertices: NDArray[np.float64], arcs: NDArray[np.float64], at: NDArray) -> NDArray[np.float64]:
     """Points at distances along a line, to the last bit where `shapely.line_interpolate_point` has them.
 
     That walks along the whole line for each of them.
