@@ -1,4 +1,7 @@
-"""The light that one spot of road, curb or verge sends to a camera. As in render/ground_color.py."""
+"""The light that spots of road, curb and verge send to a camera. As in render/ground_color.py.
+
+Legend: m points of ground of a packet, w of them beside the road.
+"""
 from __future__ import annotations
 
 import math
@@ -6,9 +9,11 @@ import math
 import numpy as np
 
 from mapkd_core.sim.render.compiled.arithmetic import F, clip, larger, lerp, smaller
-from mapkd_core.sim.render.compiled.kernel import inline
+from mapkd_core.sim.render.compiled.hits import slope
+from mapkd_core.sim.render.compiled.kernel import inline, kernel
 from mapkd_core.sim.render.compiled.light import lamps
-from mapkd_core.sim.render.compiled.textures import bilinear, noise_at, sample, stripes
+from mapkd_core.sim.render.compiled.packet_samples import bilinear_packet, sample_packet
+from mapkd_core.sim.render.compiled.textures import bilinear, noise_at, stripes
 from mapkd_core.sim.render.raycast import ROAD, WALK
 from mapkd_core.sim.world.ground import EDGE_CELL_M
 
@@ -52,10 +57,7 @@ def _curb(world, x, y):
 
 
 @inline
-def _verge(world, x, y, edge, ax, ay, bx, by):
-    span_x, span_y = abs(ax) + abs(bx), abs(ay) + abs(by)
-    spot = math.sqrt(smaller(ax * ax + ay * ay, bx * bx + by * by))
-    paved, grass, contact, mottle = sample(world.verge, x, y, ax + bx, ay + by, spot)
+def _verge(world, x, y, edge, span_x, span_y, spot, paved, grass, contact, mottle):
     r, g, b = F(0.19), F(0.185), F(0.175)
     if grass > F(0):
         close = clip(F(0.06) / larger(spot, F(1e-4)) - F(0.5), F(0), F(1))
@@ -77,7 +79,7 @@ def _verge(world, x, y, edge, ax, ay, bx, by):
 
 
 @inline
-def spots(distance, gx, gy, dx, dy, dz, step_u, step_v, scale):
+def _spots(distance, gx, gy, dx, dy, dz, step_u, step_v, scale):
     """How the hit point on the ground moves from one column, and one row, to the next: two vectors (x, y)."""
     per_sink = distance / larger(gx * dx + gy * dy - dz, F(1e-6))
     cu = (step_u[2] - gx * step_u[0] - gy * step_u[1]) * per_sink
@@ -88,39 +90,101 @@ def spots(distance, gx, gy, dx, dy, dz, step_u, step_v, scale):
     )
 
 
-@inline
-def ground_light(world, views, view, kind, distance, dx, dy, dz, gx, gy, scale, moving_sun, moving_sky):
-    """Radiance of the ground where a ray meets it; see `look_of_ground` and `light_ground`. Its slope is (gx, gy)."""
-    x = views.origin[view, 0] + distance * dx
-    y = views.origin[view, 1] + distance * dy
-    ax, ay, bx, by = spots(distance, gx, gy, dx, dy, dz, views.step_u[view], views.step_v[view], scale)
-    long_a, long_b = ax * ax + ay * ay, bx * bx + by * by
-    axis_x, axis_y = (ax, ay) if long_a > long_b else (bx, by)
-    minor = abs(ax * by - ay * bx) / larger(math.sqrt(larger(long_a, long_b)), F(1e-6))
-    paint, yellow, wear, lit = sample(world.surface, x, y, axis_x, axis_y, minor)
-    edge = bilinear(world.edge, x, y)
-    nx, ny, nz, open_sky = -gx, -gy, F(1), F(1)
-    if kind == ROAD:
-        r, g, b = _road(world, x, y, minor, paint, yellow, wear, edge)
-        open_sky = F(1) - F(0.35) * clip((edge + F(0.25)) * F(4), F(0), F(1))  # a curb shades its foot
-    elif kind == WALK:
-        r, g, b = _verge(world, x, y, edge, ax, ay, bx, by)
-    else:
-        r, g, b = _curb(world, x, y)
-        nx = bilinear(world.edge, x - STEP, y) - bilinear(world.edge, x + STEP, y)
-        ny = bilinear(world.edge, x, y - STEP) - bilinear(world.edge, x, y + STEP)
-        nz, open_sky = F(0), F(0.55)
-    direct = F(0)
-    if world.casts_shadows:
-        facing = nx * world.sun_direction[0] + ny * world.sun_direction[1] + nz * world.sun_direction[2]
-        length = larger(math.sqrt(nx * nx + ny * ny + nz * nz), F(1e-6))
-        direct = larger(facing / length, F(0)) * lit * moving_sun
-    around = open_sky * moving_sky
-    tr = world.sun[0] * direct + world.sky[0] * around
-    tg = world.sun[1] * direct + world.sky[1] * around
-    tb = world.sun[2] * direct + world.sky[2] * around
-    if world.night:
-        z = views.origin[view, 2] + distance * dz
-        lr, lg, lb = lamps(views.headlights, view, lit * moving_sky, x, y, z)
-        tr, tg, tb = tr + lr, tg + lg, tb + lb
-    return r * tr, g * tg, b * tb
+@kernel
+def _take(n, t, target, dx, dy, dz, sun, open_sky, far, rows, pick, kinds):
+    """Puts what is known of a packet's ground points side by side into `rows`; returns how many there are."""
+    m = 0
+    for i in range(n):
+        if target[i] < 0 and t[i] < far:
+            pick[m], kinds[m] = i, target[i]
+            rows[0, m], rows[1, m], rows[2, m], rows[3, m] = t[i], dx[i], dy[i], dz[i]
+            rows[4, m], rows[5, m] = sun[i], open_sky[i]
+            m += 1
+    return m
+
+
+@kernel
+def _places(w, hilly, ox, oy, step_u, step_v, scale, m, rows):
+    """Slopes, points, and the spots that pixels cover there."""
+    for j in range(m):
+        distance, dx, dy, dz = rows[0, j], rows[1, j], rows[2, j], rows[3, j]
+        x, y = ox + distance * dx, oy + distance * dy
+        gx, gy = F(0), F(0)
+        if hilly:
+            gx, gy = slope(w, x, y)
+        ax, ay, bx, by = _spots(distance, gx, gy, dx, dy, dz, step_u, step_v, scale)
+        long_a, long_b = ax * ax + ay * ay, bx * bx + by * by
+        rows[6, j], rows[7, j], rows[8, j], rows[9, j] = gx, gy, x, y
+        rows[10, j], rows[11, j] = ax if long_a > long_b else bx, ay if long_a > long_b else by
+        rows[12, j] = abs(ax * by - ay * bx) / larger(math.sqrt(larger(long_a, long_b)), F(1e-6))
+        rows[13, j], rows[14, j] = ax + bx, ay + by
+        rows[15, j], rows[16, j] = abs(ax) + abs(bx), abs(ay) + abs(by)
+        rows[17, j] = math.sqrt(smaller(long_a, long_b))
+
+
+@kernel
+def _verge_samples(world, m, rows, kinds, seen, place, f, k, samples):
+    """Samples (4, w) of what lies beside the road."""
+    count = 0
+    for j in range(m):
+        if kinds[j] == WALK:
+            for row in range(5):
+                seen[row, count] = rows[place[row], j]
+            count += 1
+    sample_packet(
+        world.verge, seen[0, :count], seen[1, :count], seen[2, :count], seen[3, :count], seen[4, :count], f, k, samples
+    )
+
+
+VERGE_ROWS = np.array([8, 9, 13, 14, 17])
+
+
+@kernel
+def light_ground(world, views, view, scale, n, t, target, dx, dy, dz, sun, open_sky, far, room, light):
+    """Radiance of a packet's ground points into `light`; see `look_of_ground` and `light_ground` of the tensors."""
+    rows, pick, kinds, f, k = room.rows, room.pick, room.kinds, room.taps, room.counts
+    m = _take(n, t, target, dx, dy, dz, sun, open_sky, far, rows, pick, kinds)
+    if m == 0:
+        return
+    ox, oy = views.origin[view, 0], views.origin[view, 1]
+    _places(world.waves, world.hilly, ox, oy, views.step_u[view], views.step_v[view], scale, m, rows)
+    surface, verge, edges = room.surface, room.verge, rows[18, :m]
+    sample_packet(
+        world.surface, rows[8, :m], rows[9, :m], rows[10, :m], rows[11, :m], rows[12, :m], f, k, surface
+    )
+    _verge_samples(world, m, rows, kinds, room.seen, VERGE_ROWS, f, k, verge)
+    bilinear_packet(world.edge, rows[8, :m], rows[9, :m], edges)
+    beside = 0
+    for j in range(m):
+        x, y, edge, kind = rows[8, j], rows[9, j], edges[j], kinds[j]
+        wear, lit = surface[2, j], surface[3, j]
+        nx, ny, nz, around = -rows[6, j], -rows[7, j], F(1), F(1)
+        if kind == ROAD:
+            r, g, b = _road(world, x, y, rows[12, j], surface[0, j], surface[1, j], wear, edge)
+            around = F(1) - F(0.35) * clip((edge + F(0.25)) * F(4), F(0), F(1))  # a curb shades its foot
+        elif kind == WALK:
+            r, g, b = _verge(
+                world, x, y, edge, rows[15, j], rows[16, j], rows[17, j],
+                verge[0, beside], verge[1, beside], verge[2, beside], verge[3, beside],
+            )
+            beside += 1
+        else:
+            r, g, b = _curb(world, x, y)
+            nx = bilinear(world.edge, x - STEP, y) - bilinear(world.edge, x + STEP, y)
+            ny = bilinear(world.edge, x, y - STEP) - bilinear(world.edge, x, y + STEP)
+            nz, around = F(0), F(0.55)
+        direct = F(0)
+        if world.casts_shadows:
+            facing = nx * world.sun_direction[0] + ny * world.sun_direction[1] + nz * world.sun_direction[2]
+            length = larger(math.sqrt(nx * nx + ny * ny + nz * nz), F(1e-6))
+            direct = larger(facing / length, F(0)) * lit * rows[4, j]
+        around *= rows[5, j]
+        tr = world.sun[0] * direct + world.sky[0] * around
+        tg = world.sun[1] * direct + world.sky[1] * around
+        tb = world.sun[2] * direct + world.sky[2] * around
+        if world.night:
+            z = views.origin[view, 2] + rows[0, j] * rows[3, j]
+            lr, lg, lb = lamps(views.headlights, view, lit * rows[5, j], x, y, z)
+            tr, tg, tb = tr + lr, tg + lg, tb + lb
+        i = pick[j]
+        light[i, 0], light[i, 1], light[i, 2] = r * tr, g * tg, b * tb

@@ -10,8 +10,9 @@ import numpy as np
 
 from mapkd_core.sim.render.compiled.arithmetic import F, clip, cosine, larger, sine, smaller
 from mapkd_core.sim.render.compiled.kernel import inline, kernel
+from mapkd_core.sim.render.compiled.packet_samples import bilinear_packet
 from mapkd_core.sim.render.compiled.textures import bilinear
-from mapkd_core.sim.render.raycast import CURB, FAR_M, NOTHING, ROAD, WALK
+from mapkd_core.sim.render.raycast import CURB, FAR_M, ROAD, WALK
 
 FAR = F(FAR_M)
 STEPS_M = np.array([8, 25, 50, 80, 115, 155, 220], F)
@@ -43,16 +44,19 @@ def _flat(oz, dz, t):
 
 
 @kernel
-def _begin(start, steepest, dx, dy, dz, per_speed, before, gap_before, after, gap_after, state):
-    """State 0: still above the sheet, 1: crossed it, 2: looks too steeply up. Returns how many are in state 0."""
+def _begin(start, oz, peak, steepest, dx, dy, dz, nearest, per_speed, before, gap_before, after, gap_after, state):
+    """State 0: still above the sheet, 1: crossed it, 2: looks too steeply up, or meets something above all hills first.
+
+    Returns how many are in state 0.
+    """
     open_ = 0
     for i in range(len(dx)):
         speed = larger(math.sqrt(dx[i] * dx[i] + dy[i] * dy[i]), F(1e-9))
         per_speed[i] = F(1) / speed
         before[i], gap_before[i], after[i], gap_after[i] = F(0), start, FAR, F(1)
-        up = dz[i] >= steepest * speed
-        state[i] = 2 if up else 0
-        open_ += 0 if up else 1
+        closed = (dz[i] >= steepest * speed) | ((dz[i] < F(0)) & (oz + nearest[i] * dz[i] > peak))
+        state[i] = 2 if closed else 0
+        open_ += 0 if closed else 1
     return open_
 
 
@@ -97,62 +101,76 @@ def _meeting(before, gap_before, after, gap_after, state, t):
 
 
 @kernel
-def slopes(w, ox, oy, dx, dy, t, gx, gy):
-    """Rise over run of the terrain where each ray of a packet is at `t`."""
+def _between_sheets(w, hilly, curb_m, ox, oy, dx, dy, dz, t, t_top, x, y):
+    """Where the ray is a curb's height over the sheet that it meets at `t`; returns whether one meets it at all."""
+    met = 0
     for i in range(len(t)):
-        gx[i], gy[i] = slope(w, ox + t[i] * dx[i], oy + t[i] * dy[i])
+        sink = -dz[i]
+        if hilly:
+            gx, gy = slope(w, ox + t[i] * dx[i], oy + t[i] * dy[i])
+            sink += gx * dx[i] + gy * dy[i]
+        top = larger(t[i] - curb_m / larger(sink, F(1e-9)), F(0))
+        t_top[i], x[i], y[i] = top, ox + top * dx[i], oy + top * dy[i]
+        met += 1 if t[i] < FAR else 0
+    return met > 0
 
 
 @kernel
-def _between_sheets(w, curb_m, ox, oy, dx, dy, dz, t, t_top):
-    """Where the ray is a curb's height over the sheet that it meets at `t`."""
-    for i in range(len(t)):
-        gx, gy = slope(w, ox + t[i] * dx[i], oy + t[i] * dy[i])
-        sink = larger(gx * dx[i] + gy * dy[i] - dz[i], F(1e-9))
-        t_top[i] = larger(t[i] - curb_m / sink, F(0))
+def _sheet(world, ox, oy, oz, dx, dy, dz, nearest, t, scratch, states):
+    """Where rays meet the road's sheet, FAR where not before `nearest`; five rows of scratch."""
+    n, w = len(dx), world.waves
+    if not world.hilly:
+        _flat(oz, dz, t)
+        return
+    per_speed, before, gap_before = scratch[0, :n], scratch[1, :n], scratch[2, :n]
+    after, gap_after = scratch[3, :n], scratch[4, :n]
+    start = oz - height(w, ox, oy)
+    open_ = _begin(
+        start, oz, world.peak_m, world.steepest, dx, dy, dz, nearest, per_speed, before, gap_before, after, gap_after,
+        states,
+    )
+    tried = open_
+    for k in range(len(STEPS_M)):
+        if open_ == 0:
+            break
+        open_ = _bracket(
+            w, STEPS_M[k], ox, oy, oz, dx, dy, dz, per_speed, before, gap_before, after, gap_after, states
+        )
+    if tried > open_:
+        for _ in range(4):
+            _close_in(w, ox, oy, oz, dx, dy, dz, before, gap_before, after, gap_after)
+        _meeting(before, gap_before, after, gap_after, states, t)
+    else:
+        t[:] = FAR
 
 
 @kernel
 def ground_hits(world, ox, oy, oz, dx, dy, dz, t, target, scratch, state):
-    """Distances and ROAD, WALK, CURB or NOTHING of a packet from one origin."""
+    """Puts ground that a packet from one origin meets before `t` into `t` and `target`: ROAD, WALK or CURB.
+
+    Six rows of scratch.
+    """
     n = len(dx)
-    w = world.waves
-    if world.hilly:
-        per_speed, before, gap_before = scratch[0, :n], scratch[1, :n], scratch[2, :n]
-        after, gap_after, states = scratch[3, :n], scratch[4, :n], state[:n]
-        start = oz - height(w, ox, oy)
-        open_ = _begin(start, world.steepest, dx, dy, dz, per_speed, before, gap_before, after, gap_after, states)
-        tried = open_
-        for k in range(len(STEPS_M)):
-            if open_ == 0:
-                break
-            open_ = _bracket(
-                w, STEPS_M[k], ox, oy, oz, dx, dy, dz, per_speed, before, gap_before, after, gap_after, states
-            )
-        if tried > open_:
-            for _ in range(4):
-                _close_in(w, ox, oy, oz, dx, dy, dz, before, gap_before, after, gap_after)
-            _meeting(before, gap_before, after, gap_after, states, t)
-        else:
-            t[:] = FAR
-    else:
-        _flat(oz, dz, t)
-    t_top = scratch[0, :n]
-    _between_sheets(w, world.curb_m, ox, oy, dx, dy, dz, t, t_top)
+    low = scratch[5, :n]
+    _sheet(world, ox, oy, oz, dx, dy, dz, t, low, scratch, state[:n])
+    t_top, x, y, edges = scratch[0, :n], scratch[1, :n], scratch[2, :n], scratch[3, :n]
+    if not _between_sheets(world.waves, world.hilly, world.curb_m, ox, oy, dx, dy, dz, low, t_top, x, y):
+        return
+    bilinear_packet(world.edge, x, y, edges)
     for i in range(n):
-        if t[i] >= FAR:
-            target[i] = NOTHING
+        if low[i] >= FAR or t_top[i] > t[i]:
             continue
-        edge = bilinear(world.edge, ox + t_top[i] * dx[i], oy + t_top[i] * dy[i])
-        target[i] = ROAD
+        at, what, edge = low[i], ROAD, edges[i]
         if edge > F(0):
-            t[i], target[i] = t_top[i], WALK
-            continue
-        speed = larger(math.sqrt(dx[i] * dx[i] + dy[i] * dy[i]), F(1e-9))
-        if -edge < (t[i] - t_top[i]) * speed:
-            at = _curb_face(world.edge, ox, oy, dx[i], dy[i], speed, t_top[i], edge, t[i])
-            if at < t[i]:
-                t[i], target[i] = at, CURB
+            at, what = t_top[i], WALK
+        else:
+            speed = larger(math.sqrt(dx[i] * dx[i] + dy[i] * dy[i]), F(1e-9))
+            if -edge < (low[i] - t_top[i]) * speed:
+                face = _curb_face(world.edge, ox, oy, dx[i], dy[i], speed, t_top[i], edge, low[i])
+                if face < low[i]:
+                    at, what = face, CURB
+        if at <= t[i]:
+            t[i], target[i] = at, what
 
 
 @inline

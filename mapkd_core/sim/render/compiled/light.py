@@ -4,8 +4,8 @@ from __future__ import annotations
 import math
 
 from mapkd_core.sim.render.compiled.arithmetic import F, clip, exponential, larger, lerp
-from mapkd_core.sim.render.compiled.kernel import inline
-from mapkd_core.sim.render.compiled.textures import smooth_noise
+from mapkd_core.sim.render.compiled.kernel import inline, kernel
+from mapkd_core.sim.render.compiled.packet_samples import smooth_noise_packet
 from mapkd_core.sim.render.light import HEADLIGHT, HEADLIGHT_AT_M, STREET_LAMP
 
 LAMP = tuple(F(c) for c in STREET_LAMP)
@@ -24,13 +24,35 @@ def plain_sky(world, z):
     )
 
 
+@kernel
+def light_sky(world, n, t, dx, dy, dz, far, room, light):
+    """Radiance of the sky for a packet's rays that meet nothing, into `light`."""
+    rows, pick, m = room.rows, room.pick, 0
+    for i in range(n):
+        if t[i] >= far:
+            pick[m] = i
+            rows[0, m], rows[1, m], rows[2, m] = dx[i], dy[i], dz[i]
+            m += 1
+    if m == 0:
+        return
+    for j in range(m):
+        length = math.sqrt(rows[0, j] * rows[0, j] + rows[1, j] * rows[1, j] + rows[2, j] * rows[2, j])
+        z = rows[2, j] / length
+        reach = F(14) / (clip(z, F(0), F(1)) + F(0.12)) / length
+        rows[2, j], rows[3, j], rows[4, j] = z, rows[0, j] * reach, rows[1, j] * reach
+    smooth_noise_packet(world.noise, rows[3, :m], rows[4, :m], rows[5, :m])
+    for j in range(m):
+        rows[6, j], rows[7, j], rows[8, j] = _clouded(world, rows[2, j], rows[5, j])
+    for j in range(m):
+        i = pick[j]
+        light[i, 0], light[i, 1], light[i, 2] = rows[6, j], rows[7, j], rows[8, j]
+
+
 @inline
-def sky(world, x, y, z):
-    """Radiance of the sky along a unit direction."""
+def _clouded(world, z, cover):
+    """Radiance of the sky at the sine `z` over the horizon with clouds of a density."""
     height = clip(z, F(0), F(1))
     r, g, b = plain_sky(world, z)
-    reach = F(14) / (height + F(0.12))
-    cover = smooth_noise(world.noise, x * reach, y * reach)
     if world.covered:
         gain = F(1) + F(0.22) * clip(cover, F(-2.2), F(2.2)) * clip(height / F(0.08), F(0.3), F(1))
         return r * gain, g * gain, b * gain

@@ -2,45 +2,60 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.sim.render.cameras import EDGE_CONTRAST, SUBPIXELS
-from mapkd_core.sim.render.compiled.arithmetic import F, clip, exponential, larger, lerp, smaller
-from mapkd_core.sim.render.compiled.ground import ground_light
-from mapkd_core.sim.render.compiled.hits import FAR, ground_hits, slopes
+from mapkd_core.sim.render.compiled.arithmetic import F, clip, exponential, lerp
+from mapkd_core.sim.render.compiled.ground import light_ground
+from mapkd_core.sim.render.compiled.hits import FAR, ground_hits
 from mapkd_core.sim.render.compiled.kernel import inline, kernel
-from mapkd_core.sim.render.compiled.light import plain_sky, sky
-from mapkd_core.sim.render.compiled.meet import meet, solid_hits
+from mapkd_core.sim.render.compiled.light import light_sky, plain_sky
+from mapkd_core.sim.render.compiled.meet import solid_hits
+from mapkd_core.sim.render.compiled.shade import mirror, shade_ground
 from mapkd_core.sim.render.compiled.solids import solid_light
-from mapkd_core.sim.render.compiled.textures import noise_at, smooth_noise
 from mapkd_core.sim.render.raycast import NOTHING, ROAD
 
 PACKET = 512
 """Most rays in flight: their numbers fit into the processor's nearest cache."""
-SCRATCH = 5
+SCRATCH = 6
 
 
 class Room(NamedTuple):
     """Where one thread works on a packet."""
 
     rays: NDArray[np.float32]
+    scratch: NDArray[np.float32]
+    """Not a part of `rays`: slices of slices are no longer known to be contiguous, and are slow."""
     marks: NDArray[np.int32]
     columns: NDArray[np.float32]
+    places: NDArray[np.float32]
     place: NDArray[np.int64]
     light: NDArray[np.float32]
     distance: NDArray[np.float32]
     target: NDArray[np.int32]
+    rows: NDArray[np.float32]
+    """What is known of the ground points, see `light_ground`."""
+    seen: NDArray[np.float32]
+    surface: NDArray[np.float32]
+    verge: NDArray[np.float32]
+    taps: NDArray[np.float32]
+    counts: NDArray[np.int32]
+    pick: NDArray[np.int32]
+    kinds: NDArray[np.int32]
 
     @classmethod
     def of(cls, width: int) -> Room:
         """Room for images of a width."""
+        floats, whole = partial(np.empty, dtype=F), partial(np.empty, dtype=np.int32)
         return cls(
-            np.empty((8 + SCRATCH, PACKET), F), np.empty((2, PACKET), np.int32), np.empty(width, F),
-            np.empty((2, width + 1), np.int64), np.empty((PACKET, 3), F), np.empty(PACKET, F),
-            np.empty(PACKET, np.int32),
+            floats((8, PACKET)), floats((SCRATCH, PACKET)), whole((2, PACKET)), floats(width), floats((2, PACKET)),
+            np.empty((2, width + 1), np.int64), floats((PACKET, 3)), floats(PACKET), whole(PACKET),
+            floats((19, PACKET)), floats((5, PACKET)), floats((4, PACKET)), floats((4, PACKET)),
+            floats((6, PACKET)), whole((5, PACKET)), whole(PACKET), whole(PACKET),
         )
 
 
@@ -51,131 +66,57 @@ CONTRAST = F(EDGE_CONTRAST)
 
 
 @kernel
-def _directions(views, view, u, v, dx, dy, dz):
-    corner, step_u, step_v = views.corner[view], views.step_u[view], views.step_v[view]
-    x, y, z = v * step_v[0] + corner[0], v * step_v[1] + corner[1], v * step_v[2] + corner[2]
-    sx, sy, sz = step_u[0], step_u[1], step_u[2]
+def _directions(corner, step_u, step_v, u, v, dx, dy, dz):
+    cx, cy, cz = corner[0], corner[1], corner[2]
+    ux, uy, uz, vx, vy, vz = step_u[0], step_u[1], step_u[2], step_v[0], step_v[1], step_v[2]
     for i in range(len(u)):
-        dx[i] = x + u[i] * sx
-        dy[i] = y + u[i] * sy
-        dz[i] = z + u[i] * sz
+        dx[i] = v[i] * vx + cx + u[i] * ux
+        dy[i] = v[i] * vy + cy + u[i] * uy
+        dz[i] = v[i] * vz + cz + u[i] * uz
 
 
 @kernel
-def _shade(world, views, shadows, view, row, place, dx, dy, dz, t, target, sun, open_sky):
-    """Shares of sun and sky that moving solids let through to the packet's ground points."""
-    sun[:] = F(1)
-    open_sky[:] = F(1)
-    ox, oy, oz = views.origin[view, 0], views.origin[view, 1], views.origin[view, 2]
-    sx, sy, sz = world.sun_direction[0], world.sun_direction[1], world.sun_direction[2]
-    for k in range(shadows.first[view], shadows.first[view + 1]):
-        rect = shadows.rect[k]
-        if row < rect[0] or row >= rect[1]:
-            continue
-        half, centre = world.half_m[shadows.solid[k]], shadows.centre_m[k]
-        hx, hy, hz, c, s = half[0], half[1], half[2], shadows.cos[k], shadows.sin[k]
-        toward_x, toward_y = c * sx + s * sy, c * sy - s * sx
-        for i in range(place[rect[2]], place[rect[3]]):
-            if target[i] >= 0 or t[i] >= FAR:
-                continue
-            px, py = ox + t[i] * dx[i] - centre[0], oy + t[i] * dy[i] - centre[1]
-            x, y, z = c * px + s * py, c * py - s * px, oz + t[i] * dz[i] - centre[2]
-            if -z - hz < F(0.6):  # only what is close above the ground hides the sky there
-                gx, gy = larger(abs(x) - hx, F(0)), larger(abs(y) - hy, F(0))
-                gap = math.sqrt(gx * gx + gy * gy)
-                if gap < F(6):
-                    open_sky[i] = smaller(open_sky[i], F(1) - F(0.75) * exponential(gap / F(-0.3)))
-            if world.casts_shadows and _shaded(x, y, z, hx, hy, hz, toward_x, toward_y, sz):
-                sun[i] = F(0)
-
-
-@inline
-def _shaded(x, y, z, hx, hy, hz, dx, dy, dz):
-    """Whether a ray from a point in a box's axes towards the sun meets the box."""
-    ix = F(1) / (F(1e-9) if abs(dx) < F(1e-9) else dx)
-    iy = F(1) / (F(1e-9) if abs(dy) < F(1e-9) else dy)
-    iz = F(1) / (F(1e-9) if abs(dz) < F(1e-9) else dz)
-    mx, my, mz = -x * ix, -y * iy, -z * iz
-    rx, ry, rz = hx * abs(ix), hy * abs(iy), hz * abs(iz)
-    enter = larger(larger(mx - rx, my - ry), larger(mz - rz, F(0)))
-    return enter <= smaller(smaller(mx + rx, my + ry), mz + rz)
-
-
-@kernel
-def _mirror(world, views, mirrored, view, row, place, dx, dy, dz, t, target, share, tilt, far, what):
-    """What wet road mirrors: share of light, the ray's slope after the asphalt's grain, and the solid met."""
-    ox, oy = views.origin[view, 0], views.origin[view, 1]
-    for i in range(len(dx)):
-        far[i], what[i] = FAR, NOTHING
-        if target[i] != ROAD:
-            continue
-        x, y = ox + t[i] * dx[i], oy + t[i] * dy[i]
-        puddle = clip(smooth_noise(world.noise, x * F(0.9), y * F(0.9)) * F(0.8) + F(0.1), F(0), F(1))
-        length = math.sqrt(dx[i] * dx[i] + dy[i] * dy[i] + dz[i] * dz[i])
-        rest = F(1) - clip(-dz[i] / length, F(0), F(1))
-        square = rest * rest
-        share[i] = (F(0.02) + F(0.98) * square * square * rest) * (F(0.35) + F(0.6) * puddle)
-        rough = (F(0.045) - F(0.035) * puddle) * length
-        tilted = dz[i] + rough * noise_at(world.noise, x * F(7), y * F(7)) * F(0.7)
-        tilt[i] = tilted if tilted < F(-1e-4) else dz[i]
-    for k in range(mirrored.first[view], mirrored.first[view + 1]):
-        rect = mirrored.rect[k]
-        if row < rect[0] or row >= rect[1]:
-            continue
-        for i in range(place[rect[2]], place[rect[3]]):
-            if target[i] == ROAD:
-                at = meet(world, mirrored, k, dx[i], dy[i], tilt[i])
-                if at < far[i]:
-                    far[i], what[i] = at, k
-
-
-@kernel
-def _light_packet(world, views, solids, shadows, mirrored, view, row, ray, u, place, room):
-    """Light, distances and targets, into `room`, of the rays through columns `u`: pixels' centres, or one of four."""
+def _light_packet(world, views, solids, shadows, mirrored, view, row, u, v, scale, place, room):
+    """Light, distances and targets, into `room`, of the rays through places (u, v) in the image, in columns' order."""
     n = len(u)
     rays, marks, t, target, light = room.rays, room.marks, room.distance[:n], room.target[:n], room.light
-    dx, dy, dz, scratch, moved = rays[0, :n], rays[1, :n], rays[2, :n], rays[8:, :n], rays[3, :n]
-    gx, gy = scratch[0], scratch[1]
-    du, dv, scale = (SUB_U[ray], SUB_V[ray], SHARE) if ray >= 0 else (F(0), F(0), F(1))
-    for i in range(n):
-        moved[i] = u[i] + du
-    _directions(views, view, moved, F(row) + dv, dx, dy, dz)
+    dx, dy, dz, scratch = rays[0, :n], rays[1, :n], rays[2, :n], room.scratch
+    _directions(views.corner[view], views.step_u[view], views.step_v[view], u, v, dx, dy, dz)
     ox, oy, oz = views.origin[view, 0], views.origin[view, 1], views.origin[view, 2]
-    ground_hits(world, ox, oy, oz, dx, dy, dz, t, target, scratch, marks[0])
+    t[:], target[:] = FAR, NOTHING
     solid_hits(world, solids, view, row, place, dx, dy, dz, t, target, scratch)
+    ground_hits(world, ox, oy, oz, dx, dy, dz, t, target, scratch, marks[0])
     sun, open_sky, share, tilt, far, what = rays[3, :n], rays[4, :n], rays[5, :n], rays[6, :n], rays[7, :n], marks[1]
-    _shade(world, views, shadows, view, row, place, dx, dy, dz, t, target, sun, open_sky)
-    gx[:], gy[:] = F(0), F(0)
-    if world.hilly:
-        slopes(world.waves, ox, oy, dx, dy, t, gx, gy)
+    shade_ground(world, views, shadows, view, row, place, dx, dy, dz, t, target, sun, open_sky)
+    light_sky(world, n, t, dx, dy, dz, FAR, room, light)
+    light_ground(world, views, view, scale, n, t, target, dx, dy, dz, sun, open_sky, FAR, room, light)
     if world.wet:
-        _mirror(world, views, mirrored, view, row, place, dx, dy, dz, t, target, share, tilt, far, what)
-    per_visibility = F(-1) / world.visibility_m
+        mirror(world, views, mirrored, view, row, place, dx, dy, dz, t, target, share, tilt, far, what)
+    hazes = scratch[0, :n]
+    _haze(t, F(-1) / world.visibility_m, hazes)
     for i in range(n):
         x, y, z, distance, kind = dx[i], dy[i], dz[i], t[i], target[i]
         if distance >= FAR:
-            length = math.sqrt(x * x + y * y + z * z)
-            light[i, 0], light[i, 1], light[i, 2] = sky(world, x / length, y / length, z / length)
             continue
-        if kind < 0:
-            r, g, b = ground_light(
-                world, views, view, kind, distance, x, y, z, gx[i], gy[i], scale, sun[i], open_sky[i]
-            )
-            if world.wet and kind == ROAD:
-                z = tilt[i]
-                if what[i] >= 0:
-                    mr, mg, mb = solid_light(
-                        world, views, view, mirrored, what[i], far[i], x, y, z, scale, F(-1)
-                    )
-                else:
-                    mr, mg, mb = plain_sky(world, -z / math.sqrt(x * x + y * y + z * z))
-                r, g, b = lerp(r, mr, share[i]), lerp(g, mg, share[i]), lerp(b, mb, share[i])
-        else:
+        r, g, b = light[i, 0], light[i, 1], light[i, 2]
+        if kind >= 0:
             r, g, b = solid_light(world, views, view, solids, kind, distance, x, y, z, scale, F(1))
-        haze = F(1) - exponential(distance * per_visibility)
-        light[i, 0] = lerp(r, world.horizon[0], haze)
-        light[i, 1] = lerp(g, world.horizon[1], haze)
-        light[i, 2] = lerp(b, world.horizon[2], haze)
+        elif world.wet and kind == ROAD:
+            z = tilt[i]
+            if what[i] >= 0:
+                mr, mg, mb = solid_light(world, views, view, mirrored, what[i], far[i], x, y, z, scale, F(-1))
+            else:
+                mr, mg, mb = plain_sky(world, -z / math.sqrt(x * x + y * y + z * z))
+            r, g, b = lerp(r, mr, share[i]), lerp(g, mg, share[i]), lerp(b, mb, share[i])
+        light[i, 0] = lerp(r, world.horizon[0], hazes[i])
+        light[i, 1] = lerp(g, world.horizon[1], hazes[i])
+        light[i, 2] = lerp(b, world.horizon[2], hazes[i])
+
+
+@kernel
+def _haze(t, per_visibility, hazes):
+    for i in range(len(t)):
+        hazes[i] = F(1) - exponential(t[i] * per_visibility)
 
 
 @inline
@@ -222,30 +163,38 @@ def light_rows(scene, start, stop, smooth, gain, room, radiance, distance, targe
                 place[c] = c
                 if c < n:
                     room.columns[c] = F(c)
-        for first in range(0, n, PACKET):
-            end = min(first + PACKET, n)
+        rays = len(SUB_U) if smooth else 1  # a pixel's rays lie side by side
+        for first in range(0, n, PACKET // rays):
+            end = min(first + PACKET // rays, n)
             local = room.place[1]
             for c in range(len(local)):
-                local[c] = min(max(place[c] - first, 0), end - first)
-            u = room.columns[first:end]
-            for ray in range(len(SUB_U) if smooth else 1):
-                _light_packet(
-                    world, views, solids, shadows, mirrored, view, row, ray if smooth else -1, u, local, room
-                )
-                if smooth:
-                    _add_ray(ray, u, room.light, radiance[view, row])
-            if not smooth:
-                line = radiance[view, row]
+                local[c] = (min(max(place[c], first), end) - first) * rays
+            count = (end - first) * rays
+            u, v = room.places[0, :count], room.places[1, :count]
+            for j in range(end - first):
+                for ray in range(rays):
+                    du, dv = (SUB_U[ray], SUB_V[ray]) if smooth else (F(0), F(0))
+                    u[j * rays + ray], v[j * rays + ray] = room.columns[first + j] + du, F(row) + dv
+            scale = SHARE if smooth else F(1)
+            _light_packet(world, views, solids, shadows, mirrored, view, row, u, v, scale, local, room)
+            line = radiance[view, row]
+            if smooth:
+                _mend(first, end, room.columns, room.light, line)
+            else:
                 _keep(first, end, gain, room, line, distance[view, row], target[view, row], tone[view, row])
 
 
 @kernel
-def _add_ray(ray, u, light, line):
-    for i in range(len(u)):
-        c = np.int64(u[i])
+def _mend(first, end, columns, light, line):
+    """Mean light of the rays through each pixel."""
+    rays = len(SUB_U)
+    for j in range(end - first):
+        c = np.int64(columns[first + j])
         for channel in range(3):
-            before = F(0) if ray == 0 else line[c, channel]
-            line[c, channel] = before + light[i, channel] * F(1 / len(SUB_U))
+            total = F(0)
+            for ray in range(rays):
+                total += light[j * rays + ray, channel] * F(1 / len(SUB_U))
+            line[c, channel] = total
 
 
 @kernel

@@ -17,7 +17,7 @@ from mapkd_core.sim.render.compiled.meet import meet_box, meet_cylinder, meet_el
 from mapkd_core.sim.render.compiled.tables import Floats, WorldTable
 from mapkd_core.sim.render.compiled.textures import sample
 from mapkd_core.sim.render.lidar import BLOCK, LidarModel, Returns, blocks_of
-from mapkd_core.sim.render.raycast import CURB, WALK
+from mapkd_core.sim.render.raycast import CURB, NOTHING, WALK
 from mapkd_core.sim.world.solids import BOX, CAR_CABIN, CYLINDER, FOLIAGE
 from mapkd_core.sim.world.world import World
 
@@ -122,6 +122,7 @@ def _columns(
         ox, oy, oz = origins[v, 0], origins[v, 1], origins[v, 2]
         dx, dy, dz = directions[v, 0], directions[v, 1], directions[v, 2]
         t, target = distance[v], kinds[0]
+        t[:], target[:] = FAR, NOTHING
         ground_hits(world, ox, oy, oz, dx, dy, dz, t, target, room, kinds[1])
         cos, sin, block = math.cos(headings[v]), math.sin(headings[v]), v // BLOCK
         for k in range(first[block], first[block + 1]):

@@ -40,6 +40,8 @@ class WorldTable(NamedTuple):
     waves: tuple[np.float32, ...]
     """Twelve numbers: amplitude, wave numbers and phase of three waves."""
     steepest: np.float32
+    peak_m: np.float32
+    """No hill is higher."""
     surface: Texture
     verge: Texture
     edge: Grid
@@ -68,6 +70,7 @@ class WorldTable(NamedTuple):
             F(conditions.visibility_m), F(world.curb_m),
             bool(world.terrain.waves), tuple(waves.ravel()),
             F(sum(a * float(np.hypot(kx, ky)) for a, kx, ky, _ in world.terrain.waves)),
+            F(sum(abs(wave[0]) for wave in world.terrain.waves) + 0.01),
             Texture.of(ground.surface), Texture.of(ground.verge),
             Grid(edge.reshape(-1), edge.shape[0], F(1 / EDGE_CELL_M), x_m, y_m),
             Grid(noise.reshape(-1), noise.shape[0], F(1), F(0), F(0)),

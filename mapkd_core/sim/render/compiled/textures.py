@@ -23,6 +23,8 @@ class Texture(NamedTuple):
 
     texels: NDArray[np.uint32]
     offsets: NDArray[np.int64]
+    starts: NDArray[np.int32]
+    """The same as `offsets`."""
     scales: NDArray[np.float32]
     """16 fixed-point steps a cell, over a cell's width on each level."""
     size: int
@@ -37,8 +39,8 @@ class Texture(NamedTuple):
         texels, offsets = texture.arrays()
         scales = np.array([16.0 / (texture.cell_m * 2**level) for level in range(texture.levels)], np.float32)
         return cls(
-            texels.view(np.uint32), offsets.astype(np.int64), scales, texture.size, texture.levels,
-            F(texture.cell_m), F(texture.origin_m[0]), F(texture.origin_m[1]),
+            texels.view(np.uint32), offsets.astype(np.int64), offsets.astype(np.int32), scales,
+            texture.size, texture.levels, F(texture.cell_m), F(texture.origin_m[0]), F(texture.origin_m[1]),
         )
 
 
