@@ -48,7 +48,11 @@ def run(args: argparse.Namespace) -> int:
     for what in missing:
         print(f"left out: {what}")
     if options.labels:
-        source = with_maps(source)
+        found, source = len(source), with_maps(source)
+        if found and not len(source):
+            raise ValueError(
+                f"none of {found} frames of {args.source} has a road map; check the map expansion, or give --no-labels"
+            )
     what = frames_fingerprint(source)
     write_cache(source, args.folder, options, args.shard_frames, args.seed, args.workers, args.source, True, what)
     shards = list(args.folder.glob("*.tar"))

@@ -15,7 +15,7 @@ import numpy as np
 from mapkd_core.files import write_atomic
 from mapkd_core.map_formats.earth import EarthFrame, at_place, mgrs_square
 from mapkd_core.mapping.street_map import MapOrigin
-from mapkd_core.schema import fit, number, optional, record, shown, text
+from mapkd_core.schema import FileFault, fit, number, optional, record, shown, text
 from mapkd_core.yaml_file import read_yaml
 
 NAME = "map_projector_info.yaml"
@@ -97,9 +97,12 @@ def read_projector_info(path: Path) -> ProjectorInfo:
         return ProjectorInfo(kind, None, square)
     latitude, longitude = float(place["latitude"]), float(place["longitude"])
     altitude = float(place.get("altitude") or 0.0)
-    if kind == "LocalCartesianUTM":
-        return ProjectorInfo(kind, at_place(latitude, longitude, altitude))
-    return ProjectorInfo(kind, MapOrigin(latitude, longitude, altitude))
+    try:
+        if kind == "LocalCartesianUTM":
+            return ProjectorInfo(kind, at_place(latitude, longitude, altitude))
+        return ProjectorInfo(kind, MapOrigin(latitude, longitude, altitude))
+    except ValueError as error:
+        raise FileFault(f"{path}: {error}; {_REMEDY}") from error
 
 
 def _true(value: object) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from shapely.geometry import LineString, box
 from torch.utils.data import DataLoader, Dataset
 
 from mapkd_core.config import AugmentConfig, TrainConfig
@@ -29,6 +30,9 @@ from mapkd_core.worker_process import end_with_parent
 LONGEST_WAIT_S = 900
 """Without a batch from the loader processes: one that fails to hand over its batch, as where shared memory is full,
 never tells."""
+
+_LOOKED_AT = 256
+"""Training frames, evenly spread, one of which must have a line."""
 
 
 class SampleSource(Protocol):
@@ -76,9 +80,30 @@ def _filled(source: SampleSource, name: str, what: str = "training") -> SampleSo
     return source
 
 
+def _with_lines(source: SampleSource, name: str, config: TrainConfig, what: str, looked_at: Sequence[int]) -> None:
+    """Raises ValueError unless a frame has a line in the grid; reads frames until one has, mostly the first."""
+    (x_min, x_max), (y_min, y_max) = config.grid.x_range_m, config.grid.y_range_m
+    window = box(x_min, y_min, x_max, y_max)
+    for index in looked_at:
+        sample = source[index]
+        if sample.labelled and any(LineString(e.points_m[:, :2]).intersects(window) for e in sample.elements):
+            return
+    raise ValueError(
+        f"{what} data {name!r}: none of {len(looked_at)} frames has a map line in the grid, so nothing can be learnt "
+        "or scored; do the poses and the road map belong together?"
+    )
+
+
 def open_validation(config: TrainConfig) -> SampleSource:
-    """The validation samples; raises ValueError if there are none, and what `open_samples` raises."""
-    return _filled(open_samples(config.data.val, config), config.data.val, "validation")
+    """The validation samples, one of which has a line in the grid; raises ValueError if none has.
+
+    Looks at those that validations look at. Raises what `open_samples` raises, too.
+    """
+    name = config.data.val
+    source = _filled(open_samples(name, config), name, "validation")
+    most = config.val_batches * config.batch_size * config.devices * config.nodes or len(source)
+    _with_lines(source, name, config, "validation", range(min(most, len(source))))
+    return source
 
 
 class _Shuffled:
@@ -144,6 +169,8 @@ def training_batches(config: TrainConfig, first_batch: int = 0, rank: int = 0, w
             )
         return _streamed_batches(data.train.removeprefix("cache:"), config, first_batch, rank, world_size)
     labelled = _filled(open_samples(data.train, config), data.train)
+    spread = np.linspace(0, len(labelled) - 1, min(len(labelled), _LOOKED_AT)).astype(int)
+    _with_lines(labelled, data.train, config, "training", spread.tolist())
     unlabelled = None
     if data.unlabelled:
         unlabelled = _filled(open_samples(data.unlabelled, config, labels=False), data.unlabelled)

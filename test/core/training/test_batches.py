@@ -38,6 +38,25 @@ def first(count, **arguments):
     return list(islice(loading.training_batches(CONFIG, **arguments), count))
 
 
+def far_off(count):
+    """Labelled samples whose lines lie beyond the grid."""
+    samples = [ToySamples(count)[index] for index in range(count)]
+    return [replace(s, elements=tuple(replace(e, points_m=e.points_m + 500.0) for e in s.elements)) for s in samples]
+
+
+def test_data_without_a_line_in_the_grid_are_refused_before_the_first_step(monkeypatch):
+    assert loading.open_validation(CONFIG) is not None
+    monkeypatch.setattr(loading, "open_samples", lambda *_: far_off(5))
+    with pytest.raises(ValueError, match=r"validation data .*: none of 5 frames has a map line in the grid"):
+        loading.open_validation(replace(CONFIG, val_batches=0))
+    with pytest.raises(ValueError, match=r"training data .*: none of 5 frames has a map line in the grid"):
+        first(1)
+    monkeypatch.setattr(loading, "open_samples", lambda *_: [*far_off(4), ToySamples(5)[4]])
+    assert first(1)
+    with pytest.raises(ValueError, match="none of 2 frames"):  # the one with lines is never looked at
+        loading.open_validation(replace(CONFIG, val_batches=1))
+
+
 def test_an_epoch_shows_every_sample_once_and_epochs_differ():
     tokens = [t for batch in first(10) for t in batch.tokens]
     assert sorted(tokens[:5]) == sorted(tokens[5:10]) == sorted(set(tokens))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from distill_bench import COACH, GRID, NARROW, STUDENT, TEACHER, batch_of, config, network
 from lightning_fabric.plugins import MixedPrecision
-from toy import SIZE
+from toy import SIZE, ToySamples
 
 from mapkd_core.config import TrainConfig
 from mapkd_core.distill.frozen import FrozenNetworks
@@ -27,7 +27,7 @@ def toy_data(monkeypatch):
     batch = batch_of(2)
     monkeypatch.setattr(training, "training_batches", lambda config, first, *rest: iter([batch] * 99))
     monkeypatch.setattr(training, "validation_batches", lambda config, *rest: [batch])
-    monkeypatch.setattr(loading, "open_samples", lambda spec, config: [0])
+    monkeypatch.setattr(loading, "open_samples", lambda spec, config: ToySamples(1))
 
 
 def plan(tmp_path, **changes):
