@@ -125,7 +125,11 @@ def start(
 
 
 def give_up_privileges() -> None:
-    """Clears this process's capabilities (capset(2), version 3), with which root writes where nobody may."""
+    """Clears this process's capabilities (capset(2), version 3), with which root writes where nobody may.
+
+    For good, also for a program that takes its place (PR_SET_NO_NEW_PRIVS of prctl(2)).
+    """
+    ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
     nothing = (ctypes.c_uint32 * 6)()
     if ctypes.CDLL(None, use_errno=True).capset(header, nothing):
