@@ -100,6 +100,12 @@ def _check_place(path: Path, lines: Sequence[Points], origin_lat_lon: tuple[floa
     first = f"longitude {points[0, 0]:.6g}, latitude {points[0, 1]:.6g}"
     if np.abs(points).max() > 180:
         raise FileFault(f"SD map {path}: {first} are no degrees but metres of a projection; expected WGS84: {_REMEDY}")
+    longest = max(float(np.linalg.norm(np.diff(metres_from_degrees(p, origin_lat_lon), axis=0), axis=1).max())
+                  for p in lines)  # fmt: skip
+    if longest > FARTHEST_ROAD_M and np.abs(points[:, 1]).max() <= 90:
+        raise FileFault(
+            f"SD map {path}: two vertices of a road, one after the other, are {longest / 1000:.0f} km apart; {_REMEDY}"
+        )
     nearest, turned = (
         float(np.linalg.norm(metres_from_degrees(order, origin_lat_lon), axis=-1).min())
         for order in (points, points[:, ::-1])

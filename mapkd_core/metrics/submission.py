@@ -22,11 +22,19 @@ FARTHEST_M = 10_000.0
 """No vertex of a map around a vehicle lies farther away; lines are re-sampled step by step when they are scored."""
 SCORE = number(0, 1 + 1e-6)
 _REMEDY = "predict again, or mend the file"
-_VECTOR = record(
+_PARTS = record(
     {"pts": numbers(None, (2, 3), low=-FARTHEST_M, high=FARTHEST_M), "type": integer(0, len(CLASSES) - 1)},
     {"pts_num": integer(0), "confidence_level": SCORE},
 )
-_FILE = record({"results": mapping(list_of(_VECTOR))})
+
+
+def _vector_that_fits(value: Any) -> None:
+    _PARTS(value)
+    if value.get("pts_num", 0) > len(value["pts"]):
+        raise Misfit(f"at most the {len(value['pts'])} vertices that are there", value["pts_num"]).at("pts_num")
+
+
+_FILE = record({"results": mapping(list_of(_vector_that_fits))})
 _SENSORS = ("use_camera", "use_lidar", "use_radar", "use_external")
 
 

@@ -104,6 +104,7 @@ HERE = [[-71.057, 42.337], [-71.056, 42.338]]
         ([point[::-1] for point in HERE], {}, "latitude stands first"),
         ([[float("nan"), 42.3], *HERE], {}, "a coordinate is nan"),
         ([[2.35, 48.85], [2.36, 48.86]], {}, "nearest road begins at .* km"),
+        ([*HERE, [2.35, 48.85]], {}, "one after the other, are [0-9]+ km apart"),
         ([[-71.057, None], *HERE], {}, r"coordinates\[0\] is .*; expected a position"),
         ([[10**400, 42.3], *HERE], {}, "degrees|no JSON"),
         ("a", {}, "coordinates is 'a'; expected a list"),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mapkd_core.metrics.submission import read_submission, write_submission
+from mapkd_core.schema import FileFault
 from mapkd_core.types import MapElement
 
 
@@ -81,3 +82,10 @@ def test_a_missing_file_and_an_unknown_sensor(tmp_path):
     with pytest.raises(ValueError, match="sonar"):
         write_submission(tmp_path / "a.json", {}, sensors=["sonar"])
     assert not list(tmp_path.iterdir())
+
+
+def test_more_vertices_than_there_are_is_refused(tmp_path):
+    vector = {"pts": [[0, 0], [1, 2]], "pts_num": 3, "type": 0, "confidence_level": 1}
+    (tmp_path / "a.json").write_text(json.dumps({"results": {"t": [vector]}}))
+    with pytest.raises(FileFault, match=r"results\.t\[0\]\.pts_num is 3; expected at most the 2 vertices"):
+        read_submission(tmp_path / "a.json")
