@@ -5,6 +5,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "distill": ("mapkd_core.benchmark.distill", "teacher, coach, every distillation method, one table; resumable"),
     "evaluate": ("mapkd_core.benchmark.evaluate", "scoring: IoU and every AP, HDMapNet's evaluator beside ours"),
     "latency": ("mapkd_core.benchmark.latency", "images to lines by stage; students beside the papers' networks"),
+    "mapping": ("mapkd_core.benchmark.mapping", "street maps of simulated drives: quality beside single maps, cost"),
     "pipeline": ("mapkd_core.commands.benchmark_pipeline", "the node over DDS: latency, drops, memory (needs ROS 2)"),
     "robustness": ("mapkd_core.benchmark.robustness", "what wrong calibration, dead cameras and night cost"),
     "sim": ("mapkd_core.benchmark.sim", "the simulator: frames a second by part and process, an old build beside it"),

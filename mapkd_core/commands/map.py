@@ -4,6 +4,7 @@ From bags (folders, .mcap or .db3 files) with cameras, camera_info and transform
 student_node has published, and with the vehicle's poses (/tf from map or odom, or Odometry):
 
     mapkd map drive.mcap --out drive.streetmap --image drive.png
+    mapkd map drive.mcap --out drive.osm                          # Lanelet2; lanes run the way that was driven
     mapkd map monday.mcap tuesday.mcap --out street.streetmap     # several drives in one frame
     mapkd map wednesday.mcap --onto street.streetmap --out street.streetmap
 
@@ -27,11 +28,14 @@ from numpy.typing import NDArray
 
 from mapkd_core.commands.options import add_runtime_options, chosen_runtime
 from mapkd_core.draw import write_png
+from mapkd_core.files import keep_inputs
 from mapkd_core.map_files.street_image import draw_street
+from mapkd_core.map_formats.formats import FORMS, SUFFIXES, WriteOptions, map_name, read_map, write_map
+from mapkd_core.map_formats.lanelet2_write import Lanelet2Options
 from mapkd_core.mapping.builder import MapBuilder
 from mapkd_core.mapping.options import MappingOptions
 from mapkd_core.mapping.seeding import builder_from, merged
-from mapkd_core.mapping.street_map import SUFFIX, StreetMap
+from mapkd_core.mapping.street_map import StreetMap
 from mapkd_core.progress import Progress, say
 from mapkd_core.types import CLASSES
 
@@ -51,9 +55,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
     default = MappingOptions()
     parser.add_argument("drives", nargs="+", type=Path, metavar="DRIVE", help="bags, or maps of drives to merge")
-    parser.add_argument("--out", type=Path, required=True, metavar=f"FILE{SUFFIX}", help="the map")
+    parser.add_argument("--out", required=True, metavar="MAP", help=FORMS)
     parser.add_argument("--image", type=Path, metavar="FILE.png", help="the map from above as an image too")
-    parser.add_argument("--onto", type=Path, metavar="MAP", help="go on with this map: its elements keep their ids")
+    parser.add_argument("--onto", metavar="MAP", help="go on with this map: its elements keep their ids")
     parser.add_argument("--frame", default="", help="fixed frame of the poses (default: map, else odom, else Odometry)")
     parser.add_argument("--base-frame", default="base_link", help="vehicle's frame (%(default)s)")
     parser.add_argument("--odometry", default="", metavar="TOPIC", help="take poses from this Odometry, not from /tf")
@@ -77,17 +81,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Builds the map, writes it, and prints what it holds."""
-    if args.out.suffix != SUFFIX:
-        raise ValueError(f"--out is {args.out}; expected a name that ends in {SUFFIX}")
+    written = [map_name(args.out).file, *([args.image] if args.image else [])]
+    keep_inputs(args.drives, written)  # what cannot be is refused before anything is predicted
     options = MappingOptions(
         least_sightings=args.least_sightings, least_share=args.least_share, align=not args.no_align
     )
-    start = StreetMap.read(args.onto) if args.onto else None
-    maps = [path for path in args.drives if path.suffix == SUFFIX]
+    start = _read(args.onto) if args.onto else None
+    maps = [str(path) for path in args.drives if path.suffix.lower() in SUFFIXES]
     if maps and len(maps) < len(args.drives):
         raise ValueError("the drives are bags and maps at once; build maps of the bags first, or give one with --onto")
     if maps:
-        result = _merged([*([start] if start else []), *map(StreetMap.read, maps)], options)
+        result = _merged([*([start] if start else []), *map(_read, maps)], options)
         _write(args, result)
         return 0
     builder = builder_from(start, options) if start else MapBuilder(options)
@@ -98,20 +102,30 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt as error:  # what came until then is a map too
         interrupted = error
     if path_m:
-        _write(args, builder.street_map({"drives": [path.name for path in args.drives]}), np.array(path_m))
+        way = np.asarray(np.round(path_m, 2), np.float64)
+        made = {"drives": [path.name for path in args.drives], "path_m": way.tolist()}
+        _write(args, builder.street_map(made), way)
     if interrupted is not None:
         raise interrupted
     return 0
 
 
 def _write(args: argparse.Namespace, result: StreetMap, path_m: NDArray[np.float64] | None = None) -> None:
-    result.write(args.out)
+    name = map_name(args.out)
+    lost = write_map(result, name, WriteOptions(Lanelet2Options(path_m=path_m)))
+    for line in lost.lines:
+        say(f"{name.file} does not hold: {line}")
     counts = Counter(element.label for element in result.elements)
     found = ", ".join(f"{counts[label]} {label}" for label in CLASSES)
     say(f"{args.out}: {found} in the frame {result.frame}, {result.metadata['driven_m']:.0f} m driven")
     if args.image:
-        write_png(args.image, draw_street([e.map_element for e in result.elements], path_m, args.out.stem))
+        write_png(args.image, draw_street([e.map_element for e in result.elements], path_m, name.file.stem))
         say(f"{args.image}")
+
+
+def _read(text: str) -> StreetMap:
+    """A map of any format."""
+    return read_map(map_name(text))[0]
 
 
 def _merged(maps: list[StreetMap], options: MappingOptions) -> StreetMap:

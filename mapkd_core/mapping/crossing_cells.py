@@ -65,9 +65,12 @@ class CrossingCells:
             cells = self.tiles.get(tile)
             if cells is None:
                 continue
-            xy = _centres_m(tile)
+            xy = _OFFSETS_M + np.array(tile) * TILE_M
             weight = sight.seen_weight(xy.reshape(-1, 2)).reshape(SIDE, SIDE)
-            found = touched.get(tile, np.zeros((SIDE, SIDE), np.float32))
+            if tile not in touched:
+                cells[AGAINST] += options.against * weight
+                continue
+            found = touched[tile]
             shown = (found > 0) & (weight > 0)
             gain = weight * found
             share = np.where(shown, gain / np.maximum(cells[FAVOR] + gain, 1e-9), 0)
@@ -138,9 +141,8 @@ def _filled(ring: NDArray[np.float64], tile: tuple[int, int]) -> NDArray[np.uint
     return mask
 
 
-def _centres_m(tile: tuple[int, int]) -> NDArray[np.float64]:
-    col, row = np.meshgrid(np.arange(SIDE) + 0.5, np.arange(SIDE) + 0.5)
-    return np.stack([col, row], -1) * CELL_M + np.array(tile) * TILE_M
+_OFFSETS_M = np.stack(np.meshgrid(np.arange(SIDE) + 0.5, np.arange(SIDE) + 0.5), -1) * CELL_M
+"""(SIDE, SIDE, 2) centers of cells from a tile's corner."""
 
 
 def _neighbours(keys: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:

@@ -133,6 +133,24 @@ def test_mistakes_end_with_one_line_and_no_map(
     assert not (tmp_path / "a.streetmap").exists()
 
 
+def test_a_bag_becomes_a_lanelet2_map_whose_lanes_run_as_was_driven(tmp_path: Path) -> None:
+    pytest.importorskip("lanelet2", reason="Lanelet2 needs: pip install '.[maps]'")
+    out = tmp_path / "a.osm"
+    assert main(["map", str(street_bag(tmp_path / "a.mcap")), "--out", str(out)]) == 0
+    text = out.read_text()
+    assert text.count("pedestrian_marking") > 1 and 'v="road"' in text
+    assert main(["map", str(out), "--out", str(tmp_path / "b.streetmap")]) == 0
+    assert lines(tmp_path / "b.streetmap") == WHOLE
+
+
+def test_nothing_that_is_read_is_written_over(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    one = tmp_path / "a.streetmap"
+    StreetMap().write(one)
+    before = one.read_bytes()
+    assert main(["map", str(one), str(one), "--out", str(one)]) == 2
+    assert "would be written over" in capsys.readouterr().err and one.read_bytes() == before
+
+
 def test_bags_and_maps_at_once_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     bag = street_bag(tmp_path / "a.mcap", poses(20))
     assert main(["map", str(bag), "b.streetmap", "--out", str(tmp_path / "c.streetmap")]) == 2
