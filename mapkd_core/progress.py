@@ -117,6 +117,13 @@ def say(text: str) -> None:
     tqdm.write(text)
 
 
+def notice(text: str) -> None:
+    """Prints a line to stderr without breaking a bar that is drawn: why nothing seems to happen for a while."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):  # stderr was closed: nobody reads it
+            tqdm.write(text, file=sys.stderr)
+
+
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mapkd_core.sim.render import cameras
 from mapkd_core.sim.render.compiled.chance import normals
 from mapkd_core.sim.render.compiled.develop import blur_rows, develop_rows
+from mapkd_core.sim.render.compiled.kernel import tell_if_new
 from mapkd_core.sim.render.compiled.scene import Room, light_rows
 from mapkd_core.sim.render.compiled.sweep import CompiledSweeps
 from mapkd_core.sim.render.compiled.tables import CandidateTable, Floats, ViewTable, WorldTable
@@ -53,6 +54,7 @@ class CompiledCameras:
         gain = F(cameras.gain_of(conditions))
         rows = shape[0] * height
         light = radiance, distance, target, tone
+        tell_if_new("scene.light_rows")
         for smooth in (False, True) if self.antialias else (False,):
             in_threads(rows, partial(_light, scene, smooth, gain, light))
         if after is not None and conditions.motion_blur_s > 0:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from mapkd_core.progress import notice
 
 CACHE = Path("~/.cache/mapkd/kernels")
 ROUNDING = {"contract", "nsz"}
@@ -21,6 +24,20 @@ ROUNDING = {"contract", "nsz"}
 def _digest() -> str:
     files = sorted(Path(__file__).parent.glob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
+def folder() -> Path:
+    """Where the machine code of this version of the kernels is kept: NUMBA_CACHE_DIR, else a folder in `CACHE`."""
+    named = os.environ.get("NUMBA_CACHE_DIR")
+    return Path(named) if named else CACHE.expanduser() / _digest()
+
+
+@cache
+def tell_if_new(name: str) -> None:
+    """Says once why the first image takes long, if the kernel `file.function` was never compiled on this machine."""
+    tag = f"py{sys.version_info.major}{sys.version_info.minor}"
+    if not any(folder().rglob(f"{name}-*.{tag}*.nbi")):
+        notice(f"compiling the renderer's kernels once, about half a minute; they are kept in {folder()}")
 
 
 def kernel(function: Callable) -> Any:
@@ -50,7 +67,7 @@ def _compiled(function: Callable, fastmath: object, inlined: bool) -> Any:
     }
     before = config.CACHE_DIR
     if "NUMBA_CACHE_DIR" not in os.environ:
-        config.CACHE_DIR = str(CACHE.expanduser() / _digest())
+        config.CACHE_DIR = str(folder())
     try:
         return njit(cache=True, **options)(function)
     except RuntimeError:  # no folder can be written: it is compiled again in every process

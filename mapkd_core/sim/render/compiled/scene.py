@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -50,12 +49,18 @@ class Room(NamedTuple):
     @classmethod
     def of(cls, width: int) -> Room:
         """Room for images of a width."""
-        floats, whole = partial(np.empty, dtype=F), partial(np.empty, dtype=np.int32)
+
+        def floats(*shape: int) -> NDArray[np.float32]:
+            return np.empty(shape, F)
+
+        def whole(*shape: int) -> NDArray[np.int32]:
+            return np.empty(shape, np.int32)
+
         return cls(
-            floats((8, PACKET)), floats((SCRATCH, PACKET)), whole((2, PACKET)), floats(width), floats((2, PACKET)),
-            np.empty((2, width + 1), np.int64), floats((PACKET, 3)), floats(PACKET), whole(PACKET),
-            floats((19, PACKET)), floats((5, PACKET)), floats((4, PACKET)), floats((4, PACKET)),
-            floats((6, PACKET)), whole((5, PACKET)), whole(PACKET), whole(PACKET),
+            floats(8, PACKET), floats(SCRATCH, PACKET), whole(2, PACKET), floats(width), floats(2, PACKET),
+            np.empty((2, width + 1), np.int64), floats(PACKET, 3), floats(PACKET), whole(PACKET),
+            floats(19, PACKET), floats(5, PACKET), floats(4, PACKET), floats(4, PACKET),
+            floats(6, PACKET), whole(5, PACKET), whole(PACKET), whole(PACKET),
         )
 
 

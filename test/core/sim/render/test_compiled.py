@@ -115,3 +115,30 @@ def test_hills_of_more_waves_than_the_kernels_know_are_refused_or_left_to_the_te
     with pytest.raises(ValueError, match="6 waves"):
         Renderer(rougher, ray_caster="compiled")
     Renderer(rougher)
+
+
+def test_every_world_is_drawn_by_the_same_machine_code():
+    from mapkd_core.sim.render.compiled.scene import light_rows
+
+    for weather, slope in (("wet", 0.03), ("night", 0.0), ("clear", 0.0)):
+        scene = world(Conditions(weather=weather, slope=slope, motion_blur_s=0.01), cell_m=0.2)
+        both(scene, size=(32, 18))
+    assert len(light_rows.signatures) == 1, "another type among the tables costs half a minute more"
+
+
+def test_compiling_is_announced_once_and_only_where_it_is_new(tmp_path, monkeypatch, capsys):
+    from mapkd_core.sim.render.compiled import kernel
+
+    kernel.tell_if_new.cache_clear()
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    for _ in range(2):
+        kernel.tell_if_new("scene.light_rows")
+    assert capsys.readouterr().err.count("compiling the renderer's kernels once") == 1
+    kernel.tell_if_new.cache_clear()
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    Renderer(world(cell_m=0.2)).images(INTRINSICS[None] / 50, (32, 18), camera_pose()[None], [0.0])
+    assert any(kernel.folder().rglob("scene.light_rows-*.nbi")), "the name that is looked for is numba's"
+    kernel.tell_if_new.cache_clear()
+    capsys.readouterr()
+    kernel.tell_if_new("scene.light_rows")
+    assert not capsys.readouterr().err
