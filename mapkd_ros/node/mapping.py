@@ -155,7 +155,7 @@ class Mapping:
         now_ns = time.monotonic_ns()
         self._mountings.frames[camera] = image.frame_id
         self._stall.see(camera, stamp_ns, now_ns)
-        usable = self._usable.usable(camera, stamp_ns, image)
+        usable = self._usable.usable(camera, stamp_ns, image, now_ns)
         if stamp_ns == 0:
             self._fault(f"no stamp {camera}", f"{camera}: {NO_STAMP}")
             return

@@ -94,7 +94,7 @@ class StallWatch:
         recent = self._recent(now_ns)
         faults = {camera: _stamp_fault(seen) for camera, seen in recent.items()}
         lags_ns = self.lags_ns(now_ns)
-        clocks = [_of_other_clock(camera, ns) for camera, ns in lags_ns.items() if abs(ns) > OTHER_CLOCK_NS]
+        clocks = [f"{camera}: {of_other_clock(ns)}" for camera, ns in lags_ns.items() if abs(ns) > OTHER_CLOCK_NS]
         facts = (
             _told_once(faults)
             or clocks
@@ -147,10 +147,11 @@ def _told_once(faults: Mapping[str, str]) -> list[str]:
     return [f"{', '.join(names)}: {fault}" for fault, names in cameras.items()]
 
 
-def _of_other_clock(camera: str, lag_ns: float) -> str:
+def of_other_clock(lag_ns: float) -> str:
+    """What it means that stamps are so far behind the others' (negative: ahead), and what to do."""
     side = "behind" if lag_ns > 0 else "ahead of"
     return (
-        f"{camera}: its stamps are {duration_text(lag_ns)} {side} the others': another clock; set the clocks by PTP or "
+        f"its stamps are {duration_text(lag_ns)} {side} the others': another clock; set the clocks by PTP or "
         "chrony, or let its driver stamp with ROS time"
     )
 

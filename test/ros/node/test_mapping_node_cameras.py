@@ -95,6 +95,7 @@ def test_a_camera_that_never_came_is_left_out_and_one_that_is_required_is_not(se
         ("size", "its images cannot be used: image is 80x44, its camera_info says 160x90"),
         ("zero stamps", "its images cannot be used: header.stamp is 0"),
         ("same stamps", "its images cannot be used: header.stamp stays the same"),
+        ("another clock", "s behind the others': another clock; set the clocks by PTP"),
     ],
 )
 def test_a_camera_whose_images_cannot_be_used_counts_as_silent_until_it_is_mended(setup, fault, told):
@@ -115,7 +116,8 @@ def test_a_camera_whose_images_cannot_be_used_counts_as_silent_until_it_is_mende
             return compressed("CAM_BACK", stamp_ns, b"not an image")
         if fault == "size":
             return compressed("CAM_BACK", stamp_ns, jpeg((80, 44)))
-        message = compressed("CAM_BACK", {"zero stamps": 0, "same stamps": 7}.get(fault, stamp_ns))
+        wrong_ns = {"zero stamps": 0, "same stamps": 7, "another clock": stamp_ns // 2}
+        message = compressed("CAM_BACK", wrong_ns.get(fault, stamp_ns))
         if fault == "no transform":
             message.header.frame_id = "elsewhere"
         return message
