@@ -1,4 +1,4 @@
-"""Opens frames by a name on the command line: a nuScenes folder, or the simulated benchmark."""
+"""Opens frames by a name on the command line: nuScenes, logs of Argoverse 2, or the simulated benchmark."""
 from __future__ import annotations
 
 import re
@@ -10,7 +10,7 @@ from mapkd_core.types import Frame
 
 FORMS = (
     "simdrive-v1:SPLIT[:small|full][:DRIVES][:WEATHER][:own-body[/N]], nuscenes:DATAROOT:VERSION:SPLIT, "
-    "or a nuScenes folder"
+    "argoverse2:FOLDER[:SECONDS], or a nuScenes folder"
 )
 _OWN_BODY = re.compile(r"own-body(?:/([1-9]\d{0,5}))?")
 
@@ -36,9 +36,9 @@ def open_frames(
 
     `simdrive-v1:SPLIT[:small|full][:DRIVES]` (where the name has no size, the one that fits images of `image_size`;
     further words give all drives one weather, such as `night`, and bodywork in the images of each by `own-body`, of one
-    in three by `own-body/3`), `nuscenes:DATAROOT:VERSION:SPLIT`, or a folder in nuScenes' format with exactly one
-    version, of which `split` picks scenes. Raises ValueError for a name of another form, FileNotFoundError for a folder
-    that is not there.
+    in three by `own-body/3`), `nuscenes:DATAROOT:VERSION:SPLIT`, `argoverse2:FOLDER[:SECONDS]` (one log or a folder of
+    logs; at most a frame in so many seconds), or a folder in nuScenes' format with exactly one version, of which
+    `split` picks scenes. Raises ValueError for a name of another form, FileNotFoundError where there is no such folder.
     """
     kind, _, rest = name.partition(":")
     if kind == "simdrive-v1" and rest:
@@ -46,6 +46,8 @@ def open_frames(
     if kind == "nuscenes" and rest.count(":") == 2:
         folder, version, split = rest.split(":")
         return _nuscenes(Path(folder), version, split, lidar)
+    if kind == "argoverse2" and rest:
+        return _argoverse2(name, rest, lidar)
     folder_path = Path(name).expanduser()
     if not folder_path.is_dir():
         raise FileNotFoundError(f"data {name!r} is neither a folder nor of the form {FORMS}")
@@ -57,9 +59,27 @@ def open_frames(
 
 def with_maps(frames: Frames) -> Frames:
     """The frames that can be learnt from: those with a road map. Simulated drives have one everywhere."""
+    from mapkd_core.data.argoverse2 import Argoverse2Source
     from mapkd_core.data.nuscenes import NuScenesSource
 
-    return frames.mapped() if isinstance(frames, NuScenesSource) else frames
+    return frames.mapped() if isinstance(frames, NuScenesSource | Argoverse2Source) else frames
+
+
+def _argoverse2(name: str, rest: str, lidar: bool) -> tuple[Frames, list[str]]:
+    from mapkd_core.data.argoverse2 import Argoverse2Source
+
+    folder, _, step = rest.rpartition(":")
+    try:
+        every_s = float(step) if folder else 0.0
+    except ValueError:
+        folder, every_s = "", 0.0
+    if not 0 <= every_s < 1e6:
+        raise ValueError(f"{name!r} asks for a frame in {step} seconds; expected 0 or more")
+    source = Argoverse2Source(folder or rest, every_s, lidar_sweeps=3 if lidar else 0)
+    parts_of = ((frame.views, frame.vector_map) for frame in source)
+    blind, unmapped = (sum(not part for part in parts) for parts in zip(*parts_of, strict=True))
+    missing = [f"images of {blind} of {len(source)} frames (sensors/cameras)"] if blind else []
+    return source, missing + ([f"the map of {unmapped} frames (map/)"] if unmapped else [])
 
 
 def _nuscenes(folder: Path, version: str, split: str | None, lidar: bool) -> tuple[Frames, list[str]]:

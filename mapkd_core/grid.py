@@ -125,5 +125,6 @@ BOUNDARY_INSET_M = 0.2
 
 GRID_60X30 = BevGrid()
 GRID_60X30_COARSE = BevGrid(cell_m=0.3)
+GRID_100X50 = BevGrid((-50.0, 50.0), (-25.0, 25.0), 0.25)
 GRID_120X60 = BevGrid((-60.0, 60.0), (-30.0, 30.0), 0.3)
 GRID_240X60 = BevGrid((-120.0, 120.0), (-30.0, 30.0), 0.3)

@@ -46,6 +46,9 @@ class VectorMap:
     walkways: tuple[Polygon, ...] = ()
     sd_roads_m: tuple[NDArray[np.float64], ...] = ()
     """(N, 2) standard-definition road centre lines, metres off and incomplete on purpose."""
+    crossings_apart: bool = False
+    """True where each polygon is a crossing of its own, though it may touch others (Argoverse 2, street maps); else
+    those that touch are one, as in nuScenes, whose crossings come in parts."""
     crossings_known: bool = True
     """False where the source has no crossing layer: an empty layer then means unknown, not none."""
     extras: dict[str, object] = field(default_factory=dict)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.archive import ArchiveFault, unpacked
-from mapkd_core.data.frame_sample import SampleOptions, assemble, frame_lidar, map_around, network_image
+from mapkd_core.data.frame_sample import SampleOptions, assemble, frame_lidar, map_around, network_image, network_images
 from mapkd_core.data.images import JpegBytes
 from mapkd_core.data.labels import LocalMap
 from mapkd_core.data.polylines import Range
@@ -27,6 +27,7 @@ from mapkd_core.schema import (
     FileFault,
     anything,
     fit,
+    flag,
     integer,
     list_of,
     numbers,
@@ -85,7 +86,7 @@ class CachedFrame:
 
 def encode(frame: Frame, options: CacheOptions) -> dict[str, bytes]:
     """The frame's parts by file name ending. Raises ValueError if a part asked for is missing or not finite."""
-    images = [network_image(view, options.image_size) for view in frame.views]
+    images = network_images(frame, options.image_size)
     local = map_around(frame, options.window()) if options.labels else None
     points = frame_lidar(frame) if options.lidar else None
     checks = SampleOptions(image_size=options.image_size, lidar=options.lidar, labels=options.labels)
@@ -112,6 +113,8 @@ def encode(frame: Frame, options: CacheOptions) -> dict[str, bytes]:
     if local is not None:
         layers = {name: getattr(local, name) for name in _LAYERS}
         facts["known"] = list(local.known)
+        if local.crossings_apart:
+            facts["crossings_apart"] = True
         facts["lines"] = {name: None if v is None else [len(line) for line in v] for name, v in layers.items()}
         vertices = [line for lines in layers.values() for line in lines or ()]
         parts["lines.npy"] = _npy(np.concatenate(vertices) if vertices else np.zeros((0, 2)))
@@ -139,6 +142,7 @@ _FACTS = record(
     },
     {
         "known": list_of(text(*CLASSES)),
+        "crossings_apart": flag,
         "lines": record(dict.fromkeys(_LAYERS, optional(list_of(integer(0, 10**7))))),
     },
 )  # fmt: skip
@@ -197,7 +201,8 @@ def _local_map(facts: dict[str, Any], parts: Mapping[str, bytes], where: str) ->
         raise FileFault(f"{where}: {len(vertices)} vertices, of which not all are finite or counted; {_REMEDY}")
     lines: Iterator[NDArray[np.float64]] = iter(np.split(vertices, ends[:-1]) if len(ends) else [])
     layers = {name: None if counts[name] is None else tuple(next(lines) for _ in counts[name]) for name in _LAYERS}
-    return LocalMap(**layers, known=tuple(facts.get("known", CLASSES)))  # type: ignore[arg-type]
+    rest = {"known": tuple(facts.get("known", CLASSES)), "crossings_apart": facts.get("crossings_apart", False)}
+    return LocalMap(**layers, **rest)  # type: ignore[arg-type]
 
 
 def _points(packed: bytes, where: str) -> NDArray[np.float32]:

@@ -39,7 +39,7 @@ def sample_from_frame(frame: Frame, options: SampleOptions) -> Sample:
 
     Raises ValueError if a part asked for is not there, or a pose, calibration or point is not finite.
     """
-    images = [network_image(view, options.image_size) for view in frame.views]
+    images = network_images(frame, options.image_size)
     local = map_around(frame, options.reach()) if options.labels or options.sd_map else None
     return assemble(frame, images, local, frame_lidar(frame) if options.lidar else None, options)
 
@@ -75,6 +75,16 @@ def assemble(
         if values is not None and not np.isfinite(values).all():
             raise ValueError(f"{name} of frame {frame.token} of {frame.scene} holds values that are not finite")
     return sample
+
+
+def network_images(frame: Frame, size: tuple[int, int]) -> list[tuple[NDArray[np.uint8], NDArray[np.float64]]]:
+    """The images of all views at `size` (w, h), each with its intrinsics. Raises ValueError if the frame has none."""
+    if not frame.views:
+        raise ValueError(
+            f"frame {frame.token} of {frame.scene} has no images; labels and LiDAR can be had of it, training and "
+            "prediction need the images of its log"
+        )
+    return [network_image(view, size) for view in frame.views]
 
 
 def network_image(view: CameraView, size: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:

@@ -40,6 +40,8 @@ class LocalMap:
     """(N, 2) each, clipped; closed where first and last vertex are equal."""
     sd_roads: tuple[Points, ...] | None = None
     """(N, 2) each: standard-definition road lines, clipped; None where the map has none at all."""
+    crossings_apart: bool = False
+    """Whether crossings that touch are not one (`VectorMap.crossings_apart`)."""
     known: tuple[str, ...] = CLASSES
     """Classes the map really knows here; of the others, nothing was drawn, which does not mean there is none."""
 
@@ -69,6 +71,7 @@ def local_map(vector_map: VectorMap, map_from_base: NDArray[np.floating], window
         crossings=tuple((index.crossings[i] - origin) @ rotation for i in touching),
         boundaries=index.of_layer(pieces, 1),
         sd_roads=index.of_layer(pieces, 2) if vector_map.sd_roads_m else None,
+        crossings_apart=vector_map.crossings_apart,
         known=tuple(label for label in CLASSES if label not in index.unknown and index.complete(label, patch)),
     )
 
@@ -79,7 +82,7 @@ def elements_of(local: LocalMap, grid: BevGrid, crossings: Crossings = "edges") 
         raise ValueError(f"crossings is {crossings!r}; expected 'edges' (HDMapNet) or 'polygon' (outlines)")
     if crossings == "edges":
         return on_grid(uncut_elements(local), grid)
-    outlines = [_element("ped_crossing", ring) for ring in _crossing_outlines(local.crossings, grid_range(grid))]
+    outlines = [_element("ped_crossing", ring) for ring in _crossing_outlines(local, grid_range(grid))]
     lines = on_grid(uncut_elements(replace(local, crossings=())), grid)
     return sorted([*lines, *outlines], key=lambda element: CLASS_IDS[element.label])
 
@@ -180,10 +183,13 @@ def _turned(ring: Iterable[Sequence[float]], clockwise: bool) -> Points:
     return points if is_clockwise == clockwise else points[::-1]
 
 
-def _crossing_outlines(crossings: Sequence[Points], window: Range) -> list[Points]:
+def _crossing_outlines(local: LocalMap, window: Range) -> list[Points]:
     """Closed outlines of the crossings' union on the grid: one per connected area and hole, as MapTR."""
     patch = shapely.box(window.x_m[0], window.y_m[0], window.x_m[1], window.y_m[1])
-    areas = [shapely.make_valid(Polygon(outline)) for outline in crossings]
+    areas = [shapely.make_valid(Polygon(outline)) for outline in local.crossings]
+    if local.crossings_apart:
+        parts = [part for area in areas for part in shapely.get_parts(area.intersection(patch))]
+        return [_rings(part)[0] for part in parts if isinstance(part, Polygon)]
     # Those beyond the grid would change where the union's rings begin, or leave an empty polygon behind.
     area = shapely.union_all([area for area in areas if area.intersects(patch)]).intersection(patch)
     return [ring for part in shapely.get_parts(area) if isinstance(part, Polygon) for ring in _rings(part)]

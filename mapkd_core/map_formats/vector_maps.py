@@ -29,6 +29,7 @@ def vector_map_of(street_map: StreetMap, name: str = "map") -> VectorMap:
         name=name,
         lines=tuple(_line(element) for element in street_map.of("divider")),
         crossings=tuple(crossings),
+        crossings_apart=True,
         boundaries_m=tuple(element.points_m[:, :2] for element in street_map.of("boundary")),
     )
 
