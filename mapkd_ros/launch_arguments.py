@@ -12,7 +12,7 @@ from typing import Any
 from mapkd_core.cameras.rig import CameraRig, regular_rig
 from mapkd_core.cameras.rig_file import load_rig
 from mapkd_core.cameras.topics import FORMER_TRANSPORTS, IMAGE_TRANSPORTS
-from mapkd_core.mapping.street_map import SUFFIX
+from mapkd_core.map_formats.formats import map_name
 from mapkd_core.suggestion import did_you_mean
 from mapkd_ros.node.student_parameters import PARAMETERS as STUDENT
 from mapkd_ros.parameters import Parameter, with_new_names
@@ -65,7 +65,7 @@ def _table() -> tuple[Argument, ...]:
         Argument("use_sim_time", "", "take the time from /clock, which a player then sends; else as params_file says",
                  ("", *BOOLEAN)),
         Argument("map", "false", "run map_builder too: a street map that grows", BOOLEAN),
-        Argument("map_file", "", "FILE.streetmap: map_builder saves its map there, and goes on with one that is there"),
+        Argument("map_file", "", "FILE.streetmap or .osm: map_builder saves its map there, and goes on with one there"),
         Argument("large_data", "false", "Fast DDS with a shared-memory segment that raw images fit into", BOOLEAN),
         Argument("rviz", "false", "open RViz, set up for this launch's topics and frames", BOOLEAN),
         Argument("foxglove", "false", "start foxglove_bridge, and write a layout for this launch's topics", BOOLEAN),
@@ -162,8 +162,10 @@ def _builder(values: Mapping[str, str], student: Mapping[str, Any]) -> dict[str,
     }  # fmt: skip
     if values["map_file"]:
         file = Path(values["map_file"]).expanduser()
-        if file.suffix != SUFFIX:
-            raise ValueError(f"launch argument map_file is {str(file)!r}; expected a name that ends in {SUFFIX}")
+        try:
+            map_name(values["map_file"])
+        except ValueError as error:
+            raise ValueError(f"launch argument map_file: {error}") from error
         parameters["map_file"] = str(file)
         if file.is_file():
             parameters["load"] = str(file)

@@ -87,13 +87,18 @@ LOCAL_MAP = Topic(
     "~/local_map", "mapkd_ros/msg/VectorMap",
     "for planners: the map about the vehicle in `fixed_frame`, with ids that stay; latched", 1,
 )  # fmt: skip
+MAP_GRID = Topic(
+    "~/occupancy_grid", OCCUPANCY_GRID_TYPE,
+    "with `occupancy_grid: true`: 80 x 80 m about the vehicle in `base_frame`, 0 on its side of the boundaries, 100 on "
+    "them, -1 where nothing was seen; made only while somebody subscribes", 1,
+)  # fmt: skip
 BUILDER_INPUTS = (
     BUILDER_INPUT,
     Topic("/tf", TF_MESSAGE, "where the vehicle was at each stamp: a chain from `base_frame` up to `fixed_frame`"),
     Topic("/tf_static", TF_MESSAGE, "the fixed parts of that chain"),
 )
-BUILDER_OUTPUTS = (MAP_MARKERS, LOCAL_MAP, replace(DIAGNOSTICS, description="once a second: sets, metres, memory, "
-                                                   "alignments and sets that were lost, by reason"))  # fmt: skip
+_BUILDER_STATUS = "once a second: sets, metres, memory, alignments and sets that were lost, by reason"
+BUILDER_OUTPUTS = (MAP_MARKERS, LOCAL_MAP, MAP_GRID, replace(DIAGNOSTICS, description=_BUILDER_STATUS))
 NODES: dict[str, tuple[tuple[Topic, ...], tuple[Topic, ...]]] = {
     "student_node": (STUDENT_INPUTS, STUDENT_OUTPUTS),
     "nuscenes_player": ((), PLAYER_OUTPUTS),

@@ -23,9 +23,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mapkd_core.commands.options import add_runtime_options, chosen_runtime
 from mapkd_core.draw import write_png
 from mapkd_core.files import keep_inputs
@@ -34,7 +31,7 @@ from mapkd_core.map_formats.formats import FORMS, SUFFIXES, WriteOptions, map_na
 from mapkd_core.map_formats.lanelet2_write import Lanelet2Options
 from mapkd_core.mapping.builder import MapBuilder
 from mapkd_core.mapping.options import MappingOptions
-from mapkd_core.mapping.seeding import builder_from, merged
+from mapkd_core.mapping.seeding import builder_from, merged, path_of
 from mapkd_core.mapping.street_map import StreetMap
 from mapkd_core.progress import Progress, say
 from mapkd_core.types import CLASSES
@@ -95,31 +92,30 @@ def run(args: argparse.Namespace) -> int:
         _write(args, result)
         return 0
     builder = builder_from(start, options) if start else MapBuilder(options)
-    path_m: list[NDArray[np.float64]] = []
+    known = builder.sets
     interrupted: KeyboardInterrupt | None = None
     try:
-        _build(args, builder, path_m)
+        _build(args, builder)
     except KeyboardInterrupt as error:  # what came until then is a map too
         interrupted = error
-    if path_m:
-        way = np.asarray(np.round(path_m, 2), np.float64)
-        made = {"drives": [path.name for path in args.drives], "path_m": way.tolist()}
-        _write(args, builder.street_map(made), way)
+    if builder.sets > known:
+        _write(args, builder.street_map({"drives": [path.name for path in args.drives]}))
     if interrupted is not None:
         raise interrupted
     return 0
 
 
-def _write(args: argparse.Namespace, result: StreetMap, path_m: NDArray[np.float64] | None = None) -> None:
+def _write(args: argparse.Namespace, result: StreetMap) -> None:
     name = map_name(args.out)
-    lost = write_map(result, name, WriteOptions(Lanelet2Options(path_m=path_m)))
+    way = path_of(result)
+    lost = write_map(result, name, WriteOptions(Lanelet2Options(path_m=way if len(way) > 1 else None)))
     for line in lost.lines:
         say(f"{name.file} does not hold: {line}")
     counts = Counter(element.label for element in result.elements)
     found = ", ".join(f"{counts[label]} {label}" for label in CLASSES)
     say(f"{args.out}: {found} in the frame {result.frame}, {result.metadata['driven_m']:.0f} m driven")
     if args.image:
-        write_png(args.image, draw_street([e.map_element for e in result.elements], path_m, name.file.stem))
+        write_png(args.image, draw_street([e.map_element for e in result.elements], way, name.file.stem))
         say(f"{args.image}")
 
 
@@ -137,14 +133,14 @@ def _merged(maps: list[StreetMap], options: MappingOptions) -> StreetMap:
     return result
 
 
-def _build(args: argparse.Namespace, builder: MapBuilder, path_m: list[NDArray[np.float64]]) -> None:
-    """Takes the bags into a builder; `path_m` gets where was driven, one place (3,) a set."""
+def _build(args: argparse.Namespace, builder: MapBuilder) -> None:
+    """Takes the bags into a builder."""
     from mapkd_core.bags.ego_poses import read_poses
     from mapkd_core.bags.reader import BagReader
     from mapkd_core.map_files.mapped_drive import MappedDrive, map_drive
 
     for number, path in enumerate(args.drives):
-        drive = MappedDrive(path_m=path_m)
+        drive = MappedDrive()
         with BagReader(path) as bag:
             for line in bag.notes:
                 say(line)

@@ -6,9 +6,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mapkd_core.bags.camera_sets import CalibratedSet
 from mapkd_core.bags.ego_poses import EgoPoses
 from mapkd_core.bags.plain_messages import PlainMessages
@@ -40,8 +37,6 @@ class MappedDrive:
     """Sets that went into the map."""
     faults: Counter[str] = field(default_factory=Counter)
     """Sets that did not, by reason."""
-    path_m: list[NDArray[np.float64]] = field(default_factory=list)
-    """(3,) where the vehicle was at each set, as corrected."""
 
 
 def map_drive(builder: MapBuilder, seen: Iterable[SeenMap], poses: EgoPoses, drive: MappedDrive) -> None:
@@ -52,7 +47,7 @@ def map_drive(builder: MapBuilder, seen: Iterable[SeenMap], poses: EgoPoses, dri
         except NoTransformError as error:
             drive.faults[f"no pose in {poses.frame}: {_kind(str(error))}"] += 1
             continue
-        drive.path_m.append(builder.add(one.elements, pose, one.stamp_ns, one.view)[:3, 3])
+        builder.add(one.elements, pose, one.stamp_ns, one.view)
         drive.sets += 1
 
 

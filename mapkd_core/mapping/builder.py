@@ -39,6 +39,10 @@ JUMP_TRIES = 6
 """Sets that are tried after a jump, until one can be aligned."""
 
 
+PATH_STEP_M = 1.0
+"""Places of the way that is kept are so far apart."""
+
+
 class MapBuilder:
     """A map that grows. The cost of a set does not depend on the size of the map, nor on how often a place was seen.
 
@@ -50,6 +54,8 @@ class MapBuilder:
         self.lines, self.crossings = LineSamples(), CrossingCells()
         self.sets = 0
         self.driven_m = 0.0
+        self.path_m: list[NDArray[np.float64]] = []
+        """(3,) places of the vehicle, as corrected."""
         self.correction = np.eye(4)
         """map_from_odometry: what alignment has found so far, about the vehicle."""
         self.alignments: Counter[str] = Counter()
@@ -80,6 +86,8 @@ class MapBuilder:
         if self.options.align:
             sight = self._aligned(sight)
         corrected = self.correction @ pose
+        if not self.path_m or np.linalg.norm(corrected[:2, 3] - self.path_m[-1][:2]) >= PATH_STEP_M:
+            self.path_m.append(corrected[:3, 3].copy())
         match = self.lines.match(sight, self.options)
         self.lines.update(sight, match, self.options, self._way_m)
         self.crossings.update(sight, self.options)
@@ -128,7 +136,7 @@ class MapBuilder:
         elements = self.maker.elements(self.lines, self.crossings)
         made = {
             "sets": self.sets, "driven_m": round(self.driven_m, 3), "options": asdict(self.options),
-            "alignments": dict(self.alignments),
+            "alignments": dict(self.alignments), "path_m": [np.round(place, 2).tolist() for place in self.path_m],
         }  # fmt: skip
         return StreetMap(tuple(elements), self.frame, self.origin, {**made, **(metadata or {})})
 

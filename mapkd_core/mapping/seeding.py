@@ -43,7 +43,18 @@ def builder_from(street_map: StreetMap, options: MappingOptions | None = None) -
     builder = MapBuilder(options, street_map.frame, street_map.origin)
     seed(builder, street_map.elements)
     builder.sets, builder.driven_m = _count(street_map, "sets"), float(_count(street_map, "driven_m"))
+    builder.path_m = list(path_of(street_map))
     return builder
+
+
+def path_of(street_map: StreetMap) -> NDArray[np.float64]:
+    """(N, 3) the way that a builder noted in a map's metadata; (0, 3) where there is none."""
+    way = street_map.metadata.get("path_m")
+    try:
+        places = np.array(way, np.float64)
+    except (TypeError, ValueError):
+        return np.zeros((0, 3))
+    return places if places.ndim == 2 and places.shape[1] == 3 and np.isfinite(places).all() else np.zeros((0, 3))
 
 
 def merged(
@@ -67,6 +78,7 @@ def merged(
     fuse(builder, [moved(element, found.shift) for element in second.elements])
     builder.sets += _count(second, "sets")
     builder.driven_m += _count(second, "driven_m")
+    builder.path_m += list(apply(found.shift, path_of(second)))
     return builder.street_map(), found
 
 

@@ -11,11 +11,14 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
+from mapkd_core.map_formats.formats import WriteOptions, map_name, read_map, write_map
+from mapkd_core.map_formats.lanelet2_write import Lanelet2Options
 from mapkd_core.mapping.builder import MapBuilder
-from mapkd_core.mapping.seeding import builder_from
-from mapkd_core.mapping.street_map import SUFFIX, StreetMap
+from mapkd_core.mapping.local_grid import LOCAL_GRID, local_grid
+from mapkd_core.mapping.seeding import builder_from, path_of
 from mapkd_core.mapping.tiles import Bounds
 from mapkd_core.messages.classes import header_of
+from mapkd_core.messages.occupancy_grid import occupancy_grid
 from mapkd_core.messages.street import StreetMarkers, local_map_message
 from mapkd_ros import qos, topics
 from mapkd_ros.map_builder.builder_parameters import PARAMETERS, options_of
@@ -24,6 +27,9 @@ from mapkd_ros.msg import VectorMap
 from mapkd_ros.parameters import declare
 from mapkd_ros.sensor_messages import message_class
 from mapkd_ros.told_transition import failure_of, refusing, told
+
+MOST_PLACES = 120
+"""Of the way, for the grid: its last 100 m, and some more."""
 
 
 class BuilderNode(LifecycleNode):
@@ -52,6 +58,7 @@ class BuilderNode(LifecycleNode):
         made = qos.create_publisher
         self._marker_publisher = made(self, MarkerArray, topics.MAP_MARKERS.name, qos.profile(depth=5))
         self._map_publisher = made(self, VectorMap, topics.LOCAL_MAP.name, qos.profile(depth=1, latched=True))
+        self._grid_publisher: Any = None
         self._diagnostics = made(self, DiagnosticArray, topics.DIAGNOSTICS.name, qos.profile(depth=10))
         if self.values["diagnostics_period"] > 0:
             self.create_timer(self.values["diagnostics_period"], self._publish_diagnostics, clock=self._steady)
@@ -73,17 +80,20 @@ class BuilderNode(LifecycleNode):
     @told("configure")
     def on_configure(self, state: LifecycleState) -> None:
         """Reads the map to go on with."""
-        if self.values["map_file"] and Path(self.values["map_file"]).suffix != SUFFIX:
-            raise ValueError(f"map_file is {self.values['map_file']!r}; expected a name that ends in {SUFFIX}")
+        if self.values["map_file"]:
+            map_name(self.values["map_file"])
         options, frame = options_of(self.values), self.values["fixed_frame"]
         if self.values["load"]:
-            known = StreetMap.read(Path(self.values["load"]).expanduser())
+            known, _ = read_map(map_name(self.values["load"]))
             if frame not in ("auto", known.frame):
                 raise ValueError(f"{self.values['load']} is in the frame {known.frame!r}, fixed_frame is {frame!r}")
             self.builder, frame = builder_from(known, options), known.frame
             self.get_logger().info(f"going on with {len(known.elements)} elements of {self.values['load']}")
         else:
             self.builder = MapBuilder(options)
+        if self.values["occupancy_grid"] and self._grid_publisher is None:
+            kind = message_class(topics.MAP_GRID.msg_type)
+            self._grid_publisher = qos.create_publisher(self, kind, topics.MAP_GRID.name, qos.profile(depth=1))
         self.waiting = WaitingMaps(frame, self.values["base_frame"])
         self._markers, self._last, self._displays, self._changed = StreetMarkers(), None, 0, False
         self._stage = "inactive"
@@ -138,12 +148,13 @@ class BuilderNode(LifecycleNode):
         """Writes the map to `map_file`; None where there is no file, or nothing new. Raises OSError."""
         if not self.values["map_file"] or self.builder is None or not self._changed:
             return None
-        path = Path(self.values["map_file"]).expanduser()
-        found = self.builder.street_map()
-        found.write(path)
+        name, found = map_name(self.values["map_file"]), self.builder.street_map()
+        way = path_of(found)
+        lost = write_map(found, name, WriteOptions(Lanelet2Options(path_m=way if len(way) > 1 else None)))
         self._changed = False
-        self.get_logger().info(f"{path}: {len(found.elements)} elements, {self.builder.driven_m:.0f} m driven")
-        return path
+        told = f"{name.file}: {len(found.elements)} elements, {self.builder.driven_m:.0f} m driven"
+        self.get_logger().info("; ".join([told, *(f"not held: {line}" for line in lost.lines)]))
+        return name.file
 
     def _stop(self) -> None:
         for one in self._made:
@@ -199,6 +210,10 @@ class BuilderNode(LifecycleNode):
                 self._markers.array(message_class, header, elements, bounds, everything)
             )
         self._displays = displays
+        if self._grid_publisher is not None and self._grid_publisher.get_subscription_count():
+            cells = local_grid(elements, last.map_from_base, builder.path_m[-MOST_PLACES:], last.view)
+            header = header_of(message_class, last.stamp_ns, self.values["base_frame"])
+            self._grid_publisher.publish(occupancy_grid(message_class, header, cells, LOCAL_GRID))
 
     def _publish_diagnostics(self) -> None:
         name = self.get_fully_qualified_name().strip("/")

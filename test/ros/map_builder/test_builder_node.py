@@ -159,6 +159,20 @@ def test_a_display_that_comes_later_sees_the_whole_street(make: Callable[..., St
     assert one.wait(lambda: reach(late) > 150)
 
 
+def test_the_drivable_side_is_offered_where_it_is_asked_for(make: Callable[..., Street]) -> None:
+    grids = pytest.importorskip("nav_msgs.msg", reason="needs nav_msgs: make setup")
+    one = make(occupancy_grid=True)
+    heard: list[Any] = []
+    one.peer.create_subscription(grids.OccupancyGrid, "/map_builder/occupancy_grid", heard.append, 5)
+    one.met()
+    one.drive(poses()[:15])
+    assert one.wait(lambda: heard and stamp_ns(heard[-1].header.stamp) == BEGIN_NS + 14 * PERIOD_NS)
+    message = heard[-1]
+    assert message.header.frame_id == "base_link" and (message.info.width, message.info.resolution) == (320, 0.25)
+    cells = np.array(message.data).reshape(320, 320)
+    assert cells[160, 160] == 0 and cells[180, 160] == 100 and cells[200, 160] == -1
+
+
 def test_poses_may_come_after_the_maps(make: Callable[..., Street]) -> None:
     one = make()
     one.met()
@@ -197,7 +211,7 @@ def test_a_manager_leads_it_and_a_map_is_gone_on_with(make: Callable[..., Street
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ({"map_file": "a.osmx"}, "map_file is 'a.osmx'"),
+        ({"map_file": "a.osmx"}, "a.osmx"),
         ({"load": "/none.streetmap"}, "/none.streetmap does not exist"),
         ({"publish_rate": 0.0}, "publish_rate"),
         ({"least_share": 1.5}, "least_share"),

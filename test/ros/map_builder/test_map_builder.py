@@ -72,6 +72,17 @@ def test_a_signal_saves_the_map(start: Start, tmp_path: Path, number: int) -> No
     assert found.frame == "map" and len(found.of("boundary")) == 2 and found.metadata["sets"] == 20
 
 
+def test_a_map_in_lanelet2s_form_is_saved(start: Start, tmp_path: Path) -> None:
+    lanelet2 = pytest.importorskip("lanelet2", reason="Lanelet2 needs: pip install '.[maps]'")
+    file = tmp_path / "street.osm"
+    process = start("--ros-args", "-p", f"map_file:={file}")
+    drive(20)
+    assert process.stop() == 0, process.output
+    projector = lanelet2.projection.LocalCartesianProjector(lanelet2.io.Origin(1.0, 3.0))
+    opened = lanelet2.io.load(str(file), projector)
+    assert len(opened.lineStringLayer) >= 3 and len(opened.laneletLayer) >= 1
+
+
 def test_a_place_that_cannot_be_written_is_one_line(start: Start, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     process = start("--ros-args", "-p", f"map_file:={tmp_path / 'file' / 'street.streetmap'}")
