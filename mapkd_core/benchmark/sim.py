@@ -9,8 +9,8 @@ Every process renders whole drives on one thread, each another one: road map, wo
 and a LiDAR sweep. A first drive of each process is not counted: the ray caster is compiled then, if it is new.
 --against names the checkout of another build, rendered in processes of its own in turn with this one, drive by drive
 with the same seeds, so that a slow moment of the machine meets both. The ratio by processor time holds on a busy
-machine too. The floor is what no renderer could be faster than: writing the images once, reading one ground texel of
-four bytes for every pixel, and drawing the sensor noise of three numbers a pixel with NumPy's generator.
+machine too. The floor is what no renderer could be faster than: writing the images once, and reading one ground texel
+of four bytes for every pixel.
 """
 from __future__ import annotations
 
@@ -20,10 +20,8 @@ from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 
-import numpy as np
-
 import mapkd_core
-from mapkd_core.benchmark.machine import command_line, describe, markdown_table, memory_gbs, timed_ms
+from mapkd_core.benchmark.machine import command_line, describe, markdown_table, memory_gbs
 from mapkd_core.benchmark.sim_processes import Build, Drive, Took
 from mapkd_core.benchmark.sim_worker import PARTS
 from mapkd_core.files import write_atomic
@@ -32,7 +30,6 @@ from mapkd_core.progress import Progress
 HERE = Path(mapkd_core.__file__).resolve().parent.parent
 PACKAGES = ("torch", "numba", "numpy", "shapely", "scipy", "opencv-python-headless")
 FIRST_SEED = 1000
-NOISES = 3
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     if args.against is not None and not (args.against / "mapkd_core/sim/drive.py").is_file():
         raise ValueError(f"--against {args.against} has no mapkd_core/sim/drive.py; name a checkout of this project")
     folders = {"this build": HERE} | ({str(args.against): args.against.resolve()} if args.against else {})
-    rounds = len(args.sizes) * sum(1 + -(-args.drives // count) * count for count in args.processes)
+    rounds = len(args.sizes) * sum(count + -(-args.drives // count) * count for count in args.processes)
     rates, parts = [], []
     with Progress("benchmark sim", rounds * len(folders), "drive") as bar, ExitStack() as stack:
         for place, image in enumerate(args.sizes):
@@ -106,7 +103,7 @@ def in_turn(builds: dict[str, Build], drive: Drive, drives: int, bar: Progress) 
     """What each build took for at least `drives` drives, one round of all its processes at a time."""
     for build in builds.values():
         build.render([drive._replace(seed=drive.seed - 1, frames=1)] * build.processes)
-        bar.update()
+        bar.update(build.processes)
     took: dict[str, list[Took]] = {name: [] for name in builds}
     processes = next(iter(builds.values())).processes
     for first in range(0, drives, processes):
@@ -149,9 +146,7 @@ def floor(image: tuple[int, int]) -> str:
     """What one thread of this machine cannot do faster, in words."""
     pixels = 6 * image[0] * image[1]
     moved = pixels * (3 + 4)
-    generator, noise = np.random.default_rng(0), np.empty(NOISES * pixels, np.float32)
-    noise_ms = min(timed_ms(lambda: generator.standard_normal(out=noise, dtype=np.float32)) for _ in range(3))
     return (
         f"Floor of six {image[0]}x{image[1]} images: {pixels} pixels, {moved / 1e6:.1f} MB moved in "
-        f"{moved / 1e6 / memory_gbs():.2f} ms, noise drawn in {noise_ms:.1f} ms."
+        f"{moved / 1e6 / memory_gbs():.2f} ms."
     )

@@ -21,6 +21,8 @@ from mapkd_core.vector_map import VectorMap
 EDGE_CELL_M = 0.2
 """Cell of the signed distance to the road's edge; distances are linear in between, so lines are sharper than that."""
 EXACT_M = 1.5
+SEGMENTS_AT_ONCE = 128
+"""Whose distances are taken in one go; so their cells take some megabytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,15 +87,22 @@ def _unsigned_distance_m(rings: list[NDArray], size: int) -> NDArray[np.float32]
     half = size * EDGE_CELL_M / 2
     axis = (np.arange(size, dtype=np.float32) + 0.5) * EDGE_CELL_M - np.float32(half)
     for ring in rings:
-        vertices = shapely.get_coordinates(shapely.segmentize(shapely.LineString(ring), 3.0))
-        start, along = vertices[:-1].astype(np.float32), (vertices[1:] - vertices[:-1]).astype(np.float32)
-        square = np.maximum((along * along).sum(1), np.float32(1e-12))
-        segment, row, column = cells_near(vertices[:-1], vertices[1:], EXACT_M + EDGE_CELL_M, size, EDGE_CELL_M)
-        x, y = axis[column] - start[segment, 0], axis[row] - start[segment, 1]
-        dx, dy = along[segment].T
-        t = np.clip((x * dx + y * dy) / square[segment], 0, 1)
-        np.minimum.at(result.reshape(-1), row * size + column, np.hypot(x - t * dx, y - t * dy))
+        outline = shapely.get_coordinates(shapely.segmentize(shapely.LineString(ring), 3.0))
+        some = (outline[k : k + SEGMENTS_AT_ONCE + 1] for k in range(0, len(outline) - 1, SEGMENTS_AT_ONCE))
+        for vertices in some:
+            _nearer_to(vertices, axis, size, result)
     return result
+
+
+def _nearer_to(vertices: NDArray, axis: NDArray[np.float32], size: int, result: NDArray[np.float32]) -> None:
+    """Puts the distances to a polyline (N, 2) into `result` where they are smaller; cells' centres lie at `axis`."""
+    start, along = vertices[:-1].astype(np.float32), (vertices[1:] - vertices[:-1]).astype(np.float32)
+    square = np.maximum((along * along).sum(1), np.float32(1e-12))
+    segment, row, column = cells_near(vertices[:-1], vertices[1:], EXACT_M + EDGE_CELL_M, size, EDGE_CELL_M)
+    x, y = axis[column] - start[segment, 0], axis[row] - start[segment, 1]
+    dx, dy = along[segment].T
+    t = np.clip((x * dx + y * dy) / square[segment], 0, 1)
+    np.minimum.at(result.reshape(-1), row * size + column, np.hypot(x - t * dx, y - t * dy))
 
 
 def wear_layer(

@@ -13,7 +13,7 @@ LINE_WIDTH_M = 0.13
 DOUBLE_GAP_M = 0.13
 STOP_WIDTH_M = 0.4
 DASH_M, DASH_GAP_M = 3.0, 6.0
-STRIPS_AT_ONCE = 1024
+STRIPS_AT_ONCE = 256
 """Painted in one go; so their cells take some megabytes."""
 
 
