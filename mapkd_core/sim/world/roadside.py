@@ -47,7 +47,7 @@ def edge_places(road: BaseGeometry, spacing_m: float, offset_m: float, half_m: f
             continue
         part = shapely.geometry.polygon.orient(part)  # the road then lies to the left of every ring
         for ring in (part.exterior, *part.interiors):
-            steps = (np.arange(int(ring.length // spacing_m)) + 0.5) * spacing_m
+            steps = np.asarray((np.arange(int(ring.length // spacing_m)) + 0.5) * spacing_m, np.float64)
             vertices = shapely.get_coordinates(ring)
             arcs = distances_along(vertices)
             farther = np.asarray(np.minimum(steps + 0.5, ring.length), np.float64)
