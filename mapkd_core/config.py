@@ -44,6 +44,8 @@ class DataConfig:
     """Folder of their masks."""
     streets_a_sample: int = 2
     """Real images that go with every sample."""
+    collage_share: float = 0.0
+    """Chance that a sample gets real images for its cameras, with the map that their masks show on the ground."""
     image_size: tuple[int, int] = IMAGE_SIZE
     """Width and height of the images that the network is built for and fed with."""
     lidar: bool = False

@@ -141,6 +141,8 @@ class Batch:
     """B bool, whether a sample's labels are known; None where all are. Unknown labels show an empty map."""
     alive: Tensor | None = None
     """B N bool, False for a camera whose image is missing; None where none is."""
+    known_cells: Tensor | None = None
+    """B Y X bool, where a sample's labels count; None where they do everywhere."""
     line_views: Tensor | None = None
     """B N 2 h w, labelled lines drawn into the views at a quarter of the images' size (data/line_views.py)."""
     street_images: Tensor | None = None

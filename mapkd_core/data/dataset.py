@@ -17,7 +17,7 @@ from mapkd_core.data.images import normalise
 from mapkd_core.data.labels import on_grid, resample_1m
 from mapkd_core.data.lidar import POINTS_FOR_NETWORK, pad_points
 from mapkd_core.data.raster import rasterize
-from mapkd_core.data.sample import Sample, StreetViews
+from mapkd_core.data.sample import Sample, SeenMap, StreetViews
 from mapkd_core.data.sd_map import rasterize_sd
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import Batch, Frame, MapElement
@@ -79,6 +79,8 @@ class Collate:
             _add_streets(batch, [views for views in streets if views is not None])
         if self.labels:
             batch = with_labels(batch, [tuple(self._lines(sample)) for sample in samples], self.grid)
+            if any(sample.seen is not None for sample in samples):
+                _lay_over(batch, [sample.seen for sample in samples])
             if not all(sample.labelled for sample in samples):
                 batch.labelled = torch.tensor([sample.labelled for sample in samples])     # B
         return batch
@@ -100,6 +102,16 @@ def with_labels(batch: Batch, elements: list[tuple[MapElement, ...]], grid: BevG
         instance=torch.from_numpy(np.stack([d.instance for d in drawn])).to(device),       # B Y X
         direction=torch.from_numpy(np.stack(directions)).to(device),                       # B 2 Y X
     )
+
+
+def _lay_over(batch: Batch, seen: Sequence[SeenMap | None]) -> None:
+    """Labels of the samples that were seen, in place of those that were drawn."""
+    assert batch.semantic is not None
+    batch.known_cells = torch.ones((len(seen), *batch.semantic.shape[-2:]), dtype=torch.bool)   # B Y X
+    for place, labels in enumerate(seen):
+        if labels is not None:
+            batch.semantic[place] = torch.from_numpy(labels.semantic).to(batch.semantic.dtype)
+            batch.known_cells[place] = torch.from_numpy(labels.known)
 
 
 def _add_streets(batch: Batch, streets: Sequence[StreetViews]) -> None:

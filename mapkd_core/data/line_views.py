@@ -16,6 +16,8 @@ FAR_M = 30.0
 """Lines farther from the vehicle are not drawn: they are thinner than a cell there."""
 _STEP_M = 0.5
 _LEAST_DEPTH_M = 0.5
+_FARTHEST = 4096.0
+"""Pixels from the image's corner: what is farther is not drawn."""
 _CHANNELS = {"divider": LINES.index("paint"), "boundary": LINES.index("edge")}
 
 
@@ -43,8 +45,8 @@ def _ground_points(element: MapElement) -> NDArray[np.float64]:
 def _visible(points: NDArray[np.float64], intrinsics: NDArray[np.float64]) -> Sequence[NDArray[np.int32]]:
     """The pieces of a line (P, 3) in an optical frame that lie before the camera and near, in sixteenths of pixels."""
     pixels, depth = project(points, intrinsics)
-    seen = (depth > _LEAST_DEPTH_M) & (np.linalg.norm(points, axis=1) < FAR_M) & (np.abs(pixels) < 4096).all(1)
-    fixed = (pixels * 16).round().astype(np.int32)
+    seen = (depth > _LEAST_DEPTH_M) & (np.linalg.norm(points, axis=1) < FAR_M) & (np.abs(pixels) < _FARTHEST).all(1)
+    fixed = (pixels.clip(-_FARTHEST, _FARTHEST) * 16).round().astype(np.int32)
     breaks = np.nonzero(np.diff(seen.astype(np.int8)))[0] + 1
     return [part for part, kept in zip(np.split(fixed, breaks), np.split(seen, breaks), strict=True)
             if kept[0] and len(part) > 1]  # fmt: skip

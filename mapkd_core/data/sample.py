@@ -28,6 +28,16 @@ class StreetViews:
 
 
 @dataclass(frozen=True, eq=False)
+class SeenMap:
+    """Labels that were seen, not measured: known in a part of the grid only. Y X its rows and columns."""
+
+    semantic: NDArray[np.uint8]
+    """(4, Y, X), one-hot with background as channel 0."""
+    known: NDArray[np.bool_]
+    """(Y, X) where they count."""
+
+
+@dataclass(frozen=True, eq=False)
 class Sample:
     """Images at network size with the map around them; every part in `base_link`, so one transform moves all."""
 
@@ -55,3 +65,5 @@ class Sample:
     """(N, 2, h, w) labelled lines drawn into the views, for a head in the images."""
     streets: StreetViews | None = None
     """Real images that go along."""
+    seen: SeenMap | None = None
+    """Labels on the grid in place of `elements`."""

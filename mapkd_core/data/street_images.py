@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -26,6 +27,17 @@ _LOW = 0.04
 _ROAD, _OBJECT = SURFACES.index("road"), SURFACES.index("object")
 
 
+@dataclass(frozen=True, eq=False)
+class Street:
+    """One image with its mask."""
+
+    image: NDArray[np.uint8]
+    """(H, W, 3) RGB."""
+    mask: ImageMask
+    horizon: float
+    """Where its horizon lies, as a share of its height from above."""
+
+
 class StreetImages:
     """The images of some folders of which masks are there, drawn at random."""
 
@@ -48,10 +60,22 @@ class StreetImages:
         """`count` images, each cut, mirrored and changed in light by chance."""
         drawn = [self._one(rng) for _ in range(count)]
         images, surfaces, lines = zip(*drawn, strict=True)
-        changed = np.stack(images)
-        if self.strength:  # one by one: they were not taken at one moment
-            changed = np.concatenate([photometric(image[None], self.strength, rng) for image in images])
-        return StreetViews(changed, np.stack(surfaces), np.stack(lines))
+        return StreetViews(self.changed(np.stack(images), rng), np.stack(surfaces), np.stack(lines))
+
+    def changed(self, images: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Images (K, H, W, 3) in other light, each in its own: they were not taken at one moment."""
+        if not self.strength:
+            return images
+        return np.concatenate([photometric(image[None], self.strength, rng) for image in images])
+
+    def any(self, rng: np.random.Generator) -> Street:
+        """One of the images, mirrored by chance."""
+        path, key = self.images[rng.integers(len(self.images))]
+        image, mask = decode(path.read_bytes()), read_mask(self.masks, key)
+        if rng.random() < 0.5:
+            image = np.ascontiguousarray(image[:, ::-1])
+            mask = ImageMask(mask.surface[:, ::-1], mask.paint[:, ::-1], mask.drivable[:, ::-1])
+        return Street(image, mask, horizon_of(mask))
 
     def style(self, rng: np.random.Generator) -> NDArray[np.uint8]:
         """(H, W, 3) a whole image at the network's size, for its look alone."""
@@ -60,21 +84,12 @@ class StreetImages:
         return np.asarray(cv2.resize(whole, self.image_size, interpolation=cv2.INTER_AREA), np.uint8)
 
     def _one(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
-        path, key = self.images[rng.integers(len(self.images))]
-        image = decode(path.read_bytes())
-        mask = read_mask(self.masks, key)
-        window = _window(image.shape[1] / image.shape[0], rng)
+        street = self.any(rng)
+        window = _window(street.image.shape[1] / street.image.shape[0], rng)
         size = (self.image_size[0] // TARGET_STRIDE, self.image_size[1] // TARGET_STRIDE)
-        pixels = cv2.resize(_cut(image, window), self.image_size, interpolation=cv2.INTER_AREA)
-        surface = cv2.resize(_cut(mask.surface, window), size, interpolation=cv2.INTER_NEAREST)
-        shares = cv2.resize(_cut(line_targets(mask), window), size, interpolation=cv2.INTER_AREA)
-        lines = (shares > _LEAST_LINE).astype(np.float32)
-        if rng.random() < 0.5:
-            pixels, surface, lines = pixels[:, ::-1], surface[:, ::-1], lines[:, ::-1]
-        return (
-            np.ascontiguousarray(pixels, np.uint8), np.ascontiguousarray(surface, np.uint8),
-            np.ascontiguousarray(lines.transpose(2, 0, 1), np.float32),
-        )  # fmt: skip
+        pixels = cv2.resize(cut(street.image, window), self.image_size, interpolation=cv2.INTER_AREA)
+        surface = cv2.resize(cut(street.mask.surface, window), size, interpolation=cv2.INTER_NEAREST)
+        return np.asarray(pixels, np.uint8), np.asarray(surface, np.uint8), line_cells(street.mask, window, size)
 
 
 def images_below(folder: Path) -> list[Path]:
@@ -99,6 +114,26 @@ def line_targets(mask: ImageMask) -> NDArray[np.float32]:
     return np.stack([paint, edge], -1).astype(np.float32)
 
 
+def line_cells(
+    mask: ImageMask, window: tuple[float, float, float, float], size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """(2, h, w) LINES of a cut of a mask at `size` (w, h), 1 where a line covers a part of the cell."""
+    shares = cv2.resize(cut(line_targets(mask), window), size, interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray((shares > _LEAST_LINE).transpose(2, 0, 1), np.float32)
+
+
+def horizon_of(mask: ImageMask) -> float:
+    """About where the horizon lies, as a share of the height: a little above the highest road and sidewalk.
+
+    Where hardly any ground is seen, the middle.
+    """
+    ground = np.isin(mask.surface, (_ROAD, SURFACES.index("sidewalk"))).sum(1)
+    rows = np.nonzero(ground > 0.02 * mask.surface.shape[1])[0]
+    if len(rows) < 0.1 * mask.surface.shape[0]:
+        return 0.5
+    return float(np.clip(rows[0] / mask.surface.shape[0] - 0.01, 0.3, 0.7))
+
+
 def _window(aspect: float, rng: np.random.Generator) -> tuple[float, float, float, float]:
     """Left, top, right and bottom of a cut, as shares of the image's width and height."""
     wanted = rng.uniform(*_ASPECT)
@@ -108,7 +143,8 @@ def _window(aspect: float, rng: np.random.Generator) -> tuple[float, float, floa
     return left, top, left + width, top + height
 
 
-def _cut(values: NDArray, window: tuple[float, float, float, float]) -> NDArray:
+def cut(values: NDArray, window: tuple[float, float, float, float]) -> NDArray:
+    """The part of values (H, W, ...) in a window of shares, at least one pixel."""
     height, width = values.shape[:2]
     left, top, right, bottom = window
     x0, y0 = round(left * width), round(top * height)

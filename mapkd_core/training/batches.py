@@ -22,8 +22,8 @@ from mapkd_core.data.cache_place import is_streamed
 from mapkd_core.data.dataset import Collate, FrameSource
 from mapkd_core.data.frame_sample import SampleOptions, sample_from_frame
 from mapkd_core.data.sample import Sample
-from mapkd_core.data.street_share import StreetShare
 from mapkd_core.frame_sources import open_frames, with_maps
+from mapkd_core.training.street_share import StreetShare
 from mapkd_core.types import Batch
 from mapkd_core.worker_process import end_with_parent
 

@@ -11,11 +11,11 @@ from toy import ToySamples
 from mapkd_core.config import DataConfig, LossConfig, TrainConfig
 from mapkd_core.data.image_masks import UNKNOWN
 from mapkd_core.data.sample import StreetViews
-from mapkd_core.data.street_share import StreetShare
 from mapkd_core.model.build import build_model
 from mapkd_core.training import batches as loading
 from mapkd_core.training.objective import TaskObjective
 from mapkd_core.training.perspective import PerspectiveHead, PerspectiveObjective, line_bce, map_objective
+from mapkd_core.training.street_share import StreetShare
 from mapkd_core.types import Batch
 
 CONFIG = TrainConfig(
