@@ -6,6 +6,7 @@ examples:
   mapkd export runs/student --out student.json --about 'licence_of_data=CC BY-NC-SA 4.0' --about 'rig=our van, 2026'
   mapkd export student.json --out student.json --int8 --calibrate /data/nuscenes
   mapkd export runs/finish_student_robust --out student.json --blend runs/finish_student=0.25
+  mapkd export nano --out student.json --norms-from /data/street_images
 
 Writes student.json (the card: grid, classes, input size, how it was trained), student.safetensors (float16) and, of a
 student, student.onnx. Before it says done it runs both on frames, those of --data or simulated ones: the largest
@@ -49,6 +50,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="move the weights by SHARE (0..1) to those of another card or run of the same network, such as the stage "
         "before: less of what was learned last, less of what that cost",
     )
+    parser.add_argument(
+        "--norms-from", action="append", type=Path, default=[], metavar="DIR",
+        help="take the image trunk's norm statistics from the real images in a folder; may be given several times",
+    )
     parser.add_argument("--which", choices=("best", "last"), default="best", help="checkpoint to take")
     parser.add_argument(
         "--onnx", action=argparse.BooleanOptionalAction, default=None,
@@ -79,6 +84,12 @@ def run(args: argparse.Namespace) -> int:
         from mapkd_core.training.blending import blend
 
         card = replace(card, training={**card.training, "blend": blend(network, *args.blend)})
+    if args.norms_from:
+        from mapkd_core.training.adapt_norms import IMAGES, adapt_norms
+
+        count = adapt_norms(network, args.norms_from)
+        fact = f"the image trunk's, from {IMAGES} cuts of {count} real images: {', '.join(map(str, args.norms_from))}"
+        card = replace(card, training={**card.training, "norms": fact})
     pillars = card.model == "student" and card.options.get("view", "pillars") == "pillars"
     graph_wanted = args.int8 or (args.onnx if args.onnx is not None else pillars)
     if graph_wanted:

@@ -85,7 +85,7 @@ class StreetImages:
 
     def _one(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
         street = self.any(rng)
-        window = _window(street.image.shape[1] / street.image.shape[0], rng)
+        window = random_window(street.image.shape[1] / street.image.shape[0], rng)
         size = (self.image_size[0] // TARGET_STRIDE, self.image_size[1] // TARGET_STRIDE)
         pixels = cv2.resize(cut(street.image, window), self.image_size, interpolation=cv2.INTER_AREA)
         surface = cv2.resize(cut(street.mask.surface, window), size, interpolation=cv2.INTER_NEAREST)
@@ -134,7 +134,7 @@ def horizon_of(mask: ImageMask) -> float:
     return float(np.clip(rows[0] / mask.surface.shape[0] - 0.01, 0.3, 0.7))
 
 
-def _window(aspect: float, rng: np.random.Generator) -> tuple[float, float, float, float]:
+def random_window(aspect: float, rng: np.random.Generator) -> tuple[float, float, float, float]:
     """Left, top, right and bottom of a cut, as shares of the image's width and height."""
     wanted = rng.uniform(*_ASPECT)
     width = rng.uniform(_LEAST_SHARE, 1.0) * min(1.0, wanted / aspect)

@@ -1,0 +1,115 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tiny_student import GRID, OPTIONS, SIZE
+from toy import ToySamples
+
+from mapkd_core.config import DataConfig, LossConfig, TrainConfig
+from mapkd_core.data.dataset import Collate
+from mapkd_core.data.image_masks import MASK_SIZE, SURFACES, ImageMask
+from mapkd_core.data.street_images import Street, horizon_of
+from mapkd_core.geometry import apply, inverse, project
+from mapkd_core.metrics.seen_ground import SeenGround
+from mapkd_core.model.build import build_model
+from mapkd_core.training.perspective import PerspectiveObjective
+from mapkd_core.training.street_collage import collage, horizon_row, seen_map, window_at, without_specks
+from mapkd_core.training.street_share import StreetShare
+from mapkd_core.types import CLASS_IDS
+
+ROAD, SIDEWALK = SURFACES.index("road"), SURFACES.index("sidewalk")
+
+
+def street(horizon=0.5):
+    """Road below the horizon between two sidewalks that meet there, with a line in its middle."""
+    width, height = MASK_SIZE
+    col, row = np.meshgrid(np.arange(width), np.arange(height))
+    down = row - horizon * height
+    surface = np.where(down > 0, np.where(np.abs(col - width / 2) < 1.2 * down, ROAD, SIDEWALK), 0).astype(np.uint8)
+    paint = np.where((down > 4) & (np.abs(col - width / 2) < 0.04 * down), 255, 0).astype(np.uint8)
+    image = np.where(paint > 0, 250, 40 * (surface + 1)).astype(np.uint8)
+    return Street(np.repeat(image[..., None], 3, -1), ImageMask(surface, paint, np.zeros_like(paint)), horizon)
+
+
+class Streets:
+    """One street, in place of a folder of images."""
+
+    def any(self, rng):
+        return street()
+
+    def changed(self, images, rng):
+        return images
+
+    def draw(self, count, rng):
+        raise AssertionError
+
+
+def test_the_map_is_what_the_images_show_by_the_sample_s_own_calibration():
+    sample = ToySamples()[0]
+    made = collage(sample, Streets(), GRID, np.random.default_rng(0))
+    assert made.elements == () and made.images.shape == sample.images.shape
+    assert made.seen.semantic.shape == (4, *GRID.shape)
+    np.testing.assert_array_equal(made.base_from_camera, sample.base_from_camera)
+    centres = np.concatenate([GRID.cell_centres_m(), np.zeros((*GRID.shape, 1))], -1)
+    found = []
+    for camera in range(6):  # a cell in the middle of a line is seen on paint, which is the brightest there is
+        pixels, depth = project(apply(inverse(made.base_from_camera[camera]), centres), made.intrinsics[camera])
+        inside = (depth > 1) & (depth < 6) & (pixels >= 0).all(-1) & (pixels < np.array(SIZE) - 1).all(-1)
+        col, row = np.round(pixels[inside]).astype(int).T
+        bright = made.images[camera][row, col, 0] > 230
+        found += list(made.seen.semantic[CLASS_IDS["divider"]][inside][bright] > 0)
+    assert len(found) > 10 and np.mean(found) > 0.85
+    assert (made.seen.semantic.sum(0) == 1).all() and made.seen.known[made.seen.semantic[0] == 0].all()
+    assert 0.1 < made.seen.known.mean() < 1 and made.seen.semantic[CLASS_IDS["boundary"]].any()
+    assert made.line_views.shape == (6, 2, SIZE[1] // 4, SIZE[0] // 4) and made.line_views[:, 0].any()
+
+
+def test_horizons_meet():
+    sample = ToySamples()[0]
+    assert horizon_row(sample, 0) == pytest.approx(sample.intrinsics[0][1, 2], abs=1)  # its cameras look level
+    rng = np.random.default_rng(0)
+    for wanted in (0.2, 0.5, 0.75):
+        for seen in (0.35, 0.5, 0.6):
+            left, top, right, bottom = window_at(street(seen), wanted, 2.0, rng)
+            assert 0 <= left < right <= 1 + 1e-9 and -1e-9 <= top < bottom <= 1 + 1e-9
+            assert (seen - top) / (bottom - top) == pytest.approx(wanted)
+    assert horizon_of(street(0.45).mask) == pytest.approx(0.45, abs=0.03)
+    nothing = replace(street().mask, surface=np.zeros(MASK_SIZE[::-1], np.uint8))
+    assert horizon_of(nothing) == 0.5
+
+
+def test_labels_are_as_wide_as_drawn_ones_and_specks_are_left_out():
+    ground = SeenGround(*(np.zeros(SeenGround.grid().shape, bool) for _ in range(3)))
+    ground.known[:] = True
+    ground.edge[150, 100:200] = True
+    ground.paint[80:83, 120:123] = True
+    labels = seen_map(ground, GRID)
+    across = labels.semantic[CLASS_IDS["boundary"]][:, GRID.cols // 2].sum()
+    assert 5 <= across <= 9 and not labels.semantic[CLASS_IDS["divider"]].any()
+    assert not without_specks(ground.paint).any() and without_specks(ground.edge).sum() == 100
+
+
+def test_unknown_cells_teach_nothing():
+    torch.manual_seed(0)
+    config = TrainConfig(
+        grid=GRID, model_options=OPTIONS, data=DataConfig(image_size=SIZE, streets=("x",)), loss=LossConfig(dice=1.0)
+    )
+    sample = collage(ToySamples()[0], Streets(), GRID, np.random.default_rng(0))
+    batch = Collate(GRID)([sample, replace(ToySamples()[1], line_views=sample.line_views)])
+    assert batch.known_cells[1].all() and not batch.known_cells[0].all()
+    np.testing.assert_array_equal(batch.semantic[0].numpy(), sample.seen.semantic)
+    network, objective = build_model("student", GRID, SIZE, OPTIONS), PerspectiveObjective(config)
+    objective.prepare(network)
+    prediction = network(batch)
+    prediction.semantic.retain_grad()
+    terms, _ = objective.terms(prediction, batch, 0)
+    (terms["semantic"] + terms["dice"]).backward()
+    gradient = prediction.semantic.grad.abs().sum(1)
+    assert not gradient[~batch.known_cells].any() and gradient[batch.known_cells].min() > 0
+
+
+def test_as_often_as_asked_for():
+    share = StreetShare(Streets(), 0, 0.0, collages=0.3, grid=GRID)
+    made = [share.added(ToySamples()[0], np.random.default_rng(k)).seen is not None for k in range(60)]
+    assert 8 <= sum(made) <= 28
