@@ -1,6 +1,6 @@
 """Real images in the places of a sample's cameras, with the map that their masks show on the ground: a map of reality.
 
-Nobody knows how the images were taken. The network is told the calibration that the sample has, and the map is made by
+Nobody knows how the images were taken. The network is given the calibration that the sample has, and the map is made by
 the same calibration from what the images' masks show; so what it can learn is true however the images were taken: where
 in the map that lies which is seen there in the image. The images are cut so that their horizons lie where the cameras'
 are, which keeps streets about as wide as streets are. Source: ours.
