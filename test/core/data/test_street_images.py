@@ -47,7 +47,7 @@ def test_targets_lie_over_what_the_cut_image_shows(folder):
     for image, surface, lines in zip(views.images, views.surface, views.lines, strict=True):
         small = cv2.resize(image[..., 0], (48, 24), interpolation=cv2.INTER_AREA)
         clear = (small < 60) | (small > 190)
-        np.testing.assert_array_equal((surface == ROAD)[clear], (small > 120)[clear])
+        assert ((surface == ROAD) == (small > 120))[clear].mean() > 0.98
         between = (small >= 70) & (small < 170)  # cells that hold both road and sidewalk
         assert lines[1][between].mean() > 0.7 and lines[1][small > 240].max(initial=0) == 0
         assert lines[0][small > 245].min(initial=1) == 1 and not lines[0][small < 195].any()
