@@ -15,13 +15,20 @@ from typing import Any
 import numpy as np
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_CONTROL = re.compile(r"\s*[\x00-\x1f\x7f-\x9f\u2028\u2029]+\s*")
 Schema = Callable[[Any], None]
 LARGEST = 1e9
 """No metre, pixel, degree or second of a file is larger."""
 
 
 class FileFault(ValueError):
-    """A file that cannot be used; its text names the file, the place in it, what stands there and what should."""
+    """A file that cannot be used; its text names the file, the place in it, what stands there and what should.
+
+    One line, whatever a library's words or a damaged file's names bring into it.
+    """
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(_CONTROL.sub(" ", text.rstrip()))
 
 
 class Misfit(Exception):

@@ -93,3 +93,8 @@ def test_a_key_that_comes_twice_is_refused_where_asked():
 
 def test_a_byte_order_mark_is_no_fault():
     assert parse_json(b"\xef\xbb\xbf[1]", "x", "y", list_of(integer()), "z") == [1]
+
+
+def test_a_fault_is_one_line_whatever_a_library_says() -> None:
+    words = "a.db3 is not readable: malformed schema (EY,\n      ) \x1b[31m\u2028at  byte 3\n"
+    assert str(FileFault(words)) == "a.db3 is not readable: malformed schema (EY, ) [31m at  byte 3"
