@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 EXTRA = "bag"
 COMMANDS = {
-    "convert": ("mapkd_core.commands.map_convert", "a map in another format: Lanelet2, GeoJSON, nuScenes"),
+    "convert": ("mapkd_core.commands.map_convert", "a map in another format: Lanelet2, GeoJSON, OpenDRIVE, nuScenes"),
     "check": ("mapkd_core.commands.map_check", "whether a Lanelet2 map is sound, for Lanelet2 and for Autoware"),
 }
 

@@ -2,11 +2,12 @@
 
     mapkd map convert drive.streetmap map.osm
     mapkd map convert lanelet2:map.osm map.geojson --report lost.txt
+    mapkd map convert map.osm map.xodr
     mapkd map convert nuscenes:/data/nuscenes:boston-seaport boston/map.osm
     mapkd map convert drive.streetmap autoware/map.osm --projector mgrs --autoware-rules
 
-What is written is read again and compared. A map of unknown place needs --origin for GeoJSON. Lanes, which Lanelet2
-and nuScenes have, are made of the lines; they go to the right, or by --traffic to the left, of the road.
+What is written is read again and compared. A map of unknown place needs --origin for GeoJSON. Lanes, which Lanelet2,
+OpenDRIVE and nuScenes have, are made of the lines; they go to the right, or by --traffic to the left, of the road.
 """
 from __future__ import annotations
 

@@ -11,10 +11,10 @@ from mapkd_core.map_formats.report import Report
 from mapkd_core.mapping.street_map import SUFFIX, MapOrigin, StreetMap
 from mapkd_core.suggestion import did_you_mean
 
-SUFFIXES = {SUFFIX: "streetmap", ".osm": "lanelet2", ".geojson": "geojson", ".json": "geojson"}
-FORMATS = ("streetmap", "lanelet2", "geojson", "nuscenes")
+SUFFIXES = {SUFFIX: "streetmap", ".osm": "lanelet2", ".geojson": "geojson", ".json": "geojson", ".xodr": "opendrive"}
+FORMATS = ("streetmap", "lanelet2", "geojson", "opendrive", "nuscenes")
 FORMS = (
-    "FILE.streetmap, FILE.osm (Lanelet2), FILE.geojson, FORMAT:FILE, or "
+    "FILE.streetmap, FILE.osm (Lanelet2), FILE.geojson, FILE.xodr (OpenDRIVE), FORMAT:FILE, or "
     "nuscenes:DATAROOT:LOCATION"
 )
 
@@ -79,9 +79,13 @@ def _reader(kind: str) -> Callable[[Path, MapOrigin | None], tuple[StreetMap, Re
         from mapkd_core.map_formats.lanelet2_read import read_lanelet2
 
         return read_lanelet2
-    from mapkd_core.map_formats.geojson import read_geojson
+    if kind == "geojson":
+        from mapkd_core.map_formats.geojson import read_geojson
 
-    return read_geojson
+        return read_geojson
+    from mapkd_core.map_formats.opendrive_read import read_opendrive
+
+    return read_opendrive
 
 
 def write_map(street_map: StreetMap, name: MapName, options: WriteOptions | None = None) -> Report:
@@ -98,6 +102,10 @@ def write_map(street_map: StreetMap, name: MapName, options: WriteOptions | None
         from mapkd_core.map_formats.geojson import write_geojson
 
         return write_geojson(street_map, name.path)
-    from mapkd_core.map_formats.expansion import write_nuscenes
+    if name.format == "nuscenes":
+        from mapkd_core.map_formats.expansion import write_nuscenes
 
-    return write_nuscenes(street_map, name.path, name.location, options.lanelet2.traffic)
+        return write_nuscenes(street_map, name.path, name.location, options.lanelet2.traffic)
+    from mapkd_core.map_formats.opendrive_write import write_opendrive
+
+    return write_opendrive(street_map, name.path, options.lanelet2.path_m, options.lanelet2.traffic)

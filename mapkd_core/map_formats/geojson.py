@@ -134,7 +134,7 @@ def _lines(feature: Mapping[str, Any], report: Report) -> Iterator[list[Any]]:
     """The lines of a feature that is an element."""
     geometry, properties = feature.get("geometry") or {}, feature.get("properties") or {}
     kind = geometry.get("type")
-    if kind not in LINES and kind not in AREAS:
+    if not isinstance(kind, str) or (kind not in LINES and kind not in AREAS):
         report.add(f"feature of geometry {shown(kind)}: no line and no area")
     elif _label(properties) is None:
         words = {name: properties[name] for name in PROPERTIES if properties.get(name)}

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import shapely
@@ -32,11 +33,18 @@ class Strip:
     at: NDArray[np.float64]
     other_at: NDArray[np.float64]
 
+    @cached_property
+    def _from_line(self) -> tuple[Points, Points]:
+        return self.at, self.other_at
+
+    @cached_property
+    def _from_other(self) -> tuple[Points, Points]:
+        order = np.argsort(self.other_at, kind="stable")
+        return self.other_at[order], self.at[order]
+
     def mapped(self, line: int, at: float) -> float | None:
         """Where the strip has `at` of one of its lines on the other; None beyond its ends."""
-        mine, theirs = (self.at, self.other_at) if line == self.line else (self.other_at, self.at)
-        order = np.argsort(mine)
-        mine, theirs = mine[order], theirs[order]
+        mine, theirs = self._from_line if line == self.line else self._from_other
         return float(np.interp(at, mine, theirs)) if mine[0] - 1e-9 <= at <= mine[-1] + 1e-9 else None
 
 

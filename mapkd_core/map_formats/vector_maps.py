@@ -1,7 +1,7 @@
 """Street maps as road maps, of which labels are made, and road maps (nuScenes', a simulated drive's) as street maps."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import shapely
@@ -19,27 +19,29 @@ from mapkd_core.vector_map import MapLine, VectorMap
 Points = NDArray[np.float64]
 
 
-def vector_map_of(street_map: StreetMap, name: str = "map") -> VectorMap:
-    """The same lines as a road map in the street map's frame: its boundaries are lines, its crossings areas.
+def vector_map_of(
+    street_map: StreetMap, name: str = "map", moved: Callable[[Points], Points] = lambda points: points
+) -> VectorMap:
+    """The same lines as a road map: its boundaries are lines, its crossings areas; `moved` takes (N, 3) to its frame.
 
     Open crossings, whose other side was not seen, have no area and are left out: what they are is not known.
     """
-    crossings = [Polygon(e.points_m[:, :2]) for e in street_map.of("ped_crossing") if e.closed]
+    crossings = [Polygon(moved(e.points_m)[:, :2]) for e in street_map.of("ped_crossing") if e.closed]
     return VectorMap(
         name=name,
-        lines=tuple(_line(element) for element in street_map.of("divider")),
+        lines=tuple(_line(element, moved(element.points_m)[:, :2]) for element in street_map.of("divider")),
         crossings=tuple(crossings),
         crossings_apart=True,
-        boundaries_m=tuple(element.points_m[:, :2] for element in street_map.of("boundary")),
+        boundaries_m=tuple(moved(element.points_m)[:, :2] for element in street_map.of("boundary")),
     )
 
 
-def _line(element: StreetElement) -> MapLine:
+def _line(element: StreetElement, points_m: Points) -> MapLine:
     known = element.attributes
     paint = known.get("paint", "solid")
     layer = "road_divider" if known.get("layer") == "road_divider" else "lane_divider"
     return MapLine(
-        element.points_m[:, :2], layer, paint if paint in ("solid", "dashed", "double", "none") else "solid",
+        points_m, layer, paint if paint in ("solid", "dashed", "double", "none") else "solid",
         "yellow" if known.get("color") == "yellow" else "white",
     )  # fmt: skip
 

@@ -38,7 +38,9 @@ from mapkd_core.evaluation.training_curves import read_curves, read_images
 from mapkd_core.files import FolderLock
 from mapkd_core.geometry import transform_from_yaw
 from mapkd_core.grid import BevGrid
+from mapkd_core.map_formats.geojson import read_geojson
 from mapkd_core.map_formats.lanelet2_read import read_lanelet2
+from mapkd_core.map_formats.opendrive_read import read_opendrive
 from mapkd_core.map_formats.projector_info import read_projector_info
 from mapkd_core.mapping.street_map import MapOrigin, StreetElement, StreetMap
 from mapkd_core.metrics.frame_file import FrameRecord, encode_semantic, read_frames
@@ -169,6 +171,24 @@ _OSM = """<?xml version='1.0'?>
 <relation id="8"><member type="way" ref="5" role="left" /><member type="way" ref="6" role="right" />
 <tag k="type" v="lanelet" /><tag k="subtype" v="crosswalk" /></relation></osm>
 """
+
+
+_XODR = """<OpenDRIVE><header/><road id="1" length="20"><planView><geometry s="0" x="0" y="0" hdg="0" length="20">
+<arc curvature="0.01"/></geometry></planView><lanes><laneSection s="0"><center><lane id="0"/></center><right>
+<lane id="-1" type="driving"><width sOffset="0" a="3" b="0" c="0" d="0"/></lane></right></laneSection></lanes>
+</road></OpenDRIVE>"""
+
+
+def _make_maps(folder: Path) -> None:
+    (folder / "a.xodr").write_text(_XODR)
+    line = {"type": "LineString", "coordinates": [[5.3, 60.4, 1.0], [5.31, 60.4, 2.0]]}
+    own = {"label": "divider", "score": 0.5, "sightings": 2, "closed": False, "attributes": {}, "reversed": False}
+    features = [{"type": "Feature", "id": 3, "geometry": line, "properties": own},
+                {"type": "Feature", "geometry": line, "properties": {"type": "curb"}}]  # fmt: skip
+    origin = {"latitude_deg": 60.4, "longitude_deg": 5.3, "altitude_m": 0.0, "utm_epsg": 32632}
+    head = {"format": "mapkd-geojson-1", "frame": "map", "metadata": {}, "origin": origin}
+    text = json.dumps({"type": "FeatureCollection", "mapkd": head, "features": features})
+    (folder / "a.geojson").write_text(text)
 
 
 def _make_lanelet2(folder: Path) -> None:
@@ -565,6 +585,8 @@ READERS = (
     Reader("submissions", _make_submission, lambda folder: read_submission(folder / "a.json", rings=True)),
     Reader("street maps", _make_street_map, lambda folder: StreetMap.read(folder / "a.jsonl")),
     Reader("Lanelet2 maps", _make_lanelet2, lambda folder: read_lanelet2(folder / "a.osm")),
+    Reader("OpenDRIVE maps", _make_maps, lambda folder: read_opendrive(folder / "a.xodr"), keep=(".geojson",)),
+    Reader("street maps as GeoJSON", _make_maps, lambda folder: read_geojson(folder / "a.geojson"), keep=(".xodr",)),
     Reader("frame files", _make_frames, lambda folder: [f.semantic for f in read_frames(folder / "a.jsonl")]),
     Reader("nuScenes' tables", _make_tables, _read_tables, keep=(
         ".jpg", ".png", "map.json", "attribute.json", "category.json", "instance.json", "sample_annotation.json",

@@ -18,7 +18,7 @@ pytest.importorskip("lanelet2")
 def test_there_and_back_through_every_lossless_format(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     written = street(at_place(*BERGEN))
     written.write(tmp_path / "a.streetmap")
-    names = [tmp_path / name for name in ("a.streetmap", "b.osm", "c.geojson", "d.streetmap")]
+    names = [tmp_path / name for name in ("a.streetmap", "b.osm", "c.geojson", "d.xodr", "e.streetmap")]
     for source, target in pairwise(names):
         assert main(["map", "convert", str(source), str(target), "--report", str(tmp_path / "report.txt")]) == 0
         assert "read again: the same map" in capsys.readouterr().out
