@@ -12,6 +12,7 @@ EXTRAS = {
     "webdataset": "train",
     "matplotlib": "train",
     "onnxruntime": "deploy",
+    "openvino": "openvino",
     "onnx": "export",
     "onnxscript": "export",
     "av": "video",

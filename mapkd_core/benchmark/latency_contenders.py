@@ -119,7 +119,7 @@ def student(
     A graph that it lacks is written to `folder`, with a copy of the artifact.
     """
     path = card_path(path)
-    if options.backend in ENGINES and options.precision != "int8" and not graph_path(path).is_file():
+    if options.backend in (*ENGINES, "openvino") and options.precision != "int8" and not graph_path(path).is_file():
         fresh, card = load_model(path)
         assert isinstance(fresh, Student)
         path = folder / f"{path.stem}-with-graph.json"

@@ -174,7 +174,7 @@ def _check_graph_possible(card: ModelCard, pillars: bool, args: argparse.Namespa
         raise ValueError("--int8 is made from NAME.onnx; leave out --no-onnx")
     import onnxscript  # noqa: F401
 
-    from mapkd_core.runtime.onnx_backend import check_int8_instructions
+    from mapkd_core.runtime.graph_face import check_int8_instructions
 
     if args.int8:
         check_int8_instructions()  # eight bits are measured here before they are kept

@@ -19,8 +19,7 @@ from mapkd_core.artifact import card_path, note_graph
 from mapkd_core.files import replacing
 from mapkd_core.predictor import MapPredictor
 from mapkd_core.progress import Progress
-from mapkd_core.runtime import OnnxRuntime
-from mapkd_core.runtime.onnx_backend import graph_path
+from mapkd_core.runtime import OnnxRuntime, graph_path
 from mapkd_core.types import Frame
 
 OPERATORS = ("Conv", "Relu", "Add", "Concat", "Resize")

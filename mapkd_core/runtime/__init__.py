@@ -7,15 +7,18 @@ from pathlib import Path
 
 from mapkd_core.runtime.face import Runtime, pick_device
 from mapkd_core.runtime.folding import fold_batch_norms
-from mapkd_core.runtime.onnx_backend import BELONGS_TO, ENGINES, OnnxRuntime, graph_path, pick_onnx_device
+from mapkd_core.runtime.graph_face import BELONGS_TO, graph_path
+from mapkd_core.runtime.onnx_backend import ENGINES, OnnxRuntime, pick_onnx_device
+from mapkd_core.runtime.openvino_backend import OpenVinoRuntime, pick_openvino_device
 from mapkd_core.runtime.options import BACKENDS, PRECISIONS, RuntimeOptions, runtime_options
 from mapkd_core.runtime.processor import INT8_FLAGS, has_any
 from mapkd_core.runtime.threads import wait_without_spinning
 from mapkd_core.runtime.torch_backend import TorchRuntime
 
 __all__ = [
-    "BACKENDS", "BELONGS_TO", "PRECISIONS", "OnnxRuntime", "Runtime", "RuntimeOptions", "TorchRuntime",
-    "fold_batch_norms", "graph_path", "open_runtime", "pick_device", "runtime_options", "wait_without_spinning",
+    "BACKENDS", "BELONGS_TO", "PRECISIONS", "OnnxRuntime", "OpenVinoRuntime", "Runtime", "RuntimeOptions",
+    "TorchRuntime", "fold_batch_norms", "graph_path", "open_runtime", "pick_device", "runtime_options",
+    "wait_without_spinning",
 ]  # fmt: skip
 
 def open_runtime(path: str | Path, options: RuntimeOptions | None = None) -> Runtime:
@@ -25,6 +28,8 @@ def open_runtime(path: str | Path, options: RuntimeOptions | None = None) -> Run
     machine does not have, and ModuleNotFoundError where a backend's package is not installed.
     """
     chosen = _chosen(path, options or RuntimeOptions())
+    if chosen.backend == "openvino":
+        return OpenVinoRuntime(path, chosen)
     return (OnnxRuntime if chosen.backend in ENGINES else TorchRuntime)(path, chosen)
 
 
@@ -45,6 +50,9 @@ def _chosen(path: str | Path, options: RuntimeOptions) -> RuntimeOptions:
 
 def _fastest_precision(path: str | Path, options: RuntimeOptions) -> str:
     """`int8` where the graph is there and this machine serves it, else `fp32`; an unknown device is refused."""
+    if options.backend == "openvino":
+        pick_openvino_device(replace(options, precision="fp32"))
+        return "int8" if has_any(INT8_FLAGS) and graph_path(path, "int8").is_file() else "fp32"
     onnx = importlib.util.find_spec("onnxruntime") is not None
     found = pick_onnx_device(options) if onnx and options.backend == "onnx" else pick_device(options.device)
     there = onnx and graph_path(path, "int8").is_file()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     Loaded = Tensor | NDArray[np.float32]
-    """Images (N, 3, H, W), normalised, in the network's input: a tensor for PyTorch, an array for ONNX Runtime."""
+    """Images (N, 3, H, W), normalised, in the network's input: a tensor for PyTorch, an array for graphs."""
 
 T = TypeVar("T")
 

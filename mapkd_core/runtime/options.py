@@ -13,6 +13,7 @@ BACKENDS = {
     "compile": "torch.compile; needs a C++ compiler (CPU) or Triton (GPU), and a minute at the first image",
     "cudagraph": "PyTorch, replayed as one CUDA graph; device cuda only",
     "onnx": "ONNX Runtime on NAME.onnx or NAME.int8.onnx; device cpu or cuda",
+    "openvino": "OpenVINO on NAME.onnx or NAME.int8.onnx; device cpu only; needs the extra openvino",
     "tensorrt": "TensorRT through ONNX Runtime; device cuda only",
 }
 """name -> what it is."""
@@ -21,7 +22,7 @@ PRECISIONS = {
     "fp32": "every backend",
     "fp16": "PyTorch on cuda, tensorrt",
     "bf16": "PyTorch on cuda, or on a CPU with bf16 instructions",
-    "int8": "onnx on a CPU with VNNI or dot-product instructions",
+    "int8": "onnx and openvino on a CPU with VNNI or dot-product instructions",
 }
 """name -> where it runs."""
 

@@ -37,6 +37,7 @@ def main() -> int:
 
     remedies = {
         "onnxruntime": f"use backend:=torch, or {how_to_install('onnxruntime')}",
+        "openvino": f"use backend:=onnx, or {how_to_install('openvino')}",
         "torch": f"use backend:=onnx, or {how_to_install('torch')}",
     }
     return run_main("student_node", _run, remedies)

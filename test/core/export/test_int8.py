@@ -13,7 +13,7 @@ from mapkd_core.export import int8 as export_int8
 from mapkd_core.export.onnx_graph import ExportError, export_onnx
 from mapkd_core.export.parity import agreement, proof_frames
 from mapkd_core.predictor import MapPredictor
-from mapkd_core.runtime import RuntimeOptions, graph_path, onnx_backend, open_runtime
+from mapkd_core.runtime import RuntimeOptions, graph_face, graph_path, open_runtime
 from mapkd_core.runtime.processor import INT8_FLAGS, has_any
 
 pytest.importorskip("onnxscript", reason="ONNX export needs: pip install '.[export]'")
@@ -62,7 +62,7 @@ def test_nearly_the_same_probabilities(artifact):
 @pytest.mark.parametrize("cameras", [1, 4, 8])
 def test_any_number_of_cameras_runs_in_eight_bits(artifact, monkeypatch, cameras):
     # Without the instructions the numbers are others, but of the right shape, and an unseen camera still adds nothing.
-    monkeypatch.setattr(onnx_backend, "has_any", lambda flags: True)
+    monkeypatch.setattr(graph_face, "has_any", lambda flags: True)
     runtime = open_runtime(artifact, onnx_on_cpu("int8"))
     images, rig = tiny_images(cameras), tiny_rig(cameras)
     found = runtime.probabilities(images, *rig)
@@ -97,7 +97,7 @@ def test_the_command_makes_graphs_of_an_artifact(artifact, tmp_path, capsys):
 def test_what_would_fail_fails_before_anything_is_written(
     artifact, tmp_path, monkeypatch, capsys, option, instructions, complaint
 ):
-    monkeypatch.setattr(onnx_backend, "has_any", lambda flags: instructions)
+    monkeypatch.setattr(graph_face, "has_any", lambda flags: instructions)
     assert main(["export", str(artifact), "--out", str(tmp_path / "new.json"), "--int8", option]) != 0
     assert complaint in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
@@ -112,7 +112,7 @@ def test_another_map_is_an_error(artifact, tmp_path, monkeypatch):
 
 
 def test_a_graph_of_other_weights_is_refused(artifact, tmp_path, monkeypatch):
-    monkeypatch.setattr(onnx_backend, "has_any", lambda flags: True)
+    monkeypatch.setattr(graph_face, "has_any", lambda flags: True)
     other = tiny_artifact(tmp_path, 1)
     for precision in ("fp32", "int8"):
         shutil.copy(graph_path(artifact, precision), graph_path(other, precision))
@@ -140,13 +140,13 @@ def test_agreement_counts_cells():
 
 
 def test_predictor_serves_eight_bits_by_itself(artifact, monkeypatch):
-    monkeypatch.setattr(onnx_backend, "has_any", lambda flags: True)
+    monkeypatch.setattr(graph_face, "has_any", lambda flags: True)
     runtime = MapPredictor.from_artifact(artifact, device="cpu", precision="int8").runtime
     assert (runtime.backend, runtime.precision) == ("onnx", "int8")
 
 
 def test_scores_in_eight_bits_are_not_mixed_with_others(artifact, monkeypatch):
-    monkeypatch.setattr(onnx_backend, "has_any", lambda flags: True)
+    monkeypatch.setattr(graph_face, "has_any", lambda flags: True)
     predictors = [MapPredictor.from_artifact(artifact, device="cpu", precision=p) for p in ("fp32", "int8")]
     headers = [header_of(predictor, "x") for predictor in predictors]
     assert [h.pop("precision") for h in headers] == ["fp32", "int8"] and headers[0] == headers[1]

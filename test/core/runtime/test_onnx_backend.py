@@ -5,7 +5,7 @@ import pytest
 from tiny_student import save_tiny_student
 
 from mapkd_core.artifact import ArtifactError, note_graph
-from mapkd_core.runtime import RuntimeOptions, onnx_backend, open_runtime
+from mapkd_core.runtime import RuntimeOptions, graph_face, open_runtime
 from mapkd_core.runtime.onnx_backend import check_combination
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime needs: pip install '.[deploy]'")
@@ -21,7 +21,7 @@ def test_missing_graphs(card_path, monkeypatch):
     with pytest.raises(ArtifactError, match=r"tiny\.onnx; write it with: .* (/.*/tiny\.json) --out \1 --onnx$"):
         open_runtime(card_path, RuntimeOptions(device="cpu", backend="onnx"))
     with pytest.raises(ArtifactError, match=r"tiny\.int8\.onnx; write it with: .* --onnx --int8$"):
-        monkeypatch.setattr(onnx_backend, "has_any", lambda flags: True)
+        monkeypatch.setattr(graph_face, "has_any", lambda flags: True)
         open_runtime(card_path, RuntimeOptions(device="cpu", backend="auto", precision="int8"))
 
 
@@ -74,6 +74,6 @@ def test_precisions_that_are_not_served(backend, precision):
 def test_int8_needs_a_cpu_with_the_instructions(monkeypatch):
     with pytest.raises(ValueError, match="int8 needs device cpu, not cuda; on a GPU use fp16"):
         check_combination(RuntimeOptions(backend="onnx", precision="int8", device="cuda"))
-    monkeypatch.setattr(onnx_backend, "has_any", lambda flags: False)
+    monkeypatch.setattr(graph_face, "has_any", lambda flags: False)
     with pytest.raises(ValueError, match=r"none of the flags amx_int8, .*; use fp32"):
         check_combination(RuntimeOptions(backend="onnx", precision="int8", device="cpu"))

@@ -28,6 +28,7 @@ def handlers_of_the_test_runner() -> Iterator[None]:
     [
         ("torch", "use backend:=onnx, or install it with: pip install '.[torch]'"),
         ("onnxruntime", "backend:=torch"),
+        ("openvino", "use backend:=onnx, or install it with: pip install '.[openvino]'"),
     ],
 )
 def test_a_missing_package_is_one_line_with_the_remedy(module, words, monkeypatch, capsys):
