@@ -48,6 +48,10 @@ def open_frames(
         return _nuscenes(Path(folder), version, split, lidar)
     if kind == "argoverse2" and rest:
         return _argoverse2(name, rest, lidar)
+    if kind == "bag" and rest:
+        raise ValueError(
+            f"{name} is a bag, which is packed first: mapkd cache {name} FOLDER --map MAP; give cache:FOLDER then"
+        )
     folder_path = Path(name).expanduser()
     if not folder_path.is_dir():
         raise FileNotFoundError(f"data {name!r} is neither a folder nor of the form {FORMS}")

@@ -6,6 +6,15 @@ was interrupted goes on where it stopped when it is run again.
     mapkd cache nuscenes:/data/nuscenes:v1.0-trainval:train caches/train --lidar --workers 8
     mapkd cache simdrive-v1:val caches/sim-val --size 176x64
 
+From a bag of your own, with images of any rig, the vehicle's poses (/tf from map or odom, or Odometry) and a map in
+the frame of those poses (FILE.streetmap, lanelet2:FILE, geojson:FILE, nuscenes:DATAROOT:LOCATION):
+
+    mapkd cache bag:monday.mcap caches/monday --map lanelet2:town.osm --image check.png
+    mapkd cache bag:monday.mcap caches/monday --map town.geojson --origin 48.1,11.5 --align
+
+Look at the image: where the drawn map lies beside the paint, poses, clocks (--time-offset), calibration or map are
+wrong, and so would be what is learnt.
+
 Train from it with `--data.train cache:caches/train`.
 """
 from __future__ import annotations
@@ -13,13 +22,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mapkd_core.commands import cache_bag
 from mapkd_core.frame_sources import FORMS
 from mapkd_core.types import IMAGE_SIZE
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `mapkd cache`."""
-    parser.add_argument("source", help=FORMS)
+    parser.add_argument("source", help=f"{FORMS}; or {cache_bag.FORM}")
     parser.add_argument("folder", type=Path, help="new folder for the cache, or one to go on with")
     parser.add_argument("--size", type=_size, default=IMAGE_SIZE, help="images, WIDTHxHEIGHT (default 352x128)")
     parser.add_argument("--lidar", action="store_true", help="keep LiDAR points (three sweeps) as float16")
@@ -32,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shard-frames", type=int, default=256, help="frames in a shard (default 256)")
     parser.add_argument("--seed", type=int, default=0, help="of the frames' distribution over the shards")
     parser.add_argument("--workers", type=int, default=0, help="processes that read and encode (default 0: this one)")
+    cache_bag.configure(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,21 +50,27 @@ def run(args: argparse.Namespace) -> int:
     from mapkd_core.data.cache_record import CacheOptions
     from mapkd_core.data.cache_write import write_cache
     from mapkd_core.evaluation.identity import frames_fingerprint
-    from mapkd_core.frame_sources import open_frames, with_maps
+    from mapkd_core.frame_sources import Frames, open_frames, with_maps
 
     if not 1 <= args.quality <= 100 or args.shard_frames < 1 or args.workers < 0:
         raise ValueError("expected --quality 1..100, --shard-frames 1 or more, --workers 0 or more")
     options = CacheOptions(args.size, tuple(args.reach), args.lidar, not args.no_labels, args.quality)
-    source, missing = open_frames(args.source, image_size=args.size, lidar=args.lidar)
-    for what in missing:
-        print(f"left out: {what}")
-    if options.labels:
-        found, source = len(source), with_maps(source)
-        if found and not len(source):
-            raise ValueError(
-                f"none of {found} frames of {args.source} has a road map; check the map expansion, or give --no-labels"
-            )
-    what = frames_fingerprint(source)
+    source: Frames
+    if cache_bag.is_bag(args):
+        source = cache_bag.open_bag(args)
+        what = source.fingerprint
+    else:
+        source, missing = open_frames(args.source, image_size=args.size, lidar=args.lidar)
+        for line in missing:
+            print(f"left out: {line}")
+        if options.labels:
+            found, source = len(source), with_maps(source)
+            if found and not len(source):
+                raise ValueError(
+                    f"none of {found} frames of {args.source} has a road map; check the map expansion, or give "
+                    "--no-labels"
+                )
+        what = frames_fingerprint(source)
     write_cache(source, args.folder, options, args.shard_frames, args.seed, args.workers, args.source, True, what)
     shards = list(args.folder.glob("*.tar"))
     size_mb = sum(path.stat().st_size for path in shards) / 1e6

@@ -15,6 +15,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from mapkd_core.commands.options import place_on_earth
 from mapkd_core.files import write_atomic
 from mapkd_core.map_formats.formats import FORMS
 
@@ -24,7 +25,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="A", help=FORMS)
     parser.add_argument("target", metavar="B", help="the same forms; the ending of the file's name says which format")
     parser.add_argument(
-        "--origin", metavar="LAT,LON[,ALT]", type=_place, help="where the map's (0, 0) lies, if the map does not say"
+        "--origin", metavar="LAT,LON[,ALT]", type=place_on_earth,
+        help="where the map's (0, 0) lies, if the map does not say",
     )
     parser.add_argument("--traffic", choices=("right", "left"), default="right", help="side of the road (%(default)s)")
     parser.add_argument(
@@ -72,13 +74,3 @@ def run(args: argparse.Namespace) -> int:
     if args.report is not None:
         write_atomic(args.report, "\n".join(lines) + "\n")
     return 0
-
-
-def _place(text: str) -> tuple[float, ...]:
-    try:
-        values = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        values = ()
-    if len(values) not in (2, 3) or not (abs(values[0]) <= 90 and abs(values[1]) <= 180):
-        raise argparse.ArgumentTypeError(f"{text!r} is not LATITUDE,LONGITUDE or LATITUDE,LONGITUDE,ALTITUDE, degrees")
-    return values

@@ -53,3 +53,14 @@ def number(low: float) -> Callable[[str], float]:
         return value
 
     return read
+
+
+def place_on_earth(text: str) -> tuple[float, ...]:
+    """The type of an option that is LATITUDE,LONGITUDE or LATITUDE,LONGITUDE,ALTITUDE, degrees and metres."""
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) not in (2, 3) or not (abs(values[0]) <= 90 and abs(values[1]) <= 180):
+        raise argparse.ArgumentTypeError(f"{text!r} is not LATITUDE,LONGITUDE or LATITUDE,LONGITUDE,ALTITUDE, degrees")
+    return values

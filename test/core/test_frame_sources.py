@@ -31,6 +31,7 @@ def test_drives_in_one_weather_and_with_bodywork_by_name():
         ("simdrive-v1:val:own-body/0", ValueError, "'own-body/0'"),
         ("simdrive-v1:autumn", ValueError, "autumn"),
         ("/no/such/folder", FileNotFoundError, "neither a folder nor"),
+        ("bag:drive.mcap", ValueError, "mapkd cache bag:drive.mcap FOLDER --map MAP"),
     ],
 )
 def test_names_that_mean_nothing(name, error, told):
