@@ -7,7 +7,7 @@ was interrupted goes on where it stopped when it is run again.
     mapkd cache simdrive-v1:val caches/sim-val --size 176x64
 
 From a bag of your own, with images of any rig, the vehicle's poses (/tf from map or odom, or Odometry) and a map in
-the frame of those poses (FILE.streetmap, lanelet2:FILE, geojson:FILE, nuscenes:DATAROOT:LOCATION):
+the frame of those poses (FILE.streetmap, lanelet2:FILE, geojson:FILE, opendrive:FILE, nuscenes:DATAROOT:LOCATION):
 
     mapkd cache bag:monday.mcap caches/monday --map lanelet2:town.osm --image check.png
     mapkd cache bag:monday.mcap caches/monday --map town.geojson --origin 48.1,11.5 --align

@@ -17,6 +17,7 @@ FORM = "bag:PATH (with --map)"
 IMAGE_FRAMES = 4
 """Frames of a drive in --image, evenly spread."""
 _PREFIX = "bag:"
+_MAPS = "FILE.streetmap, lanelet2:FILE, geojson:FILE, opendrive:FILE, nuscenes:DATAROOT:LOCATION"
 _OF_BAGS = (
     "map", "origin", "rig", "frame", "base_frame", "odometry", "every", "time_offset", "image", "align", "weights"
 )  # fmt: skip
@@ -25,7 +26,7 @@ _OF_BAGS = (
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options that only a bag has."""
     group = parser.add_argument_group("of a bag (bag:PATH, a rosbag2: its folder, an .mcap or .db3 file)")
-    group.add_argument("--map", help="its map: FILE.streetmap, FILE.osm or lanelet2:FILE, geojson:FILE, nuscenes:...")
+    group.add_argument("--map", help=f"its map: {_MAPS}")
     group.add_argument(
         "--origin", metavar="LAT,LON[,ALT]", type=place_on_earth,
         help="where (0, 0) of the poses' frame lies, for a map in degrees that does not say",
@@ -120,7 +121,7 @@ def _read_map(args: argparse.Namespace, bag: Path) -> StreetMap:
     from mapkd_core.progress import say
 
     name = map_name(args.map)
-    if args.origin is not None and name.format not in ("lanelet2", "geojson"):
+    if args.origin is not None and name.format not in ("lanelet2", "geojson", "opendrive"):
         raise ValueError(f"--origin is for maps in degrees; {name} is in metres already: leave it out")
     if args.image:
         keep_inputs([name.file, bag, *bag.glob("*"), *([args.rig] if args.rig else [])], [args.image])
