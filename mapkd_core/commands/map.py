@@ -17,6 +17,7 @@ A bag that holds VectorMaps is not predicted again, unless --predict says so. Ot
 from __future__ import annotations
 
 import argparse
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -29,6 +30,7 @@ from mapkd_core.files import keep_inputs
 from mapkd_core.map_files.street_image import draw_street
 from mapkd_core.map_formats.formats import FORMS, SUFFIXES, WriteOptions, map_name, read_map, write_map
 from mapkd_core.map_formats.lanelet2_write import Lanelet2Options
+from mapkd_core.map_formats.saving import check_target, check_writable, rescued
 from mapkd_core.mapping.builder import MapBuilder
 from mapkd_core.mapping.options import MappingOptions
 from mapkd_core.mapping.seeding import builder_from, merged, path_of
@@ -78,12 +80,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Builds the map, writes it, and prints what it holds."""
-    written = [map_name(args.out).file, *([args.image] if args.image else [])]
-    keep_inputs(args.drives, written)  # what cannot be is refused before anything is predicted
     options = MappingOptions(
         least_sightings=args.least_sightings, least_share=args.least_share, align=not args.no_align
     )
     start = _read(args.onto) if args.onto else None
+    _check_outputs(args, start)
     maps = [str(path) for path in args.drives if path.suffix.lower() in SUFFIXES]
     if maps and len(maps) < len(args.drives):
         raise ValueError("the drives are bags and maps at once; build maps of the bags first, or give one with --onto")
@@ -105,10 +106,28 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _check_outputs(args: argparse.Namespace, start: StreetMap | None) -> None:
+    """Refuses what cannot be written before anything is predicted."""
+    name, image = map_name(args.out), [args.image] if args.image else []
+    keep_inputs([*args.drives, *([args.rig] if args.rig else [])], [name.file, *image])
+    keep_inputs([map_name(args.onto).file] if args.onto else [], image)
+    for path in image:
+        if os.path.realpath(path) == os.path.realpath(name.file):
+            raise ValueError(f"--out and --image are both {path}; expected two files")
+        check_writable(path)
+    if all(path.suffix.lower() not in SUFFIXES for path in args.drives):
+        check_target(name, start.origin if start else None)
+
+
 def _write(args: argparse.Namespace, result: StreetMap) -> None:
     name = map_name(args.out)
     way = path_of(result)
-    lost = write_map(result, name, WriteOptions(Lanelet2Options(path_m=way if len(way) > 1 else None)))
+    try:
+        lost = write_map(result, name, WriteOptions(Lanelet2Options(path_m=way if len(way) > 1 else None)))
+    except Exception:
+        if kept := rescued(result, name):
+            say(f"{name.file} could not be written; the map is kept in {kept}")
+        raise
     for line in lost.lines:
         say(f"{name.file} does not hold: {line}")
     counts = Counter(element.label for element in result.elements)

@@ -12,11 +12,12 @@ OpenDRIVE and nuScenes have, are made of the lines; they go to the right, or by 
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import replace
 from pathlib import Path
 
 from mapkd_core.commands.options import place_on_earth
-from mapkd_core.files import write_atomic
+from mapkd_core.files import keep_inputs, write_atomic
 from mapkd_core.map_formats.formats import FORMS
 
 
@@ -48,6 +49,10 @@ def run(args: argparse.Namespace) -> int:
     from mapkd_core.map_formats.lanelet2_write import Lanelet2Options
 
     source, target = map_name(args.source), map_name(args.target)
+    if args.report is not None:
+        keep_inputs([source.file], [args.report])
+        if os.path.realpath(args.report) == os.path.realpath(target.file):
+            raise ValueError(f"the map and --report are both {args.report}; expected two files")
     if target.file.exists() and not args.overwrite:
         raise ValueError(f"{target.file} is there already; give another name, or --overwrite")
     place = None if args.origin is None else at_place(*args.origin)

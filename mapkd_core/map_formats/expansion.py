@@ -33,9 +33,7 @@ def write_nuscenes(street_map: StreetMap, dataroot: Path, location: str, traffic
     """
     report = Report()
     expansion = MapExpansion(location)
-    path = expansion_file(dataroot, location)
-    if path.exists():
-        raise ValueError(f"{path} is there already; expected a folder without a map of that location")
+    free_place(dataroot, location)
     lanes = lanes_of(street_map, traffic=traffic)
     areas = [lanes.area(lane) for lane in lanes.lanes]
     closed = [e for e in street_map.of("boundary") if e.closed]
@@ -65,6 +63,14 @@ def write_nuscenes(street_map: StreetMap, dataroot: Path, location: str, traffic
     expansion.add(road_map, offset)
     expansion.save(dataroot)
     return report
+
+
+def free_place(dataroot: Path, location: str) -> None:
+    """Raises ValueError for a location that the devkit does not open, or one of which `dataroot` has a map already."""
+    MapExpansion(location)
+    path = expansion_file(dataroot, location)
+    if path.exists():
+        raise ValueError(f"{path} is there already; expected a folder without a map of that location")
 
 
 def _nested(rings: list[Polygon]) -> tuple[list[Polygon], list[Polygon]]:

@@ -28,7 +28,7 @@ from mapkd_core.map_formats.lanes import lanes_of
 from mapkd_core.map_formats.projector_info import ProjectorInfo
 from mapkd_core.map_formats.report import Report
 from mapkd_core.map_formats.xml_files import xml_text
-from mapkd_core.mapping.street_map import StreetElement, StreetMap
+from mapkd_core.mapping.street_map import MapOrigin, StreetElement, StreetMap
 
 Points = NDArray[np.float64]
 NOWHERE = at_place(1.0, 3.0)
@@ -82,6 +82,28 @@ def write_lanelet2(street_map: StreetMap, path: Path, options: Lanelet2Options |
     return report
 
 
+def projector_info(origin: MapOrigin | None, options: Lanelet2Options) -> ProjectorInfo:
+    """What stands beside the file of a map that lies at `origin`.
+
+    Raises ValueError for a place that has no MGRS square, ModuleNotFoundError without the extra `maps`.
+    """
+    import lanelet2.io  # noqa: F401  what cannot be written needs no info
+
+    known = None if origin is None else _in_usual_zone(origin)
+    if options.projector != "mgrs":
+        return ProjectorInfo.of_frame(known)
+    if known is None:
+        raise ValueError("a map of unknown place has no MGRS square; give it an origin, or use its own frame")
+    return ProjectorInfo.in_mgrs(known)
+
+
+def _in_usual_zone(origin: MapOrigin) -> MapOrigin:
+    """The origin in the UTM zone that Lanelet2 and Autoware take there."""
+    if origin.utm_epsg is None:
+        return origin
+    return at_place(origin.latitude_deg, origin.longitude_deg, origin.altitude_m)
+
+
 class _Writer:
     """Builds the `lanelet2` objects of one map."""
 
@@ -94,9 +116,7 @@ class _Writer:
         self.map = self.core.LaneletMap()
         self.street_map = street_map
         self.given = street_map.origin or NOWHERE
-        origin = self.given
-        if origin.utm_epsg is not None:
-            origin = at_place(origin.latitude_deg, origin.longitude_deg, origin.altitude_m)
+        origin = _in_usual_zone(self.given)
         self.earth, self.autoware = EarthFrame(self.given), EarthFrame(origin)
         self.turned = origin != self.given
         if self.turned:
@@ -109,11 +129,7 @@ class _Writer:
             lanelet2.projection.UtmProjector
         )
         self.projector = kind(place)
-        known = origin if street_map.origin is not None else None
-        in_mgrs = options.projector == "mgrs"
-        if in_mgrs and known is None:
-            raise ValueError("a map of unknown place has no MGRS square; give it an origin, or use its own frame")
-        self.info = ProjectorInfo.in_mgrs(origin) if in_mgrs else ProjectorInfo.of_frame(known)
+        self.info = projector_info(street_map.origin, options)
         self.offset_m = self.info.offset_m()
         self.last_id = 0
         self.ends: dict[tuple[float, ...], Any] = {}

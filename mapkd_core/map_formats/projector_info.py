@@ -58,13 +58,16 @@ class ProjectorInfo:
         east, north = np.mod(EarthFrame(self.origin).origin_utm_m, 100_000.0)
         return float(east), float(north)
 
+    def check(self, folder: Path) -> None:
+        """Raises ValueError if the folder has a file that says something else."""
+        path = folder / NAME
+        if path.exists() and path.read_text(encoding="utf-8", errors="replace") != self.text():
+            raise ValueError(f"{path} belongs to another map; write this one to a folder of its own")
+
     def write(self, folder: Path) -> None:
         """Writes the file. Raises ValueError if the folder has one that says something else."""
-        content = self.text()
-        path = folder / NAME
-        if path.exists() and path.read_text(encoding="utf-8", errors="replace") != content:
-            raise ValueError(f"{path} belongs to another map; write this one to a folder of its own")
-        write_atomic(path, content)
+        self.check(folder)
+        write_atomic(folder / NAME, self.text())
 
     def text(self) -> str:
         """The file's content."""

@@ -13,6 +13,7 @@ from visualization_msgs.msg import MarkerArray
 
 from mapkd_core.map_formats.formats import WriteOptions, map_name, read_map, write_map
 from mapkd_core.map_formats.lanelet2_write import Lanelet2Options
+from mapkd_core.map_formats.saving import check_target, rescued
 from mapkd_core.mapping.builder import MapBuilder
 from mapkd_core.mapping.local_grid import LOCAL_GRID, local_grid
 from mapkd_core.mapping.seeding import builder_from, path_of
@@ -80,17 +81,18 @@ class BuilderNode(LifecycleNode):
     @told("configure")
     def on_configure(self, state: LifecycleState) -> None:
         """Reads the map to go on with."""
-        if self.values["map_file"]:
-            map_name(self.values["map_file"])
-        options, frame = options_of(self.values), self.values["fixed_frame"]
+        options, frame, origin = options_of(self.values), self.values["fixed_frame"], None
         if self.values["load"]:
             known, _ = read_map(map_name(self.values["load"]))
             if frame not in ("auto", known.frame):
                 raise ValueError(f"{self.values['load']} is in the frame {known.frame!r}, fixed_frame is {frame!r}")
             self.builder, frame = builder_from(known, options), known.frame
+            origin = known.origin
             self.get_logger().info(f"going on with {len(known.elements)} elements of {self.values['load']}")
         else:
             self.builder = MapBuilder(options)
+        if self.values["map_file"]:
+            check_target(map_name(self.values["map_file"]), origin)  # now, and not at the end of the drive
         if self.values["occupancy_grid"] and self._grid_publisher is None:
             kind = message_class(topics.MAP_GRID.msg_type)
             self._grid_publisher = qos.create_publisher(self, kind, topics.MAP_GRID.name, qos.profile(depth=1))
@@ -140,9 +142,15 @@ class BuilderNode(LifecycleNode):
         self._free()
 
     def close(self) -> None:
-        """Stops, and saves the map. Raises OSError where it cannot."""
+        """Stops, and saves the map; where `map_file` cannot be written, elsewhere, and raises why it cannot."""
         self._stop()
-        self.save()
+        try:
+            self.save()
+        except Exception:
+            assert self.builder is not None
+            if kept := rescued(self.builder.street_map(), map_name(self.values["map_file"])):
+                self.get_logger().error(f"{self.values['map_file']} could not be written; the map is kept in {kept}")
+            raise
 
     def save(self) -> Path | None:
         """Writes the map to `map_file`; None where there is no file, or nothing new. Raises OSError."""

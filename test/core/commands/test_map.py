@@ -151,6 +151,56 @@ def test_nothing_that_is_read_is_written_over(tmp_path: Path, capsys: pytest.Cap
     assert "would be written over" in capsys.readouterr().err and one.read_bytes() == before
 
 
+def test_outputs_that_are_one_file_or_the_map_that_is_gone_on_with_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    one, out = tmp_path / "a.streetmap", tmp_path / "b.streetmap"
+    StreetMap().write(one)
+    before = one.read_bytes()
+    for options in (["--image", str(out)], ["--onto", str(one), "--image", str(one)]):
+        assert main(["map", str(tmp_path / "none.mcap"), "--out", str(out), *options]) == 2
+        told = capsys.readouterr().err
+        assert "are both" in told or "would be written over" in told
+    assert one.read_bytes() == before and not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("out", "words"),
+    [("a.geojson", "mapkd map convert"), ("taken/a.osm", "belongs to another map"), ("nuscenes:.:here", "'here'"),
+     ("file/a.streetmap", "is no folder"), ("taken", "of no known format"), ("streetmap:taken", "is a folder")],
+)  # fmt: skip
+def test_what_could_not_be_written_is_refused_before_the_drive_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, out: str, words: str
+) -> None:
+    pytest.importorskip("lanelet2", reason="Lanelet2 needs: pip install '.[maps]'")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "map_projector_info.yaml").write_text("projector_type: MGRS\n")
+    (tmp_path / "file").write_text("")
+    assert main(["map", "drive-that-is-not-opened.mcap", "--out", out]) == 2
+    told = capsys.readouterr().err
+    assert words in told and "not-opened" not in told
+
+
+def test_a_map_that_cannot_be_written_after_all_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mapkd_core.commands import map as command
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device", "a.geojson")
+
+    monkeypatch.setattr(command, "write_map", refuse)
+    bag, beside = street_bag(tmp_path / "a.mcap"), tmp_path / "m.streetmap"
+    assert main(["map", str(bag), "--out", str(tmp_path / "m.osm")]) == 2
+    assert lines(beside) == WHOLE and f"kept in {beside}" in capsys.readouterr().out
+    assert main(["map", str(bag), "--out", str(beside)]) == 2  # nothing is written over
+    kept = Path(capsys.readouterr().out.partition("kept in ")[2].splitlines()[0])
+    assert kept != beside and lines(kept) == WHOLE
+    kept.unlink()
+    kept.parent.rmdir()
+
+
 def test_bags_and_maps_at_once_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     bag = street_bag(tmp_path / "a.mcap", poses(20))
     assert main(["map", str(bag), "b.streetmap", "--out", str(tmp_path / "c.streetmap")]) == 2

@@ -48,6 +48,15 @@ def test_a_place_is_given_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "leave --origin out" in capsys.readouterr().err
 
 
+def test_a_report_takes_no_map_s_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, target = tmp_path / "a.streetmap", tmp_path / "b.osm"
+    street().write(source)
+    for report, words in ((source, "would be written over"), (target, "are both")):
+        assert main(["map", "convert", str(source), str(target), "--report", str(report)]) == 2
+        assert words in capsys.readouterr().err
+    assert StreetMap.read(source).elements and not target.exists()
+
+
 def test_a_broken_map_fails_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     street().write(tmp_path / "a.streetmap")
     assert main(["map", "convert", str(tmp_path / "a.streetmap"), str(tmp_path / "b.osm")]) == 0

@@ -83,13 +83,17 @@ def test_a_map_in_lanelet2s_form_is_saved(start: Start, tmp_path: Path) -> None:
     assert len(opened.lineStringLayer) >= 3 and len(opened.laneletLayer) >= 1
 
 
-def test_a_place_that_cannot_be_written_is_one_line(start: Start, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    process = start("--ros-args", "-p", f"map_file:={tmp_path / 'file' / 'street.streetmap'}")
+def test_a_map_whose_place_is_gone_at_the_end_is_kept_elsewhere(start: Start, tmp_path: Path) -> None:
+    process = start("--ros-args", "-p", f"map_file:={tmp_path / 'new' / 'street.streetmap'}")
     drive(10)
+    (tmp_path / "new").write_text("")
     assert process.stop() == 2
     assert process.output.strip().splitlines()[-1].startswith("map_builder: "), process.output
     assert "Traceback" not in process.output
+    kept = Path(process.output.partition("the map is kept in ")[2].splitlines()[0])
+    assert StreetMap.read(kept).metadata["sets"] == 10
+    kept.unlink()
+    kept.parent.rmdir()
 
 
 @pytest.mark.parametrize(
@@ -97,6 +101,8 @@ def test_a_place_that_cannot_be_written_is_one_line(start: Start, tmp_path: Path
     [
         (["--ros-args", "-p", "load:=/none.streetmap"], "map_builder: /none.streetmap does not exist"),
         (["--ros-args", "-p", "publish_rat:=3.0"], "publish_rat"),
+        (["--ros-args", "-p", "map_file:=/tmp/a.geojson"], "where a drive's map lies is unknown"),
+        (["--ros-args", "-p", "map_file:=/dev/null/a.streetmap"], "map_builder: "),
         (["--what"], "unknown argument '--what'"),
     ],
 )

@@ -1,0 +1,66 @@
+"""Maps that took a drive to make: refused before it where they could not be written, kept where writing them fails."""
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from mapkd_core.files import inside
+from mapkd_core.map_formats.formats import MapName
+from mapkd_core.mapping.street_map import SUFFIX, MapOrigin, StreetMap
+
+
+def check_target(name: MapName, origin: MapOrigin | None) -> None:
+    """Finds before a drive what would keep its map from being written after it; `origin` is where on Earth it lies.
+
+    Raises ValueError or OSError with the reason, ModuleNotFoundError without the format's packages.
+    """
+    if name.format == "geojson" and origin is None:
+        raise ValueError(
+            f"{name.file}: GeoJSON holds places on Earth, and where a drive's map lies is unknown; write a {SUFFIX} "
+            f"file, and then: mapkd map convert FILE{SUFFIX} {name.file.name} --origin LAT,LON"
+        )
+    if name.format == "nuscenes":
+        from mapkd_core.map_formats.expansion import free_place
+
+        free_place(name.path, name.location)
+    if name.format == "lanelet2":
+        from mapkd_core.map_formats.lanelet2_write import Lanelet2Options, projector_info
+
+        projector_info(origin, Lanelet2Options()).check(name.path.parent)
+    check_writable(name.file)
+
+
+def check_writable(path: Path) -> None:
+    """Raises OSError if no file can be made at a path; missing folders are not made. What is there stays."""
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; expected the name of a file")
+    folder = next(parent for parent in target.parents if parent.exists())
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{path} cannot be made: {folder} is no folder; choose another place")
+    if target.exists() and not target.is_file():
+        return  # a device or a pipe
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"\0")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def rescued(street_map: StreetMap, name: MapName) -> Path | None:
+    """Keeps a map that could not be written as a `.streetmap` beside its place or in the folder for temporary files.
+
+    Nothing that is there is written over. None where there is no room for it either.
+    """
+    beside = name.file.with_suffix(SUFFIX)
+    if not beside.exists():
+        with contextlib.suppress(OSError, ValueError):
+            street_map.write(beside)
+            return beside
+    with contextlib.suppress(OSError, ValueError):
+        path = inside(tempfile.mkdtemp(prefix="mapkd-"), beside.name)
+        street_map.write(path)
+        return path
+    return None
