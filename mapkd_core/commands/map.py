@@ -33,7 +33,7 @@ from mapkd_core.map_formats.lanelet2_write import Lanelet2Options
 from mapkd_core.map_formats.saving import check_target, check_writable, rescued
 from mapkd_core.mapping.builder import MapBuilder
 from mapkd_core.mapping.options import MappingOptions
-from mapkd_core.mapping.seeding import builder_from, merged, path_of
+from mapkd_core.mapping.seeding import builder_from, driven_m_of, merged, path_of
 from mapkd_core.mapping.street_map import StreetMap
 from mapkd_core.progress import Progress, say
 from mapkd_core.types import CLASSES
@@ -132,7 +132,7 @@ def _write(args: argparse.Namespace, result: StreetMap) -> None:
         say(f"{name.file} does not hold: {line}")
     counts = Counter(element.label for element in result.elements)
     found = ", ".join(f"{counts[label]} {label}" for label in CLASSES)
-    say(f"{args.out}: {found} in the frame {result.frame}, {result.metadata['driven_m']:.0f} m driven")
+    say(f"{args.out}: {found} in the frame {result.frame}, {driven_m_of(result):.0f} m driven")
     if args.image:
         write_png(args.image, draw_street([e.map_element for e in result.elements], way, name.file.stem))
         say(f"{args.image}")

@@ -42,7 +42,7 @@ def builder_from(street_map: StreetMap, options: MappingOptions | None = None) -
     """A builder that goes on with a map: its elements keep their ids, and are doubted where they are no longer seen."""
     builder = MapBuilder(options, street_map.frame, street_map.origin)
     seed(builder, street_map.elements)
-    builder.sets, builder.driven_m = _count(street_map, "sets"), float(_count(street_map, "driven_m"))
+    builder.sets, builder.driven_m = sets_of(street_map), driven_m_of(street_map)
     builder.path_m = list(path_of(street_map))
     return builder
 
@@ -76,8 +76,8 @@ def merged(
     if found.refused and found.pairs:
         raise ValueError(f"the maps do not fit onto each other: {found.refused}")
     fuse(builder, [moved(element, found.shift) for element in second.elements])
-    builder.sets += _count(second, "sets")
-    builder.driven_m += _count(second, "driven_m")
+    builder.sets += sets_of(second)
+    builder.driven_m += driven_m_of(second)
     builder.path_m += list(apply(found.shift, path_of(second)))
     return builder.street_map(), found
 
@@ -196,10 +196,19 @@ def _evidence(elements: Sequence[StreetElement]) -> tuple[NDArray, NDArray, NDAr
     return favor, favor * (1 - share) / share, seen, np.array([element.id for element in elements], np.int64)
 
 
+def sets_of(street_map: StreetMap) -> int:
+    """How many sets a builder noted in a map's metadata; 0 where another made the map."""
+    return int(_count(street_map, "sets"))
+
+
+def driven_m_of(street_map: StreetMap) -> float:
+    """How many metres a builder noted in a map's metadata; 0 where another made the map."""
+    return float(_count(street_map, "driven_m"))
+
+
 def _count(street_map: StreetMap, name: str) -> Any:
-    """A number that a builder wrote into a map's metadata; 0 where another made the map."""
     value = street_map.metadata.get(name, 0)
-    return value if type(value) in (int, float) and value >= 0 else 0
+    return value if type(value) in (int, float) and 0 <= value < 1e15 else 0
 
 
 def moved(element: StreetElement, shift: NDArray[np.float64]) -> StreetElement:

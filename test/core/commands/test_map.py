@@ -201,6 +201,21 @@ def test_a_map_that_cannot_be_written_after_all_is_kept(
     kept.parent.rmdir()
 
 
+@pytest.mark.parametrize(
+    "metadata", [{}, {"driven_m": "far", "sets": None, "path_m": 5}, {"driven_m": 10**400, "sets": -1}]
+)
+def test_maps_of_others_know_nothing_of_a_drive(
+    tmp_path: Path, capsys: pytest.CaptureFixture, metadata: dict
+) -> None:
+    one, other, out = (tmp_path / f"{name}.streetmap" for name in "abc")
+    assert main(["map", str(street_bag(tmp_path / "a.mcap", poses(20))), "--out", str(one)]) == 0
+    StreetMap(StreetMap.read(one).elements, metadata=metadata).write(other)
+    assert main(["map", str(other), "--out", str(out)]) == 0
+    assert "0 m driven" in capsys.readouterr().out.splitlines()[-1]
+    assert main(["map", str(other), str(one), "--out", str(out)]) == 0
+    assert StreetMap.read(out).metadata["sets"] == 10
+
+
 def test_bags_and_maps_at_once_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     bag = street_bag(tmp_path / "a.mcap", poses(20))
     assert main(["map", str(bag), "b.streetmap", "--out", str(tmp_path / "c.streetmap")]) == 2
