@@ -107,6 +107,7 @@ class MapBuilder:
         old_m = self._jumped_m if after_jump else self._way_m - AGAIN_M
         known = known[self.lines.born_m[known] <= old_m]
         if len(known) < LEAST_PAIRS:
+            self._tries = max(self._tries - 1, 0)
             return sight
         result = aligned(
             Lines(sight.xyz_m[:, :2], sight.along, sight.label, sight.weight * sight.score),

@@ -30,6 +30,5 @@ class Motion:
         way, velocity = place - last, self._velocity
         slack = JUMP_M + MOST_ACCELERATION * seconds**2
         jumped = velocity is not None and float(np.linalg.norm(way - velocity * seconds)) > slack
-        if not jumped:
-            self._velocity = way / seconds
+        self._velocity = None if jumped else way / seconds  # it may go on in another direction
         return float(np.linalg.norm(velocity * seconds if jumped and velocity is not None else way)), jumped

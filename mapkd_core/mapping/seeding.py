@@ -111,7 +111,7 @@ def fitted(seen: Lines, known: Lines, bound_m: float, bound_rad: float) -> Align
         return Alignment(np.eye(4), len(seen.xy_m), 0.0, 0.0, f"no shift within {bound_m:g} m fits")
     least, place, best = min(results, key=lambda result: result[0])
     for misfit, way, other in results:  # the smallest shift first
-        if least > SURE * misfit and np.linalg.norm(way - place) > FAR_APART_M:
+        if least >= SURE * misfit and np.linalg.norm(way - place) > FAR_APART_M:
             if _told(seen, way - place):
                 return Alignment(np.eye(4), best.pairs, 0.0, 0.0, "two shifts fit about as well")
             if np.linalg.norm(way) < np.linalg.norm(place):

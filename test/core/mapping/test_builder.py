@@ -1,6 +1,8 @@
 """Maps of drives: what is true stays, what is not goes, and a set costs the same wherever it comes."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from street_drives import SECOND_NS, built, poses, seen, sets, street
@@ -16,7 +18,7 @@ def across(element: StreetElement, y: float, x0: float = 0.0, x1: float = 100.0)
     """Largest distance of an element's vertices from a line along x, between two places."""
     points = evenly_spaced(element.points_m, 200)
     points = points[(points[:, 0] > x0) & (points[:, 0] < x1)]
-    return float(np.abs(points[:, 1] - y).max())
+    return float(np.abs(points[:, 1] - y).max(initial=0.0))
 
 
 def lines(builder: MapBuilder, label: str) -> list[StreetElement]:
@@ -38,6 +40,17 @@ def test_noise_is_averaged() -> None:
     builder = built(MapBuilder(), sets(street(), poses(step_m=1.0), noise_m=0.3))
     (divider,) = lines(builder, "divider")
     assert across(divider, 0.0) < 0.3  # single sets are off by up to 0.9
+
+
+def test_samples_that_run_together_become_one() -> None:
+    """Lines seen too far apart at first, and then where they are: samples do not pile up."""
+    builder = MapBuilder()
+    for k, (elements, pose, stamp_ns) in enumerate(sets(street()[1:2], [poses()[20]] * 60, noise_m=0.02)):
+        off = 1.5 if k % 2 and k < 10 else 0.0
+        shift = np.float32([0.13 * k % 0.5, off])
+        builder.add([replace(e, points_m=e.points_m + shift) for e in elements], pose, stamp_ns)
+    numbers = builder.lines.accepted(builder.lines.all(), builder.options)
+    assert len(numbers) < 1.25 * 60 / 0.5
 
 
 def test_a_bent_street_is_bent() -> None:
@@ -121,6 +134,15 @@ def test_a_jump_of_the_pose_is_taken_back() -> None:
     assert max(across(e, 0.0, 0, 110) for e in lines(off, "divider")) > 0.8
     corrected = on.correction @ jump @ drive[-1][1]
     assert abs(corrected[1, 3]) < 0.3  # along the street nothing tells
+
+
+def test_a_jump_to_another_place_is_one_jump_and_moves_nothing() -> None:
+    """As a bag does that is played again, or a vehicle that wakes up elsewhere and drives in another direction."""
+    builder, turned = MapBuilder(), transform_from_yaw(3000, 700, 2.0)
+    for k, (elements, pose, stamp_ns) in enumerate(sets(street(), [*poses(), *poses()], noise_m=0.2)):
+        builder.add(elements, turned @ pose if k >= 60 else pose, stamp_ns)
+    assert np.array_equal(builder.correction, np.eye(4)) and "after a jump" not in builder.alignments
+    assert len(lines(builder, "divider")) == 2 and builder.driven_m == pytest.approx(2 * 118, abs=5)
 
 
 def test_a_jump_beyond_the_bound_is_refused_and_said() -> None:

@@ -10,7 +10,7 @@ from street_drives import built, poses, sets, street
 from mapkd_core.geometry import transform_from_yaw
 from mapkd_core.mapping.builder import MapBuilder
 from mapkd_core.mapping.seeding import builder_from, merged, moved
-from mapkd_core.mapping.street_map import MapOrigin, StreetMap
+from mapkd_core.mapping.street_map import MapOrigin, StreetElement, StreetMap
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +66,18 @@ def test_maps_that_do_not_fit_are_refused(first: StreetMap) -> None:
     across = replace(first, elements=tuple(moved(e, transform_from_yaw(0, 0, 0.2)) for e in first.elements))
     with pytest.raises(ValueError, match="do not fit"):
         merged(first, across)
+
+
+def test_maps_that_fit_in_two_ways_are_refused() -> None:
+    def ladder(shift: float, reach: float = 9.0) -> StreetMap:
+        x = np.arange(0.0, 100.0)
+        lines = [np.column_stack([x, np.full(100, y + shift), 0 * x]) for y in np.arange(-reach, reach + 1, 3)]
+        return StreetMap(tuple(StreetElement(k, "divider", line, 0.8, 20) for k, line in enumerate(lines)))
+
+    with pytest.raises(ValueError, match="two shifts fit about as well"):
+        merged(ladder(0.0), ladder(1.5, 3.0))
+    both, found = merged(ladder(0.0), ladder(0.4))
+    assert not found.refused and len(both.elements) == 7
 
 
 def test_maps_in_other_frames_are_refused(first: StreetMap) -> None:
