@@ -122,14 +122,20 @@ def refuse_another_run(folder: Path, config: Mapping[str, Any]) -> None:
         samples = _samples_of_a_step(theirs)
         raise ValueError(
             f"{folder} holds a run whose steps have {samples} samples, now they would have "
-            f"{_samples_of_a_step(config)} ({'; '.join(lines)}); choose --batch_size so that devices * nodes * "
+            f"{_samples_of_a_step(config)} ({_listed(lines)}); choose --batch_size so that devices * nodes * "
             f"batch_size is {samples}, or --restart to throw that run away"
         )
     if lines:
         raise ValueError(
-            f"{folder} holds a run under another config ({'; '.join(lines)}); choose another --name, or --restart to "
+            f"{folder} holds a run under another config ({_listed(lines)}); choose another --name, or --restart to "
             "throw that run away"
         )
+
+
+def _listed(lines: list[str]) -> str:
+    """Differing keys in an error: short, whatever a file holds."""
+    told = [line if len(line) <= 100 else f"{line[:97]}..." for line in lines[:8]]
+    return "; ".join([*told, f"and {len(lines) - 8} more"] if len(lines) > 8 else told)
 
 
 def _samples_of_a_step(config: Mapping[str, Any]) -> int:

@@ -117,6 +117,15 @@ def test_a_run_killed_before_its_first_checkpoint_is_not_overwritten_in_silence(
     assert not (folder / "log").exists()
 
 
+def test_another_config_is_told_in_a_line_of_bearable_length(tmp_path):
+    theirs = {"lr": "x" * 5000, **{f"key{i}": 1 for i in range(40)}}
+    claim_run_folder(tmp_path, theirs)
+    (tmp_path / "log").mkdir()
+    with pytest.raises(ValueError, match=r"another config \(.*; and 33 more\)") as refusal:
+        claim_run_folder(tmp_path, {"lr": 1})
+    assert len(str(refusal.value)) < 1200
+
+
 def test_loader_processes_may_change_unless_the_order_follows_from_them(tmp_path):
     for train, free in (("cache:caches/train", True), ("cache:https://example.org/train", False)):
         folder = tmp_path / str(free)
