@@ -69,6 +69,7 @@ def assemble(
         sd_lines_m=local.sd_roads if options.sd_map and local is not None else None,
         base_from_lidar=frame.base_from_lidar if options.lidar_pose else None,
         conditions=frame.conditions,
+        cameras=tuple(view.name for view in frame.views),
     )
     for name in ("intrinsics", "base_from_camera", "lidar", "base_from_lidar"):
         values = getattr(sample, name)

@@ -61,6 +61,8 @@ class Sample:
     lost: tuple[int, ...] = ()
     """Places of the cameras whose images are missing (here gray)."""
     conditions: tuple[str, ...] = ()
+    cameras: tuple[str, ...] = ()
+    """Names, in the order of `images`; empty where nobody knows them."""
     line_views: NDArray[np.float32] | None = None
     """(N, 2, h, w) labelled lines drawn into the views, for a head in the images."""
     streets: StreetViews | None = None

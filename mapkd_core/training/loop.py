@@ -9,6 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -239,7 +240,13 @@ class Run:
             "random": self.random.of_all_processes(),
             "loss_scaling": self.fabric.strategy.precision.state_dict(),
             "config": config_dict(self.config),
+            "cameras": list(self._cameras),
         }
+
+    @cached_property
+    def _cameras(self) -> tuple[str, ...]:
+        """Names, for the card."""
+        return self.validation[0].cameras
 
     def _save(self, name: str) -> None:
         state = self._state()

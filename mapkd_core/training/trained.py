@@ -8,7 +8,8 @@ from torch import nn
 
 from mapkd_core.artifact import SHIPPED, ModelCard, load_model
 from mapkd_core.files import sha256
-from mapkd_core.schema import anything, fit, integer, mapping, optional, record
+from mapkd_core.schema import anything, fit, integer, list_of, mapping, optional, record, text
+from mapkd_core.types import CAMERAS
 
 if TYPE_CHECKING:
     from mapkd_core.config import TrainConfig
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _STATE = record({
     "step": integer(0), "best": anything, "config": mapping(anything), "network": mapping(anything),
     "average": optional(mapping(anything)),
-})  # fmt: skip
+}, {"cameras": list_of(text())})  # fmt: skip
 """Schema of a checkpoint from which a network is taken."""
 
 
@@ -51,6 +52,7 @@ def load_run(folder: Path, which: str = "best", name: str = "", version: str = "
             f"{folder} holds no {which}.pt; expected the folder of a `mapkd train` run, or a card (.json)"
         )
     network, config, facts = trained_network(folder, which)
+    cameras = tuple(facts.pop("cameras")) or CAMERAS  # runs of before do not name theirs
     return network, ModelCard(
         name=name or config.name,
         version=version or f"step {facts['step']}",
@@ -59,6 +61,7 @@ def load_run(folder: Path, which: str = "best", name: str = "", version: str = "
         grid=config.grid,
         input_size=config.data.image_size,
         weights_sha256=sha256(checkpoint),
+        cameras=cameras,
         training={**facts, "torch": torch.__version__, "config": config_dict(config)},
     )
 
@@ -80,4 +83,6 @@ def trained_network(folder: Path, which: str = "best") -> tuple[nn.Module, Train
     )
     with fitting(path):
         network.load_state_dict(state["average"] or state["network"])
-    return network.eval(), config, {"step": state["step"], "best_val_miou": state["best"]}
+    return network.eval(), config, {
+        "step": state["step"], "best_val_miou": state["best"], "cameras": state.get("cameras", []),
+    }  # fmt: skip

@@ -136,6 +136,20 @@ def test_a_map_of_others_is_placed_by_its_origin(drive: SimDrive, maps: Path, da
     check_labels(tmp_path / "cache", drive, GRID_60X30.cell_m)
 
 
+@pytest.mark.slow
+def test_training_writes_the_cameras_on_the_card(
+    maps: Path, dark_bag: Path, tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["cache", f"bag:{dark_bag}", "own", "--map", str(maps / "town.streetmap"), "--size", "176x64"]) == 0
+    config = root / "config" / "train" / "small" / "student.yaml"
+    short = ["--steps", "2", "--val_every", "2", "--save_every", "2", "--warmup_steps", "1", "--data.workers", "0"]
+    data = ["--data.train", "cache:own", "--data.val", "cache:own", "--batch_size", "2"]
+    assert main(["train", "--config", str(config), "--name", "own", *data, *short]) == 0
+    assert main(["export", "runs/own", "--out", "own.json", "--which", "last", "--frames", "1"]) == 0
+    assert json.loads((tmp_path / "own.json").read_text())["cameras"] == list(NAMES)
+
+
 def test_clocks_that_differ_and_poses_from_odometry(drive: SimDrive, maps: Path, tmp_path: Path) -> None:
     late = four_camera_bag(tmp_path / "late.mcap", drive, clock_ns=200_000_000, black=True, odometry=True)
     town = ["--map", str(maps / "town.streetmap")]
