@@ -49,8 +49,8 @@ class BagOptions:
     """Fixed frame of the poses; by default map, else odom, else that of the Odometry."""
     odometry: str = ""
     """Topic of the poses, in place of /tf."""
-    every_s: float = 0.5
-    """Frames are at least so far apart."""
+    every_s: float = 0.4
+    """Frames are at least so far apart: of cameras that send twice a second, a little unevenly, all are taken."""
     time_offset_s: float = 0.0
     """Added to the images' stamps to have the poses' time."""
 

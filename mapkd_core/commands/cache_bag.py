@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--frame", help="fixed frame of the poses (default: map, else odom, else that of the Odometry)")
     group.add_argument("--base-frame", help="vehicle's frame (default base_link)")
     group.add_argument("--odometry", metavar="TOPIC", help="take poses from this Odometry, not from /tf")
-    group.add_argument("--every", type=number(0), metavar="S", help="at most a frame in S seconds (default 0.5)")
+    group.add_argument("--every", type=number(0), metavar="S", help="at most a frame in S seconds (default 0.4)")
     group.add_argument(
         "--time-offset", type=float, metavar="S", help="add this to images' stamps to have the time of the poses"
     )
