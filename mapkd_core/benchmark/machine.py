@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-PACKAGES = ("torch", "numpy", "opencv-python-headless", "onnxruntime")
+PACKAGES = ("torch", "numpy", "opencv-python-headless", "onnxruntime", "openvino")
 
 
 class Summary(NamedTuple):
