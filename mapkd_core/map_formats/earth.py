@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mapkd_core.data.sd_map import EARTH_RADIUS_M
 from mapkd_core.mapping.street_map import MapOrigin
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 Points = NDArray[np.float64]
 UTM_LIMITS_DEG = (-80.0, 84.0)
 """Latitudes between which UTM is defined."""
+FARTHEST_KM = 1000.0
+"""From a map's origin: the largest countries' maps are cut into pieces of less."""
 _SVALBARD = ((9.0, 31), (21.0, 33), (33.0, 35), (42.0, 37))
 _BANDS = "CDEFGHJKLMNPQRSTUVWXX"
 _EASTINGS = ("ABCDEFGH", "JKLMNPQR", "STUVWXYZ")
@@ -50,6 +53,33 @@ def at_place(latitude_deg: float, longitude_deg: float, altitude_m: float = 0.0)
     low, high = UTM_LIMITS_DEG
     zone = utm_epsg(latitude_deg, longitude_deg) if low <= latitude_deg <= high else None
     return MapOrigin(latitude_deg, longitude_deg, altitude_m, zone)
+
+
+def place_of(lon_lat_deg: Points) -> MapOrigin:
+    """The origin in the middle of (N, 2 or more) longitudes and latitudes, also of some round the 180th meridian."""
+    lon, lat = lon_lat_deg[:, 0], lon_lat_deg[:, 1]
+    if np.ptp(lon) > 180:
+        lon = np.where(lon < 0, lon + 360, lon)
+    longitude, latitude = (float(np.round((of.min() + of.max()) / 2, 7)) for of in (lon, lat))
+    return at_place(latitude, longitude - 360 if longitude > 180 else longitude)
+
+
+def check_near(origin: MapOrigin, lon_lat_deg: Points, where: str) -> None:
+    """Raises ValueError that begins with `where` for places of which one is farther from the origin than a map reaches.
+
+    In metres round the origin they would lie at places without meaning.
+    """
+    first = np.radians([origin.longitude_deg, origin.latitude_deg])
+    lon, lat = np.radians(lon_lat_deg[:, 0]), np.radians(lon_lat_deg[:, 1])
+    halves = np.sin((lat - first[1]) / 2) ** 2 + np.cos(lat) * np.cos(first[1]) * np.sin((lon - first[0]) / 2) ** 2
+    away_km = EARTH_RADIUS_M / 1000 * 2 * np.arcsin(np.sqrt(np.clip(halves, 0, 1)))
+    if len(away_km) and away_km.max() > FARTHEST_KM:
+        far = lon_lat_deg[int(away_km.argmax())]
+        raise ValueError(
+            f"{where}: longitude {far[0]:.6g}, latitude {far[1]:.6g} is {away_km.max():.0f} km from the map's origin, "
+            f"longitude {origin.longitude_deg:.6g}, latitude {origin.latitude_deg:.6g}; expected all within "
+            f"{FARTHEST_KM:.0f} km: longitude and latitude may be exchanged, or the map be of two places"
+        )
 
 
 class EarthFrame:

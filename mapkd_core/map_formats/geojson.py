@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mapkd_core.data.geojson_file import AREAS, LINES, read_collection
 from mapkd_core.files import write_atomic
-from mapkd_core.map_formats.earth import EarthFrame, at_place
+from mapkd_core.map_formats.earth import EarthFrame, check_near, place_of
 from mapkd_core.map_formats.report import Report
 from mapkd_core.mapping.street_map import MapOrigin, StreetElement, StreetMap
 from mapkd_core.schema import FileFault, anything, flag, integer, mapping, number, optional, record, shown, text
@@ -100,9 +100,12 @@ def read_geojson(path: Path, origin: MapOrigin | None = None) -> tuple[StreetMap
     ]
     degrees = [_degrees(line, f"{path}: features[{place}]") for place, _, line in found]
     if frame is None and degrees:
-        every = np.concatenate(degrees)
-        middle = np.round((every.min(0) + every.max(0)) / 2, 7)
-        frame = at_place(float(middle[1]), float(middle[0]))
+        frame = place_of(np.concatenate(degrees))
+    if frame is not None and degrees:
+        try:
+            check_near(frame, np.concatenate(degrees), f"{path}: a position")
+        except ValueError as error:
+            raise FileFault(str(error)) from error
     elements, taken = [], _own_ids(content["features"])
     earth = None if frame is None else EarthFrame(frame)
     fresh = (key for key in count(max(taken, default=0) + 1))

@@ -214,10 +214,13 @@ class _Writer:
 
     def tree(self, path: Path) -> ElementTree.Element:
         """The file as Lanelet2 writes it, with the facts of the whole map."""
-        self.io.write(f"{path}.osm", self.map, self.projector)
+        path.touch()  # a folder that takes no files says so in the system's words, not in lanelet2's
         written = Path(f"{path}.osm")
         try:
+            self.io.write(str(written), self.map, self.projector)
             root = ElementTree.fromstring(written.read_bytes())
+        except (RuntimeError, ElementTree.ParseError) as error:
+            raise ValueError(f"lanelet2 could not write the map: {error}; is there space on the disk?") from error
         finally:
             written.unlink(missing_ok=True)
         facts = {"format_version": "1", "map_version": "1", "generator": "mapkd"}

@@ -6,7 +6,7 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.map_formats.earth import EarthFrame, at_place, utm_epsg
+from mapkd_core.map_formats.earth import EarthFrame, check_near, place_of, utm_epsg
 from mapkd_core.map_formats.lanelet2_write import NOWHERE
 from mapkd_core.map_formats.osm_file import OsmFile, meta_json
 from mapkd_core.map_formats.projector_info import NAME, ProjectorInfo, read_projector_info
@@ -43,6 +43,10 @@ def places_of(file: OsmFile, origin: MapOrigin | None, report: Report) -> tuple[
     if not has_frame:
         frame = _frame_of_others(info, degrees[known])
     place = frame or NOWHERE
+    try:
+        check_near(place, degrees[known], "a node")
+    except ValueError as error:
+        raise FileFault(f"{file.path}: {error}") from error
     earth = EarthFrame(place)
     points = np.full((len(nodes), 3), np.nan)
     points[known] = earth.metres(np.concatenate([degrees[known], up[known, None]], 1))
@@ -80,8 +84,7 @@ def _frame_of_others(info: ProjectorInfo | None, degrees: Points) -> MapOrigin:
     if info is not None and info.origin is not None:
         place = info.origin  # Autoware's z is the elevation itself, whatever altitude its origin has
         return MapOrigin(place.latitude_deg, place.longitude_deg, 0.0, place.utm_epsg)
-    lon, lat = (degrees.min(0) + degrees.max(0)) / 2
-    return at_place(float(np.round(lat, 7)), float(np.round(lon, 7)))
+    return place_of(degrees)
 
 
 def _local(info: ProjectorInfo | None, place: MapOrigin, local: Points) -> Points | None:

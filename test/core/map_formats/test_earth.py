@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mapkd_core.map_formats.earth import EarthFrame, at_place, mgrs_square, utm_epsg
+from mapkd_core.map_formats.earth import EarthFrame, at_place, check_near, mgrs_square, place_of, utm_epsg
 from mapkd_core.mapping.street_map import MapOrigin
 
 pytest.importorskip("pyproj")
@@ -68,3 +68,17 @@ def test_mgrs(latitude: float, longitude: float, square: str) -> None:
     origin = at_place(latitude, longitude)
     assert origin.utm_epsg is not None
     assert mgrs_square(origin.utm_epsg, latitude, *EarthFrame(origin).origin_utm_m) == square
+
+
+def test_the_middle_of_places_at_the_meridian_of_180_degrees() -> None:
+    places = np.array([[179.9, 60.0], [-179.7, 60.2]])
+    found = place_of(places)
+    assert (found.latitude_deg, found.longitude_deg) == (60.1, -179.9)
+    check_near(found, places, "a place")
+    assert place_of(np.array([[-1.0, 10.0], [2.0, 10.0]])).longitude_deg == 0.5
+
+
+def test_places_that_are_not_of_one_map() -> None:
+    with pytest.raises(ValueError, match=r"a place: longitude 5, latitude 70 is 1[01]\d\d km from the map's origin"):
+        check_near(MapOrigin(60.0, 5.0), np.array([[5.0, 61.0], [5.0, 70.0]]), "a place")
+    check_near(MapOrigin(60.0, 5.0), np.zeros((0, 2)), "a place")

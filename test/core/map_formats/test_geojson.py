@@ -94,3 +94,17 @@ def test_a_damaged_file_is_refused_by_name(text: str, words: str, tmp_path: Path
     with pytest.raises(FileFault, match=words) as caught:
         read_geojson(tmp_path / "a.geojson")
     assert str(tmp_path / "a.geojson") in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("line", "far"), [([[5, 60], [60, 5]], True), ([[179.9999, 60], [-179.9999, 60]], False)])
+def test_a_map_of_two_places_is_refused(tmp_path: Path, line: list, far: bool) -> None:
+    path = tmp_path / "map.geojson"
+    feature = {"type": "Feature", "properties": {"label": "divider"},
+               "geometry": {"type": "LineString", "coordinates": line}}  # fmt: skip
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    if far:
+        with pytest.raises(FileFault, match=r"map\.geojson: a position: .* km from the map's origin"):
+            read_geojson(path)
+    else:
+        (element,) = read_geojson(path)[0].elements
+        assert np.ptp(element.points_m[:, 0]) == pytest.approx(11.2, abs=0.2)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from full_disk import files_of_at_most
 from hypothesis import HealthCheck, given, settings
 from street_maps import BERGEN, odd_maps, street, two_blocks
 
@@ -131,6 +132,21 @@ def test_a_map_of_another_place_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="belongs to another map; write this one to a folder of its own"):
         write_lanelet2(street(at_place(48.0, 8.0)), tmp_path / "b.osm")
     assert not (tmp_path / "b.osm").exists()
+
+
+@pytest.mark.parametrize("room", [0, 2000])
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, room: int) -> None:
+    with files_of_at_most(room), pytest.raises((OSError, ValueError), match=r"space|too large"):
+        write_lanelet2(street(), tmp_path / "map.osm")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_map_of_two_places_is_refused(tmp_path: Path) -> None:
+    nodes = [(60, 5), (60.001, 5), (5, 60), (5.001, 60)]
+    text = "".join(f'<node id="{k}" lat="{lat}" lon="{lon}"/>' for k, (lat, lon) in enumerate(nodes, 1))
+    (tmp_path / "map.osm").write_text(f"<osm>{text}</osm>")
+    with pytest.raises(FileFault, match=r"map\.osm: a node: .* km from the map's origin"):
+        read_lanelet2(tmp_path / "map.osm")
 
 
 def test_autowares_local_map_is_read_by_local_x(tmp_path: Path) -> None:
