@@ -24,7 +24,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from mapkd_core.commands.options import add_runtime_options, chosen_runtime
+from mapkd_core.commands.options import add_runtime_options, chosen_runtime, number, whole_number
 from mapkd_core.draw import write_png
 from mapkd_core.files import keep_inputs
 from mapkd_core.map_files.street_image import draw_street
@@ -63,8 +63,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--topic", default="", help="VectorMaps of the bag (default: the one topic that has any)")
     parser.add_argument("--predict", action="store_true", help="predict from images even where VectorMaps are there")
     parser.add_argument("--rig", type=Path, metavar="FILE", help="rig file that names the bag's cameras")
-    parser.add_argument("--every", type=float, default=0.0, metavar="S", help="at most a set in S seconds")
-    parser.add_argument("--limit", type=int, help="at most so many sets of each bag")
+    parser.add_argument("--every", type=number(0), default=0.0, metavar="S", help="at most a set in S seconds")
+    parser.add_argument("--limit", type=whole_number(1), metavar="N", help="at most so many sets of each bag")
     parser.add_argument(
         "--least-sightings", type=int, default=default.least_sightings, metavar="N",
         help="a line is in the map where so many sets show it (%(default)s)",
@@ -110,6 +110,9 @@ def _check_outputs(args: argparse.Namespace, start: StreetMap | None) -> None:
     """Refuses what cannot be written before anything is predicted."""
     name, image = map_name(args.out), [args.image] if args.image else []
     keep_inputs([*args.drives, *([args.rig] if args.rig else [])], [name.file, *image])
+    names = [os.path.realpath(path) for path in args.drives]
+    if (twice := next((path for path in args.drives if names.count(os.path.realpath(path)) > 1), None)) is not None:
+        raise ValueError(f"{twice} is named twice; expected each drive once: its lines would count double")
     keep_inputs([map_name(args.onto).file] if args.onto else [], image)
     for path in image:
         if os.path.realpath(path) == os.path.realpath(name.file):
@@ -158,13 +161,13 @@ def _build(args: argparse.Namespace, builder: MapBuilder) -> None:
     from mapkd_core.bags.reader import BagReader
     from mapkd_core.map_files.mapped_drive import MappedDrive, map_drive
 
-    for number, path in enumerate(args.drives):
+    for place, path in enumerate(args.drives):
         drive = MappedDrive()
         with BagReader(path) as bag:
             for line in bag.notes:
                 say(line)
             poses = read_poses(bag, args.frame, args.base_frame, args.odometry)
-            if (number or args.onto) and poses.frame != builder.frame:
+            if (place or args.onto) and poses.frame != builder.frame:
                 raise ValueError(f"{path} has poses in {poses.frame!r}, the map is in {builder.frame!r}; see --frame")
             builder.frame = poses.frame
             say(f"{path}: poses of {args.base_frame} in {poses.frame} from {poses.source}")

@@ -216,6 +216,20 @@ def test_maps_of_others_know_nothing_of_a_drive(
     assert StreetMap.read(out).metadata["sets"] == 10
 
 
+@pytest.mark.parametrize("option", [["--limit", "-3"], ["--limit", "0"], ["--every", "nan"], ["--every", "-1"]])
+def test_numbers_that_cannot_be_are_refused(option: list, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["map", "a.mcap", "--out", "a.streetmap", *option])
+    assert end.value.code == 2 and f"argument {option[0]}: {option[1]!r}; expected" in capsys.readouterr().err
+
+
+def test_a_drive_counts_once(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    bag = street_bag(tmp_path / "a.mcap", poses(20))
+    (tmp_path / "b.mcap").symlink_to(bag)
+    assert main(["map", str(bag), str(tmp_path / "b.mcap"), "--out", str(tmp_path / "c.streetmap")]) == 2
+    assert "is named twice" in capsys.readouterr().err and not (tmp_path / "c.streetmap").exists()
+
+
 def test_bags_and_maps_at_once_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     bag = street_bag(tmp_path / "a.mcap", poses(20))
     assert main(["map", str(bag), "b.streetmap", "--out", str(tmp_path / "c.streetmap")]) == 2
