@@ -245,8 +245,8 @@ class Run:
 
     @cached_property
     def _cameras(self) -> tuple[str, ...]:
-        """Names, for the card."""
-        return self.validation[0].cameras
+        """Names, for the card; none where nothing is validated."""
+        return self.validation[0].cameras if self.validation else ()
 
     def _save(self, name: str) -> None:
         state = self._state()
