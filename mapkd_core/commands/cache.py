@@ -23,6 +23,7 @@ import argparse
 from pathlib import Path
 
 from mapkd_core.commands import cache_bag
+from mapkd_core.files import FolderLock
 from mapkd_core.frame_sources import FORMS
 from mapkd_core.types import IMAGE_SIZE
 
@@ -47,6 +48,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the cache and tells its size."""
+    with FolderLock(args.folder):  # before the slow imports: a second command would else find the first one's work done
+        return _pack(args)
+
+
+def _pack(args: argparse.Namespace) -> int:
     from mapkd_core.data.cache_record import CacheOptions
     from mapkd_core.data.cache_write import write_cache
     from mapkd_core.evaluation.identity import frames_fingerprint
@@ -71,7 +77,9 @@ def run(args: argparse.Namespace) -> int:
                     "--no-labels"
                 )
         what = frames_fingerprint(source)
-    write_cache(source, args.folder, options, args.shard_frames, args.seed, args.workers, args.source, True, what)
+    write_cache(
+        source, args.folder, options, args.shard_frames, args.seed, args.workers, args.source, True, what, locked=True
+    )
     shards = list(args.folder.glob("*.tar"))
     size_mb = sum(path.stat().st_size for path in shards) / 1e6
     print(f"{args.folder}: {len(source)} frames in {len(shards)} shards, {size_mb:.1f} MB")

@@ -6,6 +6,7 @@ that was interrupted goes on there.
 """
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -45,12 +46,14 @@ def write_cache(
     name: str = "",
     progress: bool = True,
     data_fingerprint: str = "",
+    *,
+    locked: bool = False,
 ) -> Path:
     """Writes all frames of a source to `folder`, going on where an earlier call stopped; returns the index file.
 
-    `name` says in the index where the frames come from, `data_fingerprint` what they are. Raises
-    ValueError if the folder holds a cache of something else, FolderInUseError while another process writes there, and
-    what `encode` raises for a frame that lacks a part.
+    `name` says in the index where the frames come from, `data_fingerprint` what they are; `locked` says that the caller
+    holds the folder's lock. Raises ValueError if the folder holds a cache of something else, FolderInUseError while
+    another process writes there, and what `encode` raises for a frame that lacks a part.
     """
     count = len(source)
     if count == 0:
@@ -61,7 +64,7 @@ def write_cache(
         "data_fingerprint": data_fingerprint, **asdict(options),
     }  # fmt: skip
     plan = json.loads(json.dumps(plan))
-    with FolderLock(folder):
+    with contextlib.nullcontext() if locked else FolderLock(folder):
         return _write(source, Path(folder), plan, options, workers, progress)
 
 

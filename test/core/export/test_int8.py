@@ -116,7 +116,7 @@ def test_a_graph_of_other_weights_is_refused(artifact, tmp_path, monkeypatch):
     other = tiny_artifact(tmp_path, 1)
     for precision in ("fp32", "int8"):
         shutil.copy(graph_path(artifact, precision), graph_path(other, precision))
-        with pytest.raises(ArtifactError, match=r"was made from the weights .*; write it again with: mapkd export"):
+        with pytest.raises(ArtifactError, match=r"has SHA-256 .*, its card says .*export again"):
             open_runtime(other, onnx_on_cpu(precision))
 
 
