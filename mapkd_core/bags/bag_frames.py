@@ -86,7 +86,9 @@ class BagFrames:
         self.map_from_poses = np.eye(4)
         """(4, 4) moves the poses into the map."""
         self.moments: list[_Moment] = []
-        self._restart()
+        self._sets: Iterator[CalibratedSet] | None = None
+        self._next = 0
+        self._tables: Tables = {}
         self._read(rig, note)
 
     def __len__(self) -> int:
@@ -149,9 +151,7 @@ class BagFrames:
         return result
 
     def _restart(self) -> None:
-        self._sets: Iterator[CalibratedSet] | None = None
-        self._next = 0
-        self._tables: Tables = {}
+        self._sets, self._next, self._tables = None, 0, {}
 
     def _pose(self, pose: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(self.map_from_poses @ pose, np.float64)
