@@ -8,6 +8,8 @@ student_node has published, and with the vehicle's poses (/tf from map or odom, 
     mapkd map monday.mcap tuesday.mcap --out street.streetmap     # several drives in one frame
     mapkd map wednesday.mcap --onto street.streetmap --out street.streetmap
 
+A map file that other software wrote is never written over: --onto hd.osm --out hd.osm writes hd.built.osm.
+
 Maps of drives are merged in the same way; the second is shifted and turned to fit the first:
 
     mapkd map monday.streetmap tuesday.streetmap --out street.streetmap
@@ -28,8 +30,9 @@ from mapkd_core.commands.options import add_runtime_options, chosen_runtime, num
 from mapkd_core.draw import write_png
 from mapkd_core.files import keep_inputs
 from mapkd_core.map_files.street_image import draw_street
-from mapkd_core.map_formats.formats import FORMS, SUFFIXES, WriteOptions, map_name, read_map, write_map
+from mapkd_core.map_formats.formats import FORMS, SUFFIXES, MapName, WriteOptions, map_name, read_map, write_map
 from mapkd_core.map_formats.lanelet2_write import Lanelet2Options
+from mapkd_core.map_formats.own_maps import own_place
 from mapkd_core.map_formats.saving import check_target, check_writable, rescued
 from mapkd_core.mapping.builder import MapBuilder
 from mapkd_core.mapping.options import MappingOptions
@@ -84,13 +87,13 @@ def run(args: argparse.Namespace) -> int:
         least_sightings=args.least_sightings, least_share=args.least_share, align=not args.no_align
     )
     start = _read(args.onto) if args.onto else None
-    _check_outputs(args, start)
+    target = _checked_target(args, start)
     maps = [str(path) for path in args.drives if path.suffix.lower() in SUFFIXES]
     if maps and len(maps) < len(args.drives):
         raise ValueError("the drives are bags and maps at once; build maps of the bags first, or give one with --onto")
     if maps:
         result = _merged([*([start] if start else []), *map(_read, maps)], options)
-        _write(args, result)
+        _write(args, target, result)
         return 0
     builder = builder_from(start, options) if start else MapBuilder(options)
     known = builder.sets
@@ -100,14 +103,14 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt as error:  # what came until then is a map too
         interrupted = error
     if builder.sets > known:
-        _write(args, builder.street_map({"drives": [path.name for path in args.drives]}))
+        _write(args, target, builder.street_map({"drives": [path.name for path in args.drives]}))
     if interrupted is not None:
         raise interrupted
     return 0
 
 
-def _check_outputs(args: argparse.Namespace, start: StreetMap | None) -> None:
-    """Refuses what cannot be written before anything is predicted."""
+def _checked_target(args: argparse.Namespace, start: StreetMap | None) -> MapName:
+    """Where the map is written, never over one of others; refuses what cannot be before anything is predicted."""
     name, image = map_name(args.out), [args.image] if args.image else []
     keep_inputs([*args.drives, *([args.rig] if args.rig else [])], [name.file, *image])
     names = [os.path.realpath(path) for path in args.drives]
@@ -118,12 +121,15 @@ def _check_outputs(args: argparse.Namespace, start: StreetMap | None) -> None:
         if os.path.realpath(path) == os.path.realpath(name.file):
             raise ValueError(f"--out and --image are both {path}; expected two files")
         check_writable(path)
+    target = own_place(name)
+    if target != name:
+        say(f"{name.file} was not written by this software, and stays as it is: the map goes to {target.file}")
     if all(path.suffix.lower() not in SUFFIXES for path in args.drives):
-        check_target(name, start.origin if start else None)
+        check_target(target, start.origin if start else None)
+    return target
 
 
-def _write(args: argparse.Namespace, result: StreetMap) -> None:
-    name = map_name(args.out)
+def _write(args: argparse.Namespace, name: MapName, result: StreetMap) -> None:
     way = path_of(result)
     try:
         lost = write_map(result, name, WriteOptions(Lanelet2Options(path_m=way if len(way) > 1 else None)))
@@ -135,7 +141,7 @@ def _write(args: argparse.Namespace, result: StreetMap) -> None:
         say(f"{name.file} does not hold: {line}")
     counts = Counter(element.label for element in result.elements)
     found = ", ".join(f"{counts[label]} {label}" for label in CLASSES)
-    say(f"{args.out}: {found} in the frame {result.frame}, {driven_m_of(result):.0f} m driven")
+    say(f"{name.file}: {found} in the frame {result.frame}, {driven_m_of(result):.0f} m driven")
     if args.image:
         write_png(args.image, draw_street([e.map_element for e in result.elements], way, name.file.stem))
         say(f"{args.image}")

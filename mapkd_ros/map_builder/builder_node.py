@@ -11,18 +11,21 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
-from mapkd_core.map_formats.formats import WriteOptions, map_name, read_map, write_map
+from mapkd_core.map_formats.formats import MapName, WriteOptions, map_name, read_map, write_map
 from mapkd_core.map_formats.lanelet2_write import Lanelet2Options
+from mapkd_core.map_formats.own_maps import own_place
 from mapkd_core.map_formats.saving import check_target, rescued
 from mapkd_core.mapping.builder import MapBuilder
 from mapkd_core.mapping.local_grid import LOCAL_GRID, local_grid
 from mapkd_core.mapping.seeding import builder_from, path_of
+from mapkd_core.mapping.street_map import MapOrigin
 from mapkd_core.mapping.tiles import Bounds
 from mapkd_core.messages.classes import header_of
 from mapkd_core.messages.occupancy_grid import occupancy_grid
 from mapkd_core.messages.street import StreetMarkers, local_map_message
 from mapkd_ros import qos, topics
 from mapkd_ros.map_builder.builder_parameters import PARAMETERS, options_of
+from mapkd_ros.map_builder.periodic_save import PeriodicSave
 from mapkd_ros.map_builder.waiting_maps import PlacedMap, WaitingMaps
 from mapkd_ros.msg import VectorMap
 from mapkd_ros.parameters import declare
@@ -49,6 +52,8 @@ class BuilderNode(LifecycleNode):
         self.values = declare(self, PARAMETERS, self._why_fixed)
         self.builder: MapBuilder | None = None
         self.waiting: WaitingMaps | None = None
+        self._target: MapName | None = None
+        self._periodic: PeriodicSave | None = None
         self._markers = StreetMarkers()
         self._last: PlacedMap | None = None
         self._displays = 0
@@ -91,8 +96,9 @@ class BuilderNode(LifecycleNode):
             self.get_logger().info(f"going on with {len(known.elements)} elements of {self.values['load']}")
         else:
             self.builder = MapBuilder(options)
+        self._target = self._periodic = None
         if self.values["map_file"]:
-            check_target(map_name(self.values["map_file"]), origin)  # now, and not at the end of the drive
+            self._choose_target(map_name(self.values["map_file"]), origin, self.builder.sets)
         if self.values["occupancy_grid"] and self._grid_publisher is None:
             kind = message_class(topics.MAP_GRID.msg_type)
             self._grid_publisher = qos.create_publisher(self, kind, topics.MAP_GRID.name, qos.profile(depth=1))
@@ -113,6 +119,8 @@ class BuilderNode(LifecycleNode):
                  qos.profile(depth=100, latched=True), fixed=("durability",)),
             self.create_timer(1.0 / self.values["publish_rate"], self._publish, clock=self._steady),
         ]  # fmt: skip
+        if self._periodic is not None and self.values["save_period"] > 0:
+            self._made.append(self.create_timer(self.values["save_period"], self._save_copy, clock=self._steady))
         qos.tell_unused_overrides(self)
         self._stage = "active"
 
@@ -147,27 +155,49 @@ class BuilderNode(LifecycleNode):
         try:
             self.save()
         except Exception:
-            assert self.builder is not None
-            if kept := rescued(self.builder.street_map(), map_name(self.values["map_file"])):
-                self.get_logger().error(f"{self.values['map_file']} could not be written; the map is kept in {kept}")
+            assert self.builder is not None and self._target is not None
+            if kept := rescued(self.builder.street_map(), self._target):
+                self.get_logger().error(f"{self._target.file} could not be written; the map is kept in {kept}")
             raise
 
     def save(self) -> Path | None:
-        """Writes the map to `map_file`; None where there is no file, or nothing new. Raises OSError."""
-        if not self.values["map_file"] or self.builder is None or not self._changed:
+        """Writes the map to its place; None where there is no file, or nothing new. Raises OSError."""
+        name, copies = self._target, self._periodic
+        if name is None or copies is None or self.builder is None or not self._changed:
             return None
-        name, found = map_name(self.values["map_file"]), self.builder.street_map()
+        copies.finish()
+        found = self.builder.street_map()
         way = path_of(found)
         lost = write_map(found, name, WriteOptions(Lanelet2Options(path_m=way if len(way) > 1 else None)))
         self._changed = False
+        copies.saved(self.builder.sets)
         told = f"{name.file}: {len(found.elements)} elements, {self.builder.driven_m:.0f} m driven"
         self.get_logger().info("; ".join([told, *(f"not held: {line}" for line in lost.lines)]))
         return name.file
+
+    def _choose_target(self, name: MapName, origin: MapOrigin | None, sets: int) -> None:
+        """Decides where the map is saved, now and not at the end of the drive. Raises ValueError, OSError."""
+        target = own_place(name)
+        check_target(target, origin)
+        if target != name:
+            self.get_logger().warning(
+                f"{name.file} was not written by this software, and stays as it is: the map is saved to {target.file}"
+            )
+        copies = PeriodicSave(target, sets, self.get_logger().error)
+        for path in copies.left:
+            self.get_logger().warning(f"{path} is the map of a run that did not end well: load:={path} goes on with it")
+        self._target, self._periodic = target, copies
+
+    def _save_copy(self) -> None:
+        assert self._periodic is not None and self.builder is not None
+        self._periodic.begin(self.builder)
 
     def _stop(self) -> None:
         for one in self._made:
             (self.destroy_timer if hasattr(one, "timer_period_ns") else self.destroy_subscription)(one)
         self._made = []
+        if self._periodic is not None:
+            self._periodic.finish()
 
     def _free(self) -> None:
         self._stop()
@@ -214,9 +244,7 @@ class BuilderNode(LifecycleNode):
         )
         if displays:
             everything = displays > self._displays
-            self._marker_publisher.publish(
-                self._markers.array(message_class, header, elements, bounds, everything)
-            )
+            self._marker_publisher.publish(self._markers.array(message_class, header, elements, bounds, everything))
         self._displays = displays
         if self._grid_publisher is not None and self._grid_publisher.get_subscription_count():
             cells = local_grid(elements, last.map_from_base, builder.path_m[-MOST_PLACES:], last.view)
@@ -240,9 +268,14 @@ class BuilderNode(LifecycleNode):
             **{f"aligned {what}": count for what, count in self.builder.alignments.items()},
             **{f"lost: {reason}": count for reason, count in self.waiting.lost.most_common(5)},
         }  # fmt: skip
+        if self._periodic is not None:
+            facts["saved_while_driving"] = self._periodic.written
+            facts |= {f"not saved: {reason}": count for reason, count in self._periodic.faults.most_common(3)}
         level, text = DiagnosticStatus.OK, f"{self.builder.sets} sets, {self.builder.driven_m:.0f} m driven"
         if self._last is None and self.waiting.last_reason:
             level, text = DiagnosticStatus.WARN, f"no set came into the map: {self.waiting.last_reason}"
+        elif self._periodic is not None and self._periodic.failed:
+            level, text = DiagnosticStatus.WARN, f"{text}; the map could not be saved: {self._periodic.failed}"
         pairs = [KeyValue(key=key, value=str(value)) for key, value in facts.items()]
         return DiagnosticStatus(name=name, level=level, message=text, values=pairs)
 

@@ -12,7 +12,10 @@ _OPTIONS = MappingOptions()
 PARAMETERS = (
     Parameter("fixed_frame", "auto", "frame of the map; auto takes map, or odom where the transforms have no map"),
     Parameter("base_frame", "base_link", "vehicle frame, that of the VectorMaps"),
-    Parameter("map_file", "", "FILE.streetmap or .osm: the map is saved there when the node is deactivated or ends"),
+    Parameter("map_file", "", "FILE.streetmap or .osm: the map is saved there when the node is deactivated or ends; a "
+              "file that other software wrote stays, and the map is saved to NAME.built.EXT beside it"),
+    Parameter("save_period", 60.0, "seconds between saves of a changed map while driving: to map_file if it is a "
+              ".streetmap, else to NAME.periodic.streetmap beside it until the end; 0 for none", range=(0, 86400)),
     Parameter("load", "", "go on with this map; may be map_file"),
     Parameter("publish_rate", 2.0, "how often local map and markers are published [Hz]", range=(0.1, 50)),
     Parameter("local_range", 80.0, "half the edge of the square about the vehicle that ~/local_map holds [m]",

@@ -151,6 +151,15 @@ def test_nothing_that_is_read_is_written_over(tmp_path: Path, capsys: pytest.Cap
     assert "would be written over" in capsys.readouterr().err and one.read_bytes() == before
 
 
+def test_a_map_of_others_is_gone_on_with_and_stays(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    bag, hd = street_bag(tmp_path / "a.mcap"), tmp_path / "hd.xodr"
+    foreign = '<OpenDRIVE><header revMajor="1" revMinor="7"/></OpenDRIVE>'
+    hd.write_text(foreign)
+    assert main(["map", str(bag), "--onto", str(hd), "--out", str(hd)]) == 0, capsys.readouterr()
+    assert hd.read_text() == foreign and "mapkd:map" in (tmp_path / "hd.built.xodr").read_text()
+    assert f"stays as it is: the map goes to {tmp_path / 'hd.built.xodr'}" in capsys.readouterr().out
+
+
 def test_outputs_that_are_one_file_or_the_map_that_is_gone_on_with_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -208,6 +208,28 @@ def test_a_manager_leads_it_and_a_map_is_gone_on_with(make: Callable[..., Street
     assert one.node.trigger_cleanup().name == "SUCCESS" and one.node.builder is None
 
 
+def test_the_map_is_saved_while_driving(make: Callable[..., Street], tmp_path: Path) -> None:
+    file = tmp_path / "street.streetmap"
+    one = make(map_file=str(file), save_period=0.2, diagnostics_period=0.1)
+    one.met()
+    one.drive(poses()[:20])
+    assert one.wait(lambda: file.exists() and StreetMap.read(file).metadata["sets"] == 20)
+    assert one.wait(lambda: any(v.key == "saved_while_driving" and int(v.value) for s in one.status for v in s.values))
+
+
+def test_a_map_of_others_is_gone_on_with_and_stays(make: Callable[..., Street], tmp_path: Path) -> None:
+    pytest.importorskip("lanelet2", reason="Lanelet2 needs: pip install '.[maps]'")
+    file, foreign = tmp_path / "hd.osm", '<osm version="0.6"><node id="1" lat="1.0" lon="3.0"/></osm>'
+    file.write_text(foreign)
+    one = make(map_file=str(file), save_period=0.2, fixed_frame="odom")
+    one.met()
+    one.drive(poses()[:20])
+    assert one.wait((tmp_path / "hd.built.periodic.streetmap").exists)
+    assert one.node.trigger_deactivate().name == "SUCCESS"
+    assert file.read_text() == foreign and 'generator="mapkd"' in (tmp_path / "hd.built.osm").read_text()
+    assert not (tmp_path / "hd.built.periodic.streetmap").exists()
+
+
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
