@@ -8,7 +8,7 @@ student_node has published, and with the vehicle's poses (/tf from map or odom, 
     mapkd map monday.mcap tuesday.mcap --out street.streetmap     # several drives in one frame
     mapkd map wednesday.mcap --onto street.streetmap --out street.streetmap
 
-A map file that other software wrote is never written over: --onto hd.osm --out hd.osm writes hd.built.osm.
+A map file that other software wrote is never written over: --onto hd.osm --out hd.osm writes hd.built/hd.osm.
 
 Maps of drives are merged in the same way; the second is shifted and turned to fit the first:
 

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -20,9 +20,15 @@ _OWN_RULES = ("crosswalk",)
 def own_place(name: MapName) -> MapName:
     """Where a map may be saved: at `name`, or beside it as NAME.built.EXT where the file there is none of ours.
 
-    Nothing that is there under such a name is written over either: NAME.built-2.EXT follows, and so on.
+    A Lanelet2 map gets a folder, NAME.built/NAME.osm: `map_projector_info.yaml` holds for all maps of its folder.
+    Nothing that is there under such a name is written over either: NAME.built-2 follows, and so on.
     """
-    return name if is_own(name) else replace(name, path=free_beside(name.file, BUILT))
+    if is_own(name):
+        return name
+    if name.format == "lanelet2":
+        folders = (path.with_suffix("") for path in _beside(name.file, BUILT, ".osm"))
+        return replace(name, path=_free(folder / name.file.name for folder in folders))
+    return replace(name, path=free_beside(name.file, BUILT))
 
 
 def is_own(name: MapName) -> bool:
@@ -64,7 +70,7 @@ def _opendrive_is_own(file: Path) -> bool:
 
 def free_beside(file: Path, word: str, suffix: str = "") -> Path:
     """The first of NAME.word.EXT, NAME.word-2.EXT, ... that is not there; `suffix` is EXT with its dot, if another."""
-    return next(path for path in _beside(file, word, suffix) if not path.exists() and not path.is_symlink())
+    return _free(_beside(file, word, suffix))
 
 
 def left_beside(file: Path, word: str, suffix: str = "") -> list[Path]:
@@ -75,6 +81,10 @@ def left_beside(file: Path, word: str, suffix: str = "") -> list[Path]:
             break
         found.append(path)
     return found
+
+
+def _free(paths: Iterable[Path]) -> Path:
+    return next(path for path in paths if not path.exists() and not path.is_symlink())
 
 
 def _beside(file: Path, word: str, suffix: str) -> Iterator[Path]:

@@ -183,6 +183,8 @@ class BuilderNode(LifecycleNode):
             self.get_logger().warning(
                 f"{name.file} was not written by this software, and stays as it is: the map is saved to {target.file}"
             )
+        elif not self.values["load"] and name.file.is_file():
+            self.get_logger().warning(f"{name.file} will be written over; load:={name.file} goes on with it instead")
         copies = PeriodicSave(target, sets, self.get_logger().error)
         for path in copies.left:
             self.get_logger().warning(f"{path} is the map of a run that did not end well: load:={path} goes on with it")

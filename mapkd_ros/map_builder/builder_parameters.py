@@ -13,7 +13,7 @@ PARAMETERS = (
     Parameter("fixed_frame", "auto", "frame of the map; auto takes map, or odom where the transforms have no map"),
     Parameter("base_frame", "base_link", "vehicle frame, that of the VectorMaps"),
     Parameter("map_file", "", "FILE.streetmap or .osm: the map is saved there when the node is deactivated or ends; a "
-              "file that other software wrote stays, and the map is saved to NAME.built.EXT beside it"),
+              "file of other software stays, and the map goes beside it, to NAME.built/NAME.osm or NAME.built.EXT"),
     Parameter("save_period", 60.0, "seconds between saves of a changed map while driving: to map_file if it is a "
               ".streetmap, else to NAME.periodic.streetmap beside it until the end; 0 for none", range=(0, 86400)),
     Parameter("load", "", "go on with this map; may be map_file"),

@@ -221,13 +221,15 @@ def test_a_map_of_others_is_gone_on_with_and_stays(make: Callable[..., Street], 
     pytest.importorskip("lanelet2", reason="Lanelet2 needs: pip install '.[maps]'")
     file, foreign = tmp_path / "hd.osm", '<osm version="0.6"><node id="1" lat="1.0" lon="3.0"/></osm>'
     file.write_text(foreign)
+    (tmp_path / "map_projector_info.yaml").write_text("projector_type: MGRS\nmgrs_grid: 54SUE\n")
     one = make(map_file=str(file), save_period=0.2, fixed_frame="odom")
     one.met()
     one.drive(poses()[:20])
-    assert one.wait((tmp_path / "hd.built.periodic.streetmap").exists)
+    assert one.wait((tmp_path / "hd.built" / "hd.periodic.streetmap").exists)
     assert one.node.trigger_deactivate().name == "SUCCESS"
-    assert file.read_text() == foreign and 'generator="mapkd"' in (tmp_path / "hd.built.osm").read_text()
-    assert not (tmp_path / "hd.built.periodic.streetmap").exists()
+    assert file.read_text() == foreign and 'generator="mapkd"' in (tmp_path / "hd.built" / "hd.osm").read_text()
+    assert "MGRS" in (tmp_path / "map_projector_info.yaml").read_text()
+    assert not (tmp_path / "hd.built" / "hd.periodic.streetmap").exists()
 
 
 @pytest.mark.parametrize(
