@@ -191,11 +191,14 @@ def note_graph(place: str | Path, graph: Path) -> None:
 
 def check_graph(place: str | Path, card: ModelCard, graph: Path) -> None:
     """Raises ArtifactError where a graph is not the one that its card was written for, or its card does not say."""
-    expected = card.graphs_sha256.get(_ending(card_path(place), graph))
+    path = card_path(place)
+    ending = _ending(path, graph)
+    expected = card.graphs_sha256.get(ending)
     if expected is None:
+        option = "--int8" if ending.startswith("int8.") else "--onnx"
         raise ArtifactError(
-            f"{graph} is not on its card: {card_path(place)} has no SHA-256 of it, as those of older versions, or it "
-            f"is of other weights; write it again: mapkd export {card_path(place)} --out {card_path(place)} --onnx"
+            f"{graph} is not on its card: {path} has no SHA-256 of it, as those of older versions, or it "
+            f"is of other weights; write it again: mapkd export {path} --out {path} {option}"
         )
     found = sha256(graph)
     if found != expected:

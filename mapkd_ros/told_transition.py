@@ -1,4 +1,4 @@
-"""Life-cycle callbacks that say what went wrong: rclpy drops their exceptions without a word."""
+"""Life-cycle nodes that say what went wrong in a transition: rclpy drops their callbacks' exceptions without a word."""
 from __future__ import annotations
 
 import traceback
@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any
 
 from rclpy._rclpy_pybind11 import RCLError
-from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 USERS = (ValueError, OSError, ImportError)
 """What a user can mend; everything else is a fault of this package, and logged with its traceback."""
@@ -48,6 +48,40 @@ def failure_of(node: Any) -> Exception | None:
     """What went wrong in the node's last transition; None if nothing did."""
     failure = getattr(node, _FAILURE, None)
     return failure if isinstance(failure, Exception) else None
+
+
+class ToldNode(LifecycleNode):
+    """A life-cycle node whose transitions, made with `told`, log or raise why they failed.
+
+    Its callbacks set `stage` to where they have brought it; parameters are declared with `why_fixed`.
+    """
+
+    def __init__(self, name: str, **node_arguments: Any) -> None:
+        super().__init__(name, **node_arguments)
+        self._service_change_state.callback = refusing(self._service_change_state.callback)
+        self.raises = False
+        """What goes wrong in a transition is raised by `start`, not logged."""
+        self.stage = "unconfigured"
+
+    def start(self) -> None:
+        """Configures and activates it. Raises what went wrong in that."""
+        self.raises = True
+        for trigger in (self.trigger_configure, self.trigger_activate):
+            if trigger() != TransitionCallbackReturn.SUCCESS:
+                raise failure_of(self) or RuntimeError(f"the node could not be started: it is {self.stage}")
+        self.raises = False
+
+    def destroy_node(self) -> None:
+        """Also lets go of the state machine: rclpy forgets it, and the node would stay on the graph."""
+        self._state_machine.destroy_when_not_in_use()
+        super().destroy_node()
+
+    def why_fixed(self) -> str:
+        """Why parameters that are read at configuration cannot be set now; empty if they can."""
+        if self.stage in ("unconfigured", "finalized"):
+            return ""
+        name = self.get_fully_qualified_name()
+        return f"it is read when the node is configured: deactivate and clean up {name} first, or restart it"
 
 
 def _keep(node: Any, error: Exception, text: str) -> None:

@@ -9,9 +9,10 @@ examples:
   mapkd export nano --out student.json --norms-from /data/street_images
 
 Writes student.json (the card: grid, classes, input size, how it was trained), student.safetensors (float16) and, of a
-student, student.onnx. Before it says done it runs both on frames, those of --data or simulated ones: the largest
-difference of a probability must stay below 1e-4 and the map elements must be identical to the millimetre, or nothing is
-written and the exit code is 2. It prints the opset and the operators; there are no custom ones.
+student, student.onnx. The card holds the SHA-256 of each, so that a graph of other weights is refused. Before it says
+done it runs both on frames, those of --data or simulated ones: the largest difference of a probability must stay below
+1e-4 and the map elements must be identical to the millimetre, or nothing is written and the exit code is 2. It prints
+the opset and the operators; there are no custom ones.
 
 --int8 also writes student.int8.onnx, about twice as fast on a CPU with VNNI or dot-product instructions. Its ranges
 come from 16 frames of --calibrate, which should look like what the cameras will see; by default they are simulated. It

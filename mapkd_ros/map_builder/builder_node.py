@@ -6,7 +6,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
@@ -30,13 +30,13 @@ from mapkd_ros.map_builder.waiting_maps import PlacedMap, WaitingMaps
 from mapkd_ros.msg import VectorMap
 from mapkd_ros.parameters import declare
 from mapkd_ros.sensor_messages import message_class
-from mapkd_ros.told_transition import failure_of, refusing, told
+from mapkd_ros.told_transition import ToldNode, failure_of, told
 
 MOST_PLACES = 120
 """Of the way, for the grid: its last 100 m, and some more."""
 
 
-class BuilderNode(LifecycleNode):
+class BuilderNode(ToldNode):
     """Builds a street map of the VectorMaps on `student_node/vector_map` while active.
 
     Configuring reads parameters and the map to go on with; activating subscribes; deactivating saves. Raises
@@ -45,11 +45,8 @@ class BuilderNode(LifecycleNode):
 
     def __init__(self, **node_arguments: Any) -> None:
         super().__init__("map_builder", **node_arguments)
-        self._service_change_state.callback = refusing(self._service_change_state.callback)
-        self.raises = False
-        """What goes wrong in a transition is raised by `start`, not logged."""
         qos.check_overrides(self)
-        self.values = declare(self, PARAMETERS, self._why_fixed)
+        self.values = declare(self, PARAMETERS, self.why_fixed)
         self.builder: MapBuilder | None = None
         self.waiting: WaitingMaps | None = None
         self._target: MapName | None = None
@@ -59,7 +56,6 @@ class BuilderNode(LifecycleNode):
         self._displays = 0
         self._changed = False
         self._made: list[Any] = []
-        self._stage = "unconfigured"
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         made = qos.create_publisher
         self._marker_publisher = made(self, MarkerArray, topics.MAP_MARKERS.name, qos.profile(depth=5))
@@ -69,19 +65,6 @@ class BuilderNode(LifecycleNode):
         if self.values["diagnostics_period"] > 0:
             self.create_timer(self.values["diagnostics_period"], self._publish_diagnostics, clock=self._steady)
         self._offer_save()
-
-    def start(self) -> None:
-        """Configures and activates it. Raises what went wrong in that."""
-        self.raises = True
-        for trigger in (self.trigger_configure, self.trigger_activate):
-            if trigger() != TransitionCallbackReturn.SUCCESS:
-                raise failure_of(self) or RuntimeError(f"the node could not be started: it is {self._stage}")
-        self.raises = False
-
-    def destroy_node(self) -> None:
-        """Also lets go of the state machine: rclpy forgets it, and the node would stay on the graph."""
-        self._state_machine.destroy_when_not_in_use()
-        super().destroy_node()
 
     @told("configure")
     def on_configure(self, state: LifecycleState) -> None:
@@ -104,7 +87,7 @@ class BuilderNode(LifecycleNode):
             self._grid_publisher = qos.create_publisher(self, kind, topics.MAP_GRID.name, qos.profile(depth=1))
         self.waiting = WaitingMaps(frame, self.values["base_frame"])
         self._markers, self._last, self._displays, self._changed = StreetMarkers(), None, 0, False
-        self._stage = "inactive"
+        self.stage = "inactive"
 
     @told("activate")
     def on_activate(self, state: LifecycleState) -> None:
@@ -122,13 +105,13 @@ class BuilderNode(LifecycleNode):
         if self._periodic is not None and self.values["save_period"] > 0:
             self._made.append(self.create_timer(self.values["save_period"], self._save_copy, clock=self._steady))
         qos.tell_unused_overrides(self)
-        self._stage = "active"
+        self.stage = "active"
 
     @told("deactivate")
     def on_deactivate(self, state: LifecycleState) -> None:
         """Stops, and saves the map."""
         self._stop()
-        self._stage = "inactive"
+        self.stage = "inactive"
         self.save()
 
     @told("clean up")
@@ -142,7 +125,7 @@ class BuilderNode(LifecycleNode):
         self._stop()
         self.save()
         self._free()
-        self._stage = "finalized"
+        self.stage = "finalized"
 
     @told("recover", forget=False)
     def on_error(self, state: LifecycleState) -> None:
@@ -204,13 +187,7 @@ class BuilderNode(LifecycleNode):
     def _free(self) -> None:
         self._stop()
         self.builder = self.waiting = None
-        self._stage = "unconfigured"
-
-    def _why_fixed(self) -> str:
-        if self._stage in ("unconfigured", "finalized"):
-            return ""
-        name = self.get_fully_qualified_name()
-        return f"it is read when the node is configured: deactivate and clean up {name} first, or restart it"
+        self.stage = "unconfigured"
 
     def _on_tf(self, message: TFMessage, fixed: bool) -> None:
         assert self.waiting is not None
@@ -261,9 +238,9 @@ class BuilderNode(LifecycleNode):
     def _status(self, name: str) -> DiagnosticStatus:
         failure = failure_of(self)
         if failure is not None:
-            return DiagnosticStatus(name=name, level=DiagnosticStatus.ERROR, message=f"{self._stage}: {failure}")
+            return DiagnosticStatus(name=name, level=DiagnosticStatus.ERROR, message=f"{self.stage}: {failure}")
         if self.builder is None or self.waiting is None:
-            return DiagnosticStatus(name=name, level=DiagnosticStatus.OK, message=f"no map: the node is {self._stage}")
+            return DiagnosticStatus(name=name, level=DiagnosticStatus.OK, message=f"no map: the node is {self.stage}")
         facts = {
             "sets": self.builder.sets, "driven_m": round(self.builder.driven_m), "samples": len(self.builder.lines),
             "memory_mb": round(self.builder.memory_bytes / 1e6, 1), "frame": self.waiting.frame,

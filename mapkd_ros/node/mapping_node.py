@@ -7,7 +7,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState
 from std_msgs.msg import Header
 
 from mapkd_core.cameras.rig import CameraRig, anchor_of
@@ -21,12 +21,12 @@ from mapkd_ros.node.rig import camera_watch, rig_of
 from mapkd_ros.node.student_parameters import PARAMETERS
 from mapkd_ros.node.twin_watch import TwinWatch
 from mapkd_ros.parameters import declare
-from mapkd_ros.told_transition import failure_of, refusing, told
+from mapkd_ros.told_transition import ToldNode, failure_of, told
 
 TWINS_PERIOD_S = 1.0
 
 
-class MappingNode(LifecycleNode):
+class MappingNode(ToldNode):
     """Publishes `~/markers`, `~/vector_map` and `~/semantic_bev` of the newest complete set of images while active.
 
     Configuring reads the parameters, loads the network and makes the publishers; activating subscribes; deactivating
@@ -36,18 +36,14 @@ class MappingNode(LifecycleNode):
 
     def __init__(self, make_predictor: Callable[[Any], Predictor], **node_arguments: Any) -> None:
         super().__init__("student_node", **node_arguments)
-        self._service_change_state.callback = refusing(self._service_change_state.callback)
-        self.raises = False
-        """What goes wrong in a transition is raised by `start`, not logged."""
         self._make_predictor = make_predictor
         qos.check_overrides(self)
-        self.values = declare(self, PARAMETERS, self._why_fixed)
+        self.values = declare(self, PARAMETERS, self.why_fixed)
         self.mapping: Mapping | None = None
         self._rig: CameraRig | None = None
         self._predictor: Predictor | None = None
         self._outputs: MapOutputs | None = None
         self._unended: list[Mapping] = []
-        self._stage = "unconfigured"
         self._twins = TwinWatch(self)
         self._diagnostics = output(self, DiagnosticArray, topics.DIAGNOSTICS)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)  # reports go on when simulated time stands still
@@ -55,24 +51,11 @@ class MappingNode(LifecycleNode):
         self._report_regularly()
         self.create_timer(TWINS_PERIOD_S, self._twins.tick, clock=self._steady)
 
-    def start(self) -> None:
-        """Configures and activates it. Raises what went wrong in that."""
-        self.raises = True
-        for trigger in (self.trigger_configure, self.trigger_activate):
-            if trigger() != TransitionCallbackReturn.SUCCESS:
-                raise failure_of(self) or RuntimeError(f"the node could not be started: it is {self._stage}")
-        self.raises = False
-
     def close(self) -> bool:
         """Lets the maps in hand finish and ends the workers; True if the node may now be destroyed."""
         self._stop()
         self._unended = [one for one in self._unended if not one.close()]
         return not self._unended
-
-    def destroy_node(self) -> None:
-        """Also lets go of the state machine: rclpy forgets it, and the node would stay on the graph."""
-        self._state_machine.destroy_when_not_in_use()
-        super().destroy_node()
 
     @told("configure")
     def on_configure(self, state: LifecycleState) -> None:
@@ -90,7 +73,7 @@ class MappingNode(LifecycleNode):
             raise
         self._rig = rig
         self._report_regularly()
-        self._stage = "inactive"
+        self.stage = "inactive"
 
     @told("activate")
     def on_activate(self, state: LifecycleState) -> None:
@@ -98,31 +81,31 @@ class MappingNode(LifecycleNode):
         assert self._rig is not None and self._predictor is not None and self._outputs is not None
         self.mapping = Mapping(self, self.values, self._rig, self._predictor, self._outputs)
         qos.tell_unused_overrides(self)
-        self._stage = "active"
+        self.stage = "active"
 
     @told("deactivate")
     def on_deactivate(self, state: LifecycleState) -> None:
         """Ends all work; a map that the network is still at is never published."""
         self._stop()
-        self._stage = "inactive"
+        self.stage = "inactive"
 
     @told("clean up")
     def on_cleanup(self, state: LifecycleState) -> None:
         """Frees the network."""
         self._free()
-        self._stage = "unconfigured"
+        self.stage = "unconfigured"
 
     @told("shut down")
     def on_shutdown(self, state: LifecycleState) -> None:
         """Ends and frees everything."""
         self._free()
-        self._stage = "finalized"
+        self.stage = "finalized"
 
     @told("recover", forget=False)
     def on_error(self, state: LifecycleState) -> None:
         """Frees what there is; the node can be configured again."""
         self._free()
-        self._stage = "unconfigured"
+        self.stage = "unconfigured"
 
     def _stop(self) -> None:
         mapping, self.mapping = self.mapping, None
@@ -135,16 +118,9 @@ class MappingNode(LifecycleNode):
         for publisher in outputs.publishers if outputs else ():
             self.destroy_publisher(publisher)
         self._predictor = None
-        self._stage = "unconfigured"
+        self.stage = "unconfigured"
         gc.collect()  # the network's buffers hang together in circles
         give_back()
-
-    def _why_fixed(self) -> str:
-        """Why parameters that are read at configuration cannot be set now; empty if they can."""
-        if self._stage in ("unconfigured", "finalized"):
-            return ""
-        name = self.get_fully_qualified_name()
-        return f"it is read when the node is configured: deactivate and clean up {name} first, or restart it"
 
     def _report_regularly(self) -> None:
         if self._diagnostics_timer is not None:
@@ -165,6 +141,6 @@ class MappingNode(LifecycleNode):
     def _idle_status(self, name: str) -> DiagnosticStatus:
         failure = failure_of(self)
         if failure is not None:
-            return status(f"{name}: map", ERROR, f"no map: the node is {self._stage}; {failure}", {})
-        steps = "activate" if self._stage == "inactive" else "configure, then activate"
-        return status(f"{name}: map", OK, f"no map: the node is {self._stage}; {steps} it (ros2 lifecycle set)", {})
+            return status(f"{name}: map", ERROR, f"no map: the node is {self.stage}; {failure}", {})
+        steps = "activate" if self.stage == "inactive" else "configure, then activate"
+        return status(f"{name}: map", OK, f"no map: the node is {self.stage}; {steps} it (ros2 lifecycle set)", {})
