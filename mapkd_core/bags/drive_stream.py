@@ -188,15 +188,15 @@ def open_drive(dataroot: str | Path, version: str, scenes: Sequence[str] = (), l
 
     Raises FileNotFoundError or ValueError that names what is missing (see `NuScenesSource`).
     """
-    from mapkd_core.data.nuscenes import NuScenesSource
+    from mapkd_core.data.nuscenes import NuScenesSource, missing_images, scenes_with_images
 
     frames = NuScenesSource(dataroot, version, scenes=list(scenes) or None, lidar_sweeps=1 if lidar else 0)
-    paths = [getattr(view.image, "path", None) for frame in frames for view in frame.views]
-    missing = [path for path in paths if path is not None and not path.is_file()]
+    missing = [path for frame in frames for path in missing_images(frame)]
     if missing:
         raise FileNotFoundError(
-            f"{len(missing)} of {len(paths)} camera images are missing, the first is {missing[0]}; "
-            "unpack the dataset's camera blobs, or choose a scene that is complete"
+            f"{len(missing)} of {sum(len(frame.views) for frame in frames)} camera images are missing, the first is "
+            f"{missing[0]}; unpack the dataset's camera blobs, or choose another scene "
+            f"({scenes_with_images(frames.frames)})"
         )
     return frames.frames
 

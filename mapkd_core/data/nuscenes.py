@@ -57,8 +57,7 @@ class NuScenesSource:
         for scene in sorted(tables.rows("scene"), key=lambda record: str(record["name"])):
             if scene["name"] in wanted:
                 self.frames += reader.frames_of(scene)
-        if self.frames:
-            _check_images(self.frames[0])
+        _check_images(self.frames)
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -231,14 +230,32 @@ def _check_folder(dataroot: Path, version: str) -> None:
         raise FileNotFoundError(f"{folder} lacks the tables {', '.join(f'{name}.json' for name in missing)}")
 
 
-def _check_images(frame: Frame) -> None:
+def missing_images(frame: Frame) -> list[Path]:
+    """Files of a keyframe's images that are not there."""
+    paths = [view.image.path for view in frame.views if isinstance(view.image, JpegFile)]
+    return [path for path in paths if not path.is_file()]
+
+
+def scenes_with_images(frames: Sequence[Frame], most: int | None = None) -> str:
+    """Which scenes have images where only a part of the data set was unpacked: words for an error.
+
+    Of each scene the first `most` keyframes are looked at; all if None.
+    """
+    by_scene: dict[str, list[Frame]] = {}
+    for frame in frames:
+        by_scene.setdefault(frame.scene, []).append(frame)
+    whole = [name for name, ones in by_scene.items() if not any(missing_images(one) for one in ones[:most])]
+    return f"images are here of {_shortened(whole)}" if whole else "none of those asked for has its images here"
+
+
+def _check_images(frames: Sequence[Frame]) -> None:
     """Fails at once, rather than in a worker, when the tables are here but the images are not."""
-    for view in frame.views:
-        assert isinstance(view.image, JpegFile)
-        if not view.image.path.is_file():
-            raise FileNotFoundError(
-                f"the first keyframe's image {view.image.path} is missing; unpack the dataset's camera blobs there"
-            )
+    missing = missing_images(frames[0]) if frames else []
+    if missing:
+        raise FileNotFoundError(
+            f"the first keyframe's image {missing[0]} is missing; unpack the dataset's camera blobs there, or choose "
+            f"other scenes ({scenes_with_images(frames, most=1)})"
+        )
 
 
 def _shortened(names: list[str], count: int = 12) -> str:

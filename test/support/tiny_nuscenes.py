@@ -21,7 +21,7 @@ def first_stamp_us(scene: int) -> int:
     return 1_600_000_000_000_000 - scene * 86_400_000_000
 
 
-def write_tiny_nuscenes(root: Path, keyframes_of: dict[str, int]) -> Path:
+def write_tiny_nuscenes(root: Path, keyframes_of: dict[str, int], version: str = VERSION) -> Path:
     """A folder with these scenes and numbers of keyframes; the vehicle drives 5 m along x between keyframes."""
     tables: dict[str, list[dict]] = {name: [] for name in ("attribute", "category", "instance", "sample_annotation")}
     tables["visibility"] = []
@@ -42,9 +42,9 @@ def write_tiny_nuscenes(root: Path, keyframes_of: dict[str, int]) -> Path:
     ]  # fmt: skip
     (root / "maps").mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(root / "maps" / "map.png"), np.zeros((4, 4), np.uint8))
-    (root / VERSION).mkdir()
+    (root / version).mkdir()
     for name, rows in tables.items():
-        (root / VERSION / f"{name}.json").write_text(json.dumps(rows))
+        (root / version / f"{name}.json").write_text(json.dumps(rows))
     return root
 
 
@@ -99,3 +99,28 @@ def _add_data(tables: dict, sample: str, sensor: str, stamp_us: int, filename: s
          "timestamp": stamp_us, "fileformat": filename.rsplit(".", 1)[1], "is_key_frame": True, "height": height,
          "width": width, "filename": filename, "prev": "", "next": ""}
     )  # fmt: skip
+
+
+def add_what_all_of_nuscenes_has(folder: Path) -> None:
+    """To the tables in a folder: a radar, sweeps between keyframes of every sensor, annotations."""
+    tables = {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
+    tables["sensor"].append({"token": "sensor-RADAR_FRONT", "channel": "RADAR_FRONT", "modality": "radar"})
+    lidar = next(row for row in tables["calibrated_sensor"] if row["token"] == "cal-LIDAR_TOP")
+    tables["calibrated_sensor"].append(lidar | {"token": "cal-RADAR_FRONT", "sensor_token": "sensor-RADAR_FRONT"})
+    for keyframe in list(tables["sample_data"]):
+        stamp_us = keyframe["timestamp"] + PERIOD_US // 4
+        sweep = {"token": f"{keyframe['token']}-sweep", "ego_pose_token": f"{keyframe['token']}-sweep",
+                 "timestamp": stamp_us, "is_key_frame": False, "prev": keyframe["token"],
+                 "filename": keyframe["filename"].replace("samples/", "sweeps/")}  # fmt: skip
+        tables["sample_data"].append(keyframe | sweep)
+        pose = {"token": sweep["token"], "timestamp": stamp_us, "translation": [0.0, 0.0, 0.0]}
+        tables["ego_pose"].append(pose | {"rotation": [1.0, 0.0, 0.0, 0.0]})
+        if keyframe["calibrated_sensor_token"] == "cal-LIDAR_TOP":
+            name = keyframe["filename"].replace("LIDAR_TOP", "RADAR_FRONT")
+            radar = {"token": f"{keyframe['token']}-radar", "calibrated_sensor_token": "cal-RADAR_FRONT"}
+            tables["sample_data"].append(keyframe | radar | {"filename": name, "is_key_frame": True})
+    for sample in tables["sample"]:
+        thing = {"token": f"thing-{sample['token']}", "sample_token": sample["token"], "instance_token": "thing"}
+        tables["sample_annotation"].append(thing | {"translation": [1.0, 2.0, 0.5], "size": [2.0, 4.0, 1.5]})
+    for name, rows in tables.items():
+        (folder / f"{name}.json").write_text(json.dumps(rows))

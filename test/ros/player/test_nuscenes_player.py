@@ -13,7 +13,7 @@ pytest.importorskip("rosbags", reason="rosbags reads and writes bags")
 
 import bags
 import odd_bags
-from tiny_nuscenes import VERSION, write_tiny_nuscenes
+from tiny_nuscenes import VERSION, add_what_all_of_nuscenes_has, write_tiny_nuscenes
 
 from mapkd_ros.player import nuscenes_player
 
@@ -55,6 +55,20 @@ def refused(result, *words):
 def test_nothing_to_play(in_process):
     assert refused(in_process(), "give either dataroot or bag")
     assert refused(in_process(*given(dataroot="/a", bag="/b")), "give either dataroot or bag")
+
+
+def test_scenes_of_all_of_nuscenes_whose_images_were_not_unpacked(in_process, tmp_path):
+    scenes = {"scene-0001": 1, "scene-0061": 2, "scene-0103": 1}
+    root, version = write_tiny_nuscenes(tmp_path, scenes, "v1.0-trainval"), "v1.0-trainval"
+    add_what_all_of_nuscenes_has(root / version)
+    assert refused(in_process(*given(dataroot=root)), "no v1.0-mini/", "versions here: v1.0-trainval")
+    for name in ("scene-0001-0", "scene-0103-0"):
+        (root / f"samples/CAM_BACK/{name}.jpg").unlink()
+    missing = "CAM_BACK/scene-0001-0.jpg is missing"
+    assert refused(in_process(*given(dataroot=root, version=version)), missing, "(images are here of scene-0061)")
+    (root / "samples/CAM_FRONT/scene-0061-1.jpg").unlink()  # its first keyframe is whole
+    whole = refused(in_process(*given(dataroot=root, version=version, scene="scene-0061")), "1 of 12 camera images")
+    assert whole and refused(in_process(*given(dataroot=root, version=version, scene="scene-0103")), "none of those")
 
 
 def test_unusable_data_root(in_process, dataroot):

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import time
 from itertools import pairwise
@@ -19,7 +20,14 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from tiny_nuscenes import OFFSETS_US, PERIOD_US, VERSION, first_stamp_us, write_tiny_nuscenes
+from tiny_nuscenes import (
+    OFFSETS_US,
+    PERIOD_US,
+    VERSION,
+    add_what_all_of_nuscenes_has,
+    first_stamp_us,
+    write_tiny_nuscenes,
+)
 
 from mapkd_core.bags.drive_stream import DriveStream, open_drive
 from mapkd_core.types import CAMERAS
@@ -128,6 +136,25 @@ def test_a_drive_arrives_whole_with_true_bytes_and_stamps(dataroot, listen, star
         (first_stamp_us(0) + index * PERIOD_US) * 1000 for index in range(3)
     ]
     assert {(message.header.frame_id, message.width) for message in clouds} == {("base_link", 2)}
+
+
+def test_of_all_of_nuscenes_one_scene_is_played_whose_images_are_here(tmp_path, listen, start_node):
+    root, version = write_tiny_nuscenes(tmp_path, {"scene-0001": 2, "scene-0061": 2}, "v1.0-trainval"), "v1.0-trainval"
+    add_what_all_of_nuscenes_has(root / version)
+    shutil.rmtree(root / "samples/CAM_FRONT")
+    (root / "samples/CAM_FRONT").mkdir()
+    for index in range(2):
+        shutil.copy(root / f"samples/CAM_BACK/scene-0061-{index}.jpg", root / "samples/CAM_FRONT")
+    listener = listen(ALL_TOPICS)
+    given = {"dataroot": root, "version": version, "scene": "scene-0061", "wait_for_subscribers": 30.0, "rate": 4}
+    process = start_node("nuscenes_player", **given, **LOSSLESS)
+    listener.until(lambda heard: len(heard.heard) >= 2 * (6 + 6 + 7 + 1) + 1)
+    assert process.wait(PATIENCE_S) == 0, process.output
+    assert "2 frames of scene-0061" in process.output
+    stamps = [(first_stamp_us(1) + index * PERIOD_US + OFFSETS_US["CAM_BACK"]) * 1000 for index in range(2)]
+    assert [ns(message.header) for message in listener.of("camera/cam_back/image_raw/compressed")] == stamps
+    poses = [transform for message in listener.of("/tf") for transform in message.transforms]
+    assert {pose.transform.translation.y for pose in poses} == {7.0}  # of keyframes; those of sweeps lie at 0
 
 
 def test_a_loop_goes_on_for_ever_in_increasing_time_and_not_faster_than_asked(dataroot, listen, start_node):
