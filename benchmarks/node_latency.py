@@ -53,7 +53,7 @@ def start_node(name: str, checkout: Path, parameters: Sequence[str]) -> ChildPro
         raise ValueError(f"{checkout} has no {' or '.join(EXECUTABLES)}; expected a checkout of mapkd_ros")
     given = [word for parameter in parameters for word in ("-p", parameter)]
     path = os.pathsep.join([str(checkout), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, found[0], "--ros-args", "-r", f"__ns:=/{name}", *given]
+    command: list[str | Path] = [sys.executable, found[0], "--ros-args", "-r", f"__ns:=/{name}", *given]
     return ChildProcess(name, command, {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"})
 
 

@@ -2,7 +2,7 @@
 
     ros2 launch mapkd_ros student.launch.py
     ros2 launch mapkd_ros student.launch.py play:=/data/nuscenes version:=v1.0-trainval scene:=scene-0001 rviz:=true
-    ros2 launch mapkd_ros student.launch.py play:=drive.mcap map:=true map_file:=drive.streetmap   # saved every 60 s, too
+    ros2 launch mapkd_ros student.launch.py play:=drive.mcap map:=true map_file:=drive.streetmap  # saved every minute
     ros2 launch mapkd_ros student.launch.py namespace:=ego image_transport:=raw large_data:=true device:=cuda
 
 `ros2 launch mapkd_ros student.launch.py --show-args` explains the arguments; mapkd_ros/launch_arguments.py has them.

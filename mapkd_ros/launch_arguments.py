@@ -65,7 +65,7 @@ def _table() -> tuple[Argument, ...]:
         Argument("use_sim_time", "", "take the time from /clock, which a player then sends; else as params_file says",
                  ("", *BOOLEAN)),
         Argument("map", "false", "run map_builder too: a street map that grows", BOOLEAN),
-        Argument("map_file", "", "FILE.streetmap or .osm: map_builder saves its map there at the end, and while driving "
+        Argument("map_file", "", "FILE.streetmap or .osm: map_builder saves its map there at the end and while driving "
                  "(its save_period, 60 s), and goes on with one there; one of other software stays, and the map goes "
                  "beside it"),
         Argument("large_data", "false", "Fast DDS with a shared-memory segment that raw images fit into", BOOLEAN),
