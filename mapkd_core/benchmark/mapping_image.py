@@ -38,8 +38,8 @@ def street_beside_truth(road: VectorMap, sets: Sequence[SeenSet]) -> RgbImage:
     turn = -float(np.arctan2(*_main_direction(path)[::-1]))
     turned_path = _turned(path, turn)
     panels = [[_moved(e, turn) for e in _within(some, near)] for some in (found, truth)]
-    bounds = bounds_of([e for panel in panels for e in panel], turned_path)
-    drawn = [draw_street(panel, turned_path, "", bounds, WIDTH_PX) for panel in panels]
+    bounds = bounds_of([e for panel in panels for e in panel], [turned_path])
+    drawn = [draw_street(panel, [turned_path], "", bounds, WIDTH_PX) for panel in panels]
     strip = np.full((HEAD_PX, drawn[0].shape[1], 3), BACKGROUND, np.uint8)
     parts: list[NDArray[np.uint8]] = []
     titles = (f"street map of a drive of {builder.driven_m:.0f} m, predicted from its images", "the true map")

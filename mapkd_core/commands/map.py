@@ -30,13 +30,12 @@ from mapkd_core.commands.options import add_runtime_options, chosen_runtime, num
 from mapkd_core.draw import write_png
 from mapkd_core.files import keep_inputs
 from mapkd_core.map_files.street_image import draw_street
-from mapkd_core.map_formats.formats import FORMS, SUFFIXES, MapName, WriteOptions, map_name, read_map, write_map
-from mapkd_core.map_formats.lanelet2_write import Lanelet2Options
+from mapkd_core.map_formats.formats import FORMS, SUFFIXES, MapName, map_name, read_map, write_map
 from mapkd_core.map_formats.own_maps import own_place
 from mapkd_core.map_formats.saving import check_target, check_writable, rescued
 from mapkd_core.mapping.builder import MapBuilder
 from mapkd_core.mapping.options import MappingOptions
-from mapkd_core.mapping.seeding import builder_from, driven_m_of, merged, path_of
+from mapkd_core.mapping.seeding import builder_from, driven_m_of, merged
 from mapkd_core.mapping.street_map import StreetMap
 from mapkd_core.progress import Progress, say
 from mapkd_core.types import CLASSES
@@ -130,9 +129,8 @@ def _checked_target(args: argparse.Namespace, start: StreetMap | None) -> MapNam
 
 
 def _write(args: argparse.Namespace, name: MapName, result: StreetMap) -> None:
-    way = path_of(result)
     try:
-        lost = write_map(result, name, WriteOptions(Lanelet2Options(path_m=way if len(way) > 1 else None)))
+        lost = write_map(result, name)
     except Exception:
         if kept := rescued(result, name):
             say(f"{name.file} could not be written; the map is kept in {kept}")
@@ -143,7 +141,7 @@ def _write(args: argparse.Namespace, name: MapName, result: StreetMap) -> None:
     found = ", ".join(f"{counts[label]} {label}" for label in CLASSES)
     say(f"{name.file}: {found} in the frame {result.frame}, {driven_m_of(result):.0f} m driven")
     if args.image:
-        write_png(args.image, draw_street([e.map_element for e in result.elements], way, name.file.stem))
+        write_png(args.image, draw_street([e.map_element for e in result.elements], result.paths_m, name.file.stem))
         say(f"{args.image}")
 
 

@@ -38,6 +38,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--autoware-rules", action="store_true",
         help="regulatory elements of crosswalks, which Autoware wants and Lanelet2 alone cannot open",
     )  # fmt: skip
+    parser.add_argument(
+        "--opendrive-version", choices=("1.7", "1.8"), default="1.7", help="of an OpenDRIVE file's header (%(default)s)"
+    )  # fmt: skip
     parser.add_argument("--report", type=Path, metavar="FILE", help="write what is lost to a file, too")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
 
@@ -62,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     elif place is not None:
         raise ValueError(f"{source} says where it lies ({street_map.origin}); leave --origin out")
     lanelet2 = Lanelet2Options(args.projector, args.traffic, args.autoware_rules)
-    lost = write_map(street_map, target, WriteOptions(lanelet2))
+    lost = write_map(street_map, target, WriteOptions(lanelet2, args.opendrive_version))
     again, _ = read_map(target, None)
     differences = street_map.differences(again, 1e-5)
     kept = len(street_map.elements) - sum("element" in line for line in differences)

@@ -18,14 +18,14 @@ SHIFT = 4
 
 
 def draw_street(
-    elements: Sequence[MapElement], path_m: NDArray[np.floating] | None = None, title: str = "",
+    elements: Sequence[MapElement], paths_m: Sequence[NDArray[np.floating]] = (), title: str = "",
     bounds_m: tuple[float, float, float, float] | None = None, longest_px: int = LONGEST_PX,
 ) -> RgbImage:
-    """Elements in a map's frame, x to the right and y up, with a line every 50 m; `path_m` (N, 2) where was driven.
+    """Elements in a map's frame, x to the right and y up, with a line every 50 m; `paths_m` (N, 2) where was driven.
 
     Shows the rectangle `bounds_m` (smallest x and y, largest x and y), by default all that there is.
     """
-    x0, y0, x1, y1 = bounds_m or bounds_of(elements, path_m)
+    x0, y0, x1, y1 = bounds_m or bounds_of(elements, paths_m)
     scale = min(longest_px / max(x1 - x0, y1 - y0, 1.0), 10.0)
     width, height = max(round((x1 - x0) * scale), 64), max(round((y1 - y0) * scale), 64)
     image: RgbImage = np.full((height, width, 3), BACKGROUND, np.uint8)
@@ -39,8 +39,8 @@ def draw_street(
         cv2.polylines(image, [pixels(np.array([[x, y0], [x, y1]]))], False, GRID_LINE, 1, cv2.LINE_AA, SHIFT)
     for y in np.arange(np.ceil(y0 / step) * step, y1, step):
         cv2.polylines(image, [pixels(np.array([[x0, y], [x1, y]]))], False, GRID_LINE, 1, cv2.LINE_AA, SHIFT)
-    if path_m is not None and len(path_m) > 1:
-        cv2.polylines(image, [pixels(np.asarray(path_m))], False, PATH, max(round(0.3 * scale), 1), cv2.LINE_AA, SHIFT)
+    ways = [pixels(np.asarray(path)) for path in paths_m if len(path) > 1]
+    cv2.polylines(image, ways, False, PATH, max(round(0.3 * scale), 1), cv2.LINE_AA, SHIFT)
     thickness = max(round(0.35 * scale), 1)
     for element in sorted(elements, key=lambda e: (e.label != "ped_crossing", e.score)):
         color = CLASS_COLORS[element.label]
@@ -58,11 +58,11 @@ def draw_street(
 
 
 def bounds_of(
-    elements: Sequence[MapElement], path_m: NDArray[np.floating] | None = None
+    elements: Sequence[MapElement], paths_m: Sequence[NDArray[np.floating]] = ()
 ) -> tuple[float, float, float, float]:
-    """The rectangle that holds all elements and the path, with a margin."""
+    """The rectangle that holds all elements and the ways, with a margin."""
     places = [np.asarray(element.points_m)[:, :2] for element in elements]
-    places += [np.asarray(path_m)[:, :2]] if path_m is not None and len(path_m) else []
+    places += [np.asarray(path)[:, :2] for path in paths_m if len(path)]
     if not places:
         return -30.0, -30.0, 30.0, 30.0
     every = np.concatenate(places)

@@ -34,7 +34,7 @@ def write_nuscenes(street_map: StreetMap, dataroot: Path, location: str, traffic
     report = Report()
     expansion = MapExpansion(location)
     free_place(dataroot, location)
-    lanes = lanes_of(street_map, traffic=traffic)
+    lanes = lanes_of(street_map, street_map.paths_m, traffic)
     areas = [lanes.area(lane) for lane in lanes.lanes]
     closed = [e for e in street_map.of("boundary") if e.closed]
     rings = [Polygon(element.points_m[:, :2]) for element in closed]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from mapkd_core.data.nuscenes_map import expansion_file
 from mapkd_core.map_formats.lanelet2_write import Lanelet2Options
+from mapkd_core.map_formats.opendrive_write import Version as OpenDriveVersion
+from mapkd_core.map_formats.opendrive_write import write_opendrive
 from mapkd_core.map_formats.report import Report
 from mapkd_core.mapping.street_map import SUFFIX, MapOrigin, StreetMap
 from mapkd_core.suggestion import did_you_mean
@@ -41,6 +43,7 @@ class WriteOptions:
     """How a map is written, as far as a format has a choice."""
 
     lanelet2: Lanelet2Options = field(default_factory=Lanelet2Options)
+    opendrive: OpenDriveVersion = "1.7"
 
 
 def map_name(text: str) -> MapName:
@@ -106,6 +109,4 @@ def write_map(street_map: StreetMap, name: MapName, options: WriteOptions | None
         from mapkd_core.map_formats.expansion import write_nuscenes
 
         return write_nuscenes(street_map, name.path, name.location, options.lanelet2.traffic)
-    from mapkd_core.map_formats.opendrive_write import write_opendrive
-
-    return write_opendrive(street_map, name.path, options.lanelet2.path_m, options.lanelet2.traffic)
+    return write_opendrive(street_map, name.path, options.lanelet2.traffic, options.opendrive)

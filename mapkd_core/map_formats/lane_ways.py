@@ -24,13 +24,13 @@ _DRIVEN = 1000.0
 """A metre of a lane that was driven counts as much as so many of others."""
 
 
-def directed(found: Lanes, path_m: Points | None, traffic: Traffic = "right") -> Lanes:
+def directed(found: Lanes, paths_m: Sequence[Points] = (), traffic: Traffic = "right") -> Lanes:
     """The same lanes, each in its driving direction, with the roadways that they form."""
     if traffic not in ("right", "left"):
         raise ValueError(f"traffic is {traffic!r}; expected 'right' or 'left'")
     lanes, roadways = list(found.lanes), []
     weight = [0.0] * len(lanes)
-    tree = None if path_m is None or len(path_m) < 2 else _PathTree(np.asarray(path_m, np.float64)[:, :2])
+    tree = _PathTree(paths_m) if any(len(path) > 1 for path in paths_m) else None
     for chain in _chains(found.lanes):
         along = [lanes[k] if agrees else lanes[k].turned() for k, agrees in chain]
         driven = [0 if tree is None else tree.way(found, lane) for lane in along]
@@ -136,14 +136,14 @@ def _parts_ways(element: StreetElement) -> bool:
 
 
 class _PathTree:
-    """The way of a drive, searchable by place."""
+    """The ways of drives, searchable by place."""
 
-    def __init__(self, path_m: Points) -> None:
-        steps = np.diff(path_m, axis=0)
+    def __init__(self, paths_m: Sequence[Points]) -> None:
+        ways = [np.asarray(path, np.float64)[:, :2] for path in paths_m]
+        steps_m = np.concatenate([np.stack([way[:-1], way[1:]], 1) for way in ways])
+        steps = steps_m[:, 1] - steps_m[:, 0]
         moving = np.linalg.norm(steps, axis=1) > 1e-6
-        self.steps = steps[moving]
-        self.middles = ((path_m[1:] + path_m[:-1]) / 2)[moving]
-        steps_m = np.stack([path_m[:-1][moving], path_m[1:][moving]], 1)
+        self.steps, steps_m = steps[moving], steps_m[moving]
         self.tree = shapely.STRtree([shapely.LineString(step) for step in steps_m])
 
     def way(self, lanes: Lanes, lane: Lane) -> int:

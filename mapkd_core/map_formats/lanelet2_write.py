@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 from xml.etree import ElementTree
@@ -51,8 +51,6 @@ class Lanelet2Options:
     traffic: Traffic = "right"
     autoware_rules: bool = False
     """Write Autoware's regulatory elements of crosswalks, too; Lanelet2 opens them only with Autoware's extension."""
-    path_m: Points | None = field(default=None, compare=False)
-    """(N, 2 or 3) way of the drive, which tells the direction of lanes."""
 
 
 def write_lanelet2(street_map: StreetMap, path: Path, options: Lanelet2Options | None = None) -> Report:
@@ -66,7 +64,7 @@ def write_lanelet2(street_map: StreetMap, path: Path, options: Lanelet2Options |
     writer = _Writer(street_map, options, report)
     if street_map.origin is None:
         report.add("place on Earth unknown: latitude and longitude are those of 1 N, 3 E, the projector is Local")
-    lanes = lanes_of(street_map, options.path_m, options.traffic)
+    lanes = lanes_of(street_map, street_map.paths_m, options.traffic)
     writer.add_lines(lanes)
     crossings = street_map.of("ped_crossing")
     walks = [(element, walk) for element in crossings if (walk := writer.add_crossing(element)) is not None]

@@ -6,7 +6,7 @@ a lane goes: `lane_ways.py`. Source: ours.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -19,8 +19,8 @@ from mapkd_core.map_formats.lane_ways import Traffic, directed
 from mapkd_core.mapping.street_map import StreetElement, StreetMap
 
 
-def lanes_of(street_map: StreetMap, path_m: Points | None = None, traffic: Traffic = "right") -> Lanes:
-    """The lanes of a map; `path_m` (N, 2 or 3) is the way of the drive in the map's frame, where known."""
+def lanes_of(street_map: StreetMap, paths_m: Sequence[Points] = (), traffic: Traffic = "right") -> Lanes:
+    """The lanes of a map; `paths_m` (N, 2 or 3) are the ways of drives in the map's frame, where known."""
     elements = [e for e in street_map.elements if e.label in ("divider", "boundary") and length_m(e.points_m) > 0.1]
     lines = [element.points_m for element in elements]
     strips = strips_between(lines)
@@ -31,7 +31,7 @@ def lanes_of(street_map: StreetMap, path_m: Points | None = None, traffic: Traff
         first.append(len(pieces))
         pieces += _pieces(element, at)
     every = Lanes(tuple(pieces), tuple(lane for strip in strips for lane in _lanes_along(strip, cuts, first)), ())
-    return directed(replace(every, lanes=tuple(_alone(filter(every.is_simple, every.lanes)))), path_m, traffic)
+    return directed(replace(every, lanes=tuple(_alone(filter(every.is_simple, every.lanes)))), paths_m, traffic)
 
 
 def _pieces(element: StreetElement, cuts: list[float]) -> list[Piece]:

@@ -1,4 +1,4 @@
-"""A street map as OpenDRIVE 1.7: roads with lanes between its lines, crosswalks and all other lines as objects.
+"""A street map as OpenDRIVE 1.7 or 1.8: roads with lanes between its lines, crosswalks and all other lines as objects.
 
 OpenDRIVE describes roads, not lines: lines that bound no lane stand as objects, elevation is that of the reference
 line, and vertices of other lines are those of widths. So that nothing is lost, the header's `userData` hold each
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from xml.etree import ElementTree
 
 import numpy as np
@@ -25,20 +25,20 @@ from mapkd_core.map_formats.xml_files import xml_text
 from mapkd_core.mapping.street_map import MapOrigin, StreetElement, StreetMap
 
 Points = NDArray[np.float64]
+Version = Literal["1.7", "1.8"]
+"""What is written is the same, and valid by both."""
 MAP, ELEMENT = "mapkd:map", "mapkd:element"
 MARKS = {"solid": "solid", "dashed": "broken", "double": "solid solid", "none": "none"}
 Element = ElementTree.Element
 
 
-def write_opendrive(
-    street_map: StreetMap, path: Path, path_m: Points | None = None, traffic: Traffic = "right"
-) -> Report:
-    """Writes the file and tells what its roads cannot hold; `path_m` is the way of the drive. Raises OSError."""
+def write_opendrive(street_map: StreetMap, path: Path, traffic: Traffic = "right", version: Version = "1.7") -> Report:
+    """Writes the file and tells what its roads cannot hold. Raises OSError."""
     report = Report()
-    roads = roads_of(lanes_of(street_map, path_m, traffic), traffic == "left")
+    roads = roads_of(lanes_of(street_map, street_map.paths_m, traffic), traffic == "left")
     on_roads = {e.id for road in roads for e in (road.center, *(line for line, _ in (*road.left, *road.right)))}
     root = Element("OpenDRIVE")
-    _header(root, street_map, report)
+    _header(root, street_map, version, report)
     if not roads:
         roads = [_bare_road(street_map)]
     written = [_road(root, road, traffic) for road in roads]
@@ -60,11 +60,11 @@ def _add(parent: Element, tag: str, /, **attributes: object) -> Element:
     })  # fmt: skip
 
 
-def _header(root: Element, street_map: StreetMap, report: Report) -> None:
+def _header(root: Element, street_map: StreetMap, version: Version, report: Report) -> None:
     west, south, east, north = street_map.bounds_m
     header = _add(
-        root, "header", revMajor=1, revMinor=7, name=xml_text(street_map.frame), version="1.0", north=north,
-        south=south, east=east, west=west, vendor="mapkd",
+        root, "header", revMajor=1, revMinor=version.partition(".")[2], name=xml_text(street_map.frame), version="1.0",
+        north=north, south=south, east=east, west=west, vendor="mapkd",
     )  # fmt: skip
     if street_map.origin is not None:
         _add(header, "geoReference").text = _projection(street_map.origin)

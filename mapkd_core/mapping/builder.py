@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,9 @@ class MapBuilder:
         self.sets = 0
         self.driven_m = 0.0
         self.path_m: list[NDArray[np.float64]] = []
-        """(3,) places of the vehicle, as corrected."""
+        """(3,) places of the vehicle, as corrected, one drive after the other."""
+        self.drive_begins: list[int] = [0]
+        """Where in `path_m` each drive begins."""
         self.correction = np.eye(4)
         """map_from_odometry: what alignment has found so far, about the vehicle."""
         self.alignments: Counter[str] = Counter()
@@ -86,7 +89,8 @@ class MapBuilder:
         if self.options.align:
             sight = self._aligned(sight)
         corrected = self.correction @ pose
-        if not self.path_m or np.linalg.norm(corrected[:2, 3] - self.path_m[-1][:2]) >= PATH_STEP_M:
+        begins = len(self.path_m) == self.drive_begins[-1]
+        if begins or np.linalg.norm(corrected[:2, 3] - self.path_m[-1][:2]) >= PATH_STEP_M:
             self.path_m.append(corrected[:3, 3].copy())
         match = self.lines.match(sight, self.options)
         self.lines.update(sight, match, self.options, self._way_m)
@@ -98,8 +102,16 @@ class MapBuilder:
         """The next set is of another drive: the way to it is no jump, and what is there is of an earlier pass."""
         self._motion = Motion()
         self._tries = 0
+        if self.drive_begins[-1] < len(self.path_m):
+            self.drive_begins.append(len(self.path_m))
         if self.sets:
             self._way_m += AGAIN_M
+
+    def take_paths(self, paths_m: Sequence[NDArray[np.float64]]) -> None:
+        """Takes over the ways (N, 3) of drives of another map; the next set is of a drive of its own."""
+        for way in paths_m:
+            self.path_m += list(way)
+            self.drive_begins.append(len(self.path_m))
 
     def _aligned(self, sight: Sighting) -> Sighting:
         known = self.lines.accepted(self.lines.near(sight.bounds_m(self.options.align_m)), self.options)
@@ -137,7 +149,11 @@ class MapBuilder:
         elements = self.maker.elements(self.lines, self.crossings)
         made = {
             "sets": self.sets, "driven_m": round(self.driven_m, 3), "options": asdict(self.options),
-            "alignments": dict(self.alignments), "path_m": [np.round(place, 2).tolist() for place in self.path_m],
+            "alignments": dict(self.alignments),
+            "paths_m": [
+                [np.round(place, 2).tolist() for place in self.path_m[begin:end]]
+                for begin, end in pairwise([*self.drive_begins, len(self.path_m)])
+            ],
         }  # fmt: skip
         return StreetMap(tuple(elements), self.frame, self.origin, {**made, **(metadata or {})})
 

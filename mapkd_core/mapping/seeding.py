@@ -43,18 +43,8 @@ def builder_from(street_map: StreetMap, options: MappingOptions | None = None) -
     builder = MapBuilder(options, street_map.frame, street_map.origin)
     seed(builder, street_map.elements)
     builder.sets, builder.driven_m = sets_of(street_map), driven_m_of(street_map)
-    builder.path_m = list(path_of(street_map))
+    builder.take_paths(street_map.paths_m)
     return builder
-
-
-def path_of(street_map: StreetMap) -> NDArray[np.float64]:
-    """(N, 3) the way that a builder noted in a map's metadata; (0, 3) where there is none."""
-    way = street_map.metadata.get("path_m")
-    try:
-        places = np.array(way, np.float64)
-    except (TypeError, ValueError):
-        return np.zeros((0, 3))
-    return places if places.ndim == 2 and places.shape[1] == 3 and np.isfinite(places).all() else np.zeros((0, 3))
 
 
 def merged(
@@ -78,7 +68,7 @@ def merged(
     fuse(builder, [moved(element, found.shift) for element in second.elements])
     builder.sets += sets_of(second)
     builder.driven_m += driven_m_of(second)
-    builder.path_m += list(apply(found.shift, path_of(second)))
+    builder.take_paths([apply(found.shift, way) for way in second.paths_m])
     return builder.street_map(), found
 
 

@@ -153,6 +153,22 @@ class StreetMap:
         high = np.max([element.points_m.max(0) for element in self.elements], axis=0)
         return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
+    @cached_property
+    def paths_m(self) -> tuple[NDArray[np.float64], ...]:
+        """(N, 3) the way of each drive, N >= 2, that a builder noted in the metadata; () where there is none."""
+        ways = self.metadata.get("paths_m")
+        if not isinstance(ways, list):
+            ways = [self.metadata.get("path_m")]  # of maps with one way for all drives
+        found = []
+        for way in ways:
+            try:
+                places = np.array(way, np.float64)
+            except (TypeError, ValueError, OverflowError):
+                continue
+            if places.ndim == 2 and places.shape[1] == 3 and len(places) > 1 and np.isfinite(places).all():
+                found.append(places)
+        return tuple(found)
+
     def of(self, label: str) -> tuple[StreetElement, ...]:
         """The elements of one class."""
         return tuple(element for element in self.elements if element.label == label)

@@ -11,13 +11,12 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
-from mapkd_core.map_formats.formats import MapName, WriteOptions, map_name, read_map, write_map
-from mapkd_core.map_formats.lanelet2_write import Lanelet2Options
+from mapkd_core.map_formats.formats import MapName, map_name, read_map, write_map
 from mapkd_core.map_formats.own_maps import own_place
 from mapkd_core.map_formats.saving import check_target, rescued
 from mapkd_core.mapping.builder import MapBuilder
 from mapkd_core.mapping.local_grid import LOCAL_GRID, local_grid
-from mapkd_core.mapping.seeding import builder_from, path_of
+from mapkd_core.mapping.seeding import builder_from
 from mapkd_core.mapping.street_map import MapOrigin
 from mapkd_core.mapping.tiles import Bounds
 from mapkd_core.messages.classes import header_of
@@ -150,8 +149,7 @@ class BuilderNode(ToldNode):
             return None
         copies.finish()
         found = self.builder.street_map()
-        way = path_of(found)
-        lost = write_map(found, name, WriteOptions(Lanelet2Options(path_m=way if len(way) > 1 else None)))
+        lost = write_map(found, name)
         self._changed = False
         copies.saved(self.builder.sets)
         told = f"{name.file}: {len(found.elements)} elements, {self.builder.driven_m:.0f} m driven"

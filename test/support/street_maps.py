@@ -1,6 +1,8 @@
 """Small street maps with known lanes, and hypothesis strategies of odd ones."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -36,6 +38,12 @@ def street(origin: MapOrigin | None = None) -> StreetMap:
         element(5, "ped_crossing", CROSSING, score=1 / 3),
     )
     return StreetMap(elements, "map", origin, {"drive": ["a", 1.5], "note": "ü"})
+
+
+def driven(street_map: StreetMap, *paths_m: list[tuple[float, float]]) -> StreetMap:
+    """The same with the ways of drives, as a builder notes them."""
+    ways = [[[x, y, 0.0] for x, y in way] for way in paths_m]
+    return replace(street_map, metadata={**street_map.metadata, "paths_m": ways})
 
 
 def two_blocks() -> StreetMap:

@@ -211,7 +211,8 @@ def test_a_map_that_cannot_be_written_after_all_is_kept(
 
 
 @pytest.mark.parametrize(
-    "metadata", [{}, {"driven_m": "far", "sets": None, "path_m": 5}, {"driven_m": 10**400, "sets": -1}]
+    "metadata",
+    [{}, {"driven_m": "far", "sets": None, "path_m": 5}, {"paths_m": [[[1]], 2]}, {"driven_m": 10**400, "sets": -1}],
 )
 def test_maps_of_others_know_nothing_of_a_drive(
     tmp_path: Path, capsys: pytest.CaptureFixture, metadata: dict

@@ -5,11 +5,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from street_maps import BERGEN, street
+from street_maps import BERGEN, driven, street, two_blocks
 
 from mapkd_core.commands.main import main
 from mapkd_core.map_formats.earth import at_place
-from mapkd_core.map_formats.formats import map_name
+from mapkd_core.map_formats.formats import map_name, read_map
+from mapkd_core.map_formats.lanelet2_write import write_lanelet2
 from mapkd_core.mapping.street_map import StreetMap
 
 pytest.importorskip("lanelet2")
@@ -26,6 +27,32 @@ def test_there_and_back_through_every_lossless_format(tmp_path: Path, capsys: py
     assert "5 elements" in (tmp_path / "report.txt").read_text()
     assert main(["map", "check", str(names[1])]) == 0
     assert "sound by" in capsys.readouterr().out
+
+
+def directions(path: Path) -> list[tuple[int, int]]:
+    """(left, right) bound of each road of a Lanelet2 file, with the sense that a routing graph would take."""
+    from mapkd_core.map_formats.osm_file import read_osm
+
+    file = read_osm(path)
+    roads = [r for r in file.relations.values() if r.tags.get("subtype") == "road"]
+    return sorted((r.way("left") or 0, r.way("right") or 0) for r in roads)
+
+
+@pytest.mark.parametrize("through", ["streetmap", "osm", "geojson", "xodr"])
+def test_lanes_go_the_way_that_was_driven_whatever_the_map_went_through(through: str, tmp_path: Path) -> None:
+    """Two drives on the left half, where nobody would drive by the rule; the way between them is no drive."""
+    written = driven(two_blocks(), [(2.0, 1.7), (30.0, 2.0)], [(42.0, 2.3), (78.0, 3.7)])
+    written.write(tmp_path / "a.streetmap")
+    between = tmp_path / f"b.{through}"
+    assert main(["map", "convert", str(tmp_path / "a.streetmap"), str(between)]) == 0
+    assert main(["map", "convert", str(between), str(tmp_path / "c.osm")]) == 0
+    write_lanelet2(written, tmp_path / "straight" / "c.osm")
+    assert directions(tmp_path / "c.osm") == directions(tmp_path / "straight" / "c.osm")
+    two_blocks().write(tmp_path / "none.streetmap")
+    assert main(["map", "convert", str(tmp_path / "none.streetmap"), str(tmp_path / "none" / "c.osm")]) == 0
+    assert directions(tmp_path / "none" / "c.osm") != directions(tmp_path / "c.osm")
+    again, _ = read_map(map_name(str(tmp_path / "c.osm")))
+    assert [way.tolist() for way in again.paths_m] == [way.tolist() for way in written.paths_m]
 
 
 def test_what_a_format_cannot_hold_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

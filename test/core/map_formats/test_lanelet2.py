@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from full_disk import files_of_at_most
 from hypothesis import HealthCheck, given, settings
-from street_maps import BERGEN, odd_maps, street, two_blocks
+from street_maps import BERGEN, driven, odd_maps, street, two_blocks
 
 from mapkd_core.map_formats.earth import at_place
 from mapkd_core.map_formats.lanelet2_checks import CHECKS, check_lanelet2
@@ -66,8 +66,7 @@ def test_lanelet2_places_it_in_metres_of_the_origin(tmp_path: Path) -> None:
 def test_lanes_have_neighbors_and_followers(tmp_path: Path) -> None:
     """The middle line is solid, the left one dashed: three lanes from x = 10 to 45, of which two go one way."""
     origin = at_place(*BERGEN)
-    path = np.array([[0.0, 1.7], [60.0, 2.5]])
-    write_lanelet2(street(origin), tmp_path / "map.osm", Lanelet2Options(path_m=path))
+    write_lanelet2(driven(street(origin), [(0.0, 1.7), (60.0, 2.5)]), tmp_path / "map.osm")
     lanelet_map = loaded(tmp_path / "map.osm", origin)
     routes = graph(lanelet_map)
     roads = [one for one in lanelet_map.laneletLayer if one.attributes["subtype"] == "road"]
@@ -85,10 +84,10 @@ def test_a_dashed_line_may_be_crossed(tmp_path: Path) -> None:
     origin = at_place(*BERGEN)
     whole = street(origin)
     one_way = replace(whole, elements=tuple(e for e in whole.elements if e.id in (1, 2, 3)))
-    path = np.array([[0.0, 1.7], [60.0, 2.5]])
     lanes = [replace(e, label="divider") if e.id == 1 else e for e in one_way.elements]
     lanes = [replace(e, label="boundary") if e.id == 3 else e for e in lanes]
-    write_lanelet2(replace(one_way, elements=tuple(lanes)), tmp_path / "map.osm", Lanelet2Options(path_m=path))
+    written = driven(replace(one_way, elements=tuple(lanes)), [(0.0, 1.7), (60.0, 2.5)])
+    write_lanelet2(written, tmp_path / "map.osm")
     routes = graph(lanelet_map := loaded(tmp_path / "map.osm", origin))
     assert [len(routes.lefts(one)) for one in lanelet_map.laneletLayer].count(1) == 1
 
@@ -193,7 +192,7 @@ BROKEN = {
 @pytest.mark.parametrize("check", [name for name in BROKEN if name not in ("lanelet2.sides", "lanelet2.passable")])
 def test_checks_find_what_they_are_named_after(check: str, tmp_path: Path) -> None:
     path = tmp_path / "map.osm"
-    write_lanelet2(street(at_place(*BERGEN)), path, Lanelet2Options(path_m=np.array([[0.0, 1.7], [60.0, 2.5]])))
+    write_lanelet2(driven(street(at_place(*BERGEN)), [(0.0, 1.7), (60.0, 2.5)]), path)
     path.write_text(BROKEN[check](path.read_text()))
     found = {problem.check for problem in check_lanelet2(path)}
     assert check in found

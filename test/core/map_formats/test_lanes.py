@@ -13,9 +13,9 @@ from mapkd_core.mapping.street_map import StreetMap
 DRIVEN = np.array([[-4.0, -1.7], [70.0, 0.0]])
 
 
-def headings(street_map: StreetMap, path: np.ndarray | None = None, traffic: str = "right") -> dict[tuple, int]:
+def headings(street_map: StreetMap, paths: tuple[np.ndarray, ...] = (), traffic: str = "right") -> dict[tuple, int]:
     """Which way along x each lane goes, by its middle in metres."""
-    lanes = lanes_of(street_map, path, traffic)  # type: ignore[arg-type]
+    lanes = lanes_of(street_map, paths, traffic)  # type: ignore[arg-type]
     result = {}
     for lane in lanes.lanes:
         left, right = lanes.bounds_m(lane)
@@ -47,11 +47,20 @@ def test_pieces_make_the_line_again() -> None:
 
 
 def test_the_driven_way_counts_in_all_that_follows() -> None:
-    forward, back = headings(street(), DRIVEN), headings(street(), DRIVEN[::-1])
+    forward, back = headings(street(), (DRIVEN,)), headings(street(), (DRIVEN[::-1],))
     right = [key for key in forward if key[1] < 0]
     assert len(right) == 3
     assert [forward[key] for key in right] == [1, 1, 1]
     assert [back[key] for key in right] == [-1, -1, -1]
+
+
+def test_from_one_drive_to_the_next_nobody_drove() -> None:
+    """Both drives go forward on the left half; from the end of the first the second begins far behind."""
+    first, second = np.array([[60.0, 2.9], [78.0, 3.7]]), np.array([[2.0, 1.7], [30.0, 2.0]])
+    left = {key: way for key, way in headings(two_blocks(), (first, second)).items() if key[1] > key[0] ** 2 / 3000}
+    assert set(left.values()) == {1}
+    joined = headings(two_blocks(), (np.concatenate([first, second]),))
+    assert {joined[key] for key in left} == {-1}
 
 
 @pytest.mark.parametrize(("traffic", "way"), [("right", 1), ("left", -1)])

@@ -36,6 +36,17 @@ def test_many_pieces_become_one_line_each() -> None:
     assert all(e.closed and abs(np.ptp(e.points_m[:, 0]) - 4) < 0.6 for e in crossings)
 
 
+def test_each_drive_has_its_way_in_the_map() -> None:
+    builder = built(MapBuilder(), sets(street(), poses(60)))
+    assert len(builder.street_map().paths_m) == 1
+    builder.begin_drive()
+    built(builder, sets(street(), [transform_from_yaw(0, 0.1, 0) @ pose for pose in poses(60)[10:]]))
+    first, second = builder.street_map().paths_m
+    assert np.allclose(first[0], poses(60)[0][:3, 3], atol=0.01)
+    assert np.allclose(second[0, :2], poses(60)[10][:2, 3] + [0, 0.1], atol=0.4)
+    assert np.linalg.norm(np.diff(np.concatenate([first, second])[:, :2], axis=0), axis=1).max() > 30
+
+
 def test_noise_is_averaged() -> None:
     builder = built(MapBuilder(), sets(street(), poses(step_m=1.0), noise_m=0.3))
     (divider,) = lines(builder, "divider")

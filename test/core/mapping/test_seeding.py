@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from street_drives import built, poses, sets, street
 
-from mapkd_core.geometry import transform_from_yaw
+from mapkd_core.geometry import apply, transform_from_yaw
 from mapkd_core.mapping.builder import MapBuilder
 from mapkd_core.mapping.seeding import builder_from, merged, moved
 from mapkd_core.mapping.street_map import MapOrigin, StreetElement, StreetMap
@@ -46,13 +46,17 @@ def test_what_is_gone_from_the_street_goes_from_the_map(first: StreetMap) -> Non
 
 def test_two_maps_become_one(first: StreetMap, second: StreetMap) -> None:
     shift = transform_from_yaw(1.0, -2.4, 0.03)
-    other = replace(second, elements=tuple(moved(e, shift) for e in second.elements))
+    way = apply(shift, second.paths_m[0]).tolist()
+    elements = tuple(moved(e, shift) for e in second.elements)
+    other = replace(second, elements=elements, metadata={**second.metadata, "paths_m": [way]})
     both, found = merged(first, other)
     assert not found.refused
     assert {e.id for e in first.elements} <= {e.id for e in both.elements}
     (divider,) = both.of("divider")
     assert np.ptp(divider.points_m[:, 0]) > 230 and np.abs(divider.points_m[:, 1]).max() < 0.4
     assert len(both.of("boundary")) == 2 and len(both.of("ped_crossing")) == 5
+    assert len(both.paths_m) == 2 and np.array_equal(both.paths_m[0], first.paths_m[0])
+    assert np.abs(both.paths_m[1] - second.paths_m[0])[:, 1].max() < 0.3
     assert both.metadata["sets"] == first.metadata["sets"] + second.metadata["sets"]
 
 
