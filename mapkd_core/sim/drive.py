@@ -145,7 +145,7 @@ class SimDrive:
         used = path[: np.searchsorted(self._planar.times_s, self.time_s(self.frames - 1)) + 2]
         centre = (used.min(axis=0) + used.max(axis=0)) / 2
         times = np.arange(0.0, self.time_s(self.frames - 1) + 1.0, 0.25)
-        ego = np.array([(*self._planar.pose(float(t))[:2, 3], t) for t in times])
+        ego = np.column_stack([self._planar.poses(times)[:, :2, 3], times])
         return build_world(
             self.road_map,
             centre,
@@ -223,6 +223,7 @@ class SimDrive:
         assert self.rig is not None and self.conditions is not None
         rendering, times = Rendering(partial(self.render, index)), self.camera_times_s(index)
         intrinsics, mounts = self.rig.intrinsics(self.size), self.rig.base_from_cameras
+        poses = self.motion.poses(times)
         views = tuple(
             CameraView(
                 name=name,
@@ -231,7 +232,7 @@ class SimDrive:
                 intrinsics=intrinsics[k],
                 base_from_camera=mounts[k],
                 image=RenderedImage(rendering, k),
-                map_from_base=self.motion.pose(times[k]),
+                map_from_base=poses[k],
             )
             for k, name in enumerate(CAMERAS)
         )
@@ -256,8 +257,7 @@ class SimDrive:
         assert self.rig is not None and self.conditions is not None
         times = np.concatenate([self.camera_times_s(index) for index in indices])
         mounts = np.tile(self.rig.base_from_cameras, (len(indices), 1, 1))
-        poses = np.stack([self.motion.pose(t) for t in times])
-        after = np.stack([self.motion.pose(t + self.conditions.motion_blur_s) for t in times])
+        poses, after = self.motion.poses(times), self.motion.poses(times + self.conditions.motion_blur_s)
         return self.renderer.images_tensor(
             np.tile(self.rig.intrinsics(self.size), (len(indices), 1, 1)),
             self.size,
@@ -272,7 +272,7 @@ class SimDrive:
         assert self.rig is not None
         from mapkd_core.sim.render.lidar import HDL32E
 
-        start, end = (self.motion.pose(t) @ self.rig.base_from_lidar for t in (time_s - SWEEP_S, time_s))
+        start, end = self.motion.poses([time_s - SWEEP_S, time_s]) @ self.rig.base_from_lidar
         # Within 1/20 s a straight blend of the two poses is off by less than 0.1 mrad.
         shares = (time_s - np.append(HDL32E.times_s(time_s), time_s)) / SWEEP_S
         return self.renderer.lidar(end + (start - end) * shares[:, None, None], time_s)

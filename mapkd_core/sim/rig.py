@@ -7,6 +7,7 @@ as the LiDAR beam sweeps past them.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,15 +63,15 @@ class Rig:
         width, height = size or self.size
         return scale_intrinsics(matrices, width / self.size[0], height / self.size[1])
 
-    @property
+    @cached_property
     def base_from_cameras(self) -> NDArray[np.float64]:
-        """(6, 4, 4) poses of the optical frames."""
-        return np.stack([camera.mount.base_from_sensor for camera in self.cameras])
+        """(6, 4, 4) poses of the optical frames; read-only."""
+        return _read_only(np.stack([camera.mount.base_from_sensor for camera in self.cameras]))
 
-    @property
+    @cached_property
     def base_from_lidar(self) -> NDArray[np.float64]:
-        """(4, 4)."""
-        return self.lidar.base_from_sensor
+        """(4, 4); read-only."""
+        return _read_only(self.lidar.base_from_sensor)
 
     @property
     def trigger_s(self) -> NDArray[np.float64]:
@@ -88,6 +89,11 @@ class Rig:
             mount = Mount(tuple(map(float, moved)), tuple(map(float, wxyz)))  # type: ignore[arg-type]
             cameras.append(replace(camera, mount=mount))
         return replace(self, cameras=tuple(cameras))
+
+
+def _read_only(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    matrices.flags.writeable = False  # one for all frames
+    return matrices
 
 
 TRIGGER_JITTER_S = (-0.0024, 0.0011)

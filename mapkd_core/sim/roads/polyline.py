@@ -93,7 +93,7 @@ def smooth_step(x: ArrayLike) -> NDArray[np.float64]:
 def hermite(start: ArrayLike, start_heading: float, end: ArrayLike, end_heading: float, step_m: float = 1.0) -> Line:
     """A smooth curve that leaves `start` and reaches `end` with the given headings (cubic Hermite)."""
     p, q = np.asarray(start, np.float64), np.asarray(end, np.float64)
-    pull = np.linalg.norm(q - p)
+    pull = np.sqrt(np.sum(np.square(q - p)))
     # A circle's quarter is met best with a pull of about 1.1 chords; a straight line needs one.
     turn = abs((end_heading - start_heading + np.pi) % (2 * np.pi) - np.pi)
     pull *= 1.0 + 0.17 * min(turn / (np.pi / 2), 2.0) ** 2

@@ -4,17 +4,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mapkd_core.geometry import distances_along, transform, transform_from_yaw
+from mapkd_core.geometry import distances_along, transform
 from mapkd_core.schema import FileFault, integer, list_of, numbers, read_json, record
 from mapkd_core.sim.roads.polyline import (
     Line,
-    at_arc,
+    at_known_arc,
     headings,
     length_m,
     resampled,
@@ -59,48 +60,65 @@ class Trajectory:
         """Time from the path's start to its end."""
         return float(self.times_s[-1])
 
+    @cached_property
+    def _arcs_m(self) -> NDArray[np.float64]:
+        return distances_along(self.path_m)
+
     def pose(self, time_s: float) -> NDArray[np.float64]:
         """(4, 4) `map_from_base` at a time."""
-        arcs = distances_along(self.path_m)
-        s = float(np.interp(time_s, self.times_s, arcs))
-        if time_s < 0:
-            s = time_s * arcs[1] / max(self.times_s[1], 1e-6)
-        elif time_s > self.duration_s:
-            last = (arcs[-1] - arcs[-2]) / max(self.times_s[-1] - self.times_s[-2], 1e-6)
-            s = arcs[-1] + (time_s - self.duration_s) * last
+        return self.poses(np.array([time_s]))[0]
+
+    def poses(self, times_s: ArrayLike) -> NDArray[np.float64]:
+        """(T, 4, 4) `map_from_base` at T times."""
+        times, arcs = np.asarray(times_s, np.float64), self._arcs_m
+        last = (arcs[-1] - arcs[-2]) / max(self.times_s[-1] - self.times_s[-2], 1e-6)
+        s = np.interp(times, self.times_s, arcs)
+        s = np.where(times < 0, times * arcs[1] / max(self.times_s[1], 1e-6), s)
+        s = np.where(times > self.duration_s, arcs[-1] + (times - self.duration_s) * last, s)
         # The direction over two metres around the place is free of the vertices' kinks.
-        ahead, behind = at_arc(self.path_m, s + 1.0), at_arc(self.path_m, s - 1.0)
-        yaw = float(np.arctan2(*(ahead - behind)[::-1]))
-        x, y = at_arc(self.path_m, s)
-        return self._on_ground(float(x), float(y), yaw, time_s)
+        ahead, behind, at = at_known_arc(self.path_m, arcs, np.stack([s + 1.0, s - 1.0, s]))
+        along = ahead - behind
+        return self._on_ground(at, np.arctan2(along[:, 1], along[:, 0]), times)
 
-    def _on_ground(self, x: float, y: float, yaw: float, time_s: float) -> NDArray[np.float64]:
-        along, across = np.array([np.cos(yaw), np.sin(yaw)]), np.array([-np.sin(yaw), np.cos(yaw)])
-        rear = np.array([x, y])
-        wheels = np.stack([rear + WHEELBASE_M * along, rear, rear + TRACK_M / 2 * across, rear - TRACK_M / 2 * across])
-        front, back, left, right = np.asarray(self.height_m(wheels), np.float64)
-        pitch = -np.arctan2(front - back, WHEELBASE_M) + self._sway(time_s, 0)
-        roll = np.arctan2(left - right, TRACK_M) + 0.6 * self._sway(time_s, 1)
-        pose = transform_from_yaw(x, y, yaw, float((left + right) / 2))
-        pose[:3, :3] = pose[:3, :3] @ _about_y(float(pitch)) @ _about_x(float(roll))
-        return pose
+    def _on_ground(self, at: Line, yaw: NDArray, times: NDArray) -> NDArray[np.float64]:
+        cos, sin = np.cos(yaw), np.sin(yaw)
+        along, across = np.stack([cos, sin], 1), np.stack([-sin, cos], 1)
+        wheels = (at + WHEELBASE_M * along, at, at + TRACK_M / 2 * across, at - TRACK_M / 2 * across)
+        front, back, left, right = np.asarray(self.height_m(np.stack(wheels)), np.float64)
+        pitch = -np.arctan2(front - back, WHEELBASE_M) + self._sway(times, 0)
+        roll = np.arctan2(left - right, TRACK_M) + 0.6 * self._sway(times, 1)
+        poses = np.zeros((len(times), 4, 4))
+        poses[:, 0, 0], poses[:, 0, 1], poses[:, 1, 0], poses[:, 1, 1] = cos, -sin, sin, cos
+        poses[:, 2, 2] = poses[:, 3, 3] = 1
+        poses[:, :2, 3], poses[:, 2, 3] = at, (left + right) / 2
+        poses[:, :3, :3] = poses[:, :3, :3] @ _about_y(pitch) @ _about_x(roll)
+        return poses
 
-    def _sway(self, time_s: float, axis: int) -> float:
+    def _sway(self, times: NDArray, axis: int) -> NDArray[np.float64] | float:
         if self.sway_rad == 0:
             return 0.0
-        rng = np.random.default_rng([self.sway_seed, axis, 0x5A])
-        hertz, phase = rng.uniform(0.15, 1.9, 4), rng.uniform(0, 2 * np.pi, 4)
-        return float(self.sway_rad / np.sqrt(2) * np.sum(np.sin(2 * np.pi * hertz * time_s + phase)))
+        hertz, phase = self._sways[axis]
+        return self.sway_rad / np.sqrt(2) * np.sum(np.sin(2 * np.pi * hertz * times[:, None] + phase), 1)
+
+    @cached_property
+    def _sways(self) -> list[tuple[NDArray, NDArray]]:
+        """Frequencies and phases of pitch and of roll."""
+        draws = (np.random.default_rng([self.sway_seed, axis, 0x5A]) for axis in (0, 1))
+        return [(rng.uniform(0.15, 1.9, 4), rng.uniform(0, 2 * np.pi, 4)) for rng in draws]
 
 
-def _about_y(angle: float) -> NDArray[np.float64]:
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+def _about_y(angle: NDArray) -> NDArray[np.float64]:
+    turn = np.zeros((len(angle), 3, 3))
+    turn[:, 0, 0], turn[:, 0, 2], turn[:, 2, 0], turn[:, 1, 1] = np.cos(angle), np.sin(angle), -np.sin(angle), 1
+    turn[:, 2, 2] = turn[:, 0, 0]
+    return turn
 
 
-def _about_x(angle: float) -> NDArray[np.float64]:
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
+def _about_x(angle: NDArray) -> NDArray[np.float64]:
+    turn = np.zeros((len(angle), 3, 3))
+    turn[:, 1, 1], turn[:, 1, 2], turn[:, 2, 1], turn[:, 0, 0] = np.cos(angle), -np.sin(angle), np.sin(angle), 1
+    turn[:, 2, 2] = turn[:, 1, 1]
+    return turn
 
 
 def lane_path(
