@@ -39,17 +39,18 @@ def write_atomic(path: str | Path, data: bytes | str) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | Path, writer: int | None = None) -> Iterator[Path]:
     """A path beside `path` to write to: it takes the place of `path` at the end, and is removed after an error.
 
     For writers that want a path; `write_atomic` is for data in memory. What a link names is replaced, not the link.
+    `writer` tells those apart who may write the same file at the same time; by default the process's number.
     Raises OSError that names `path`.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file() and not target.is_dir():
         yield target  # a device or a pipe, such as /dev/stdout
         return
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    partial = target.with_name(f".{target.name}.{os.getpid() if writer is None else writer}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield partial

@@ -15,7 +15,7 @@ requires-python = ">=3.10,<3.13"
 environments = ["sys_platform == 'linux' and platform_machine == 'x86_64' and python_version < '3.13'"]
 END
 lock() { (cd "$folder" && uv pip compile --universal --python-version 3.10 --no-annotate --no-header --quiet "$@"); }
-cat core.txt nuscenes.txt ros-wheels.txt dev.txt docs.txt segment.txt openvino.txt | grep -v '^-c' > "$folder/wanted.in"
+cat core.txt nuscenes.txt ros-wheels.txt dev.txt docs.txt segment.txt openvino.txt cluster.txt | grep -v '^-c' > "$folder/wanted.in"
 if [ -f constraints.txt ]; then cp constraints.txt "$folder/locked.txt"; fi
 lock "$@" wanted.in -o locked.txt
 # torch pins its own CUDA packages; a build without CUDA must not be made to bring them

@@ -119,6 +119,7 @@ make_venv() {
     step "nuScenes devkit" pip install -r requirements/nuscenes.txt
     step "nuScenes devkit itself" pip install --no-deps -r requirements/nuscenes-devkit.txt
     step "tests, lint, documentation" pip install -r requirements/dev.txt -r requirements/docs.txt
+    step "Ray and object storage" pip install -r requirements/cluster.txt
     if [ -z "$ros" ]; then
         command -v g++ >/dev/null || fail "no C++ compiler, which the messages need; for instance: apt install g++"
         [ -f "$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] ||

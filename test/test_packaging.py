@@ -90,7 +90,7 @@ def test_every_needed_package_is_pinned(root: Path, pyproject: dict) -> None:
     pinned = names((root / "requirements" / "constraints.txt").read_text().splitlines())
     for line in (root / "requirements" / "constraints.txt").read_text().splitlines():
         assert line.startswith("#") or re.match(r"^[A-Za-z0-9._-]+==[0-9][^ ]*( ; .*)?$", line), line
-    for file in ("core", "nuscenes", "ros-wheels", "dev", "docs", "segment", "openvino"):
+    for file in ("core", "nuscenes", "ros-wheels", "dev", "docs", "segment", "openvino", "cluster"):
         assert names((root / "requirements" / f"{file}.txt").read_text().splitlines()) <= pinned, file
     project = pyproject["project"]
     extras = [name for extra in project["optional-dependencies"].values() for name in extra]

@@ -1,44 +1,48 @@
 """Writes a training cache: a source's frames, encoded once, scattered over tar shards in webdataset's layout.
 
-The source is read in its own order (a simulated drive is cheap only so), and each frame goes to a shard drawn from
-the cache's seed, so that every shard is a sample of the whole. A log tells which frames are safely on disk: writing
-that was interrupted goes on there.
+The source is read in its own order (a simulated drive is cheap only so), in parts of some consecutive frames, which any
+number of workers encode. Each frame goes to a shard drawn from the cache's seed, so that every shard is a sample of the
+whole; the shards are put together from the parts when all are there. Parts and shards are whole or not there, and those
+that are there are not made again: that is how writing that was interrupted goes on.
 """
 from __future__ import annotations
 
 import contextlib
 import json
-import os
-import re
 import tarfile
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
 
 from mapkd_core.data.cache_record import FORMAT, CacheOptions, encode
 from mapkd_core.data.dataset import FrameSource
-from mapkd_core.files import LOCK, FolderLock, write_atomic
+from mapkd_core.engine import Engine
+from mapkd_core.engine.local import LocalEngine
+from mapkd_core.files import LOCK, FolderLock
 from mapkd_core.progress import Progress
-from mapkd_core.schema import FileFault, anything, mapping, read_bytes, read_json, record, shown
-from mapkd_core.worker_process import end_with_parent
+from mapkd_core.schema import FileFault, anything, integer, list_of, mapping, parse_json, record
+from mapkd_core.storage import Piece, Storage, is_object_storage, open_storage, shared_with_workers
 
 INDEX, PLAN = "index.json", "plan.json"
-_LOG = "written.log"
-_LINE = re.compile(rb"(\d{1,3}) (\d{1,18}) (\d{1,18})")
+PART_FRAMES = 32
+"""Most frames in a part: what a worker does at a time, and what a kill costs at most."""
+_PARTS = "parts"
+_END = bytes(1024)  # of a tar file: two empty blocks
 _BLOCK = 512  # of a tar file
-_CHUNK = 8  # consecutive frames a worker encodes at a time
-_MOST_SHARDS = 512  # all are open while writing
+_MOST_SHARDS = 512
 _INDEX = record({"plan": mapping(anything)})
+_NOTE = record({"ends": list_of(integer(1), 1)})
 _REMEDY = "give another folder"
 
 
 def write_cache(
     source: FrameSource,
-    folder: Path,
+    folder: str | Path,
     options: CacheOptions,
     shard_frames: int = 256,
     seed: int = 0,
@@ -48,12 +52,15 @@ def write_cache(
     data_fingerprint: str = "",
     *,
     locked: bool = False,
-) -> Path:
-    """Writes all frames of a source to `folder`, going on where an earlier call stopped; returns the index file.
+    engine: Engine | None = None,
+    part_frames: int = PART_FRAMES,
+) -> str:
+    """Writes all frames of a source to a folder, or a URL of object storage; goes on where an earlier call stopped.
 
     `name` says in the index where the frames come from, `data_fingerprint` what they are; `locked` says that the caller
-    holds the folder's lock. Raises ValueError if the folder holds a cache of something else, FolderInUseError while
-    another process writes there, and what `encode` raises for a frame that lacks a part.
+    holds the folder's lock. `engine` is what encodes (`workers` processes of this machine by default). Returns the
+    place of the index. Raises ValueError if the folder holds a cache of something else, FolderInUseError while another
+    process writes there, and what `encode` raises for a frame that lacks a part.
     """
     count = len(source)
     if count == 0:
@@ -64,58 +71,110 @@ def write_cache(
         "data_fingerprint": data_fingerprint, **asdict(options),
     }  # fmt: skip
     plan = json.loads(json.dumps(plan))
-    with contextlib.nullcontext() if locked else FolderLock(folder):
-        return _write(source, Path(folder), plan, options, workers, progress)
+    storage = open_storage(folder)
+    alone = locked or is_object_storage(folder)  # which knows no locks: two that write the same cache write the same
+    with contextlib.nullcontext() if alone else FolderLock(folder):
+        return _write(source, storage, plan, options, engine or LocalEngine(workers), progress, part_frames)
 
 
 def _write(
-    source: FrameSource, folder: Path, plan: dict[str, Any], options: CacheOptions, workers: int, progress: bool
-) -> Path:
-    count, shards = int(plan["frames"]), int(plan["shards"])
-    if (folder / INDEX).is_file():
-        _check_same(read_json(folder / INDEX, "the index of a cache", _INDEX, _REMEDY)["plan"], plan, folder)
-        _tidy(folder)
-        return folder / INDEX
-    _claim(folder, plan)
-    paths = [folder / f"{shard:05d}.tar" for shard in range(shards)]
-    written = _restore(folder, paths)
-    shard_of = _assignment(count, shards, int(plan["seed"]))
-    chunk = _CHUNK if workers else 1
-    encoded = DataLoader(
-        _Encoded(source, options),
-        batch_sampler=[range(i, min(i + chunk, count)) for i in range(len(written), count, chunk)],  # type: ignore
-        collate_fn=list,
-        num_workers=workers,
-        worker_init_fn=end_with_parent,
-    )
-    bar = Progress(f"cache {folder.name}", count, initial=len(written), shown=progress)
-    files = [path.open("ab") for path in paths]
-    try:
-        with bar, (folder / _LOG).open("a", encoding="utf-8") as log:
-            for records in encoded:
-                for parts in records:
-                    index = len(written)
-                    written.append((int(shard_of[index]), *_append(files[shard_of[index]], f"{index:08d}", parts)))
-                    log.write(" ".join(map(str, written[-1])) + "\n")
-                log.flush()
-                bar.update(len(records))
-        for file in files:
-            file.write(bytes(2 * _BLOCK))
-    finally:
-        for file in files:
-            file.close()
-    return _finish(folder, plan, paths, written)
+    source: FrameSource, storage: Storage, plan: dict[str, Any], options: CacheOptions, engine: Engine, progress: bool,
+    part_frames: int,
+) -> str:  # fmt: skip
+    index = f"{storage.location}/{INDEX}"
+    there = storage.sizes()
+    if INDEX in there:
+        _check_same(_read(storage, INDEX, "the index of a cache", _INDEX)["plan"], plan, storage.location)
+        _tidy(storage)
+        return index
+    _claim(storage, plan, part_frames, there)
+    frames_of = parts_of(source, part_frames)
+    ends_of = _parts_there(storage, frames_of)
+    count, done = int(plan["frames"]), sum(map(len, ends_of.values()))
+    label = f"cache {storage.location.rpartition('/')[2]}"
+    with Progress(label, count, initial=done, shown=progress) as bar:
+        missing = [(number, part) for number, part in enumerate(frames_of) if number not in ends_of]
+        for number, ends in engine.map(EncodePart(source, options, storage), missing):
+            ends_of[number] = ends
+            bar.update(len(ends))
+    shards = _shards(frames_of, ends_of, count, int(plan["shards"]), int(plan["seed"]))
+    there = storage.sizes()
+    with Progress(f"{label}: shards", len(shards), "shard", shown=progress) as bar:
+        unmade = [shard for shard in shards if there.get(shard.name) != shard.size()]
+        bar.update(len(shards) - len(unmade))
+        for _ in engine.map(JoinShard(storage), unmade):
+            bar.update()
+    entries = [{"file": shard.name, "ends": shard.ends()} for shard in shards]
+    storage.write(INDEX, json.dumps({"plan": plan, "shards": entries}, separators=(",", ":")).encode())
+    _tidy(storage)
+    return index
 
 
-class _Encoded(Dataset[dict[str, bytes]]):
-    def __init__(self, source: FrameSource, options: CacheOptions):
-        self.source, self.options = source, options
+def parts_of(source: FrameSource, most: int) -> list[range]:
+    """A source's frames in parts of at most `most`; none goes over the end of a drive, where a new world begins."""
+    ends = getattr(source, "drive_ends", None) or [len(source)]
+    return [
+        range(first, min(first + most, end)) for begin, end in pairwise([0, *ends]) for first in range(begin, end, most)
+    ]
 
-    def __len__(self) -> int:
-        return len(self.source)
 
-    def __getitem__(self, index: int) -> dict[str, bytes]:
-        return encode(self.source[index], self.options)
+@dataclass
+class EncodePart:
+    """Job: a part's records, one after the other, in a file; returns where each ends."""
+
+    source: FrameSource
+    options: CacheOptions
+    storage: Storage
+
+    def __call__(self, unit: tuple[int, range]) -> tuple[int, list[int]]:
+        """The number of the part, and where its records end."""
+        shared_with_workers(self.storage, PLAN)
+        number, frames = unit
+        records = [_tarred(f"{index:08d}", encode(self.source[index], self.options)) for index in frames]
+        ends = list(accumulate(map(len, records)))
+        self.storage.write(_part(number, "tar"), b"".join(records))
+        self.storage.write(_part(number, "json"), json.dumps({"ends": ends}).encode())
+        return number, ends
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A shard to be put together."""
+
+    name: str
+    pieces: tuple[Piece, ...]
+    """Its records, in parts."""
+
+    def ends(self) -> list[int]:
+        """Where its records end."""
+        return list(accumulate(end - begin for _, begin, end in self.pieces))
+
+    def size(self) -> int:
+        """Bytes of the whole."""
+        return self.ends()[-1] + len(_END)
+
+
+@dataclass
+class JoinShard:
+    """Job: a shard from the pieces of parts."""
+
+    storage: Storage
+
+    def __call__(self, shard: Shard) -> None:
+        """Writes it."""
+        shared_with_workers(self.storage, PLAN)
+        self.storage.write(shard.name, b"".join([*self.storage.read_pieces(shard.pieces), _END]))
+
+
+def _shards(
+    frames_of: list[range], ends_of: dict[int, list[int]], count: int, shards: int, seed: int
+) -> list[Shard]:
+    pieces: list[list[Piece]] = [[] for _ in range(shards)]
+    shard_of = _assignment(count, shards, seed)
+    for number, frames in enumerate(frames_of):
+        for index, (begin, end) in zip(frames, pairwise([0, *ends_of[number]]), strict=True):
+            pieces[int(shard_of[index])].append((_part(number, "tar"), begin, end))
+    return [Shard(f"{shard:05d}.tar", tuple(found)) for shard, found in enumerate(pieces)]
 
 
 def _assignment(count: int, shards: int, seed: int) -> NDArray[np.int64]:
@@ -124,73 +183,64 @@ def _assignment(count: int, shards: int, seed: int) -> NDArray[np.int64]:
     return np.concatenate([rng.permutation(shards) for _ in range(-(-count // shards))])[:count]
 
 
-def _append(file: IO[bytes], key: str, parts: dict[str, bytes]) -> tuple[int, int]:
-    """Adds one record to an open shard and returns where it begins and ends."""
-    begin = file.tell()
+def _tarred(key: str, parts: dict[str, bytes]) -> bytes:
+    """One record as members of a tar file."""
+    pieces = []
     for ending, data in parts.items():
         member = tarfile.TarInfo(f"{key}.{ending}")
         member.size, member.mode = len(data), 0o644
-        file.write(member.tobuf(tarfile.USTAR_FORMAT) + data + bytes(-len(data) % _BLOCK))
-    file.flush()
-    return begin, file.tell()
+        pieces += [member.tobuf(tarfile.USTAR_FORMAT), data, bytes(-len(data) % _BLOCK)]
+    return b"".join(pieces)
 
 
-def _claim(folder: Path, plan: dict[str, object]) -> None:
-    path = folder / PLAN
-    if path.is_file():
-        _check_same(read_json(path, "the plan of a cache", mapping(anything), _REMEDY), plan, folder)
+def _part(number: int, ending: str) -> str:
+    return f"{_PARTS}/{number:07d}.{ending}"
+
+
+def _claim(storage: Storage, plan: dict[str, Any], part_frames: int, there: Mapping[str, int]) -> None:
+    plan = {**plan, "part_frames": part_frames}
+    if PLAN in there:
+        found = _read(storage, PLAN, "the plan of a cache", mapping(anything))
+        if "part_frames" not in found and found.get("format") == FORMAT:
+            raise ValueError(
+                f"{storage.location} holds an unfinished cache of an earlier version of this software; delete it, or "
+                f"{_REMEDY}"
+            )
+        _check_same(found, plan, storage.location)
         return
-    if folder.exists() and any(path.name != LOCK for path in folder.iterdir()):
-        raise ValueError(f"{folder} holds other files; give a new folder for the cache")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, json.dumps(plan))
+    folder = Path(storage.location)
+    hidden = [] if is_object_storage(storage.location) or not folder.is_dir() else list(folder.iterdir())
+    if there or any(path.name != LOCK for path in hidden):
+        raise ValueError(f"{storage.location} holds other files; give a new folder for the cache")
+    storage.write(PLAN, json.dumps(plan).encode())
 
 
-def _check_same(there: dict[str, object], plan: dict[str, object], folder: Path) -> None:
+def _check_same(there: dict[str, object], plan: dict[str, object], folder: str) -> None:
     there = {"data_fingerprint": plan["data_fingerprint"], **there}  # caches of before have none
     changed = [f"{key} {there.get(key)!r} -> {value!r}" for key, value in plan.items() if there.get(key) != value]
     if changed:
         raise ValueError(f"{folder} holds a cache of something else ({'; '.join(changed)}); give another folder")
 
 
-def _restore(folder: Path, paths: list[Path]) -> list[tuple[int, int, int]]:
-    """(shard, begin, end) of the frames that the log vouches for; what was written after is cut off."""
-    log = folder / _LOG
-    written: list[tuple[int, int, int]] = []
-    data = read_bytes(log, "the log of a cache") if log.is_file() else b""
-    whole = data[: data.rfind(b"\n") + 1]
-    ends = [0] * len(paths)
-    for number, line in enumerate(whole.splitlines(), 1):
-        found = _LINE.fullmatch(line)
-        shard, begin, end = map(int, found.groups()) if found else (len(paths), 0, 0)
-        if shard >= len(paths) or begin != ends[shard] or end <= begin:
-            raise FileFault(
-                f"{log}:{number} is {shown(line.decode('latin-1'))}; expected a shard, and where a frame in it begins "
-                f"and ends: the file is damaged; delete {folder} and write the cache again"
-            )
-        if not paths[shard].is_file() or paths[shard].stat().st_size < end:
-            break
-        ends[shard] = end
-        written.append((shard, begin, end))
-    kept = "".join(f"{' '.join(map(str, entry))}\n" for entry in written).encode()
-    if kept != data:
-        write_atomic(log, kept)
-    for shard, path in enumerate(paths):
-        if path.is_file():
-            os.truncate(path, max((end for s, _, end in written if s == shard), default=0))
-    return written
+def _read(storage: Storage, name: str, what: str, schema: Any) -> dict[str, Any]:
+    return dict(parse_json(storage.read(name), f"{storage.location}/{name}", what, schema, _REMEDY))
 
 
-def _finish(folder: Path, plan: dict[str, object], paths: list[Path], written: list[tuple[int, int, int]]) -> Path:
-    entries = [
-        {"file": path.name, "ends": [end for s, _, end in written if s == shard]} for shard, path in enumerate(paths)
-    ]
-    write_atomic(folder / INDEX, json.dumps({"plan": plan, "shards": entries}, separators=(",", ":")))
-    _tidy(folder)
-    return folder / INDEX
+def _parts_there(storage: Storage, frames_of: list[range]) -> dict[int, list[int]]:
+    """Where the records of each finished part end; a part whose note does not fit it is none."""
+    sizes = storage.sizes(_PARTS)
+    found = {}
+    for number, frames in enumerate(frames_of):
+        if _part(number, "json") in sizes and _part(number, "tar") in sizes:
+            with contextlib.suppress(FileFault):
+                ends = _read(storage, _part(number, "json"), "the note of a part", _NOTE)["ends"]
+                grow = all(before < after for before, after in pairwise([0, *ends]))
+                if grow and len(ends) == len(frames) and ends[-1] == sizes[_part(number, "tar")]:
+                    found[number] = ends
+    return found
 
 
-def _tidy(folder: Path) -> None:
+def _tidy(storage: Storage) -> None:
     """Removes what only an unfinished cache needs; a kill may have come between."""
-    for name in (PLAN, _LOG):
-        (folder / name).unlink(missing_ok=True)
+    parts = sorted(storage.sizes(_PARTS), key=lambda name: name.endswith(".tar"))  # the notes first
+    storage.delete([*parts, PLAN])

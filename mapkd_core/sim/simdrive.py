@@ -77,6 +77,11 @@ class SimSource:
     def __post_init__(self) -> None:
         self._ends = list(accumulate(len(drive) for drive in self.drives))
 
+    @property
+    def drive_ends(self) -> list[int]:
+        """How many frames there are up to the end of each drive."""
+        return self._ends
+
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 

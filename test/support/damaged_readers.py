@@ -306,7 +306,7 @@ def _make_unfinished_cache(folder: Path) -> None:
     from invented_frames import Drive
 
     try:
-        write_cache(Drive(4, fails_at=2), folder, CacheOptions((32, 16)), shard_frames=2, progress=False)
+        write_cache(Drive(4, fails_at=2), folder, CacheOptions((32, 16)), shard_frames=2, progress=False, part_frames=1)
     except ValueError:
         return
 
@@ -315,7 +315,7 @@ def _read_unfinished_cache(folder: Path) -> None:
     from invented_frames import Drive
 
     try:
-        write_cache(Drive(4, fails_at=2), folder, CacheOptions((32, 16)), shard_frames=2, progress=False)
+        write_cache(Drive(4, fails_at=2), folder, CacheOptions((32, 16)), shard_frames=2, progress=False, part_frames=1)
     except ValueError as error:
         if str(error) != "frame 2 is damaged":
             raise

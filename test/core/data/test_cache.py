@@ -16,12 +16,14 @@ from mapkd_core.commands.main import main
 from mapkd_core.config import AugmentConfig, DataConfig, TrainConfig
 from mapkd_core.data.cache import CachedSamples, CacheIndex, StreamedSamples
 from mapkd_core.data.cache_record import CacheOptions, decode, encode
-from mapkd_core.data.cache_write import write_cache
+from mapkd_core.data.cache_write import EncodePart, parts_of, write_cache
 from mapkd_core.data.dataset import Collate
 from mapkd_core.data.frame_sample import SampleOptions, sample_from_frame
 from mapkd_core.data.nuscenes import NuScenesSource
 from mapkd_core.grid import GRID_60X30, GRID_120X60, GRID_240X60
 from mapkd_core.schema import FileFault
+from mapkd_core.sim.simdrive import simdrive
+from mapkd_core.storage import open_storage
 from mapkd_core.training.batches import training_batches
 
 pytest.importorskip("webdataset")
@@ -93,20 +95,21 @@ def test_neighbours_are_scattered_over_shards(folder):
 def test_interrupted_writing_goes_on_where_it_stopped(folder, tmp_path):
     path = tmp_path / "resumed"
     with pytest.raises(ValueError, match="frame 17 is damaged"):
-        write_cache(Drive(23, fails_at=17), path, PACKED, shard_frames=6, progress=False)
+        write_cache(Drive(23, fails_at=17), path, PACKED, shard_frames=6, progress=False, part_frames=4)
     with pytest.raises(ValueError, match="not finished; run the same"):
         CachedSamples(path, OPTIONS)
-    # As after a crash in the midst of a record: bytes without a log line, half a log line.
-    with (path / "00001.tar").open("ab") as shard, (path / "written.log").open("a") as log:
-        shard.write(b"x" * 700)
-        log.write("1 99")
+    # As after a crash between a part and its note, and notes that a disk has lost.
+    (path / "parts" / "0000004.tar").write_bytes(b"x" * 700)
+    (path / "parts" / "0000001.json").write_text('{"ends": [512, ')
+    (path / "parts" / "0000002.json").write_text('{"ends": [512, 1024, 1536, 2048]}')
     mended = Drive(23)
-    write_cache(mended, path, PACKED, shard_frames=6, progress=False)
-    assert mended.read == list(range(17, 23))
+    write_cache(mended, path, PACKED, shard_frames=6, progress=False, part_frames=4)
+    assert mended.read == [*range(4, 12), *range(16, 23)]
     for shard in sorted(folder.glob("*.tar")):
         assert (path / shard.name).read_bytes() == shard.read_bytes()
     assert (path / "index.json").read_text() == (folder / "index.json").read_text()
     assert {p.suffix for p in path.iterdir()} == {".tar", ".json"} and not (path / "plan.json").exists()
+    assert not (path / "parts").exists()
 
 
 def test_an_interrupted_cache_does_not_go_on_with_other_data(tmp_path):
@@ -122,11 +125,12 @@ def test_an_interrupted_cache_does_not_go_on_with_other_data(tmp_path):
         write(Drive(9), "of now")
 
 
-@pytest.mark.parametrize("left", [("plan.json", "written.log"), ("written.log",)])
+@pytest.mark.parametrize("left", [("plan.json", "parts/0000000.tar", "parts/0000000.json"), ("plan.json",)])
 def test_a_kill_at_the_very_end_leaves_nothing_that_is_not_cleared_up(folder, tmp_path, left):
     path = tmp_path / "cache"
     shutil.copytree(folder, path)
     for name in left:  # the index is there, what only an unfinished cache needs is not gone yet
+        (path / name).parent.mkdir(exist_ok=True)
         (path / name).write_text("0 0 512\n")
     write_cache(Drive(23), path, PACKED, shard_frames=6, progress=False)
     assert sorted(p.name for p in path.iterdir()) == sorted(p.name for p in folder.iterdir())
@@ -253,14 +257,28 @@ def test_lengths_inside_a_shard_are_checked_before_they_are_followed(folder, tmp
         cached.frame(int(np.flatnonzero(cached.shard == 0)[0]))
 
 
-@pytest.mark.parametrize("line", ["0 0", "9 0 1024", "0 512 1024", "0 1024 512", "0 0 x", "\xff"])
-def test_a_damaged_log_of_an_unfinished_cache_is_told(tmp_path, line):
+def test_an_unfinished_cache_of_an_earlier_version_is_told(tmp_path):
     with pytest.raises(ValueError, match="frame 5 is damaged"):
-        write_cache(Drive(9, fails_at=5), tmp_path, PACKED, shard_frames=6, progress=False)
-    log = tmp_path / "written.log"
-    log.write_text(f"{line}\n{log.read_text()}", encoding="latin-1")
-    with pytest.raises(FileFault, match=r"written\.log:1 is .*delete .* and write the cache again"):
-        write_cache(Drive(9), tmp_path, PACKED, shard_frames=6, progress=False)
+        write_cache(Drive(9, fails_at=5), tmp_path, PACKED, progress=False)
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    del plan["part_frames"]
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    with pytest.raises(ValueError, match="unfinished cache of an earlier version of this software; delete it"):
+        write_cache(Drive(9), tmp_path, PACKED, progress=False)
+
+
+def test_a_worker_that_does_not_see_the_folder_writes_nothing(tmp_path):
+    job = EncodePart(Drive(2), PACKED, open_storage(tmp_path / "elsewhere"))
+    with pytest.raises(OSError, match=r"does not see .*elsewhere/plan\.json; expected a folder that all nodes share"):
+        job((0, range(2)))
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_parts_end_with_drives():
+    source = simdrive("val", drives=3)
+    parts = parts_of(source, 5)
+    assert [k for part in parts for k in part] == list(range(len(source))) and max(map(len, parts)) == 5
+    assert {part.stop for part in parts} >= set(source.drive_ends) and len(source.drive_ends) == 3
 
 
 @pytest.mark.parametrize(("name", "content"), [("index.json", "[]"), ("index.json", "{"), ("plan.json", "5")])
