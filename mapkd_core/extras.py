@@ -16,6 +16,7 @@ EXTRAS = {
     "onnx": "export",
     "onnxscript": "export",
     "av": "video",
+    "rerun": "view",
     "rosbags": "bag",
     "mcap": "bag",
     "zstandard": "bag",

@@ -124,6 +124,7 @@ def test_what_the_core_imports_is_declared_for_pip(root: Path, pyproject: dict) 
         "pillow": "PIL",
         "pyshp": "shapefile",
         "pyyaml": "yaml",
+        "rerun-sdk": "rerun",
     }
     modules = {module_of.get(name.lower(), name.lower()) for name in declared}
     # TensorRT is used where it is installed; it is no pip dependency. The others are HDMapNet's own, which benchmarks

@@ -27,6 +27,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bag": ("mapkd_core.commands.bag", "write a drive as a rosbag2, or repair one, without ROS"),
     "evaluate": ("mapkd_core.commands.evaluate", "score a network or a file of predictions: IoU, AP, images"),
     "predict": ("mapkd_core.commands.predict", "images, a bag or a data root to overview images and elements"),
+    "view": ("mapkd_core.commands.view", "what the network sees, in rerun's viewer: images, map, truth, latency"),
+    "render": ("mapkd_core.commands.render", "a video of a drive: the map on all images and from above, truth beside"),
     "map": ("mapkd_core.commands.map", "the street map of one or more drives, from bags or from maps"),
     "report": ("mapkd_core.commands.report", "write one HTML file about a trained model"),
     "benchmark": ("mapkd_core.commands.benchmark", "measure this software on this machine"),

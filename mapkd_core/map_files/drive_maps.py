@@ -15,18 +15,14 @@ from mapkd_core.artifact import ModelCard
 from mapkd_core.bags.camera_sets import CalibratedSet
 from mapkd_core.cameras.calibration import Tables
 from mapkd_core.cameras.straight_image import straight_image
-from mapkd_core.data.images import decode
-from mapkd_core.draw import overview
 from mapkd_core.files import FolderLock, replacing
-from mapkd_core.geometry import scale_intrinsics
 from mapkd_core.map_files.elements import ElementLines
 from mapkd_core.map_files.map_recording import MapRecording
+from mapkd_core.map_files.moment import Moment, cameras_of_set, drawn
 from mapkd_core.map_files.overlay_video import OverlayVideo
 from mapkd_core.predictor import CameraError, PredictedMap
 
 ELEMENTS_FILE, RECORDING_FILE, VIDEO_FILE = "elements.jsonl", "maps.mcap", "overlay.mp4"
-TILE_WIDTH = 400
-"""Pixels of a camera's image in the video."""
 
 
 class Predictor(Protocol):
@@ -101,8 +97,10 @@ def write_maps(
                 recording.add(one.stamp_ns, one.log_ns, stamps, missing, result.elements, result.stage_ms)
                 first_ns = first_ns or one.stamp_ns
                 if film is not None:
-                    elapsed_s = (one.stamp_ns - first_ns) / 1e9
-                    film.add(_drawn(one, cameras, result, predictor.card, tables, elapsed_s), one.stamp_ns)
+                    title = f"{predictor.card.name}, {(one.stamp_ns - first_ns) / 1e9:.2f} s"
+                    seen = cameras_of_set(one, cameras, tables)
+                    moment = Moment("", "", one.stamp_ns, seen, result)
+                    film.add(drawn(moment, predictor.card.grid, title), one.stamp_ns)
                 done.maps += 1
                 done.elements.update(element.label for element in result.elements)
         except KeyboardInterrupt as error:
@@ -130,28 +128,3 @@ def predicted(one: CalibratedSet, predictor: Predictor, tables: Tables) -> Predi
         intrinsics.append(matrix)
         sizes.append(size)
     return predictor.predict(images, np.stack(intrinsics), one.base_from_camera, sizes, one.masks)
-
-
-def _drawn(
-    one: CalibratedSet, cameras: Mapping[str, tuple[int, int]], result: PredictedMap, card: ModelCard, tables: Tables,
-    elapsed_s: float,
-) -> NDArray[np.uint8]:
-    """The map on the cameras' images and from above; a camera that is missing is black, so that the size rests."""
-    images: list[NDArray[np.uint8]] = []
-    intrinsics, mountings = [], []
-    for camera, (width, height) in cameras.items():
-        if camera not in one.cameras:
-            images.append(np.zeros((round(TILE_WIDTH * height / width), TILE_WIDTH, 3), np.uint8))
-            intrinsics.append(np.eye(3))
-            mountings.append(np.eye(4))
-            continue
-        place = one.cameras.index(camera)
-        image, matrix, size = straight_image(one.sources[place], one.models[place], (TILE_WIDTH, 1), tables, [])
-        pixels: NDArray = decode(image, (TILE_WIDTH, 1)) if isinstance(image, memoryview) else image
-        images.append(pixels)
-        intrinsics.append(scale_intrinsics(matrix, pixels.shape[1] / size[0], pixels.shape[0] / size[1]))
-        mountings.append(one.base_from_camera[place])
-    return overview(
-        images, intrinsics, mountings, result.elements, card.grid, semantic=result.probabilities,
-        title=f"{card.name}, {elapsed_s:.2f} s", names=list(cameras), camera_width=TILE_WIDTH,
-    )  # fmt: skip

@@ -22,7 +22,9 @@ PAGES = sorted(
     + list((ROOT / "docs").rglob("*.md"))
 )
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_ELSEWHERE = {"source", "export", "cd", "touch", "colcon", "rosdep", "rm", "tensorboard", "pre-commit", "ros2", "env"}
+_ELSEWHERE = {
+    "source", "export", "cd", "touch", "colcon", "rosdep", "rm", "tensorboard", "pre-commit", "ros2", "env", "rerun"
+}  # fmt: skip
 """Commands of other programs, which are not looked into further."""
 _RUNNABLE = {"mapkd", "python", "make", "."}
 """What a block without a mark may hold: everything else changes the machine, or needs what is not there."""
