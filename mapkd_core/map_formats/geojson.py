@@ -5,6 +5,7 @@ The collection's member `mapkd` holds frame, origin and metadata, a feature's pr
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
@@ -27,10 +28,12 @@ LABELS = {
     "lane_divider": "divider", "road_divider": "divider", "lane_marking": "divider", "lane_line": "divider",
     "road_boundary": "boundary", "road_border": "boundary", "road_edge": "boundary", "curb": "boundary",
     "curbstone": "boundary", "crosswalk": "ped_crossing", "crossing": "ped_crossing",
-    "pedestrian_crossing": "ped_crossing", "pedestrian_marking": "ped_crossing",
+    "pedestrian_crossing": "ped_crossing", "pedestrian_marking": "ped_crossing", "drivable_area": "boundary",
+    "roadboundary": "boundary", "lanedivider": "divider", "roaddivider": "divider",
 }  # fmt: skip
 """Words by which features of others say what they are, in one of PROPERTIES."""
 PROPERTIES = ("label", "class", "type", "layer", "category")
+_SEPARATORS = re.compile(r"[\s-]+")
 _REMEDY = "export it again in EPSG:4326"
 _WHAT = "map"
 _HEAD = record(
@@ -129,7 +132,7 @@ def _own_ids(features: list[Any]) -> set[int]:
 
 
 def _label(properties: Mapping[str, Any]) -> str | None:
-    words = (str(properties[name]).lower() for name in PROPERTIES if properties.get(name))
+    words = (_SEPARATORS.sub("_", str(properties[name]).strip().lower()) for name in PROPERTIES if properties.get(name))
     return next((LABELS[word] for word in words if word in LABELS), None)
 
 
@@ -149,6 +152,9 @@ def _lines(feature: Mapping[str, Any], report: Report) -> Iterator[list[Any]]:
         elif kind == "MultiPolygon":
             lines = [ring for area in lines for ring in area]
         for line in lines:
+            if kind in AREAS and len(line) > 2 and line[0][:2] != line[-1][:2]:
+                report.add("outline of an area that is open, against RFC 7946: closed")
+                line = [*line, line[0]]
             if len(line) >= 2:
                 yield line
             else:

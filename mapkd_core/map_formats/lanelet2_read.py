@@ -105,8 +105,13 @@ class _Reader:
         used: set[int] = set()
         for key, relation in self.file.relations.items():
             kind, subtype = relation.tags.get("type", ""), relation.tags.get("subtype", "")
-            bounds = [way for way in (relation.way("left"), relation.way("right")) if way in others]
-            if kind == "lanelet" and subtype == "crosswalk" and len(bounds) == 2:
+            if kind == "lanelet" and subtype == "crosswalk":
+                bounds = [way for role in ("left", "right") for way in relation.ways(role)]
+                if all(way in self.file.ways and way not in others for way in bounds) and bounds:
+                    continue  # our own, of which the lines are elements
+                if len(bounds) != 2 or not all(way in others for way in bounds):
+                    self.report.add("crosswalk whose sides are not one line each in this file: left out")
+                    continue
                 left, right = (self._line(others[way].nodes) for way in bounds)
                 if len(left) < 2 or len(right) < 2:
                     self._short()
@@ -116,7 +121,7 @@ class _Reader:
                 against = np.linalg.norm(left[0] - right[-1]) + np.linalg.norm(left[-1] - right[0])
                 ring = ring_of(left, right[::-1] if ahead <= against else right)
                 found.append(StreetElement(self._new_id(key), "ped_crossing", ring, sightings=0, closed=len(ring) > 3))
-            elif kind != "lanelet" or (subtype != "crosswalk" and "generator" not in self.file.meta):
+            elif kind != "lanelet" or self.file.meta.get("generator") != "mapkd":
                 self.report.add(f"{kind or 'relation'} of subtype {shown(subtype)}: lines are kept, not what they make")
         for way in used:
             others.pop(way, None)

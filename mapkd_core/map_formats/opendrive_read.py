@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -29,12 +30,15 @@ from mapkd_core.schema import FileFault, shown
 Points = NDArray[np.float64]
 Element = ElementTree.Element
 TRAFFIC = ("driving", "entry", "exit", "onRamp", "offRamp", "connectingRamp", "slipLane", "bidirectional", "stop",
-           "parking", "shoulder")  # fmt: skip
+           "parking", "shoulder", "bus", "taxi", "HOV", "mwyEntry", "mwyExit", "roadWorks", "shared")  # fmt: skip
 """Types of lanes that are road: their outline is the boundary."""
 PAINTS = {"solid": "solid", "broken": "dashed", "solid solid": "double", "solid broken": "double",
           "broken solid": "double", "broken broken": "double", "none": "none"}  # fmt: skip
 STEP_M = 1.0
-_UTM = re.compile(r"\+proj=utm\b.*?\+zone=(\d{1,2})")
+_HEIGHTS = re.compile(r"\+(?:geoidgrids|vunits|vto_meter)=\S+")
+_SHORTEST_M = 0.05
+_FLAT = 1e-5
+"""A projection whose scale and whose turn from north are no farther from none is a plane at its origin."""
 
 
 def read_opendrive(path: Path, origin: MapOrigin | None = None) -> tuple[StreetMap, Report]:
@@ -88,16 +92,10 @@ def _own(root: Element, path: Path) -> StreetMap | None:
 
 
 def _place(root: Element, path: Path, report: Report) -> MapOrigin | None:
-    """The origin of a file in UTM; of other projections the place is not taken."""
-    text = next((e.text or "" for e in root.iter("geoReference")), "")
-    found = _UTM.search(text)
-    if not found or not 1 <= int(found[1]) <= 60:
-        if text.strip():
-            report.add(f"geoReference {shown(text.strip())}: only UTM is taken")
+    """The origin of a file in UTM, or in a projection that is a plane there; of others the place is not taken."""
+    text = next((e.text or "" for e in root.iter("geoReference")), "").strip()
+    if not text:
         return None
-    import pyproj
-
-    epsg = (32700 if "+south" in text else 32600) + int(found[1])
     offset = next(root.iter("offset"), None)
     where = f"{path}: offset"
     x, y, z, heading = (
@@ -106,10 +104,29 @@ def _place(root: Element, path: Path, report: Report) -> MapOrigin | None:
     if heading:
         report.add("offset with a heading: the place on Earth is not taken")
         return None
-    lon, lat = pyproj.Transformer.from_crs(epsg, 4326, always_xy=True).transform(x, y)
-    if not (np.isfinite([lon, lat]).all() and abs(lat) <= 84):
+    import pyproj
+    from pyproj.exceptions import ProjError
+
+    try:  # without the heights' grid, which pyproj wants as a file and then knows no place at all
+        system = pyproj.CRS.from_user_input(_HEIGHTS.sub("", text))
+        to_degrees = pyproj.Transformer.from_crs(system, 4326, always_xy=True)
+        lon, lat = (float(value) for value in to_degrees.transform(x, y))
+        factors = pyproj.Proj(system).get_factors(lon, lat)
+    except ProjError:
+        report.add(f"geoReference {shown(text)}: pyproj makes nothing of it")
         return None
-    return MapOrigin(float(lat), float(lon), z, epsg)
+    if not (np.isfinite([lon, lat]).all() and abs(lat) <= 84 and abs(lon) <= 180):
+        report.add(f"geoReference {shown(text)}: its origin has no place on Earth")
+        return None
+    zone = system.utm_zone
+    if zone:
+        return MapOrigin(lat, lon, z, (32700 if zone.endswith("S") else 32600) + int(zone[:-1]))
+    scale = max(abs(factors.meridional_scale - 1), abs(factors.parallel_scale - 1))
+    if not (system.is_projected and scale < _FLAT and abs(factors.meridian_convergence) < np.degrees(_FLAT)):
+        report.add(f"geoReference {shown(text)}: no UTM, and at its origin not to scale, or turned")
+        return None
+    report.add("projection that is no UTM: taken for the plane that touches the Earth at the map's origin")
+    return MapOrigin(lat, lon, z)
 
 
 def _lanes(
@@ -124,7 +141,6 @@ def _lanes(
             continue
         s: Points = np.linspace(begin, end, max(2, int((end - begin) / STEP_M) + 2), dtype=np.float64)
         base = polynomial(offsets, s, "s", f"{where}: laneOffset")
-        center_mark = section.find("center/lane/roadMark")
         inner_types = []
         for name, sign in (("left", 1), ("right", -1)):
             lanes = sorted(section.findall(f"{name}/lane"), key=lambda lane: abs(_id(lane, where)))
@@ -144,10 +160,31 @@ def _lanes(
                 if k == 0:
                     inner_types.append(kind)
                 elif before in TRAFFIC and kind in TRAFFIC:
-                    yield plan.points(s, t), _paint(lanes[k - 1].find("roadMark"))
+                    yield from _painted(lanes[k - 1], plan, s, t, f"{where}: roadMark")
                 t, before = outer, kind
         if len(inner_types) == 2 and all(kind in TRAFFIC for kind in inner_types):
-            yield plan.points(s, base), _paint(center_mark)
+            yield from _painted(section.find("center/lane"), plan, s, base, f"{where}: roadMark")
+
+
+def _painted(
+    lane: Element | None, plan: Plan, s: Points, t: Points, where: str
+) -> Iterator[tuple[Points, dict[str, str]]]:
+    """A lane's outer line, at distances `t` from the reference line, in pieces of one paint each."""
+    marks = [] if lane is None else lane.findall("roadMark")
+    starts = [s[0] + number_of(mark.attrib, "sOffset", where, 0.0) for mark in marks]
+    order = sorted(range(len(marks)), key=starts.__getitem__)
+    pieces: list[tuple[float, dict[str, str]]] = []
+    for k in order:
+        paint = _paint(marks[k])
+        if not pieces or pieces[-1][1] != paint:
+            pieces.append((starts[k], paint))
+    if not pieces or pieces[0][0] > s[0]:
+        pieces.insert(0, (float(s[0]), _paint(None)))
+    for (begin, paint), (end, _) in pairwise([*pieces, (float(s[-1]), {})]):
+        begin, end = max(begin, float(s[0])), min(end, float(s[-1]))
+        if end - begin > _SHORTEST_M:
+            at = np.concatenate([[begin], s[(s > begin + 1e-6) & (s < end - 1e-6)], [end]])
+            yield plan.points(at, np.interp(at, s, t)), paint
 
 
 def _id(lane: Element, where: str) -> int:
@@ -164,26 +201,39 @@ def _crosswalks(road: Element, plan: Plan, where: str, report: Report) -> Iterat
     for item in road.iter("object"):
         if item.get("type") != "crosswalk":
             continue
-        corners = [corner for outline in item.iter("outline") for corner in outline]
+        outlines = [o for o in item.iter("outline") if o.get("outer", "true") != "false"]
         report.add("repeated crosswalk: the first is taken", int(item.find("repeat") is not None))
         name = f"{where}: object {item.get('id')}"
         s, t = (number_of(item.attrib, key, name, 0.0) for key in ("s", "t"))
         place, heading = plan.points(np.array([s]), np.array([t]))[0], plan.heading(s)
         heading += number_of(item.attrib, "hdg", name, 0.0)
         place[2] += number_of(item.attrib, "zOffset", name, 0.0)
-        ring = []
-        for corner in corners:
-            if corner.tag == "cornerLocal":
-                u, v, z = (number_of(corner.attrib, key, name) for key in ("u", "v", "z"))
-                cos, sin = np.cos(heading), np.sin(heading)
-                ring.append(place + [u * cos - v * sin, u * sin + v * cos, z])
-            elif corner.tag == "cornerRoad":
-                at, away = (np.array([number_of(corner.attrib, key, name)]) for key in ("s", "t"))
-                ring.append(plan.points(at, away)[0] + [0, 0, number_of(corner.attrib, "dz", name, 0.0)])
-        if len(ring) >= 3:
+        cos, sin = np.cos(heading), np.sin(heading)
+
+        def local(
+            u: float, v: float, z: float, place: Points = place, cos: float = cos, sin: float = sin
+        ) -> Points:
+            return place + [u * cos - v * sin, u * sin + v * cos, z]
+
+        rings = []
+        for outline in outlines:
+            ring = []
+            for corner in outline:
+                if corner.tag == "cornerLocal":
+                    u, v, z = (number_of(corner.attrib, key, name, 0.0) for key in ("u", "v", "z"))
+                    ring.append(local(u, v, z))
+                elif corner.tag == "cornerRoad":
+                    at, away = (np.array([number_of(corner.attrib, key, name)]) for key in ("s", "t"))
+                    ring.append(plan.points(at, away)[0] + [0, 0, number_of(corner.attrib, "dz", name, 0.0)])
+            rings.append(ring)
+        if not outlines:
+            u, v = (number_of(item.attrib, key, name, 0.0) / 2 for key in ("length", "width"))
+            if u > 0 and v > 0:
+                rings.append([local(a * u, b * v, 0.0) for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))])
+        found = [ring for ring in rings if len(ring) >= 3]
+        for ring in found:
             yield np.array([*ring, ring[0]]) if np.any(ring[0] != ring[-1]) else np.array(ring)
-        else:
-            report.add("crosswalk without an outline")
+        report.add("crosswalk without an outline", int(not found))
 
 
 def _edges(areas: list[BaseGeometry], heights: list[Points]) -> Iterator[Points]:

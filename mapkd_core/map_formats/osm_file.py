@@ -47,7 +47,11 @@ class Relation:
 
     def way(self, role: str) -> int | None:
         """The way of a role."""
-        return next((ref for kind, ref, name in self.members if kind == "way" and name == role), None)
+        return next(iter(self.ways(role)), None)
+
+    def ways(self, role: str) -> list[int]:
+        """All ways of a role."""
+        return [ref for kind, ref, name in self.members if kind == "way" and name == role]
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,19 @@ from mapkd_core.schema import LARGEST, FileFault, read_bytes, shown
 _IMPOSSIBLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-class _NoEntities(ElementTree.TreeBuilder):
-    """A builder that refuses a document type: entities of a few lines could fill the memory."""
+class _PlainBuilder(ElementTree.TreeBuilder):
+    """A builder of elements without namespaces, which some tools give a whole file.
+
+    It refuses a document type: entities of a few lines could fill the memory.
+    """
+
+    def start(self, tag: str, attrs: dict[str, str], /) -> ElementTree.Element:
+        """Called by the parser where an element begins."""
+        return super().start(tag.rpartition("}")[2], attrs)
+
+    def end(self, tag: str, /) -> ElementTree.Element:
+        """Called by the parser where an element ends."""
+        return super().end(tag.rpartition("}")[2])
 
     def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
         """Called by the parser for `<!DOCTYPE`."""
@@ -21,16 +32,16 @@ class _NoEntities(ElementTree.TreeBuilder):
 
 
 def read_xml(path: Path, root: str, what: str) -> ElementTree.Element:
-    """The root element of an XML file, which must be named `root`.
+    """The root element of an XML file, which must be named `root`; names are without their namespaces.
 
     Raises FileNotFoundError, or FileFault for a file that is no XML, has another root, or declares entities.
     """
     data = read_bytes(path, what)
     try:
-        tree = ElementTree.fromstring(data, ElementTree.XMLParser(target=_NoEntities()))
+        tree = ElementTree.fromstring(data, ElementTree.XMLParser(target=_PlainBuilder()))
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise FileFault(f"{path} is not {what}: {error}; export it again") from error
-    if tree.tag.rpartition("}")[2] != root:
+    if tree.tag != root:
         raise FileFault(f"{path} is not {what}: its root is <{shown(tree.tag)}>; expected <{root}>")
     return tree
 

@@ -1,0 +1,190 @@
+"""Maps as other tools write them: what they hold is read, and what is left out is told."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mapkd_core.map_formats.earth import EarthFrame
+from mapkd_core.map_formats.geojson import read_geojson
+from mapkd_core.map_formats.lanelet2_read import read_lanelet2
+from mapkd_core.map_formats.opendrive_read import read_opendrive
+
+pytest.importorskip("pyproj")
+
+JOSM = """<?xml version='1.0' encoding='UTF-8'?>
+<osm version='0.6' generator='JOSM' upload='never'><bounds minlat='48' minlon='8' maxlat='49' maxlon='9'/>
+{nodes}
+<node id='-90' action='delete' lat='x' lon=''/>
+<way id='-20' action='modify'><nd ref='-1'/><nd ref='-2'/><tag k='type' v='line_thin'/>
+<tag k='subtype' v='dashed'/></way>
+<way id='-21'><nd ref='-3'/><nd ref='-4'/><tag k='type' v='curbstone'/></way>
+<way id='-22' action='delete'><nd ref='-90'/><nd ref='-1'/><tag k='type' v='line_thin'/></way>
+<way id='-23'><nd ref='-5'/><nd ref='-6'/><tag k='type' v='pedestrian_marking'/></way>
+<way id='-24'><nd ref='-7'/><nd ref='-8'/><tag k='type' v='pedestrian_marking'/></way>
+<relation id='-30' action='delete'><member type='way' ref='-20' role='left'/></relation>
+<relation id='-31'><member type='way' ref='-20' role='left'/><member type='way' ref='-21' role='right'/>
+<tag k='type' v='lanelet'/><tag k='subtype' v='road'/></relation>
+<relation id='-32'><member type='way' ref='-23' role='left'/><member type='way' ref='{right}' role='right'/>{more}
+<tag k='type' v='lanelet'/><tag k='subtype' v='crosswalk'/></relation></osm>"""
+NODES = "".join(
+    f"<node id='-{k}' lat='{48.5 + y * 1e-5}' lon='{8.5 + x * 1e-5}'/>"
+    for k, (x, y) in enumerate([(0, 0), (90, 0), (0, 5), (90, 5), (20, 0), (20, 5), (24, 0), (24, 5)], 1)
+)
+
+
+def josm(path: Path, right: int = -24, more: str = "") -> Path:
+    """A file as JOSM saves it: negative ids, deleted objects, no local_x and local_y."""
+    path.write_text(JOSM.format(nodes=NODES, right=right, more=more))
+    return path
+
+
+def test_a_file_that_josm_saved(tmp_path: Path) -> None:
+    read, losses = read_lanelet2(josm(tmp_path / "a.osm"))
+    assert [e.label for e in read.elements] == ["ped_crossing", "divider", "boundary"]
+    crossing, divider, _ = read.elements
+    assert crossing.closed and len(crossing.points_m) == 5 and divider.attributes["paint"] == "dashed"
+    assert np.ptp(divider.points_m[:, 0]) == pytest.approx(66.5, abs=0.2) and read.origin is not None
+    assert losses.lines == ["1 x lanelet of subtype 'road': lines are kept, not what they make"]
+
+
+@pytest.mark.parametrize(
+    ("right", "more"), [(-77, ""), (-22, ""), (-24, "<member type='way' ref='-21' role='left'/>")],
+    ids=["not downloaded", "deleted", "split"],
+)  # fmt: skip
+def test_a_crosswalk_without_one_line_a_side_is_told(right: int, more: str, tmp_path: Path) -> None:
+    """Its lines remain, as what their tags say."""
+    read, losses = read_lanelet2(josm(tmp_path / "a.osm", right, more))
+    assert "1 x crosswalk whose sides are not one line each in this file: left out" in losses.lines
+    assert [e.closed for e in read.of("ped_crossing")] == [False, False]
+
+
+ROAD = """<?xml version="1.0"?>
+<OpenDRIVE{space}><header revMajor="1" revMinor="{minor}">{header}</header>
+<road id="1" length="40" junction="-1">
+<planView><geometry s="0" x="0" y="0" hdg="0" length="40"><line/></geometry></planView>
+<lanes><laneSection s="0">
+<left><lane id="1" type="{kind}"><width sOffset="0" a="3" b="0" c="0" d="0"/></lane></left>
+<center><lane id="0" type="none">{marks}</lane></center>
+<right><lane id="-1" type="driving"><width sOffset="0" a="3" b="0" c="0" d="0"/></lane></right>
+</laneSection></lanes><objects>{crosswalk}</objects></road></OpenDRIVE>"""
+
+
+def road(path: Path, **parts: str) -> Path:
+    """A file of 40 m of road with two lanes."""
+    known = {"space": "", "minor": "4", "header": "", "kind": "driving", "marks": "", "crosswalk": ""}
+    path.write_text(ROAD.format(**(known | parts)))
+    return path
+
+
+@pytest.mark.parametrize("minor", ["4", "6", "8"])
+def test_a_namespace_hides_nothing(minor: str, tmp_path: Path) -> None:
+    read, losses = read_opendrive(road(tmp_path / "a.xodr", space=' xmlns="http://www.opendrive.org"', minor=minor))
+    assert [e.label for e in read.elements] == ["divider", "boundary"] and losses.lines == []
+
+
+def test_paint_that_changes_along_a_lane(tmp_path: Path) -> None:
+    marks = "".join(
+        f'<roadMark sOffset="{s}" type="{kind}" color="standard"/>'
+        for s, kind in ((25, "broken"), (0, "solid"), (10, "solid"))
+    )
+    read, _ = read_opendrive(road(tmp_path / "a.xodr", marks=marks))
+    found = [(e.attributes["paint"], *e.points_m[[0, -1], 0].round(6).tolist()) for e in read.of("divider")]
+    assert found == [("solid", 0.0, 25.0), ("dashed", 25.0, 40.0)]
+
+
+@pytest.mark.parametrize("kind", ["bus", "HOV", "shared"])
+def test_lanes_for_some_are_road_too(kind: str, tmp_path: Path) -> None:
+    (edge,) = read_opendrive(road(tmp_path / "a.xodr", kind=kind))[0].of("boundary")
+    assert np.ptp(edge.points_m[:, 1]) == pytest.approx(6.0, abs=0.01)
+
+
+OUTER = 'outer="false"'
+
+
+def _outline(x: float, attributes: str = "") -> str:
+    corners = "".join(f'<cornerLocal u="{u}" v="{v}" z="0" height="0"/>' for u, v in
+                      ((x, -3), (x + 2, -3), (x + 2, 3), (x, 3)))  # fmt: skip
+    return f"<outline {attributes}>{corners}</outline>"
+
+
+@pytest.mark.parametrize(
+    ("shape", "spans"),
+    [
+        (f"<outlines>{_outline(0)}{_outline(5)}</outlines>", [(10, 12), (15, 17)]),
+        (f"<outlines>{_outline(0)}{_outline(0.5, OUTER)}</outlines>", [(10, 12)]),
+        (_outline(-1), [(9, 11)]),
+        ("", [(8, 12)]),
+    ],
+    ids=["two outlines", "a hole", "no outlines around it", "length and width alone"],
+)
+def test_crosswalks(shape: str, spans: list[tuple[float, float]], tmp_path: Path) -> None:
+    item = f'<object id="5" type="crosswalk" s="10" t="0" hdg="0" length="4" width="6">{shape}</object>'
+    read, losses = read_opendrive(road(tmp_path / "a.xodr", crosswalk=item))
+    found = [tuple(e.points_m[:, 0][[e.points_m[:, 0].argmin(), e.points_m[:, 0].argmax()]].round(6).tolist())
+             for e in read.of("ped_crossing")]  # fmt: skip
+    assert found == spans and losses.lines == []
+    assert all(e.closed and np.ptp(e.points_m[:, 1]) == pytest.approx(6.0) for e in read.of("ped_crossing"))
+
+
+@pytest.mark.parametrize(
+    ("reference", "place", "told"),
+    [
+        ("+proj=utm +zone=32 +datum=WGS84", (50.0, 9.0), ""),
+        ("EPSG:32632", (50.0, 9.0), ""),
+        ("EPSG:25832", (50.0, 9.0), ""),
+        ("+proj=tmerc +lat_0=37.35 +lon_0=-122 +k=1 +x_0=0 +y_0=0 +datum=WGS84 +units=m +geoidgrids=egm96_15.gtx "
+         "+vunits=m +no_defs", (37.35, -122.0), "taken for the plane"),
+        ("+proj=tmerc +lat_0=50 +lon_0=9 +k=0.9996 +ellps=WGS84", None, "not to scale"),
+        ("+proj=merc +lat_ts=0 +ellps=WGS84", None, "not to scale"),
+        ("+proj=longlat +datum=WGS84", None, "no UTM"),
+        ("LOCAL_CS somewhere", None, "pyproj makes nothing of it"),
+        ("   ", None, ""),
+    ],
+)  # fmt: skip
+def test_places_on_earth(reference: str, place: tuple[float, float] | None, told: str, tmp_path: Path) -> None:
+    header = f"<geoReference><![CDATA[{reference}]]></geoReference>"
+    if "32" in reference or "merc +lat_ts" in reference:
+        header += '<offset x="500000" y="5538630.7" z="0" hdg="0"/>'
+    read, losses = read_opendrive(road(tmp_path / "a.xodr", header=header))
+    assert any(told in line for line in losses.lines) if told else losses.lines == []
+    if place is None:
+        assert read.origin is None
+    else:
+        assert read.origin is not None
+        found = EarthFrame(read.origin).degrees([[0.0, 0.0, 0.0]])[0]
+        assert np.allclose(found[[1, 0]], place, atol=1e-5)
+
+
+def _geojson(path: Path, *features: tuple[str, list, dict]) -> Path:
+    content = [{"type": "Feature", "geometry": {"type": kind, "coordinates": where}, "properties": properties}
+               for kind, where, properties in features]  # fmt: skip
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": content}))
+    return path
+
+
+@pytest.mark.parametrize("word", ["Lane Divider", "lane-divider", " LANE_DIVIDER ", "LaneDivider"])
+def test_words_are_known_however_they_are_spelt(word: str, tmp_path: Path) -> None:
+    line = [[8.0, 50.0, 3.0, 17.5], [8.001, 50.0, 4.0, 18.5]]  # a height and a measure
+    read, losses = read_geojson(_geojson(tmp_path / "a.geojson", ("LineString", line, {"type": word})))
+    assert [e.label for e in read.elements] == ["divider"] and losses.lines == []
+    assert np.ptp(read.elements[0].points_m[:, 2]) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_an_area_that_is_not_closed_is_closed_and_told(tmp_path: Path) -> None:
+    ring = [[8.0, 50.0], [8.0001, 50.0], [8.0001, 50.0001], [8.0, 50.0001]]
+    path = _geojson(tmp_path / "a.geojson", ("Polygon", [ring], {"label": "crosswalk"}))
+    (crossing,), losses = (lambda found: (found[0].elements, found[1]))(read_geojson(path))
+    assert crossing.closed and len(crossing.points_m) == 5
+    assert losses.lines == ["1 x outline of an area that is open, against RFC 7946: closed"]
+
+
+def test_a_drivable_area_is_its_outlines(tmp_path: Path) -> None:
+    def ring(half: float) -> list:
+        return [[8 + x * half, 50 + y * half] for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1), (-1, -1))]
+
+    path = _geojson(tmp_path / "a.geojson", ("MultiPolygon", [[ring(1e-3), ring(1e-4)]], {"layer": "drivable_area"}))
+    read, _ = read_geojson(path)
+    assert [(e.label, e.closed) for e in read.elements] == [("boundary", True)] * 2
