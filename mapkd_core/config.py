@@ -14,6 +14,7 @@ import yaml
 from mapkd_core.config_keys import renamed_override, with_new_names
 from mapkd_core.files import inside
 from mapkd_core.grid import BevGrid
+from mapkd_core.loss_config import LossConfig
 from mapkd_core.suggestion import did_you_mean
 from mapkd_core.types import IMAGE_SIZE
 from mapkd_core.yaml_file import read_yaml
@@ -93,33 +94,6 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True)
-class LossConfig:
-    """Weights of the task losses (P-MapNet's by default) and of what a recipe adds."""
-
-    semantic: float = 1.0
-    """Binary cross entropy of each class."""
-    variance: float = 0.1
-    """Pulls the embeddings of one instance together; of networks with an embedding head."""
-    distance: float = 0.1
-    """Pushes the embeddings of different instances apart."""
-    direction: float = 0.1
-    """Cross entropy of the direction bins; of networks with a direction head."""
-    dice: float = 0.0
-    """Soft Dice over the three classes (ours); helps thin classes."""
-    overlap: float = 0.0
-    """Overlap with the labels at the cell and averaged over 2, 4 and 8 cells (ours, `losses.pyramid_overlap`)."""
-    pos_weight: float = 2.13
-    """Factor on the cells of lines in the cross entropy, which are few."""
-    surface: float = 0.5
-    """Cross entropy of the surfaces in real images; of runs with `data.streets`."""
-    lines: float = 0.5
-    """Cross entropy of paint and the road's edge, in real images and in the samples' views; of runs with the same."""
-    class_weight: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    """Factors on `pos_weight` for dividers, crossings and boundaries (ours); more than 1 for a class too rare to be
-    drawn at all in a short training."""
-
-
-@dataclass(frozen=True)
 class TrainConfig:
     """One training run. `mapkd train --config FILE --KEY VALUE` overrides any of these."""
 
@@ -138,6 +112,8 @@ class TrainConfig:
     init: tuple[str, ...] = ()
     """Earlier stages whose weights this run starts from: folders of training runs, or artifacts (card .json). Every
     parameter that a stage has under the same name and shape is taken; a stage that gives nothing is an error."""
+    frozen: tuple[str, ...] = ()
+    """Parts of the network, such as `trunk`, that stay as `init` gave them, their norms' statistics too."""
     steps: int = 10000
     """Optimizer steps of the whole run."""
     batch_size: int = 8

@@ -132,7 +132,9 @@ class Batch:
     direction: Tensor | None = None
     """B 2 Y X int, forward and backward bin 1..36, 0 is background (see data/raster.py)."""
     elements: list[tuple[MapElement, ...]] | None = None
-    """The labels of each sample as vectors, cut to the grid."""
+    """The labels of each sample as vectors, cut to the grid; crossings as their two long edges."""
+    outlines: list[tuple[MapElement, ...]] | None = None
+    """The crossings of each sample as closed outlines, cut to the grid; for networks that predict vertices."""
     can_bus: Tensor | None = None
     """B 18, the vehicle's motion as MapTR takes it (model/vector_student.py); None at rest."""
     base_from_lidar: Tensor | None = None
@@ -191,3 +193,21 @@ class VectorPrediction:
     points_m: Tensor
     """L B V P 2 vertices in `base_link`."""
     taps: dict[str, Tensor] = field(default_factory=dict)
+    semantic: Tensor | None = None
+    """B 4 Y X logits of a dense map beside the elements, for training."""
+    many: VectorPrediction | None = None
+    """The elements of further queries, of which `repeats` answer for each true element; for training."""
+    repeats: int = 1
+    embedding: Tensor | None = None
+    """None: what asks a raster network for its heads finds there are none."""
+    direction: Tensor | None = None
+    """None, the same."""
+
+    def in_single_precision(self) -> VectorPrediction:
+        """The same with every tensor float32, as losses want it."""
+        return replace(
+            self, logits=self.logits.float(), points_m=self.points_m.float(),
+            taps={k: v.float() for k, v in self.taps.items()},
+            semantic=None if self.semantic is None else self.semantic.float(),
+            many=None if self.many is None else self.many.in_single_precision(),
+        )

@@ -156,7 +156,8 @@ def _points_moved(sample: Sample, move: Callable[[NDArray[np.floating]], NDArray
     if lidar is not None:
         lidar = np.concatenate([move(lidar[:, :3]), lidar[:, 3:]], 1).astype(np.float32)
     elements = tuple(replace(e, points_m=move(e.points_m).astype(np.float32)) for e in sample.elements)
+    outlines = tuple(np.asarray(move(outline), np.float64) for outline in sample.outlines_m)
     sd_lines = sample.sd_lines_m
     if sd_lines is not None:
         sd_lines = tuple(np.asarray(move(line), np.float64) for line in sd_lines)
-    return replace(sample, lidar=lidar, elements=elements, sd_lines_m=sd_lines)
+    return replace(sample, lidar=lidar, elements=elements, outlines_m=outlines, sd_lines_m=sd_lines)

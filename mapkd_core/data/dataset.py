@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mapkd_core.data.images import normalise
-from mapkd_core.data.labels import on_grid, resample_1m
+from mapkd_core.data.labels import crossing_outlines, on_grid, resample_1m
 from mapkd_core.data.lidar import POINTS_FOR_NETWORK, pad_points
 from mapkd_core.data.raster import rasterize
 from mapkd_core.data.sample import Sample, SeenMap, StreetViews
@@ -43,6 +43,8 @@ class Collate:
     labels: bool = True
     lidar_points: int = POINTS_FOR_NETWORK
     hdmapnet_vertices: bool = False
+    outlines: bool = False
+    """Crossings as closed outlines too."""
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
         """Raises ValueError if samples differ in image size, or some have LiDAR or an SD map and some have not."""
@@ -79,6 +81,10 @@ class Collate:
             _add_streets(batch, [views for views in streets if views is not None])
         if self.labels:
             batch = with_labels(batch, [tuple(self._lines(sample)) for sample in samples], self.grid)
+            if self.outlines:
+                batch.outlines = [
+                    tuple(crossing_outlines(sample.outlines_m, sample.crossings_apart, self.grid)) for sample in samples
+                ]
             if any(sample.seen is not None for sample in samples):
                 _lay_over(batch, [sample.seen for sample in samples])
             if not all(sample.labelled for sample in samples):

@@ -64,6 +64,8 @@ def assemble(
         intrinsics=np.stack([intrinsics for _, intrinsics in images]),
         base_from_camera=np.stack([view.base_from_camera for view in frame.views]),
         elements=tuple(uncut_elements(labels)) if labels is not None else (),
+        outlines_m=labels.crossings if labels is not None else (),
+        crossings_apart=labels.crossings_apart if labels is not None else False,
         labelled=labels is not None,
         lidar=lidar,
         sd_lines_m=local.sd_roads if options.sd_map and local is not None else None,

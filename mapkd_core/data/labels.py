@@ -82,7 +82,7 @@ def elements_of(local: LocalMap, grid: BevGrid, crossings: Crossings = "edges") 
         raise ValueError(f"crossings is {crossings!r}; expected 'edges' (HDMapNet) or 'polygon' (outlines)")
     if crossings == "edges":
         return on_grid(uncut_elements(local), grid)
-    outlines = [_element("ped_crossing", ring) for ring in _crossing_outlines(local, grid_range(grid))]
+    outlines = crossing_outlines(local.crossings, local.crossings_apart, grid)
     lines = on_grid(uncut_elements(replace(local, crossings=())), grid)
     return sorted([*lines, *outlines], key=lambda element: CLASS_IDS[element.label])
 
@@ -183,16 +183,22 @@ def _turned(ring: Iterable[Sequence[float]], clockwise: bool) -> Points:
     return points if is_clockwise == clockwise else points[::-1]
 
 
-def _crossing_outlines(local: LocalMap, window: Range) -> list[Points]:
-    """Closed outlines of the crossings' union on the grid: one per connected area and hole, as MapTR."""
+def crossing_outlines(crossings: Sequence[NDArray[np.floating]], apart: bool, grid: BevGrid) -> list[MapElement]:
+    """Closed outlines, on the grid, of the union of crossings (N, 2): one per connected area and hole, as MapTR.
+
+    `apart` keeps crossings that touch from becoming one.
+    """
+    window = grid_range(grid)
     patch = shapely.box(window.x_m[0], window.y_m[0], window.x_m[1], window.y_m[1])
-    areas = [shapely.make_valid(Polygon(outline)) for outline in local.crossings]
-    if local.crossings_apart:
+    areas = [shapely.make_valid(Polygon(outline)) for outline in crossings]
+    if apart:
         parts = [part for area in areas for part in shapely.get_parts(area.intersection(patch))]
-        return [_rings(part)[0] for part in parts if isinstance(part, Polygon)]
-    # Those beyond the grid would change where the union's rings begin, or leave an empty polygon behind.
-    area = shapely.union_all([area for area in areas if area.intersects(patch)]).intersection(patch)
-    return [ring for part in shapely.get_parts(area) if isinstance(part, Polygon) for ring in _rings(part)]
+        rings = [_rings(part)[0] for part in parts if isinstance(part, Polygon)]
+    else:
+        # Those beyond the grid would change where the union's rings begin, or leave an empty polygon behind.
+        area = shapely.union_all([area for area in areas if area.intersects(patch)]).intersection(patch)
+        rings = [ring for part in shapely.get_parts(area) if isinstance(part, Polygon) for ring in _rings(part)]
+    return [_element("ped_crossing", ring) for ring in rings]
 
 
 def _element(label: str, points: Points) -> MapElement:

@@ -50,6 +50,10 @@ class Sample:
     """(N, 4, 4)."""
     elements: tuple[MapElement, ...] = ()
     """Labels; they reach beyond the grid by a margin, so that a turned grid finds its lines too. Crossings as edges."""
+    outlines_m: tuple[NDArray[np.float64], ...] = ()
+    """(K, 2) each: closed outlines of the same crossings, whole."""
+    crossings_apart: bool = False
+    """Whether crossings that touch are not one."""
     labelled: bool = True
     """Whether `elements` are known; without, there may be lines although none is listed."""
     lidar: NDArray[np.float32] | None = None

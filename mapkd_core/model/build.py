@@ -11,6 +11,7 @@ from mapkd_core.grid import BevGrid
 from mapkd_core.model.hd_prior import HdPriorPretraining
 from mapkd_core.model.mapnet import MapKdStudent, MapNet, MapNetConfig, hd_prior
 from mapkd_core.model.options import configured
+from mapkd_core.model.pillar_vectors import PillarVectorStudent
 from mapkd_core.model.student import Student
 from mapkd_core.model.student_config import student_config
 from mapkd_core.model.vector_config import vector_config
@@ -37,7 +38,8 @@ def _mapkd_student(grid: BevGrid, image_size: ImageSize, options: Mapping[str, A
 
 
 def _vector_student(grid: BevGrid, image_size: ImageSize, options: Mapping[str, Any]) -> nn.Module:
-    return VectorStudent(grid, image_size, vector_config(options))
+    config = vector_config(options)
+    return (VectorStudent if config.view == "kernel" else PillarVectorStudent)(grid, image_size, config)
 
 
 def _hd_prior(grid: BevGrid, image_size: ImageSize, options: Mapping[str, Any]) -> nn.Module:

@@ -46,6 +46,14 @@ def bilinear_table(place: Tensor, weight: Tensor, size: tuple[int, int]) -> tupl
     return torch.cat(indices, -1).flatten(1, 2), torch.cat(weights, -1).flatten(1, 2)
 
 
+def points_around(heads: int, points: int) -> Tensor:
+    """H P 2 offsets in cells from which places are learnt: heads look in all directions, point after point farther."""
+    angle = torch.arange(heads) * (2 * torch.pi / heads)
+    around = torch.stack([angle.cos(), angle.sin()], -1)
+    around = around / around.abs().amax(-1, keepdim=True)                               # H 2, on a square
+    return around[:, None] * torch.arange(1, points + 1)[:, None]
+
+
 class PointAttention(nn.Module):
     """Deformable attention (Zhu et al. 2021): each head of a query reads a map at places round the query's own.
 
@@ -63,12 +71,8 @@ class PointAttention(nn.Module):
         nn.init.zeros_(self.offsets.weight)
         nn.init.zeros_(self.weights.weight)
         nn.init.zeros_(self.weights.bias)
-        angle = torch.arange(heads) * (2 * torch.pi / heads)
-        around = torch.stack([angle.cos(), angle.sin()], -1)
-        around = around / around.abs().amax(-1, keepdim=True)                           # H 2, on a square
-        far = torch.arange(1, points + 1).reshape(1, 1, -1, 1)
         with torch.no_grad():
-            self.offsets.bias.copy_((around[:, None, None] * far).expand(-1, parts, -1, -1).flatten())
+            self.offsets.bias.copy_(points_around(heads, points)[:, None].expand(-1, parts, -1, -1).flatten())
 
     def table(self, query: Tensor, place: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """B Q C' queries at places B Q 2 (0..1) of a map of `size` (rows, columns) -> tables B QH S."""

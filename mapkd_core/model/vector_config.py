@@ -10,6 +10,10 @@ from mapkd_core.suggestion import did_you_mean
 
 RESNETS = {"resnet-18": (2, 2, 2, 2), "resnet-50": (3, 4, 6, 3)}
 """Backbone -> blocks of each of its stages."""
+VIEWS = ("kernel", "pillars", "lift_splat")
+ATTENTIONS = ("joint", "decoupled")
+TRUNK = "trunk"
+"""Backbone of the students that ship (image_trunk.py), a quarter of the image's size."""
 FRAMES = ("base_link", "nuscenes_lidar")
 """Where the BEV lies: in the vehicle's frame, or in that of nuScenes' LiDAR (x right, y ahead), as in MapTR's."""
 
@@ -18,15 +22,26 @@ FRAMES = ("base_link", "nuscenes_lidar")
 class VectorConfig:
     """MapTR's parts and their sizes; the defaults are MapTR-nano's."""
 
+    view: str = "kernel"
+    """`kernel` (MapTR's GKT on one feature map, a BEV of embeddings), `pillars` or `lift_splat` (the raster student's
+    views and BEV network, whose trained weights serve as `init`; any calibrated rig)."""
     backbone: str = "resnet-18"
-    """One of RESNETS."""
+    """One of RESNETS; of the views `pillars` and `lift_splat` also `trunk`, or any name of backbones.py."""
+    pretrained: bool = False
+    """Start a backbone of backbones.py from its published weights."""
     width: int = 256
     """Channels of every token."""
     hidden: int = 512
     """Channels inside a feed-forward network."""
     bev_cell_m: float = 0.75
+    """Of the view `kernel`."""
     heights_m: tuple[float, ...] = (-1.5, -0.5, 0.5, 1.5)
     """Heights above the BEV's plane at which each cell looks into the images; one head of the kernel attention each."""
+    image_width: int = 16
+    """This and the next three: the raster student's sizes (student_config.py), of the views `pillars`, `lift_splat`."""
+    view_channels: int = 24
+    bev_width: int = 32
+    bev_factor: int = 2
     kernel_rows: int = 3
     kernel_cols: int = 5
     """Feature pixels round a projected point that its cell attends to."""
@@ -36,6 +51,15 @@ class VectorConfig:
     """Vertices of each."""
     layers: int = 2
     """Of the decoder."""
+    attention: str = "joint"
+    """Self-attention of the decoder: `joint` (every vertex to every vertex, MapTR), or `decoupled` (to the same vertex of
+    other elements, then to the other vertices of its own: MapTRv2)."""
+    anchors: bool = False
+    """Whether elements start from lines of their own, learnt too (ours), or from places that a layer reads off their
+    queries (MapTR)."""
+    many: int = 0
+    """Further elements in training, of which `repeats` answer for each true one (MapTRv2)."""
+    repeats: int = 6
     heads: int = 4
     """Of the decoder's self-attention; no weight's shape tells it."""
     sampling_heads: int = 8
@@ -51,20 +75,40 @@ class VectorConfig:
     """Whether the vehicle's motion enters (MapTR's eighteen numbers; zeros where nobody knows them)."""
 
     def __post_init__(self) -> None:
-        if self.frame not in FRAMES:
-            raise ValueError(f"frame {self.frame!r} is not one of {', '.join(FRAMES)}")
-        for name, parts in (("heads", self.heads), ("heights_m", len(self.heights_m)), ("heads", self.sampling_heads)):
+        for name, known in (("frame", FRAMES), ("view", VIEWS), ("attention", ATTENTIONS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} {getattr(self, name)!r} is not one of {', '.join(known)}")
+        if self.view != "kernel" and (self.frame != "base_link" or self.rig_bound or self.can_bus or self.published):
+            raise ValueError(
+                f"view {self.view!r} goes with frame: base_link, rig_bound: false, can_bus: false, published: false"
+            )
+        if self.many and self.repeats < 1:
+            raise ValueError(f"repeats is {self.repeats}; expected at least 1")
+        shares = [("heads", self.heads), ("sampling_heads", self.sampling_heads)]
+        if self.view == "kernel":
+            shares.append(("heights_m", len(self.heights_m)))
+        for name, parts in shares:
             if parts < 1 or self.width % parts:
                 raise ValueError(f"width {self.width} does not divide by {parts} ({name})")
         if self.kernel_rows % 2 == 0 or self.kernel_cols % 2 == 0:
             raise ValueError(f"kernel {self.kernel_rows}x{self.kernel_cols}: expected odd numbers, round a pixel")
 
 
+_ANY_RIG = {"frame": "base_link", "rig_bound": False, "can_bus": False}
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "maptr_nano": {},
     "maptr_tiny": {"backbone": "resnet-50", "bev_cell_m": 0.3, "vectors": 50, "layers": 6, "heads": 8},
+    "maptrv2": {
+        **_ANY_RIG, "view": "lift_splat", "backbone": "resnet-50", "view_channels": 64, "bev_width": 128, "vectors": 50,
+        "layers": 6, "heads": 8, "attention": "decoupled", "many": 300,
+    },
+    "vector_nano": {
+        **_ANY_RIG, "view": "pillars", "backbone": TRUNK, "heights_m": (0.0, 1.0), "width": 96, "hidden": 192,
+        "vectors": 40, "layers": 3, "attention": "decoupled", "anchors": True, "dropout": 0.0,
+    },
 }
-"""Name -> what differs from the defaults. Source: MapTR (arXiv 2208.14437), its configs nano_r18 and tiny_r50."""
+"""Name -> what differs from the defaults. Sources: MapTR (arXiv 2208.14437), its configs nano_r18 and tiny_r50; MapTRv2
+(arXiv 2308.05736), its nuScenes config, with our BEV network; `vector_nano` (ours) is the raster `nano` with a decoder."""
 
 
 def vector_config(options: Mapping[str, Any]) -> VectorConfig:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mapkd_core.model.grid_reading import GridAttention
 from mapkd_core.model.token_sampling import FeedForward, PointAttention
 from mapkd_core.model.vector_config import VectorConfig
 from mapkd_core.types import CLASSES
@@ -33,13 +34,21 @@ class DecoderStart(NamedTuple):
 class DecoderLayer(nn.Module):
     """Self-attention of the queries, reading of the BEV, feed-forward; norms after each."""
 
-    def __init__(self, config: VectorConfig) -> None:
+    def __init__(self, config: VectorConfig, features: int | None = None) -> None:
         super().__init__()
         width = config.width
+        self.points = config.points
         self.own = nn.MultiheadAttention(width, config.heads, config.dropout, batch_first=True)
-        self.read = PointAttention(
-            width, width, config.sampling_heads, config.sampling_points, dropout=config.dropout
-        )
+        self.inner: nn.MultiheadAttention | None = None
+        if config.attention == "decoupled":
+            self.inner = nn.MultiheadAttention(width, config.heads, config.dropout, batch_first=True)
+            self.inner_norm = nn.LayerNorm(width)
+        sizes = (config.sampling_heads, config.sampling_points)
+        self.read: PointAttention | GridAttention
+        if features is None:
+            self.read = PointAttention(width, width, *sizes, dropout=config.dropout)
+        else:
+            self.read = GridAttention(features, width, *sizes, config.dropout)
         self.feed = FeedForward(width, config.hidden, config.dropout)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
         self.dropout = nn.Dropout(config.dropout)
@@ -47,10 +56,24 @@ class DecoderLayer(nn.Module):
     def related(self, x: Tensor, position: Tensor) -> Tensor:
         """B Q C queries that have attended to each other."""
         query = x + position
-        return self.norms[0](x + self.dropout(self.own(query, query, x, need_weights=False)[0]))
+        if self.inner is None:
+            return self.norms[0](x + self._attended(self.own, query, x))
+        batch = len(x)
+
+        def across(tokens: Tensor) -> Tensor:                                           # B Q C -> BP V C
+            return tokens.unflatten(1, (-1, self.points)).transpose(1, 2).flatten(0, 1)
+
+        others = self._attended(self.own, across(query), across(x)).unflatten(0, (batch, -1)).transpose(1, 2)
+        x = self.norms[0](x + others.flatten(1, 2))
+        query = (x + position).unflatten(1, (-1, self.points)).flatten(0, 1)            # BV P C
+        inner = self._attended(self.inner, query, x.unflatten(1, (-1, self.points)).flatten(0, 1))
+        return self.inner_norm(x + inner.unflatten(0, (batch, -1)).flatten(1, 2))
+
+    def _attended(self, attention: nn.MultiheadAttention, query: Tensor, value: Tensor) -> Tensor:
+        return self.dropout(attention(query, query, value, need_weights=False)[0])
 
     def forward(self, x: Tensor, bev: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
-        """B Q C related queries and B K C -> B Q C."""
+        """B Q C related queries and B K C, or B F Y X -> B Q C."""
         x = self.norms[1](x + self.read(bev, table))
         return self.norms[2](self.feed(x))
 
@@ -58,30 +81,37 @@ class DecoderLayer(nn.Module):
 class VectorDecoder(nn.Module):
     """BEV tokens -> class logits and vertices of each layer."""
 
-    def __init__(self, config: VectorConfig, size: tuple[int, int]) -> None:
-        """`size` of the BEV, (rows, columns)."""
+    def __init__(self, config: VectorConfig, size: tuple[int, int], features: int | None = None) -> None:
+        """`size` of the BEV, (rows, columns): tokens of the config's width, or a map of so many `features`."""
         super().__init__()
         width = config.width
         self.size, self.vectors, self.points = size, config.vectors, config.points
         self.element = nn.Embedding(config.vectors, 2 * width)
+        self.further = nn.Embedding(config.many, 2 * width) if config.many else None
         self.vertex = nn.Embedding(config.points, 2 * width)
-        self.reference = nn.Linear(width, 2)
-        self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.layers))
+        self.anchored = config.anchors
+        if config.anchors:
+            self.anchor = nn.Parameter(_logit(anchors(config.vectors + config.many, config.points)))    # V P 2
+        else:
+            self.reference = nn.Linear(width, 2)
+        self.layers = nn.ModuleList(DecoderLayer(config, features) for _ in range(config.layers))
         self.classify = nn.ModuleList(_classifier(width) for _ in range(config.layers))
         self.move = nn.ModuleList(_mover(width) for _ in range(config.layers))
         for branch in self.classify:
             nn.init.constant_(branch[-1].bias, -4.6)  # type: ignore[index, arg-type] # focal loss: a hundredth
 
-    def start(self) -> DecoderStart:
-        """The first layer up to where it reads the BEV."""
-        position, content, place = self._queries()
+    def start(self, many: bool = False) -> DecoderStart:
+        """The first layer up to where it reads the BEV; of the further elements if `many`."""
+        position, content, place = self._queries(many)
         layer = self._layer(0)
         query = layer.related(content, position)
         return DecoderStart(query, *layer.read.table(query + position, place, self.size))
 
-    def forward(self, bev: Tensor, start: DecoderStart, deep: bool = True) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, bev: Tensor, start: DecoderStart, deep: bool = True, many: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """B K C -> logits L B V 3, vertices L B V P 2 in 0..1 (column, row); of the last layer alone unless `deep`."""
-        position, _, place = self._queries()
+        position, _, place = self._queries(many)
         x = start.query.expand(len(bev), -1, -1).to(bev.dtype)
         table = (start.token, start.weight)
         logits, vertices = [], []
@@ -93,19 +123,42 @@ class VectorDecoder(nn.Module):
             x = layer(x, bev, table)
             moved = (self.move[number](x) + _logit(place)).sigmoid()
             if deep or number + 1 == len(self.layers):
-                logits.append(self.classify[number](x.unflatten(1, (self.vectors, -1)).mean(2)))
-                vertices.append(moved.unflatten(1, (self.vectors, -1)))
+                logits.append(self.classify[number](x.unflatten(1, (-1, self.points)).mean(2)))
+                vertices.append(moved.unflatten(1, (-1, self.points)))
             place = moved.detach()
         return torch.stack(logits), torch.stack(vertices)
 
-    def _queries(self) -> tuple[Tensor, Tensor, Tensor]:
+    def _queries(self, many: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """1 Q C positions, 1 Q C contents, 1 Q 2 first places."""
-        both = (self.element.weight[:, None] + self.vertex.weight[None]).flatten(0, 1)[None]
+        elements = self.further if many else self.element
+        assert elements is not None
+        both = (elements.weight[:, None] + self.vertex.weight[None]).flatten(0, 1)[None]
         position, content = both.chunk(2, -1)
+        if self.anchored:
+            first = self.anchor[self.vectors :] if many else self.anchor[: self.vectors]
+            return position, content, first.flatten(0, 1)[None].sigmoid()
         return position, content, self.reference(position).sigmoid()
 
     def _layer(self, number: int) -> DecoderLayer:
         return self.layers[number]  # type: ignore[return-value]
+
+
+def anchors(vectors: int, points: int) -> Tensor:
+    """V P 2 places (column, row; 0..1) of the lines from which elements start, as maps have them (ours).
+
+    In turn two lines along the road, one across it and a ring, spread evenly over the map.
+    """
+    turn = torch.linspace(0, 2 * torch.pi, points)
+    ring = torch.stack([turn.cos() / 24, turn.sin() / 6], -1)
+    along = torch.stack([torch.linspace(-0.45, 0.45, points), torch.zeros(points)], -1)
+    across = torch.stack([torch.zeros(points), torch.linspace(-0.3, 0.3, points)], -1)
+    shapes = (along, along / 2, across, ring)
+    lines = []
+    for number in range(vectors):
+        # Multiples of the golden ratio's and the square root's fractions cover a square evenly at every count.
+        center = torch.tensor([(0.5 + number * 0.7548777) % 1, (0.5 + number * 0.5698403) % 1])
+        lines.append((center + shapes[number % len(shapes)]).clamp(0.01, 0.99))
+    return torch.stack(lines)
 
 
 def _classifier(width: int) -> nn.Sequential:

@@ -106,6 +106,11 @@ def open_validation(config: TrainConfig) -> SampleSource:
     return source
 
 
+def collate_for(config: TrainConfig) -> Collate:
+    """Joins samples to batches with the labels that the run's network learns from."""
+    return Collate(config.grid, outlines=config.model == "vector_student")
+
+
 class _Shuffled:
     """Sample n of a run from one source: its frame from a shuffle of its epoch."""
 
@@ -181,7 +186,7 @@ def training_batches(config: TrainConfig, first_batch: int = 0, rank: int = 0, w
             labelled, unlabelled, data.unlabelled_share, config.augment, config.seed, StreetShare.of(config)
         ),
         batch_sampler=_OwnShare(first_batch, config.batch_size, rank, world_size),  # type: ignore[arg-type]
-        collate_fn=Collate(config.grid),
+        collate_fn=collate_for(config),
         generator=_own_generator(),
         num_workers=workers,
         worker_init_fn=end_with_parent,
@@ -214,7 +219,7 @@ class _ChangedBatch:
     """Augments numbered samples and joins them."""
 
     def __init__(self, config: TrainConfig) -> None:
-        self.change, self.seed, self.collate = config.augment, config.seed, Collate(config.grid)
+        self.change, self.seed, self.collate = config.augment, config.seed, collate_for(config)
 
     def __call__(self, drawn: Sequence[tuple[int, Sample]]) -> Batch:
         rngs = (np.random.default_rng((self.seed, 2, number)) for number, _ in drawn)
@@ -231,7 +236,7 @@ def validation_batches(
     loader = DataLoader(
         _Picked(source, mine),
         batch_size=config.batch_size,
-        collate_fn=Collate(config.grid),
+        collate_fn=collate_for(config),
         generator=_own_generator(),
         num_workers=config.data.workers,
         worker_init_fn=end_with_parent,

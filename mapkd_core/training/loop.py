@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from mapkd_core.config import TrainConfig, config_dict
 from mapkd_core.files import FolderLock
 from mapkd_core.losses import weigh
-from mapkd_core.metrics.iou import IouMeter
 from mapkd_core.model.build import build_model
 from mapkd_core.progress import Progress, say
 from mapkd_core.training.averaging import averaged_model
@@ -33,8 +32,8 @@ from mapkd_core.training.objective import Objective
 from mapkd_core.training.perspective import map_objective
 from mapkd_core.training.precision import precision_plugin
 from mapkd_core.training.random_state import RandomState, seed_process
-from mapkd_core.training.stages import check_stages, start_from
-from mapkd_core.training.validation_images import ValidationImages
+from mapkd_core.training.stages import check_stages, freeze_parts, start_from
+from mapkd_core.training.validation import validation_of
 from mapkd_core.types import Batch
 
 
@@ -53,7 +52,7 @@ def open_run(config: TrainConfig, objective: Objective, restart: bool = False) -
 
     No other process may train in the folder meanwhile (FolderInUseError).
     """
-    check_stages(config.init, config.model)
+    check_stages(config.init)
     folder = config.folder()
     validation = open_validation(config)
     fabric = Fabric(
@@ -73,6 +72,7 @@ def open_run(config: TrainConfig, objective: Objective, restart: bool = False) -
         network = build_model(config.model, config.grid, config.data.image_size, config.model_options)
         for stage in config.init:
             start_from(network, stage)
+        freeze_parts(network, config.frozen)
         objective.prepare(network)
         if config.sync_batchnorm:
             network = synchronized(network, fabric)
@@ -168,6 +168,7 @@ class Run:
     def _one_step(self, batches: Iterator[Batch]) -> dict[str, float]:
         config = self.config
         self.network.train()
+        freeze_parts(self._plain(), config.frozen)
         self.objective.modules.train()
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate()
@@ -210,23 +211,20 @@ class Run:
     def _validate(self) -> None:
         network = self.average if self.average is not None else self.network
         network.eval()
-        meter, images = IouMeter(), ValidationImages(self.config.grid)
+        validation = validation_of(self.config)
         rank, world_size = self.fabric.global_rank, self.fabric.world_size
         for batch in validation_batches(self.config, rank, world_size, self.validation):
             moved = batch.to(self.fabric.device)
-            assert moved.semantic is not None, "validation frames carry labels"
             with self.fabric.autocast():
-                logits = network(moved).semantic.float()                                # B 4 Y X
-            meter.update(logits, moved.semantic)
-            images.see(moved, logits)
-        meter.reduce(self.fabric)
-        scores = meter.result()
+                prediction = network(moved)
+            validation.see(moved, prediction)
+        scores = validation.result(self.fabric)
         self.fabric.log_dict({f"val/{name}": value for name, value in scores.items()}, self.step)
         if self.fabric.global_rank == 0:
-            images.write(self.fabric.logger, self.step)
+            validation.images.write(self.fabric.logger, self.step)
             say(f"step {self.step}: " + ", ".join(f"{k} {100 * v:.2f}" for k, v in scores.items()))
-        if scores["miou"] > self.best:
-            self.best = scores["miou"]
+        if scores[validation.score] > self.best:
+            self.best = scores[validation.score]
             self._save("best.pt")
 
     def _state(self) -> dict[str, Any]:
@@ -267,7 +265,7 @@ class Run:
     def _stop_at(self, batch: Batch, terms: dict[str, Tensor], what: str = "the loss") -> NoReturn:
         rank = f"_process{self.fabric.global_rank}" if self.fabric.world_size > 1 else ""
         path = self.folder / f"not_finite_step{self.step}{rank}.pt"
-        plain = {k: v for k, v in vars(batch).items() if v is not None and k != "elements"}
+        plain = {k: v for k, v in vars(batch).items() if v is not None and k not in ("elements", "outlines")}
         save_checkpoint(path, {"step": self.step, **plain})
         values = ", ".join(f"{name} {float(term.detach()):g}" for name, term in terms.items())
         raise FloatingPointError(

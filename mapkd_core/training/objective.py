@@ -7,8 +7,8 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from mapkd_core.config import TrainConfig
-from mapkd_core.losses import task_terms
 from mapkd_core.types import Batch, Prediction
+from mapkd_core.vector_loss.terms import map_terms
 
 
 class Objective(Protocol):
@@ -39,4 +39,4 @@ class TaskObjective:
 
     def terms(self, prediction: Prediction, batch: Batch, step: int) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Named losses and their weights."""
-        return task_terms(prediction, batch, self.config.loss), asdict(self.config.loss)
+        return map_terms(prediction, batch, self.config.loss, self.config.grid), asdict(self.config.loss)

@@ -7,21 +7,20 @@ from typing import Any
 
 from torch import nn
 
+from mapkd_core.artifact import SHIPPED
 from mapkd_core.schema import FileFault
+from mapkd_core.suggestion import did_you_mean
 from mapkd_core.yaml_file import read_yaml
 
 CONFIGS = Path("config/train")
 """Where the recipe of a stage is looked for, from the working directory or the source tree."""
 
 
-def check_stages(init: Sequence[str], model: str = "") -> None:
+def check_stages(init: Sequence[str]) -> None:
     """Raises FileNotFoundError unless every stage that a run starts from has been trained.
 
-    The error lists the commands that train what is missing, earlier stages of these stages first. ValueError for a
-    `model` that no stage trains.
+    The error lists the commands that train what is missing, earlier stages of these stages first.
     """
-    if model == "vector_student":
-        raise ValueError("model is vector_student, which runs with imported weights alone; no loss trains it yet")
     missing = [stage for stage in init if not is_trained(stage)]
     if missing:
         commands = list(dict.fromkeys(command for stage in missing for command in _commands(stage)))
@@ -33,7 +32,9 @@ def check_stages(init: Sequence[str], model: str = "") -> None:
 
 
 def is_trained(stage: str) -> bool:
-    """Whether a stage's weights are there: a card (.json), or the folder of a run with best.pt."""
+    """Whether a stage's weights are there: a card (.json), a student that ships, or the folder of a run with best.pt."""
+    if stage in SHIPPED:
+        return True
     return Path(stage).exists() if stage.endswith(".json") else (Path(stage) / "best.pt").exists()
 
 
@@ -82,3 +83,15 @@ def start_from(network: nn.Module, stage: str) -> list[str]:
         raise ValueError(f"init {stage} has no parameter in common with this network; check model and model_options")
     network.load_state_dict({**own, **shared})
     return sorted(shared)
+
+
+def freeze_parts(network: nn.Module, parts: Sequence[str]) -> None:
+    """Takes the gradients of these parts away, and sets them to eval mode, so that nothing of them changes.
+
+    Raises ValueError for a name that is no part of the network, with the nearest one.
+    """
+    known = dict(network.named_children())
+    for name in parts:
+        if name not in known:
+            raise ValueError(f"frozen: the network has no part {name!r}{did_you_mean(name, known)}; it has {sorted(known)}")
+        known[name].requires_grad_(False).eval()

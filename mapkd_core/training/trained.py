@@ -84,5 +84,12 @@ def trained_network(folder: Path, which: str = "best") -> tuple[nn.Module, Train
     with fitting(path):
         network.load_state_dict(state["average"] or state["network"])
     return network.eval(), config, {
-        "step": state["step"], "best_val_miou": state["best"], "cameras": state.get("cameras", []),
+        "step": state["step"], f"best_val_{_score(config)}": state["best"], "cameras": state.get("cameras", []),
     }  # fmt: skip
+
+
+def _score(config: TrainConfig) -> str:
+    """By what the best checkpoint was chosen."""
+    from mapkd_core.training.validation import validation_of
+
+    return validation_of(config).score

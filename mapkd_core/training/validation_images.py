@@ -11,6 +11,7 @@ from torch import Tensor
 from mapkd_core.draw import RgbImage, draw_bev
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import Batch, MapElement
+from mapkd_core.vector_elements import LEAST_SCORE
 from mapkd_core.vectorizer.vectorize import vectorize
 
 TAG = "val/images"
@@ -23,14 +24,20 @@ class ValidationImages:
 
     def __init__(self, grid: BevGrid, count: int = 4) -> None:
         self.grid, self.count = grid, count
-        self._kept: list[tuple[NDArray[np.float32], Sequence[MapElement]]] = []
+        self._kept: list[tuple[NDArray[np.float32] | None, Sequence[MapElement], Sequence[MapElement]]] = []
 
     def see(self, batch: Batch, logits: Tensor) -> None:
         """Takes what is still wanted of a labelled batch and its semantic logits (B 4 Y X)."""
         wanted = self.count - len(self._kept)
         if wanted > 0 and batch.elements is not None:
             probabilities = logits[:wanted].detach().float().softmax(1).nan_to_num().cpu().numpy()
-            self._kept += zip(probabilities, batch.elements[:wanted], strict=True)
+            found = [vectorize(probability, self.grid) for probability in probabilities]
+            self._kept += zip(probabilities, found, batch.elements[:wanted], strict=True)
+
+    def see_elements(self, found: Sequence[Sequence[MapElement]], truth: Sequence[Sequence[MapElement]]) -> None:
+        """The same for elements that a network predicts by itself, those that it would show on a vehicle."""
+        for predicted, true in list(zip(found, truth, strict=True))[: self.count - len(self._kept)]:
+            self._kept.append((None, [e for e in predicted if e.score >= LEAST_SCORE], true))
 
     def image(self) -> RgbImage | None:
         """(H, W, 3) RGB: a pair for every frame, prediction on the left, truth on the right; None without frames."""
@@ -39,8 +46,7 @@ class ValidationImages:
         (x0, x1), (y0, y1) = self.grid.x_range_m, self.grid.y_range_m
         scale = _LONGEST_PX / max(x1 - x0, y1 - y0)
         panels = []
-        for probabilities, truth in self._kept:
-            found = vectorize(probabilities, self.grid)
+        for probabilities, found, truth in self._kept:
             panels.append(draw_bev(found, self.grid, pixels_per_m=scale, semantic=probabilities, line_width_m=0.4))
             panels.append(draw_bev(truth, self.grid, pixels_per_m=scale, line_width_m=0.4))
         padded = [np.pad(p, ((0, 0), (0, _GAP_PX * (1 + k % 2)), (0, 0))) for k, p in enumerate(panels)]

@@ -1,0 +1,106 @@
+"""The vector student on the raster student's trunk, view and BEV network: vertices in place of a map (design: ours).
+
+Trunk, view and BEV network have the raster student's names and shapes, so that its weights serve as `init`; its map
+head stays beside the decoder in training (MapTRv2's dense supervision, arXiv 2308.05736). Calibration is an input.
+"""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mapkd_core.grid import BevGrid
+from mapkd_core.model.backbones import BackboneEncoder
+from mapkd_core.model.bev_plane import BevPlane
+from mapkd_core.model.depth_splatting import SplatLookup
+from mapkd_core.model.image_size import check_image_size, feature_size
+from mapkd_core.model.pillar_sampling import PillarLookup
+from mapkd_core.model.student import Student
+from mapkd_core.model.student_config import StudentConfig
+from mapkd_core.model.vector_config import TRUNK, VectorConfig
+from mapkd_core.model.vector_decoder import DecoderStart, VectorDecoder
+from mapkd_core.types import Batch, VectorPrediction
+
+ENCODER_STRIDE = 16
+"""Of the features of a backbone by name."""
+
+
+class PillarVectorLookup(NamedTuple):
+    """What a calibration decides, and what depends on nothing at all."""
+
+    where: Tensor
+    taken: Tensor
+    """The view's look-up: PillarLookup, or SplatLookup."""
+    first: Tensor
+    at: Tensor
+    share: Tensor
+    """See DecoderStart."""
+
+
+class PillarVectorStudent(Student):
+    """Trunk -> view -> BEV U-Net -> decoder; `forward` takes a Batch, `infer` what a deployed node has."""
+
+    rig_bound = False
+
+    def __init__(self, grid: BevGrid, image_size: tuple[int, int], config: VectorConfig) -> None:
+        super().__init__(grid, image_size, raster_config(config))
+        self.vector_config = config
+        if config.backbone != TRUNK:
+            self.trunk = BackboneEncoder(config.backbone, config.view_channels, config.pretrained)  # type: ignore[assignment]
+            self.feature_size = feature_size(image_size, ENCODER_STRIDE)
+        coarse = grid.scaled(config.bev_factor)
+        self.plane = BevPlane(grid, coarse.cell_m, (0.0,), config.frame)
+        self.decoder = VectorDecoder(config, self.plane.size, config.bev_width)
+
+    def lookup(  # type: ignore[override] # more than the raster student's, which is in it
+        self, intrinsics: Tensor, base_from_camera: Tensor, visible: Tensor | None = None
+    ) -> PillarVectorLookup:
+        """What calibrations B N 3 3 (at `image_size`) and B N 4 4 decide; compute it once each."""
+        view = super().lookup(intrinsics, base_from_camera, visible)
+        return PillarVectorLookup(*view, *self.decoder.start())
+
+    def infer(  # type: ignore[override] # vertices, not a map
+        self, images: Tensor, lookup: PillarVectorLookup
+    ) -> VectorPrediction:
+        """B N 3 H W normalised images -> the last layer's elements."""
+        kind = PillarLookup if self.vector_config.view == "pillars" else SplatLookup
+        features = self.trunk(images.flatten(0, 1)).unflatten(0, images.shape[:2])
+        scales = self._scales(features, kind(lookup.where, lookup.taken))
+        return self._elements(scales["fine"], DecoderStart(lookup.first, lookup.at, lookup.share), deep=False)
+
+    def forward(self, batch: Batch) -> VectorPrediction:  # type: ignore[override]
+        """Every layer's elements for a training batch, the dense map and, in training, the further elements.
+
+        Raises ValueError for images of another size.
+        """
+        check_image_size(batch.images, self.image_size)
+        visible = None if batch.alive is None else batch.alive[..., None, None]         # B N 1 1
+        lookup = super().lookup(batch.intrinsics, batch.base_from_camera, visible)
+        features = self.trunk(batch.images.flatten(0, 1)).unflatten(0, batch.images.shape[:2])
+        scales = self._scales(features, lookup)
+        prediction = self._elements(scales["fine"], self.decoder.start())
+        prediction.semantic = self.heads["semantic"](scales["fine"])
+        prediction.taps = {"image": features, **scales}
+        if self.training and self.vector_config.many:
+            prediction.many = self._elements(scales["fine"], self.decoder.start(many=True), many=True)
+            prediction.repeats = self.vector_config.repeats
+        return prediction
+
+    def _scales(self, features: Tensor, lookup: PillarLookup | SplatLookup) -> dict[str, Tensor]:
+        """B N C h w -> `cam_bev` and the BEV network's scales."""
+        bev, seen = self.view(features, lookup)  # type: ignore[arg-type]               # B ZC Y X, B Z Y X
+        return {"cam_bev": bev, **self.bev(torch.cat([bev, seen], 1))}
+
+    def _elements(
+        self, fine: Tensor, start: DecoderStart, deep: bool = True, many: bool = False
+    ) -> VectorPrediction:
+        logits, places = self.decoder(fine, start, deep, many)
+        return VectorPrediction(logits, self.plane.metres(places), {})
+
+
+def raster_config(config: VectorConfig) -> StudentConfig:
+    """The raster student whose trunk, view and BEV network this is."""
+    return StudentConfig(
+        config.image_width, config.view_channels, config.bev_width, config.heights_m, config.view, config.bev_factor
+    )

@@ -1,0 +1,1 @@
+"""Losses of networks that predict map elements as vertices: targets, matching, terms."""
