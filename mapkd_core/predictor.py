@@ -94,6 +94,8 @@ class MapPredictor:
     def __init__(self, runtime: Runtime, vectorize_config: VectorizeConfig | None = None) -> None:
         self.runtime = runtime
         self.vectorize_config = vectorize_config or VectorizeConfig()
+        self.least_score = LEAST_SCORE
+        """Elements of a vector network below this are left out; evaluations set 0, since AP ranks all."""
         self._pool = ThreadPoolExecutor(6, thread_name_prefix="decode")
 
     @classmethod
@@ -230,7 +232,7 @@ class MapPredictor:
         if not self.runtime.vectors:
             return vectorize(output, self.card.grid, config=self.vectorize_config), output
         scores, points = output[:, : len(CLASSES)], output[:, len(CLASSES) :].reshape(len(output), -1, 2)
-        elements = elements_of(scores, points, LEAST_SCORE)
+        elements = elements_of(scores, points, self.least_score)
         return elements, drawn(elements, self.card.grid)
 
     def predict_frame(self, frame: Frame) -> PredictedMap:

@@ -63,6 +63,7 @@ def load_frames(cache: Path, grid: BevGrid, image_size: tuple[int, int], limit: 
 def score(predictor: MapPredictor, held: ScoredFrames, condition: Condition) -> dict[str, float]:
     """Percent mIoU, `ap_chamfer` at 0.5/1/1.5 m, and every class's IoU, under one condition."""
     meter, definition = IouMeter(), ChamferAp()
+    predictor.least_score = 0.0
     matches = []
     for number, frame in enumerate(each(held.frames, condition.name)):
         predicted = predictor.predict(*_given(frame, condition, number))

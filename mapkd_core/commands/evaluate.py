@@ -140,8 +140,11 @@ def _predictor(args: argparse.Namespace, batches: bool) -> tuple[Any, bool]:
 
     weights = Path(args.weights) if args.weights else DEFAULT_WEIGHTS
     chosen = (args.backend, args.precision) != ("auto", "fp32")
-    if (chosen or not batches) and not weights.is_dir() and load_card(weights).model == "student":
-        return MapPredictor.from_artifact(weights, chosen_runtime(args)), False
+    model = "" if weights.is_dir() else load_card(weights).model
+    if (model == "student" and (chosen or not batches)) or (model == "vector_student" and chosen):
+        exported = MapPredictor.from_artifact(weights, chosen_runtime(args))
+        exported.least_score = 0.0
+        return exported, False
     if chosen:
         raise ValueError(
             f"--backend {args.backend} --precision {args.precision} are for an exported student; leave them out here"

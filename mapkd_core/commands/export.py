@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
         count = adapt_norms(network, args.norms_from)
         fact = f"the image trunk's, from {IMAGES} cuts of {count} real images: {', '.join(map(str, args.norms_from))}"
         card = replace(card, training={**card.training, "norms": fact})
-    pillars = card.model == "student" and card.options.get("view", "pillars") == "pillars"
+    pillars = _has_pillars(card)
     graph_wanted = args.int8 or (args.onnx if args.onnx is not None else pillars)
     if graph_wanted:
         _check_graph_possible(card, pillars, args)
@@ -160,6 +160,15 @@ def _added(card: ModelCard, about: dict[str, str]) -> dict[str, str]:
     if taken:
         raise ValueError(f"--about {taken[0]}: the card has {card.training[taken[0]]!r} there; choose another key")
     return about
+
+
+def _has_pillars(card: ModelCard) -> bool:
+    """Whether a graph can be made of this network."""
+    from mapkd_core.model.vector_config import vector_config
+
+    if card.model == "vector_student":
+        return vector_config(card.options).view == "pillars"
+    return card.model == "student" and card.options.get("view", "pillars") == "pillars"
 
 
 def _check_graph_possible(card: ModelCard, pillars: bool, args: argparse.Namespace) -> None:

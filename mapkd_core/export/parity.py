@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mapkd_core.frame_sources import open_frames
 from mapkd_core.predictor import MapPredictor
@@ -24,15 +25,23 @@ def agreement(reference: MapPredictor, other: MapPredictor, frames: Iterable[Fra
     classes = reference.card.classes
     both, either, seen = np.zeros(len(classes)), np.zeros(len(classes)), False
     for frame in each(frames, "proof of eight bits"):
-        one, two = reference.predict_frame(frame).semantic, other.predict_frame(frame).semantic
+        one, two = _cells(reference, frame), _cells(other, frame)
         seen = True
         for index in range(len(classes)):
-            mine, theirs = one == index + 1, two == index + 1
+            mine, theirs = one[index], two[index]
             both[index] += (mine & theirs).sum()
             either[index] += (mine | theirs).sum()
     if not seen:
         raise ValueError(NO_FRAMES)
     return {name: float(b / e) if e else 1.0 for name, b, e in zip(classes, both, either, strict=True)}
+
+
+def _cells(predictor: MapPredictor, frame: Frame) -> NDArray[np.bool_]:
+    """(classes, Y, X): where each class is; of elements, where those lie that are shown."""
+    predicted = predictor.predict_frame(frame)
+    if predictor.card.model == "vector_student":
+        return predicted.probabilities[1:] > 0
+    return predicted.semantic == np.arange(1, len(predictor.card.classes) + 1)[:, None, None]
 
 
 @dataclass
@@ -41,7 +50,7 @@ class Parity:
 
     frames: int = 0
     probability_error: float = 0.0
-    """Largest difference of a class probability."""
+    """Largest difference of a class probability, or of an element's score."""
     elements: int = 0
     """Map elements of the reference."""
     differences: list[str] = field(default_factory=list)
@@ -53,11 +62,15 @@ def compare(reference: MapPredictor, exported: MapPredictor, frames: Iterable[Fr
     parity = Parity()
     for frame in each(frames, "proof"):
         expected, found = reference.predict_frame(frame), exported.predict_frame(frame)
-        error = np.abs(found.probabilities - expected.probabilities)
+        difference = element_difference(expected.elements, found.elements)
+        if reference.card.model == "vector_student":  # a line drawn a cell aside differs by its whole score
+            pairs = zip(expected.elements, found.elements, strict=False)
+            error = np.array([0.0, *(abs(one.score - other.score) for one, other in pairs)])
+        else:
+            error = np.abs(found.probabilities - expected.probabilities)
         parity.frames += 1
         parity.probability_error = max(parity.probability_error, float(error.max()))
         parity.elements += len(expected.elements)
-        difference = element_difference(expected.elements, found.elements)
         if difference:
             parity.differences.append(f"{frame.scene} {frame.token}: {difference}")
     if parity.frames == 0:

@@ -35,8 +35,10 @@ class GridAttention(nn.Module):
             self.offsets.bias.copy_(points_around(heads, points).flatten())
 
     def table(self, query: Tensor, place: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """B Q C queries at places B Q 2 (column, row; 0..1) of a map of `size` (rows, columns) -> where each head looks,
-        B QH P 2 in grid_sample's -1..1, and how much it takes, B QH P."""
+        """B Q C queries at places B Q 2 (column, row; 0..1) of a map of `size` (rows, columns) -> where heads look.
+
+        That is B QH P 2 in grid_sample's -1..1, and how much they take of it, B QH P.
+        """
         offset = self.offsets(query).unflatten(-1, (self.heads, self.points, 2))
         cells = torch.tensor([size[1], size[0]], dtype=place.dtype, device=place.device)
         at = 2 * (place[:, :, None, None] + offset / cells) - 1                         # B Q H P 2

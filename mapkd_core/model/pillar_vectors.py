@@ -17,13 +17,9 @@ from mapkd_core.model.depth_splatting import SplatLookup
 from mapkd_core.model.image_size import check_image_size, feature_size
 from mapkd_core.model.pillar_sampling import PillarLookup
 from mapkd_core.model.student import Student
-from mapkd_core.model.student_config import StudentConfig
-from mapkd_core.model.vector_config import TRUNK, VectorConfig
+from mapkd_core.model.vector_config import TRUNK, VectorConfig, raster_config, view_stride
 from mapkd_core.model.vector_decoder import DecoderStart, VectorDecoder
 from mapkd_core.types import Batch, VectorPrediction
-
-ENCODER_STRIDE = 16
-"""Of the features of a backbone by name."""
 
 
 class PillarVectorLookup(NamedTuple):
@@ -48,7 +44,7 @@ class PillarVectorStudent(Student):
         self.vector_config = config
         if config.backbone != TRUNK:
             self.trunk = BackboneEncoder(config.backbone, config.view_channels, config.pretrained)  # type: ignore[assignment]
-            self.feature_size = feature_size(image_size, ENCODER_STRIDE)
+            self.feature_size = feature_size(image_size, view_stride(config))
         coarse = grid.scaled(config.bev_factor)
         self.plane = BevPlane(grid, coarse.cell_m, (0.0,), config.frame)
         self.decoder = VectorDecoder(config, self.plane.size, config.bev_width)
@@ -58,7 +54,8 @@ class PillarVectorStudent(Student):
     ) -> PillarVectorLookup:
         """What calibrations B N 3 3 (at `image_size`) and B N 4 4 decide; compute it once each."""
         view = super().lookup(intrinsics, base_from_camera, visible)
-        return PillarVectorLookup(*view, *self.decoder.start())
+        where, taken = view
+        return PillarVectorLookup(where, taken, *self.decoder.start())
 
     def infer(  # type: ignore[override] # vertices, not a map
         self, images: Tensor, lookup: PillarVectorLookup
@@ -97,10 +94,3 @@ class PillarVectorStudent(Student):
     ) -> VectorPrediction:
         logits, places = self.decoder(fine, start, deep, many)
         return VectorPrediction(logits, self.plane.metres(places), {})
-
-
-def raster_config(config: VectorConfig) -> StudentConfig:
-    """The raster student whose trunk, view and BEV network this is."""
-    return StudentConfig(
-        config.image_width, config.view_channels, config.bev_width, config.heights_m, config.view, config.bev_factor
-    )

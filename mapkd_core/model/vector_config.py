@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mapkd_core.model.options import configured
+from mapkd_core.model.student_config import TRUNK_STRIDE, StudentConfig
 from mapkd_core.suggestion import did_you_mean
 
 RESNETS = {"resnet-18": (2, 2, 2, 2), "resnet-50": (3, 4, 6, 3)}
@@ -14,6 +15,8 @@ VIEWS = ("kernel", "pillars", "lift_splat")
 ATTENTIONS = ("joint", "decoupled")
 TRUNK = "trunk"
 """Backbone of the students that ship (image_trunk.py), a quarter of the image's size."""
+ENCODER_STRIDE = 16
+"""Of the features of a backbone by name (backbones.py)."""
 FRAMES = ("base_link", "nuscenes_lidar")
 """Where the BEV lies: in the vehicle's frame, or in that of nuScenes' LiDAR (x right, y ahead), as in MapTR's."""
 
@@ -52,8 +55,8 @@ class VectorConfig:
     layers: int = 2
     """Of the decoder."""
     attention: str = "joint"
-    """Self-attention of the decoder: `joint` (every vertex to every vertex, MapTR), or `decoupled` (to the same vertex of
-    other elements, then to the other vertices of its own: MapTRv2)."""
+    """Self-attention of the decoder: `joint` (every vertex to every vertex, MapTR), or `decoupled` (to the same vertex
+    of other elements, then to the other vertices of its own: MapTRv2)."""
     anchors: bool = False
     """Whether elements start from lines of their own, learnt too (ours), or from places that a layer reads off their
     queries (MapTR)."""
@@ -107,8 +110,9 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "vectors": 40, "layers": 3, "attention": "decoupled", "anchors": True, "dropout": 0.0,
     },
 }
-"""Name -> what differs from the defaults. Sources: MapTR (arXiv 2208.14437), its configs nano_r18 and tiny_r50; MapTRv2
-(arXiv 2308.05736), its nuScenes config, with our BEV network; `vector_nano` (ours) is the raster `nano` with a decoder."""
+"""Name -> what differs from the defaults. Sources: MapTR (arXiv 2208.14437), its configs nano_r18 and tiny_r50;
+MapTRv2 (arXiv 2308.05736), its nuScenes config, with our BEV network; `vector_nano` (ours) is the raster `nano` with a
+decoder."""
 
 
 def vector_config(options: Mapping[str, Any]) -> VectorConfig:
@@ -120,3 +124,15 @@ def vector_config(options: Mapping[str, Any]) -> VectorConfig:
             f"vector student variant {variant!r}{did_you_mean(str(variant), VARIANTS)}; there are {', '.join(VARIANTS)}"
         )
     return configured("vector_student", VectorConfig, {**VARIANTS[variant], **options})
+
+
+def raster_config(config: VectorConfig) -> StudentConfig:
+    """The raster student whose trunk, view and BEV network a student of the view `pillars` or `lift_splat` has."""
+    return StudentConfig(
+        config.image_width, config.view_channels, config.bev_width, config.heights_m, config.view, config.bev_factor
+    )
+
+
+def view_stride(config: VectorConfig) -> int:
+    """Of the features that such a view reads."""
+    return TRUNK_STRIDE if config.backbone == TRUNK else ENCODER_STRIDE

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mapkd_core.runtime.face import Runtime, pick_device
 from mapkd_core.runtime.folding import fold_batch_norms
-from mapkd_core.runtime.graph_face import BELONGS_TO, graph_path
+from mapkd_core.runtime.graph_face import BELONGS_TO, OUTPUT, VECTOR_OUTPUT, graph_path
 from mapkd_core.runtime.onnx_backend import ENGINES, OnnxRuntime, pick_onnx_device
 from mapkd_core.runtime.openvino_backend import OpenVinoRuntime, pick_openvino_device
 from mapkd_core.runtime.options import BACKENDS, PRECISIONS, RuntimeOptions, runtime_options
@@ -16,9 +16,9 @@ from mapkd_core.runtime.threads import wait_without_spinning
 from mapkd_core.runtime.torch_backend import TorchRuntime
 
 __all__ = [
-    "BACKENDS", "BELONGS_TO", "PRECISIONS", "OnnxRuntime", "OpenVinoRuntime", "Runtime", "RuntimeOptions",
-    "TorchRuntime", "fold_batch_norms", "graph_path", "open_runtime", "pick_device", "runtime_options",
-    "wait_without_spinning",
+    "BACKENDS", "BELONGS_TO", "OUTPUT", "PRECISIONS", "VECTOR_OUTPUT", "OnnxRuntime", "OpenVinoRuntime",
+    "Runtime", "RuntimeOptions", "TorchRuntime", "fold_batch_norms", "graph_path", "open_runtime", "pick_device",
+    "runtime_options", "wait_without_spinning",
 ]  # fmt: skip
 
 def open_runtime(path: str | Path, options: RuntimeOptions | None = None) -> Runtime:

@@ -12,13 +12,19 @@ from numpy.typing import NDArray
 
 from mapkd_core.artifact import SHIPPED, ArtifactError, ModelCard, card_path, check_graph, load_card
 from mapkd_core.model.student_config import student_config
+from mapkd_core.model.vector_config import raster_config, vector_config, view_stride
 from mapkd_core.runtime.face import LookupCache, Runtime
 from mapkd_core.runtime.options import RuntimeOptions
 from mapkd_core.runtime.pillar_lookup import PillarTables
 from mapkd_core.runtime.processor import INT8_FLAGS, has_any
+from mapkd_core.types import CLASSES
 
 BELONGS_TO = "weights_sha256"
 """Key of a graph's metadata: the checksum of the weights it was made from."""
+
+
+OUTPUT, VECTOR_OUTPUT = "probabilities", "elements"
+"""A graph's output: (4, Y, X), or of a vector student (V, 3 + 2 P), as `Runtime.vectors` says."""
 
 
 def graph_path(artifact: str | Path, precision: str = "fp32") -> Path:
@@ -56,6 +62,7 @@ class GraphRuntime(Runtime):
         self.card = load_card(path)
         check_graph(path, self.card, graph)
         tables = _tables(self.card, path)
+        self.vectors = self.card.model == "vector_student"
         try:
             opened = self._open(graph, options)
         except Exception as error:  # the libraries raise many kinds for a damaged graph
@@ -76,13 +83,18 @@ class GraphRuntime(Runtime):
         # (value / 255 - mean) / std as one product and one sum.
         self._scale, self._shift = (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
 
+    @property
+    def output(self) -> str:
+        """The name of the graph's output."""
+        return VECTOR_OUTPUT if self.vectors else OUTPUT
+
     @abstractmethod
     def _open(self, graph: Path, options: RuntimeOptions) -> Opened:
         """Reads the graph, whose checksum is right, for `_run`; raises whatever the library does."""
 
     @abstractmethod
     def _run(self, feed: dict[str, NDArray]) -> NDArray[np.float32]:
-        """Inputs by name -> (4, Y, X) class probabilities, which stay the caller's."""
+        """Inputs by name -> the output `self.output`, which stays the caller's."""
 
     def _load(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         loaded = np.multiply(images.transpose(0, 3, 1, 2), self._scale, order="C")                          # N 3 H W
@@ -96,7 +108,7 @@ class GraphRuntime(Runtime):
         base_from_camera: NDArray[np.float64],
         visible: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.float32]:
-        """What `load` returned, and calibrations (N, 3, 3), (N, 4, 4) -> (4, Y, X) class probabilities."""
+        """What `load` returned, and calibrations (N, 3, 3), (N, 4, 4) -> (4, Y, X) probabilities, or `vectors`."""
         return self._run(self.feed(loaded, intrinsics, base_from_camera, visible))
 
     def feed(
@@ -120,11 +132,13 @@ class GraphRuntime(Runtime):
         return {"images": loaded, "pixel": pixel, "weight": weight}
 
     def _check_shapes(self, shapes: Mapping[str, Sequence[Any]]) -> None:
-        """Raises ArtifactError unless the graph has the card's image size and grid."""
+        """Raises ArtifactError unless the graph has the card's image size, and its grid or elements."""
         (width, height), (rows, cols) = self.card.input_size, self.card.grid.shape
-        for name, key, wanted in (
-            ("images", "input_size", [height, width]), ("probabilities", "grid", [rows, cols])
-        ):  # fmt: skip
+        wanted_output = (OUTPUT, "grid", [rows, cols])
+        if self.vectors:
+            config = vector_config(self.card.options)
+            wanted_output = (VECTOR_OUTPUT, "options", [config.vectors, len(CLASSES) + 2 * config.points])
+        for name, key, wanted in (("images", "input_size", [height, width]), wanted_output):
             found = list(shapes.get(name, ()))[-2:]
             if found != wanted:
                 raise ArtifactError(
@@ -144,10 +158,13 @@ def check_int8_instructions() -> None:
 
 def _tables(card: ModelCard, path: str | Path) -> PillarTables:
     """The look-up of the student on the card; raises ArtifactError for another network or unknown options."""
-    if card.model != "student":
+    if card.model not in ("student", "vector_student"):
         raise ArtifactError(f"{card_path(path)} is of model {card.model!r}; only a student runs from a graph")
     try:
-        return PillarTables(card.grid, card.input_size, student_config(card.options))
+        if card.model == "student":
+            return PillarTables(card.grid, card.input_size, student_config(card.options))
+        config = vector_config(card.options)
+        return PillarTables(card.grid, card.input_size, raster_config(config), view_stride(config))
     except ValueError as error:
         raise ArtifactError(f"{card_path(path)}: {error}") from error
 

@@ -53,12 +53,12 @@ class OnnxRuntime(GraphRuntime):
         return Opened(origin, {end.name: end.shape for end in ends})
 
     def _run(self, feed: dict[str, NDArray]) -> NDArray[np.float32]:
-        probabilities = np.asarray(self.session.run(["probabilities"], feed)[0])
+        found = np.asarray(self.session.run([self.output], feed)[0])
         cameras = len(feed["images"])
         if self._engines is not None and cameras not in self._built:  # the first of a number of cameras builds one
             self._engines.note()
             self._built.add(cameras)
-        return probabilities
+        return found
 
     def _providers(self) -> list[Any]:
         if self.backend == "onnx":

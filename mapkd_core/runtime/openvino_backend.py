@@ -50,7 +50,7 @@ class OpenVinoRuntime(GraphRuntime):
             request = self._of_thread.request = self._compiled.create_infer_request()
         # Outputs that are shared are written over by the next call.
         found = request.infer(feed, share_inputs=True, share_outputs=False)
-        return np.asarray(found["probabilities"])
+        return np.asarray(found[self.output])
 
 
 def pick_openvino_device(options: RuntimeOptions) -> str:

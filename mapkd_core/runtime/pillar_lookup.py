@@ -21,10 +21,13 @@ Table = tuple[NDArray[np.int64], NDArray[np.float32]]
 class PillarTables:
     """Tables of one student; raises ValueError for a student whose view is not made of pillars."""
 
-    def __init__(self, grid: BevGrid, image_size: tuple[int, int], config: StudentConfig) -> None:
+    def __init__(
+        self, grid: BevGrid, image_size: tuple[int, int], config: StudentConfig, stride: int = TRUNK_STRIDE
+    ) -> None:
+        """`stride` of the image features."""
         if config.view != "pillars":
             raise ValueError(f"view {config.view!r} does not run from a graph; expected a student's view 'pillars'")
-        self.image_size, self.feature_size = image_size, feature_size(image_size, TRUNK_STRIDE)
+        self.image_size, self.feature_size = image_size, feature_size(image_size, stride)
         self._points = pillar_points_m(grid.scaled(config.bev_factor), config.heights_m).T                  # 3 K
 
     def table(

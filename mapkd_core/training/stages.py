@@ -32,7 +32,7 @@ def check_stages(init: Sequence[str]) -> None:
 
 
 def is_trained(stage: str) -> bool:
-    """Whether a stage's weights are there: a card (.json), a student that ships, or the folder of a run with best.pt."""
+    """Whether a stage's weights are there: a card (.json), one that ships, or a run's folder with best.pt."""
     if stage in SHIPPED:
         return True
     return Path(stage).exists() if stage.endswith(".json") else (Path(stage) / "best.pt").exists()
@@ -93,5 +93,6 @@ def freeze_parts(network: nn.Module, parts: Sequence[str]) -> None:
     known = dict(network.named_children())
     for name in parts:
         if name not in known:
-            raise ValueError(f"frozen: the network has no part {name!r}{did_you_mean(name, known)}; it has {sorted(known)}")
+            hint = did_you_mean(name, known)
+            raise ValueError(f"frozen: the network has no part {name!r}{hint}; it has {sorted(known)}")
         known[name].requires_grad_(False).eval()

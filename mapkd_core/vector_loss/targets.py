@@ -52,7 +52,7 @@ def spans_m(grid: BevGrid) -> NDArray[np.float64]:
 
 
 def orders_of(points: NDArray[np.float64], closed: bool) -> NDArray[np.float64]:
-    """(O, P, 2): vertices (P, 2) both ways, and of a closed line, whose last vertex repeats the first, from each one."""
+    """(O, P, 2): vertices (P, 2) both ways; of a closed line, whose last vertex repeats the first, from each one."""
     ways = [points, points[::-1]]
     if closed:
         starts = range(len(points) - 1)
@@ -67,7 +67,7 @@ def batch_targets(batch: Batch, grid: BevGrid, vertices: int) -> list[VectorTarg
     Raises ValueError for a batch without vectors.
     """
     if batch.elements is None or batch.outlines is None:
-        raise ValueError("the batch holds no map elements with crossings as outlines, which a vector network learns from")
+        raise ValueError("the batch holds no crossings as outlines, which a vector network learns from")
     known = [True] * len(batch.elements) if batch.labelled is None else batch.labelled.tolist()
     lines = ([e for e in elements if e.label != "ped_crossing"] for elements in batch.elements)
     return [

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from tiny_student import SIZE
 
+from mapkd_core.artifact import ModelCard
 from mapkd_core.export.parity import compare, element_difference, proof_frames
+from mapkd_core.grid import BevGrid
 from mapkd_core.predictor import PredictedMap
 from mapkd_core.types import MapElement
 
@@ -14,6 +16,8 @@ LINE = MapElement("divider", np.array([[0.0, 1.0], [5.0, 1.0]], np.float32), 0.9
 
 class Fixed:
     """A predictor that always finds the same."""
+
+    card = ModelCard("any", "1", "student", {}, BevGrid(), SIZE)
 
     def __init__(self, elements, shift=0.0):
         self.result = PredictedMap(elements, np.full((4, 2, 2), 0.25 + shift, np.float32))

@@ -63,13 +63,9 @@ def test_evaluation_keeps_elements_of_every_score(place):
     assert len(found.elements) == 18 and found.elements[-1].score < LEAST_SCORE
 
 
-def test_training_it_and_learning_from_it_are_refused(place, tmp_path):
-    from mapkd_core.config import TrainConfig
+def test_learning_a_map_from_it_is_refused(place):
     from mapkd_core.distill.config import DistillConfig
-    from mapkd_core.training.loop import train
     from mapkd_core.training.teachers import frozen_networks
 
-    with pytest.raises(ValueError, match="no loss trains it yet"):
-        train(TrainConfig(model="vector_student", out=str(tmp_path)))
     with pytest.raises(ValueError, match=r"vector\.json predicts vertices"):
         frozen_networks(DistillConfig(teacher=str(place), method="response"))
