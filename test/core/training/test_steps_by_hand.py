@@ -12,6 +12,7 @@ from torch import nn
 
 from mapkd_core.config import LossConfig, TrainConfig
 from mapkd_core.losses import semantic_bce
+from mapkd_core.metrics.iou import IouMeter
 from mapkd_core.training import loop as training
 from mapkd_core.training.muon import Muon
 from mapkd_core.training.objective import TaskObjective
@@ -168,7 +169,7 @@ def test_the_average_is_what_is_validated_and_it_stays_in_eval_mode(opened, monk
 
 def test_the_best_checkpoint_is_that_of_the_highest_score(opened, monkeypatch, tmp_path):
     scores = iter([0.2, 0.5, 0.3, 0.5, 0.6, 0.1])
-    monkeypatch.setattr(training.IouMeter, "result", lambda self: {"miou": next(scores)})
+    monkeypatch.setattr(IouMeter, "result", lambda self: {"miou": next(scores)})
     context, batches = opened(val_every=1, steps=6)
     best = []
     with context as (run, _):
