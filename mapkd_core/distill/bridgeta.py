@@ -65,7 +65,8 @@ class Assistant(nn.Module):
         grown = self.widen(joint)
         if self.prior is not None:
             assert sd_map is not None, "a teacher that reads an SD map was given one"
-            small = _resized(grown, (coarse[0] // 8, coarse[1] // 8))
+            smaller = 2**self.decoder.halvings
+            small = _resized(grown, (coarse[0] // smaller, coarse[1] // smaller))
             grown = self.prior.attend(small, functional.max_pool2d(sd_map, finer))[0]
         return self.decoder(_resized(grown, coarse))
 

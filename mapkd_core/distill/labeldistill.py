@@ -35,23 +35,23 @@ def label_planes(batch: Batch, distance_m: Tensor, far_m: float = 3.0) -> Tensor
 
 
 class LabelEncoder(nn.Module):
-    """Label planes -> features at an eighth of the grid."""
+    """Label planes -> features on cells that are halved `halvings` times; three times in the papers."""
 
-    def __init__(self, channels: int, width: int = 64) -> None:
+    def __init__(self, channels: int, halvings: int = 3, width: int = 64) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for before in (4 + 2 + len(CLASSES), width, width):
+        for before in (4 + 2 + len(CLASSES), width, width)[:halvings]:
             layers += [nn.Conv2d(before, width, 4, 2, 1), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
         self.net = nn.Sequential(*layers, ResidualBlock(width, width), nn.Conv2d(width, channels, 1))
         self.norm = nn.GroupNorm(1, channels)
 
     def forward(self, planes: Tensor) -> Tensor:
-        """B 9 Y X -> B C Y/8 X/8."""
+        """B 9 Y X -> B C Y/s X/s, s = 2 ** halvings."""
         return self.norm(self.net(planes))
 
 
 class FrozenDecoder:
-    """The teacher's coarse decoder as a plain function of features at an eighth of the grid that it works on."""
+    """The teacher's coarse decoder as a plain function of features as small as `bev_small`."""
 
     def __init__(self, teacher: nn.Module, grid_shape: tuple[int, int]) -> None:
         """Raises ValueError for a teacher without HDMapNet's BEV encoder."""
@@ -59,12 +59,13 @@ class FrozenDecoder:
         if not isinstance(encode, BevEncode):
             raise ValueError(f"labeldistill needs a teacher with a BevEncode, {type(teacher).__name__} has none")
         self._encode, self._grow, self.finer = encode, prior.grow if prior is not None else None, encode.finer
+        self.halvings = encode.halvings
         self._shape = (grid_shape[0] // encode.finer, grid_shape[1] // encode.finer)
         first = prior.norm if prior is not None else encode.stem[0]
         self.channels = int(first.weight.shape[0 if prior is not None else 1])  # type: ignore[union-attr,index]
 
     def __call__(self, features: Tensor) -> Prediction:
-        """B C Y/8 X/8 -> Prediction on the grid; gradients flow through, nothing here learns."""
+        """B C Y/s X/s -> Prediction on the grid; gradients flow through, nothing here learns."""
         grown = self._grow(features) if self._grow is not None else features
         if grown.shape[-2:] != torch.Size(self._shape):
             grown = functional.interpolate(grown, size=self._shape, mode="bilinear", align_corners=False)
@@ -97,9 +98,10 @@ class LabelDistill(Method):
         super().__init__(networks, config)
         probe = networks.probe
         self._decoder = FrozenDecoder(networks.teacher, networks.grid.shape)
-        self.encoder = LabelEncoder(self._decoder.channels)
+        self.encoder = LabelEncoder(self._decoder.channels, self._decoder.halvings)
         with torch.no_grad():
-            rows, cols = (max(side // (8 * self._decoder.finer), 1) for side in networks.grid.shape)
+            smaller = 2**self._decoder.halvings * self._decoder.finer
+            rows, cols = (max(side // smaller, 1) for side in networks.grid.shape)
             decoded = self._decoder(torch.zeros(1, self._decoder.channels, rows, cols))
         self.loss = networks.loss
         targets = {"bev_small": self._decoder.channels, "up1": decoded.taps["up1"].shape[1]}

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from mapkd_core.distill.controls import soft_bce
 from mapkd_core.distill.interface import DistillStep, Method, Networks
-from mapkd_core.distill.taps import ChannelStats, TapPair, same_size, shrunk, tap
+from mapkd_core.distill.taps import ChannelStats, TapPair, patch_cells, same_size, shrunk, tap
 from mapkd_core.model.layers import conv_bn_relu
 from mapkd_core.model.lift_splat import LiftSplat
 from mapkd_core.types import Prediction
@@ -52,7 +52,8 @@ class MapDistillConfig:
     response_weight: float = 0.1
     direction_weight: float = 0.1
     relation: str = "patches"
-    patch: int = 5
+    patch_m: float = 6.0
+    """Side of a patch of the teacher's `enc3`, metres: five cells of 1.2 m."""
     width: int = 64
     """Channels of the compared branches."""
 
@@ -73,6 +74,7 @@ class MapDistill(Method):
         camera, lidar = tap(probe.teacher, "cam_bev"), tap(probe.teacher, "lid_bev")
         fused = tap(probe.teacher, "full_bev")
         self.size = tap(probe.teacher, "enc3").shape[-2:]
+        self.patch = patch_cells(config.patch_m, self.size, networks.grid)
         native = tap(probe.student, "cam_bev")
         image = tap(probe.student, "image").shape[2]
         grid = networks.grid.scaled(networks.grid.rows / native.shape[-2])
@@ -127,8 +129,8 @@ class MapDistill(Method):
         losses = []
         for way in (slice(None), slice(None, None, -1)):  # camera to LiDAR and back
             mine, theirs = ("native", "lifted")[way], ("camera", "lidar")[way]
-            student = cross_attention(level[mine[0]], level[mine[1]], self.config.patch)
-            target = cross_attention(level[theirs[0]], level[theirs[1]], self.config.patch)
+            student = cross_attention(level[mine[0]], level[mine[1]], self.patch)
+            target = cross_attention(level[theirs[0]], level[theirs[1]], self.patch)
             losses.append(functional.kl_div(student, target, reduction="none", log_target=True).sum(2).mean())
         return torch.stack(losses).sum()
 

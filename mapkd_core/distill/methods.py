@@ -12,7 +12,7 @@ from mapkd_core.distill.dualdistill import DualDistill
 from mapkd_core.distill.interface import Method, Networks, method_config
 from mapkd_core.distill.labeldistill import LabelDistill
 from mapkd_core.distill.mapdistill import MapDistill
-from mapkd_core.distill.mapkd import MapKd, MapKdCoach, MapKdCode, MapKdFinal
+from mapkd_core.distill.mapkd import MapKd, MapKdCoach, MapKdCode, MapKdFinal, MapKdToken
 from mapkd_core.distill.ours import Balanced, LineSpace, Ours, Predictable
 from mapkd_core.distill.pyramid import Pyramid
 from mapkd_core.distill.tigbev import TigBev
@@ -27,6 +27,7 @@ METHODS: dict[str, type[Method]] = {
     "mapkd": MapKd,
     "mapkd_code": MapKdCode,
     "mapkd_final": MapKdFinal,
+    "mapkd_token": MapKdToken,
     "mapkd_coach": MapKdCoach,
     "predictable": Predictable,
     "line_space": LineSpace,

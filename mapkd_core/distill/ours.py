@@ -17,7 +17,7 @@ from torch.nn import functional
 from mapkd_core.distill.controls import soft_bce
 from mapkd_core.distill.interface import DistillStep, Method, Networks
 from mapkd_core.distill.mapkd import msrd, relation_kl
-from mapkd_core.distill.taps import ChannelStats, TapPair, shrunk
+from mapkd_core.distill.taps import ChannelStats, TapPair, patch_cells, shrunk
 from mapkd_core.distill.taught_map import TaughtMap
 
 
@@ -51,7 +51,8 @@ class PredictableConfig:
     feature_weight: float = 0.5
     response_weight: float = 0.75
     hallucination_weight: float = 0.0
-    patch: int = 5
+    patch_m: float = 6.0
+    """Side of a patch of `bev_small`, metres."""
     sharpness: float = 2.0
 
 
@@ -66,6 +67,7 @@ class Predictable(Method):
         networks.probe.of("coach")
         self.pair = TapPair(networks, "bev_small")
         self.stats = ChannelStats(self.pair.channels)
+        self.patch = patch_cells(config.patch_m, self.pair.size, networks.grid)
 
     def asks_coach(self) -> bool:
         """Always: it weighs every pixel."""
@@ -79,7 +81,7 @@ class Predictable(Method):
         mine, theirs = self.pair(step)
         self.stats.follow(theirs)
         terms = {
-            "attention": relation_kl(self.stats(mine), self.stats(theirs), self.config.patch),
+            "attention": relation_kl(self.stats(mine), self.stats(theirs), self.patch),
             "feature": ((mine - theirs) ** 2 * shrunk(weight, mine.shape[-2:])).mean(),
             "response": msrd(*answers, foreground * weight),
         }

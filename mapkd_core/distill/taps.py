@@ -1,9 +1,10 @@
 """Named inner features of any network, and pairs of them brought to one shape.
 
 Methods are written for the papers' networks, which offer every tap by its name. For others a table names the stand-in:
-our student's `deep` (an eighth of the grid) for `bev_small` and `enc3`, its `fine` (half) for `enc1` and `up1`, its
+our student's `deep` (cells of 1.2 m) for `bev_small` and `enc3`, its `fine` for `enc1` and `up1`, its
 `cam_bev` for `full_bev`. Where widths differ the student's side gets a 1x1 convolution that is trained and thrown away;
-where sizes differ the finer side is averaged down to the coarser.
+where sizes differ the finer side is averaged down to the coarser. What a tap shows depends on its cells, which are
+1.2 m at `bev_small` in the papers; `halvings` in the networks' options keeps them below 1.5 m on other grids.
 """
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mapkd_core.distill.interface import DistillStep, Networks, mean_over_processes
+from mapkd_core.grid import BevGrid
 from mapkd_core.types import Prediction
 
 STAND_INS: dict[str, tuple[str, ...]] = {
@@ -57,6 +59,12 @@ def shrunk(features: Tensor, size: Sequence[int]) -> Tensor:
     if features.shape[-2:] == torch.Size(size):
         return features
     return functional.adaptive_avg_pool2d(features, (size[0], size[1]))
+
+
+def patch_cells(patch_m: float, size: Sequence[int], grid: BevGrid) -> int:
+    """Cells along a side of a patch of `patch_m` metres, on a map of `size` (h, w) over the grid; at least 1."""
+    cell_m = (grid.x_range_m[1] - grid.x_range_m[0]) / size[1]
+    return max(round(patch_m / cell_m), 1)
 
 
 def adapter(channels_in: int, channels_out: int) -> nn.Conv2d:

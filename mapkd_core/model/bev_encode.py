@@ -45,17 +45,21 @@ class BevEncode(nn.Module):
 
     def __init__(
         self, channels_in: int, width: int = 64, outputs: tuple[str, ...] = tuple(OUTPUTS), finer: int = 1,
-        shared_direction: bool = False,
+        shared_direction: bool = False, halvings: int = 3,
     ) -> None:
-        """`shared_direction`: the direction head reads the embedding's first half. Raises ValueError without that."""
+        """`shared_direction`: the direction head reads the embedding's first half. Raises ValueError without that.
+
+        `halvings`, 1 to 3: how often the deepest features, in `enc3`, are half as large again; 3 as published.
+        """
         super().__init__()
-        self.finer = finer
+        self.finer, self.halvings = finer, halvings
+        second, third = (2 if halvings >= k else 1 for k in (2, 3))
         self.stem = nn.Sequential(
             nn.Conv2d(channels_in, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
         )
         self.layer1 = nn.Sequential(ResidualBlock(width, width), ResidualBlock(width, width))
-        self.layer2 = nn.Sequential(ResidualBlock(width, 2 * width, 2), ResidualBlock(2 * width, 2 * width))
-        self.layer3 = nn.Sequential(ResidualBlock(2 * width, 4 * width, 2), ResidualBlock(4 * width, 4 * width))
+        self.layer2 = nn.Sequential(ResidualBlock(width, 2 * width, second), ResidualBlock(2 * width, 2 * width))
+        self.layer3 = nn.Sequential(ResidualBlock(2 * width, 4 * width, third), ResidualBlock(4 * width, 4 * width))
         self.shared_direction = shared_direction and "direction" in outputs
         if self.shared_direction and "embedding" not in outputs:
             raise ValueError(f"outputs {outputs}: the direction head reads the embedding's layers; add embedding")

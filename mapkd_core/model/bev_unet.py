@@ -11,11 +11,16 @@ from mapkd_core.model.layers import conv_bn_relu, residual_stages
 class BevUNet(nn.Module):
     """Three scales down and up again with shortcuts, so that thin lines keep their place while context joins them."""
 
-    def __init__(self, channels_in: int, width: int = 48, blocks: tuple[int, int, int] = (1, 2, 2)) -> None:
+    def __init__(
+        self, channels_in: int, width: int = 48, blocks: tuple[int, int, int] = (1, 2, 2), halvings: int = 2
+    ) -> None:
+        """Raises ValueError unless `halvings` is 1 or 2; with 1 `deep` is no coarser than `middle`."""
         super().__init__()
+        if halvings not in (1, 2):
+            raise ValueError(f"halvings is {halvings}; expected 1 or 2")
         widths = (width, width * 2, width * 3)
         self.entry = conv_bn_relu(channels_in, width, 1)
-        self.down = residual_stages(width, widths, blocks)
+        self.down = residual_stages(width, widths, blocks, halvings)
         self.up = nn.ModuleList(
             conv_bn_relu(deep + shallow, shallow)
             for deep, shallow in zip(widths[:0:-1], widths[-2::-1], strict=True)

@@ -36,9 +36,10 @@ class HdPrior(nn.Module):
 
     def __init__(
         self, grid_size: tuple[int, int], patch: int = 8, dim: int = 768, layers: int = 12, heads: int = 12,
-        width: int = 64, factor: int = 1, outputs: tuple[str, ...] = tuple(OUTPUTS),
+        width: int = 64, factor: int = 1, outputs: tuple[str, ...] = tuple(OUTPUTS), halvings: int = 3,
     ) -> None:
-        """`factor`: the decoder works on cells this many times larger than the grid's (ours; 1 in the paper)."""
+        """`factor`: the decoder works on cells this many times larger than the grid's (ours; 1 in the paper), and
+        halves its features `halvings` times (3 in the paper)."""
         super().__init__()
         self.patch, self.factor = patch, factor
         rows, cols = grid_size[0] // patch, grid_size[1] // patch
@@ -50,7 +51,7 @@ class HdPrior(nn.Module):
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         self.grow = nn.Sequential(nn.ConvTranspose2d(dim, dim, 4, 2, 1), nn.ConvTranspose2d(dim, dim, 4, 2, 1))
         self.mix = nn.Sequential(nn.Conv2d(dim, dim, 1, bias=False), nn.BatchNorm2d(dim))
-        self.encode = BevEncode(dim, width, outputs, factor)
+        self.encode = BevEncode(dim, width, outputs, factor, halvings=halvings)
 
     def forward(self, masks: Tensor) -> Prediction:
         """B 4 Y X in 0..1, channel 0 background -> Prediction on Y X."""

@@ -56,12 +56,17 @@ class ResidualBlock(nn.Module):
         return self.act(self.second(self.first(x)) + self.shortcut(x))
 
 
-def residual_stages(channels_in: int, widths: Sequence[int], blocks: Sequence[int]) -> nn.ModuleList:
-    """Stages of `blocks` residual blocks at `widths` channels; each but the first one begins by halving the size."""
+def residual_stages(
+    channels_in: int, widths: Sequence[int], blocks: Sequence[int], halvings: int | None = None
+) -> nn.ModuleList:
+    """Stages of `blocks` residual blocks at `widths` channels; each but the first one begins by halving the size.
+
+    With `halvings` only so many of them do.
+    """
     stages = nn.ModuleList()
-    channels = channels_in
+    channels, most = channels_in, len(widths) if halvings is None else halvings
     for level, (width, count) in enumerate(zip(widths, blocks, strict=True)):
-        stage = [ResidualBlock(channels, width, 1 if level == 0 else 2)]
+        stage = [ResidualBlock(channels, width, 1 if level == 0 or level > most else 2)]
         stage += [ResidualBlock(width, width) for _ in range(count - 1)]
         stages.append(nn.Sequential(*stage))
         channels = width

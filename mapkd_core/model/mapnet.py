@@ -21,7 +21,7 @@ from mapkd_core.model.lift_splat import LiftSplat
 from mapkd_core.model.neural_ipm import GroundWarp, ViewMlps, WarpLookup
 from mapkd_core.model.pillar_sampling import PillarLookup, PillarSampling
 from mapkd_core.model.point_pillars import PointPillars, PublishedPillars
-from mapkd_core.model.sd_prior import SdPrior, shrink8
+from mapkd_core.model.sd_prior import SdPrior, shrink
 from mapkd_core.types import CAMERAS, Batch, Prediction
 
 
@@ -50,6 +50,9 @@ class MapNetConfig:
     bev_width: int = 64
     bev_factor: int = 1
     """BEV features live on cells this many times larger than the output grid's; more than 1 is for small machines."""
+    halvings: int = 3
+    """How often BEV features are halved down to the taps `bev_small` and `enc3`, 1 to 3. Three make cells of 1.2 m of
+    the papers' 0.15 m; on larger cells take fewer, so that no tap has cells above 1.5 m."""
     sd_skip: bool = False
     """A way round the SD prior's 8-fold bottleneck; not in the paper."""
     mae_patch: int = 8
@@ -61,13 +64,15 @@ class MapNetConfig:
     """The arithmetic of the released code where it differs from ours, for weights trained with it (`mapkd import`)."""
 
     def __post_init__(self) -> None:
-        if self.published and (self.view, self.encoder, self.bev_factor, self.sd_skip) != (
-            "mlp", "efficientnet-b0", 1, False
-        ):
+        if self.published and (
+            self.view, self.encoder, self.bev_factor, self.halvings, self.sd_skip
+        ) != ("mlp", "efficientnet-b0", 1, 3, False):
             raise ValueError(
                 "published: true stands for the released networks, which have view mlp, encoder efficientnet-b0, "
-                "bev_factor 1 and no sd_skip; leave these out"
+                "bev_factor 1, halvings 3 and no sd_skip; leave these out"
             )
+        if not 1 <= self.halvings <= 3:
+            raise ValueError(f"halvings is {self.halvings}; expected 1, 2 or 3 (the papers')")
         if not self.camera and not self.lidar:
             raise ValueError("a network needs a sensor: set camera or lidar")
         if self.lidar and self.simulated_lidar:
@@ -142,11 +147,11 @@ class MapNet(nn.Module):
         if config.lidar or config.simulated_lidar:
             channels += config.lidar_channels
         if config.sd_prior:
-            self.sd_prior = SdPrior(channels, skip=config.sd_skip)
+            self.sd_prior = SdPrior(channels, skip=config.sd_skip, halvings=config.halvings)
         # With an HD prior the coarse map only feeds the prior, so its other two heads would be computed in vain.
         outputs = ("semantic",) if config.hd_prior else config.outputs
         shared = config.published and not config.sd_prior  # HDMapNet's; P-MapNet mended it
-        self.encode = BevEncode(channels, config.bev_width, outputs, config.bev_factor, shared)
+        self.encode = BevEncode(channels, config.bev_width, outputs, config.bev_factor, shared, config.halvings)
         if config.hd_prior:
             self.hd_prior = hd_prior(grid, config)
         self.channels = channels
@@ -211,7 +216,7 @@ class MapNet(nn.Module):
 
 
 class MapKdStudent(nn.Module):
-    """MapKD's published student: HDMapNet's camera BEV widened, squeezed 8-fold and grown back before the BEV encoder.
+    """MapKD's published student: HDMapNet's camera BEV widened, squeezed and grown back before the BEV encoder.
 
     Source: MapKD (arXiv 2508.15653), whose released code makes a new random convolution in every forward; left out.
     """
@@ -221,8 +226,10 @@ class MapKdStudent(nn.Module):
         self.cameras = CameraBranch(grid.scaled(config.bev_factor), image_size, config)
         wide = config.camera_channels + config.lidar_channels
         self.expand = nn.Sequential(conv_bn_relu(config.camera_channels, wide // 2), conv_bn_relu(wide // 2, wide))
-        self.shrink = shrink8((wide, wide, wide, wide))
-        self.encode = BevEncode(wide, config.bev_width, config.outputs, config.bev_factor)
+        self.shrink = shrink(*(config.halvings + 1) * (wide,))
+        self.encode = BevEncode(
+            wide, config.bev_width, config.outputs, config.bev_factor, halvings=config.halvings
+        )
         self.rig_bound = config.view == "mlp"
         """Whether the weights belong to six cameras in the order of CAMERAS."""
 
@@ -242,7 +249,7 @@ class MapKdStudent(nn.Module):
 
     def _mapped(self, image: Tensor, cam_bev: Tensor) -> Prediction:
         full = self.expand(cam_bev)
-        small = self.shrink(full)                                                       # B C Y/8 X/8
+        small = self.shrink(full)                                                       # B C Y/s X/s
         grown = functional.interpolate(small, size=full.shape[-2:], mode="bilinear", align_corners=False)
         result = self.encode(grown)
         taps = {"image": image, "cam_bev": cam_bev, "full_bev": full, "bev_small": small, **result.taps}
@@ -253,7 +260,7 @@ def hd_prior(grid: BevGrid, config: MapNetConfig) -> HdPrior:
     """The masked autoencoder at the config's size."""
     return HdPrior(
         grid.shape, config.mae_patch, config.mae_dim, config.mae_layers, config.mae_heads, config.bev_width,
-        config.bev_factor, config.outputs,
+        config.bev_factor, config.outputs, config.halvings,
     )
 
 

@@ -31,7 +31,7 @@ class Student(nn.Module):
             self.view = DepthSplatting(coarse, config.view_channels)
         else:
             raise ValueError(f"view {config.view!r} is not one of pillars, lift_splat")
-        self.bev = BevUNet(config.view_channels * heights + heights, config.bev_width)
+        self.bev = BevUNet(config.view_channels * heights + heights, config.bev_width, halvings=config.halvings)
         heads = {"semantic": 4}
         if config.embedding_channels:
             heads["embedding"] = config.embedding_channels

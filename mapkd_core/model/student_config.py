@@ -28,6 +28,9 @@ class StudentConfig:
     exports and is what ships."""
     bev_factor: int = 2
     """BEV features live on cells this many times larger than the output grid's."""
+    halvings: int = 2
+    """How often BEV features are halved down to the tap `deep`, 1 or 2. Two make cells of 1.2 m where the output grid
+    has 0.15 m; on larger cells take one, so that no tap has cells above 1.5 m."""
     embedding_channels: int = 0
     """Channels of an instance embedding head; 0 for none (our vectorizer does not need one)."""
     direction_bins: int = 0

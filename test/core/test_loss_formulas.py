@@ -119,3 +119,32 @@ def test_the_direction_of_a_certain_network_is_finite():
     logits[:, 5] = 200.0
     assert torch.isfinite(losses.direction_bce(logits, batch.direction))
     assert losses.direction_bce(prediction.direction, torch.zeros_like(batch.direction)).item() == 0
+
+
+def test_lines_in_the_first_bin_count():
+    """Bins of lines begin at 1; 0 alone is no line."""
+    prediction = torch.randn(2, 37, 4, 6, generator=torch.Generator().manual_seed(2))
+    direction = torch.zeros(2, 2, 4, 6, dtype=torch.long)
+    direction[0, :, 1] = torch.tensor([[1], [19]])
+    direction[1, :, :, 3] = torch.tensor([[36], [18]])
+    expected = direction_loss(array(prediction), direction.numpy())
+    assert losses.direction_bce(prediction, direction).item() == pytest.approx(expected, rel=1e-5)
+    direction[1] = 0
+    alone = direction_loss(array(prediction[:1]), direction[:1].numpy())
+    assert losses.direction_bce(prediction, direction).item() == pytest.approx(alone, rel=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_terms_of_half_precision_outputs_are_worked_out_in_single_precision(dtype):
+    prediction, batch = bench()
+    half = replace(
+        prediction, semantic=prediction.semantic.to(dtype), embedding=prediction.embedding.to(dtype),
+        direction=prediction.direction.to(dtype),
+    )
+    single = replace(
+        half, semantic=half.semantic.float(), embedding=half.embedding.float(), direction=half.direction.float()
+    )
+    given, expected = (losses.task_terms(p, batch, EVERYTHING) for p in (half, single))
+    for name in ("dice", "overlap", "variance", "distance", "direction"):
+        assert given[name].dtype == torch.float32
+        assert given[name].item() == expected[name].item(), name

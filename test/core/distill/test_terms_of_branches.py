@@ -52,7 +52,7 @@ def mapdistill(**options):
 
 
 def test_mapdistill():
-    hand, method = mapdistill(patch=2)
+    hand, method = mapdistill(patch_m=4.0)
     terms = method.terms(hand.step())
     branches, fused = sides(hand, method)
     level = {name: standardised(value, *moments(value)) for name, value in branches.items()}

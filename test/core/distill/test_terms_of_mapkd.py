@@ -6,7 +6,10 @@ from hand_step import Hand, prediction_by_hand
 from slow_math import array, block_mean, cross_entropy, divergence, moments, point_wise, softmax, standardised
 from slow_regions import foreground
 
-PATCH = 2
+from mapkd_core.distill.taps import patch_cells
+from mapkd_core.grid import BevGrid
+
+PATCH, PATCH_M = 2, 4.0  # cells of `bev_small`, two metres each here
 
 
 def attention(features, patch=PATCH, temperature=0.1):
@@ -52,7 +55,7 @@ def hand(request):
 
 @pytest.mark.parametrize("role", ["teacher", "coach"])
 def test_each_role_teaches_attention_feature_and_response(hand, role):
-    method = hand.method("mapkd", patch=PATCH)
+    method = hand.method("mapkd", patch_m=PATCH_M)
     terms = method.terms(hand.step())
     mine, theirs = pair(hand, method, role)
     semantic = getattr(hand, role).semantic
@@ -67,7 +70,7 @@ def test_each_role_teaches_attention_feature_and_response(hand, role):
 
 def test_terms_reach_the_student_alone():
     hand = Hand()
-    terms = hand.method("mapkd", patch=PATCH).terms(hand.step())
+    terms = hand.method("mapkd", patch_m=PATCH_M).terms(hand.step())
     reached = {name: hand.reached(term) for name, term in terms.items()}
     feature, response = {"student.bev_small"}, {"student.semantic"}
     assert reached == {
@@ -78,7 +81,7 @@ def test_terms_reach_the_student_alone():
 
 def test_statistics_are_the_teachers():
     hand = Hand()
-    method = hand.method("mapkd", patch=PATCH)
+    method = hand.method("mapkd", patch_m=PATCH_M)
     method.terms(hand.step())
     for role in ("teacher", "coach"):
         mean, square = moments(array(getattr(hand, role).taps["bev_small"]))
@@ -90,7 +93,7 @@ def test_larger_student_features_are_averaged_down():
     student = prediction_by_hand(1)
     student.taps["bev_small"] = torch.randn(2, 8, 8, 12, generator=torch.Generator().manual_seed(9)).requires_grad_()
     hand = Hand(student=student)
-    method = hand.method("mapkd_coach", patch=PATCH)
+    method = hand.method("mapkd_coach", patch_m=PATCH_M)
     mine, theirs = pair(hand, method)
     assert method.terms(hand.step())["feature_teacher"].item() == pytest.approx(((mine - theirs) ** 2).mean(), rel=1e-4)
 
@@ -131,7 +134,7 @@ def test_terms_without_a_weight_are_not_computed_and_the_coach_not_asked():
     hand = Hand()
     final = hand.method("mapkd_final")
     assert set(final.terms(hand.step())) == {"response_teacher", "response_coach"} and final.asks_coach()
-    coach = hand.method("mapkd_coach", patch=PATCH)
+    coach = hand.method("mapkd_coach", patch_m=PATCH_M)
     hand.coach = None
     assert set(coach.terms(hand.step())) == {"attention_teacher", "feature_teacher", "response_teacher"}
     assert not coach.asks_coach()
@@ -158,7 +161,7 @@ def hallucination(student, teacher, lines):
 
 @pytest.mark.parametrize("sharpness", [2.0, 0.7])
 def test_predictable_weighs_by_what_the_coach_foresees(hand, sharpness):
-    method = hand.method("ours", patch=PATCH, sharpness=sharpness)
+    method = hand.method("ours", patch_m=PATCH_M, sharpness=sharpness)
     terms = method.terms(hand.step())
     mine, theirs = pair(hand, method)
     answers = (hand.student.semantic, hand.teacher.semantic)
@@ -179,7 +182,7 @@ def test_predictable_weighs_by_what_the_coach_foresees(hand, sharpness):
 
 def test_predictable_alone_has_no_term_on_hallucinations():
     hand = Hand()
-    method = hand.method("predictable", patch=PATCH)
+    method = hand.method("predictable", patch_m=PATCH_M)
     assert set(method.terms(hand.step())) == {"attention", "feature", "response"} and method.asks_coach()
 
 
@@ -191,3 +194,30 @@ def test_line_space():
     assert terms["response"].item() == pytest.approx(masked_response(*answers, foreground()), rel=1e-4)
     assert terms["hallucination"].item() == pytest.approx(hallucination(*answers, foreground()), rel=1e-4)
     assert not method.asks_coach() and hand.reached(terms["hallucination"]) == {"student.semantic"}
+
+
+def test_the_token_weighs_the_patches():
+    hand = Hand(student=prediction_by_hand(1, bev_small=3))
+    method = hand.method("mapkd_token", patch_m=PATCH_M)
+    terms = method.terms(hand.step())
+    assert hand.reached(terms["patches_teacher"]) == {"student.bev_small"}
+    for role in ("teacher", "coach"):
+        mine, theirs = pair(hand, method, role)
+        mine, theirs = (standardised(f, *moments(theirs)) for f in (mine, theirs))
+        costs = []
+        for s, t in zip(mine, theirs, strict=True):
+            token = np.repeat(t.mean((1, 2)), PATCH * PATCH)
+            corners = [(r, c) for r in range(0, 4, PATCH) for c in range(0, 6, PATCH)]
+            patches = [
+                [f[:, r : r + PATCH, c : c + PATCH].reshape(-1) for r, c in corners] for f in (s, t)
+            ]
+            alike = np.array([token @ p / np.linalg.norm(token) / np.linalg.norm(p) for p in patches[1]])
+            costs.append(softmax(alike / 0.1, 0) @ [((a - b) ** 2).mean() for a, b in zip(*patches, strict=True)])
+        assert terms[f"patches_{role}"].item() == pytest.approx(np.mean(costs), rel=1e-4), role
+
+
+@pytest.mark.parametrize(("size", "patch_m", "cells"), [
+    ((25, 50), 6.0, 5), ((25, 50), 1.2, 1), ((25, 50), 0.2, 1), ((25, 50), 30.0, 25), ((6, 12), 6.0, 1),
+])  # fmt: skip
+def test_a_patch_has_metres(size, patch_m, cells):
+    assert patch_cells(patch_m, size, BevGrid()) == cells

@@ -5,7 +5,8 @@ from hand_step import Hand
 from mapkd_core.distill.methods import METHODS
 
 MAPKD = {"attention_teacher": 0.5, "feature_teacher": 0.5, "response_teacher": 0.75, "attention_coach": 0.01,
-         "feature_coach": 0.01, "response_coach": 0.01, "sim_lidar": 0.0}  # fmt: skip
+         "feature_coach": 0.01, "response_coach": 0.01, "patches_teacher": 0.0, "patches_coach": 0.0,
+         "sim_lidar": 0.0}  # fmt: skip
 WEIGHTS = {
     "none": {},
     "kd_logit": {"response": 0.75},
@@ -13,6 +14,8 @@ WEIGHTS = {
     "mapkd": MAPKD,
     "mapkd_code": MAPKD,
     "mapkd_final": {**dict.fromkeys(MAPKD, 0.0), "response_teacher": 0.75, "response_coach": 0.001},
+    "mapkd_token": {**dict.fromkeys(MAPKD, 0.0), "patches_teacher": 0.5, "patches_coach": 0.01,
+                    "response_teacher": 0.75, "response_coach": 0.01},
     "mapkd_coach": {**dict.fromkeys(MAPKD, 0.0),
                     "attention_teacher": 0.8, "feature_teacher": 0.8, "response_teacher": 0.8},
     "predictable": {"attention": 0.5, "feature": 0.5, "response": 0.75, "hallucination": 0.0},
@@ -33,9 +36,9 @@ WEIGHTS = {
 }
 SETTINGS = {
     "kd_mse": {"tap": "bev_small"},
-    "mapkd": {"patch": 5, "as_released": False},
-    "mapkd_code": {"patch": 5, "as_released": True},
-    "predictable": {"patch": 5, "sharpness": 2.0},
+    "mapkd": {"patch_m": 6.0, "as_released": False},
+    "mapkd_code": {"patch_m": 6.0, "as_released": True},
+    "predictable": {"patch_m": 6.0, "sharpness": 2.0},
     "balanced": {"coach_share": 0.0, "claimed": 0.3},
     "pyramid": {"coach_share": 0.0, "scales": (1, 2, 4, 8)},
     "bridgeta": {"eps": 1.0, "exact_young": False, "warmup_steps": 500},
@@ -43,11 +46,12 @@ SETTINGS = {
     "unidistill": {"teacher_temperature": 2.0},
     "bevdistill": {"temperature": 0.07},
     "tigbev": {"along": 24, "across": 9, "width_m": 1.6, "most_elements": 16},
-    "mapdistill": {"relation": "patches", "patch": 5, "width": 64},
+    "mapdistill": {"relation": "patches", "patch_m": 6.0, "width": 64},
     "x3kd": {"strength": 0.1, "ramp": 0.2},
     "labeldistill": {"encoder_steps": 1000},
 }
-TAPS = {"mapkd": "bev_small", "mapkd_code": "bev_small", "mapkd_final": "semantic", "mapkd_coach": "bev_small",
+TAPS = {"mapkd": "bev_small", "mapkd_code": "bev_small", "mapkd_final": "semantic", "mapkd_token": "bev_small",
+        "mapkd_coach": "bev_small",
         "kd_mse": "bev_small", "predictable": "bev_small", "ours": "bev_small", "bridgeta": "bev_small",
         "dualdistill": "enc3", "distillbev": "enc3", "unidistill": "enc3", "bevdistill": "bev_small",
         "tigbev": "up1", "mapdistill": "enc3", "x3kd": "bev_small", "labeldistill": "bev_small"}  # fmt: skip

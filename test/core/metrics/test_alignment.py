@@ -25,8 +25,7 @@ def street():
 ])  # fmt: skip
 def test_a_known_motion_is_found(motion):
     found = best_alignment(motion.moved(street()), street(), BOUNDS, GRID)
-    assert abs(found.x_m - motion.x_m) <= 0.11 and abs(found.y_m - motion.y_m) <= 0.11
-    assert abs(found.yaw_deg - motion.yaw_deg) <= 0.26
+    assert (found.x_m, found.y_m, found.yaw_deg) == pytest.approx((motion.x_m, motion.y_m, motion.yaw_deg), abs=1e-6)
 
 
 def test_points_go_and_come_back():

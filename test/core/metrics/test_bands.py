@@ -28,3 +28,15 @@ def test_rings_become_sides_before_they_are_cut():
     ring = np.array([(8, -7), (12, -7), (12, 7), (8, 7), (8, -7)], np.float32)
     pieces = Band(0, 10).cut([MapElement("ped_crossing", ring, 1.0, closed=True)])
     assert len(pieces) == 1 and np.allclose(pieces[0].points_m[:, 0], 8) and not pieces[0].closed
+
+
+def test_a_cell_at_a_rings_very_edge_belongs_to_the_outer_ring():
+    row = BevGrid((-10.5, 10.5), (-0.5, 0.5), 1.0)
+    near, far = Band(0, 10).cells(row)[0], Band(10, 20).cells(row)[0]
+    assert near.tolist() == [False] + 19 * [True] + [False] and far.tolist() == [True] + 19 * [False] + [True]
+
+
+def test_short_pieces_at_a_rings_edge_are_no_lines():
+    for beyond, count in ((0.45, 0), (0.55, 1)):
+        line = MapElement("divider", np.array([(5, 0), (10 + beyond, 0)], np.float32))
+        assert len(Band(10, 20).cut([line])) == count

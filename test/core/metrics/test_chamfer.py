@@ -83,3 +83,21 @@ def test_exact_distances_equal_a_full_table_and_far_pairs_are_infinite():
 
 def test_no_instances_give_an_empty_table():
     assert chamfer_table_m([], sets_of(blobs(5, (20, 20), 2, 1.0), 0.15), (20, 20), 0.15, 1.0).shape == (0, 2)
+
+
+@pytest.mark.parametrize("sizes", [(16, 25), (25, 16), (25, 25), (26, 25), (20, 40)])
+def test_sets_about_the_size_up_to_which_torch_takes_differences(sizes):
+    """Off the diagonal of the canvas and apart in both directions, so that no sign or axis can be exchanged."""
+    shape, cell_m = (200, 400), 0.15
+    a, b = (
+        np.stack([np.full(count, row), first + step * np.arange(count)], 1).astype(np.int32)
+        for count, row, first, step in ((sizes[0], 20, 300, 1), (sizes[1], 23, 310, 2))
+    )
+    single, exact = (
+        chamfer_table_m(sets_of([a], cell_m), sets_of([b], cell_m), shape, cell_m, np.inf, exact=e)[0, 0]
+        for e in (False, True)
+    )
+    assert single == pytest.approx(np.mean(torch_means(a, b, cell_m)), rel=3e-6)
+    full = cdist(a, b) * cell_m
+    assert exact == pytest.approx((full.min(1).mean() + full.min(0).mean()) / 2, rel=1e-12)
+    assert single == pytest.approx(exact, abs=0.02)

@@ -34,3 +34,9 @@ def test_open_crossings_and_other_classes_stay():
     island = MapElement("boundary", np.array([(0, 0), (5, 0), (5, 5), (0, 0)], np.float32), 1.0, closed=True)
     result = in_side_form([side, island, crossing([(0, 0), (3, 0), (3, 9), (0, 9)])])
     assert result[:2] == [side, island] and len(result) == 4
+
+
+def test_sides_are_long_on_the_ground_whatever_their_heights():
+    corners = [(0, -7, 0), (4, -7, 40), (4, 7, 0), (0, 7, 40)]
+    sides = crossing_sides(crossing(corners))
+    assert [ends(s) for s in sides] == [[(4, -7, 40), (4, 7, 0)], [(0, -7, 0), (0, 7, 40)]]

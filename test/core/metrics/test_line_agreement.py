@@ -87,3 +87,11 @@ def test_strips_that_a_moved_truth_leaves_uncovered_do_not_count():
         assert result["15-34 m"]["divider"][side]["0.5"] == 1
     assert result["15-34 m"]["divider"]["predicted_m"] == pytest.approx(28, abs=0.5)  # 2 m of the rear are unknown
     assert result["15-34 m"]["divider"]["true_m"] == pytest.approx(28, abs=0.5)       # 2 m have left at the front
+
+
+@pytest.mark.parametrize(("middle", "band"), [(0.0, "0-15 m"), (15.0, "15-34 m")])
+def test_a_place_at_a_rings_very_edge_belongs_to_the_outer_ring(middle, band):
+    short = line([(middle - 0.125, 0), (middle + 0.125, 0)])
+    result = counted([short], [short])
+    assert {name for name, classes in result.items() if classes["divider"]["true_m"]} == {band}
+    assert {name for name, classes in result.items() if classes["divider"]["predicted_m"]} == {band}
