@@ -123,7 +123,7 @@ class MapKd(Method):
 
     def terms(self, step: DistillStep) -> dict[str, Tensor]:
         """`attention_ROLE`, `feature_ROLE`, `response_ROLE` for teacher and coach; `patches_ROLE`, `sim_lidar`."""
-        weights, terms = self.weights(), {}
+        weights, terms = self.weights(), dict[str, Tensor]()
         for role in self.roles:
             if role in self.pairs:
                 mine, theirs = self.pairs[role](step)

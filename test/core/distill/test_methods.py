@@ -17,6 +17,7 @@ SILENT = {
               "response_coach"},
     "mapkd_code": {"attention_teacher", "feature_teacher", "response_teacher"},
     "mapkd_final": {"response_teacher", "response_coach"},
+    "mapkd_token": {"patches_teacher", "patches_coach", "response_teacher", "response_coach"},
     "mapkd_coach": {"attention_teacher", "feature_teacher", "response_teacher"},
     "predictable": {"attention", "feature", "response"},
     "line_space": {"response", "hallucination"},
