@@ -58,10 +58,10 @@ def _start(config: DistillConfig, args: argparse.Namespace) -> Path:
 def _list() -> int:
     from dataclasses import fields
 
-    from mapkd_core.distill.methods import METHODS
+    from mapkd_core.distill.methods import METHODS, VECTOR_METHODS
 
-    for name, kind in METHODS.items():
-        print(f"{name:<13}{(kind.__doc__ or '').splitlines()[0]}")
+    for name, kind in {**METHODS, **VECTOR_METHODS}.items():
+        print(f"{name:<16}{(kind.__doc__ or '').splitlines()[0]}")
         for option in fields(kind.Config):
-            print(f"{'':<15}{option.name}: {option.default}")
+            print(f"{'':<18}{option.name}: {option.default}")
     return 0

@@ -63,6 +63,8 @@ class Method(nn.Module, ABC):
     calibration_tap: ClassVar[str] = "semantic"
     """The deepest feature of the student that the method distils; `semantic` for the logits."""
 
+    vectors: ClassVar[bool] = False
+    """Whether the method compares vertices: its teacher then is a vector network, else one that predicts a map."""
     any_cells: ClassVar[bool] = False
     """Whether a teacher on larger cells, whose map is redrawn, will do (`coarser.CoarserTeacher`)."""
 

@@ -13,6 +13,7 @@ from mapkd_core.distill.interface import Method, Networks, method_config
 from mapkd_core.distill.labeldistill import LabelDistill
 from mapkd_core.distill.mapdistill import MapDistill
 from mapkd_core.distill.mapkd import MapKd, MapKdCoach, MapKdCode, MapKdFinal, MapKdToken
+from mapkd_core.distill.matched_queries import MatchedQueries
 from mapkd_core.distill.ours import Balanced, LineSpace, Ours, Predictable
 from mapkd_core.distill.pyramid import Pyramid
 from mapkd_core.distill.tigbev import TigBev
@@ -45,13 +46,16 @@ METHODS: dict[str, type[Method]] = {
     "labeldistill": LabelDistill,
 }
 """name -> Method; `docs/reference/distillation.md` says what each is."""
+VECTOR_METHODS: dict[str, type[Method]] = {"matched_queries": MatchedQueries}
+"""The same for teachers and students that both predict vertices."""
 
 
 def method_class(name: str) -> type[Method]:
     """Raises ValueError for an unknown name, with the nearest known one."""
-    if name not in METHODS:
-        raise ValueError(f"no distillation method {name!r}{did_you_mean(name, METHODS)}; there are {sorted(METHODS)}")
-    return METHODS[name]
+    known = {**METHODS, **VECTOR_METHODS}
+    if name not in known:
+        raise ValueError(f"no distillation method {name!r}{did_you_mean(name, known)}; there are {sorted(known)}")
+    return known[name]
 
 
 def build_method(name: str, networks: Networks, options: Mapping[str, Any]) -> Method:

@@ -14,8 +14,9 @@ from mapkd_core.distill.methods import build_method
 from mapkd_core.distill.probe import probe_step
 from mapkd_core.distill.regions import Regions
 from mapkd_core.distill.taps import tap
-from mapkd_core.losses import task_terms, weigh
+from mapkd_core.losses import weigh
 from mapkd_core.types import Batch, Prediction
+from mapkd_core.vector_loss.terms import map_terms
 
 
 class DistillObjective:
@@ -63,7 +64,9 @@ class DistillObjective:
         """Task terms by their names, the method's as `kd_NAME`, and the calibration's factor with weight 0."""
         answers = self.ask(batch)
         labelled = self._frozen.with_drawn_labels(batch) if self._draws else batch
-        terms = task_terms(prediction, labelled if self.config.pseudo_labels else batch, self.config.loss)
+        terms = map_terms(
+            prediction, labelled if self.config.pseudo_labels else batch, self.config.loss, self.config.grid
+        )
         weights: dict[str, float] = asdict(self.config.loss)
         if answers is None:
             return terms, weights

@@ -56,7 +56,7 @@ def probe_step(
         training = network.training
         prediction = network.eval()(batch)
         network.train(training)
-        if prediction.semantic.shape[-2:] != torch.Size(config.grid.shape):
+        if prediction.semantic is not None and prediction.semantic.shape[-2:] != torch.Size(config.grid.shape):
             raise ValueError(
                 f"the {role} gives a map of {tuple(prediction.semantic.shape[-2:])} cells, the config's grid has "
                 f"{config.grid.shape}; all networks must share one grid"

@@ -5,6 +5,7 @@ Source: pseudo-labelling (Lee 2013), for maps by us.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -29,12 +30,18 @@ def draw_unknown_labels(batch: Batch, teacher: Prediction, grid: BevGrid) -> Bat
     seen = iter([_lines(probability, grid) for probability in logits.softmax(1)])
     elements = [known if has else next(seen) for known, has in zip(batch.elements, batch.labelled, strict=True)]
     drawn = with_labels(batch, elements, grid)
+    if batch.outlines is not None:
+        rings = iter([_lines(probability, grid, "ring") for probability in logits.softmax(1)])
+        drawn.outlines = [
+            known if has else tuple(e for e in next(rings) if e.label == "ped_crossing")
+            for known, has in zip(batch.outlines, batch.labelled, strict=True)
+        ]
     assert drawn.semantic is not None
     likeliest = functional.one_hot(logits.argmax(1), logits.shape[1])                      # U Y X 4
     drawn.semantic[unknown] = likeliest.permute(0, 3, 1, 2).to(drawn.semantic)
     return replace(drawn, labelled=None)
 
 
-def _lines(probability: Tensor, grid: BevGrid) -> tuple[MapElement, ...]:
-    """Lines of a map 4 Y X; crossings as edges, the form of labels before they are paired."""
-    return tuple(vectorize(probability.cpu().numpy(), grid, VectorizeConfig(crossings="edges")))
+def _lines(probability: Tensor, grid: BevGrid, crossings: Literal["ring", "edges"] = "edges") -> tuple[MapElement, ...]:
+    """Lines of a map 4 Y X; crossings by default as edges, the form of labels before they are paired."""
+    return tuple(vectorize(probability.cpu().numpy(), grid, VectorizeConfig(crossings=crossings)))

@@ -8,7 +8,7 @@ from torch import nn
 from mapkd_core.distill.coarser import CoarserTeacher
 from mapkd_core.distill.config import DistillConfig
 from mapkd_core.distill.frozen import FrozenNetworks, Teachers
-from mapkd_core.distill.methods import METHODS, method_class
+from mapkd_core.distill.methods import METHODS, VECTOR_METHODS, method_class
 from mapkd_core.training.pseudo_labels import draw_unknown_labels
 from mapkd_core.training.trained import load_trained
 
@@ -28,8 +28,12 @@ def frozen_network(place: str, config: DistillConfig) -> nn.Module:
     Raises FileNotFoundError if there is none, ValueError if its sizes do not fit.
     """
     network, card = load_trained(place)
-    if card.model == "vector_student":
-        raise ValueError(f"{place} predicts vertices; the methods here compare class maps: name a raster network")
+    if (card.model == "vector_student") != method_class(config.method).vectors:
+        one, other = ("vertices", "class maps") if card.model == "vector_student" else ("a map", "vertices")
+        raise ValueError(
+            f"{place} predicts {one}; the method {config.method!r} compares {other}: name another teacher or method "
+            f"(methods that compare vertices: {', '.join(VECTOR_METHODS)})"
+        )
     grid, size = card.grid, tuple(card.input_size)
     own_size = tuple(config.data.image_size)
     if (grid, size) == (config.grid, own_size):

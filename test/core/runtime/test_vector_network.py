@@ -68,4 +68,4 @@ def test_learning_a_map_from_it_is_refused(place):
     from mapkd_core.training.teachers import frozen_networks
 
     with pytest.raises(ValueError, match=r"vector\.json predicts vertices"):
-        frozen_networks(DistillConfig(teacher=str(place), method="response"))
+        frozen_networks(DistillConfig(teacher=str(place), method="kd_logit"))
