@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.cameras.encodings import ENCODINGS, NOT_IMAGES, ImageError, is_mosaic, rgb_from_values
+from mapkd_core.cameras.encodings import ENCODINGS, NOT_IMAGES, ImageError, eight_bits, is_mosaic, rgb_from_values
 from mapkd_core.cameras.messages import CompressedImage
-from mapkd_core.data.image_codec import decode_as_stored, jpeg_size
+from mapkd_core.data.image_codec import decode_as_stored, has_16_bits, jpeg_size
 
 _VIDEO = ("h264", "h265", "hevc", "av1", "vp9")
 
@@ -41,21 +41,25 @@ def compressed_size(message: CompressedImage) -> tuple[int, int]:
 def compressed_source(message: CompressedImage) -> memoryview | NDArray[np.uint8]:
     """The file's bytes where any decoder gives the image, else (H, W, 3) RGB. Raises ImageError.
 
-    Of a Bayer mosaic, which compressed_image_transport stores as a gray image, the colours are restored.
+    Of a Bayer mosaic, which compressed_image_transport stores as a gray image, the colours are restored. Of a PNG with 16
+    bits a value it is decided here which of them count.
     """
     encoding = mosaic_encoding(message.format)
     data = memoryview(message.data)
-    if not encoding:
+    deep = has_16_bits(data)
+    if not encoding and not deep:
         return data
     try:
         values = decode_as_stored(data)
     except ValueError as error:
         raise ImageError("undecodable", str(error)) from error
-    if values.ndim == 3:
+    if values.ndim == 3 and not deep:
         return data  # a driver that restored the colours and did not say so
-    if values.dtype == np.uint16:
-        values = (values >> 8).astype(np.uint8)
-    return rgb_from_values(np.asarray(values, np.uint8)[..., None], ENCODINGS[encoding])
+    if deep:
+        values = eight_bits((values >> 8).astype(np.uint8), (values & 255).astype(np.uint8))
+    if values.ndim == 2:
+        return rgb_from_values(np.asarray(values, np.uint8)[..., None], ENCODINGS[encoding or "mono8"])
+    return rgb_from_values(np.asarray(values, np.uint8), ENCODINGS["bgra8" if values.shape[2] == 4 else "bgr8"])
 
 
 def mosaic_encoding(text: str) -> str:

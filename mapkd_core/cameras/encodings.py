@@ -1,6 +1,6 @@
 """Raw images in the encodings of ROS drivers as RGB; every layout is checked, so that a bad one is refused by name.
 
-Messages are read by their fields alone. 16-bit images keep their upper eight bits.
+Messages are read by their fields alone. 16-bit images keep the upper eight of the bits that they use.
 """
 from __future__ import annotations
 
@@ -107,15 +107,27 @@ def rgb_from_image(message: Image) -> NDArray[np.uint8]:
     encoding = ENCODINGS[message.encoding]
     data = np.frombuffer(message.data, np.uint8)
     size = encoding.value_bytes
-    if size == 2 and not message.is_bigendian:
-        data = data[1:]  # from here on, the upper halves lie where a bigendian message has them
-    rows = np.lib.stride_tricks.as_strided(
-        data,
-        (height * 3 // 2 if encoding.planar else height, width, encoding.channels),
-        (message.step, encoding.channels * size, size),
-        writeable=False,
-    )
-    return rgb_from_values(rows, encoding)
+    shape = (height * 3 // 2 if encoding.planar else height, width, encoding.channels)
+    strides = (message.step, encoding.channels * size, size)
+    # Of 16-bit values the two halves, as if each were an image.
+    halves = [np.lib.stride_tricks.as_strided(data[i:], shape, strides, writeable=False) for i in range(size)]
+    if size == 1:
+        return rgb_from_values(halves[0], encoding)
+    high, low = halves if message.is_bigendian else halves[::-1]
+    return rgb_from_values(eight_bits(high, low), encoding)
+
+
+def eight_bits(high: NDArray[np.uint8], low: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Eight-bit values of 16-bit ones, given as their upper and lower bytes (same shapes).
+
+    A sensor of 10, 12 or 14 bits may fill the lower bits alone; read as 16 bits, its images would be all but black. So
+    the range is the smallest of 8, 10, 12, 14 and 16 bits that holds the image's largest value.
+    """
+    largest = int(high.max())
+    bits = next(bits for bits in (8, 10, 12, 14, 16) if largest < 1 << (bits - 8))
+    if bits == 16:
+        return high
+    return np.asarray((high.astype(np.uint16) << 8 | low) >> (bits - 8), np.uint8)
 
 
 def rgb_from_values(values: NDArray[np.uint8], encoding: Encoding) -> NDArray[np.uint8]:

@@ -74,8 +74,17 @@ def decode(
     return _decode_png(raw, _REDUCED[reduction])
 
 
+def has_16_bits(data: ImageBytes) -> bool:
+    """True for a PNG of 16 bits a sample (PNG specification, 11.2.1)."""
+    raw = memoryview(data)  # type: ignore[arg-type]
+    return raw[:8] == _PNG and raw[24:25] == b"\x10"
+
+
 def decode_as_stored(data: ImageBytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """(H, W) of a gray image, in its 8 or 16 bits, or (H, W, 3) in any order of colours. Raises ValueError."""
+    """(H, W) of a gray image, in its 8 or 16 bits, else (H, W, 3 or 4): BGR(A) of a PNG, RGB of a JPEG.
+
+    Raises ValueError.
+    """
     raw = memoryview(data)  # type: ignore[arg-type]
     jpeg_size(raw)
     if raw[:2] == b"\xff\xd8":

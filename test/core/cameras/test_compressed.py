@@ -36,6 +36,19 @@ def test_colours_of_a_mosaic_are_restored(order, extension, text):
     assert away <= (12 if extension == ".jpg" else 0)  # JPEG rounds the pattern of a mosaic
 
 
+@pytest.mark.parametrize("bits", [12, 16])
+@pytest.mark.parametrize("text", ["{}16; png compressed ", "png", "rgb16; png compressed bgr16"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_png_of_16_bits_is_as_bright_as_any(channels, text, bits):
+    bgra = np.dstack([RGB[..., ::-1], np.full(RGB.shape[:2], 255, np.uint8)])
+    bgra[0, 0] = 255
+    values = bgra[..., :channels].squeeze()
+    data = stored(values.astype(np.uint16) << (bits - 8), ".png")
+    found = compressed_source(compressed(data, text.format("mono" if channels == 1 else "rgb")))
+    expected = np.repeat(values[..., None], 3, 2) if channels == 1 else bgra[..., 2::-1]
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_a_mosaic_whose_colours_a_driver_has_restored_stays_as_it_is():
     data = stored(RGB[..., ::-1])
     assert bytes(compressed_source(compressed(data, "bayer_rggb8; jpeg compressed "))) == data

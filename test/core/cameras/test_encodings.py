@@ -77,6 +77,22 @@ def test_the_order_of_bytes_is_honoured():
     np.testing.assert_array_equal(rgb_from_image(sent), RGB)
 
 
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+@pytest.mark.parametrize("encoding", ["mono16", "rgb16"])
+def test_a_sensor_that_fills_the_lower_bits_alone_is_as_bright_as_any(encoding, bits):
+    bright = np.maximum(RGB, np.uint8(1))
+    bright[0, 0] = 255  # some pixel of an image is
+    values = bright if encoding == "rgb16" else bright[..., :1]
+    sent = values.astype("<u2") << (bits - 8)
+    sent[1:] += (1 << (bits - 8)) - 1  # what its lower bits say does not count
+    found = rgb_from_image(message(sent.view(np.uint8).reshape(24, -1), encoding))
+    np.testing.assert_array_equal(found, np.broadcast_to(values, bright.shape))
+
+
+def test_an_image_that_is_black_in_all_16_bits_is_black():
+    assert not rgb_from_image(message(np.zeros((24, 64), np.uint8), "mono16")).any()
+
+
 @pytest.mark.parametrize("encoding", GRAY)
 def test_gray_becomes_three_equal_channels(encoding):
     values = RGB[..., 0] if encoding != "mono16" else in_16_bits(RGB[..., 0])
