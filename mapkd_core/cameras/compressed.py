@@ -41,8 +41,8 @@ def compressed_size(message: CompressedImage) -> tuple[int, int]:
 def compressed_source(message: CompressedImage) -> memoryview | NDArray[np.uint8]:
     """The file's bytes where any decoder gives the image, else (H, W, 3) RGB. Raises ImageError.
 
-    Of a Bayer mosaic, which compressed_image_transport stores as a gray image, the colours are restored. Of a PNG with 16
-    bits a value it is decided here which of them count.
+    Of a Bayer mosaic, which compressed_image_transport stores as a gray image, the colours are restored. Of a PNG with
+    16 bits a value it is decided here which of them count.
     """
     encoding = mosaic_encoding(message.format)
     data = memoryview(message.data)

@@ -23,6 +23,8 @@ class TransformTree:
     def __init__(self) -> None:
         self._parents: dict[str, tuple[str, NDArray[np.float64]]] = {}
         self._named_parents: dict[str, list[str]] = {}
+        self._faults: dict[str, str] = {}
+        """Frame -> what is wrong with the newest transform that gave its place, where that cannot be used."""
 
     def update(self, transforms: Iterable[TransformStamped]) -> None:
         """Takes the transforms of one message. Raises CalibrationError, after taking the good ones, for a bad one."""
@@ -38,7 +40,9 @@ class TransformTree:
                     raise ValueError(f"translation {[t.x, t.y, t.z]} is not finite")
             except ValueError as error:
                 faults.append(f"transform {parent!r} <- {child!r}: {error}")
+                self._faults[child] = str(error)
                 continue
+            self._faults.pop(child, None)
             self._parents[child] = (parent, parent_from_child)
             named = self._named_parents.setdefault(child, [])
             if parent not in named:
@@ -66,14 +70,30 @@ class TransformTree:
         for frame, frame_from_source in up_from_source.items():
             if frame in up_from_target:
                 return inverse(up_from_target[frame]) @ frame_from_source
-        known = {frame for child, (parent, _) in self._parents.items() for frame in (child, parent)}
+        why = self._why_apart(target, source, list(up_from_source), list(up_from_target))
+        raise CalibrationError(f"no transform {target} <- {source}: {why}")
+
+    def _why_apart(self, target: str, source: str, above_source: list[str], above_target: list[str]) -> str:
+        """Why no chain leads from `source` to `target`, of which the frames from each up to its root are given."""
+        known = {frame for child, parents in self._named_parents.items() for frame in (child, *parents)}
+        for root in (above_source[-1], above_target[-1]):
+            if root in self._faults:
+                return f"that of {root!r} cannot be used: {self._faults[root]}"
         if not known:
-            raise CalibrationError(f"no transform {target} <- {source}: nothing has come on /tf_static and /tf yet")
+            return "nothing has come on /tf_static and /tf yet"
         if source not in known or target not in known:
-            unknown = source if source not in known else target
-            raise CalibrationError(f"no transform {target} <- {source}: no message names the frame {unknown!r}")
-        roots = f"{source} hangs on {list(up_from_source)[-1]!r}, {target} on {list(up_from_target)[-1]!r}"
-        raise CalibrationError(f"no transform {target} <- {source}: {roots}, and nothing connects the two")
+            return f"no message names the frame {source if source not in known else target!r}"
+        # Transforms that are published the wrong way round make the vehicle a child of every camera.
+        torn = next((f for f in above_source + above_target if len(self._named_parents.get(f, ())) > 1), None)
+        if torn is not None:
+            parents = self._named_parents[torn]
+            few = ", ".join(parents[:3]) + (f" and {len(parents) - 3} more" if len(parents) > 3 else "")
+            return (
+                f"the frame {torn!r} is given several parents ({few}), of which one alone can hold: is a transform "
+                "published the wrong way round, or twice?"
+            )
+        roots = f"{source} hangs on {above_source[-1]!r}, {target} on {above_target[-1]!r}"
+        return f"{roots}, and nothing connects the two"
 
     def _ancestors(self, frame: str) -> dict[str, NDArray[np.float64]]:
         """`ancestor_from_frame` of the frame itself, its parent, and so on to the root."""

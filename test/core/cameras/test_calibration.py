@@ -1,6 +1,8 @@
 """Calibration from messages: numbers against drawn geometry, and an exact word for everything that lacks."""
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 import pytest
@@ -118,6 +120,26 @@ def test_a_frame_below_the_vehicle_that_was_given_two_parents_is_named():
     assert tree.contradiction("base_link", "camera") is None
     tree.update([transform("/chassis", "/mast"), transform("base_link", "mast")])
     assert tree.contradiction("base_link", "camera") == ("mast", ("base_link", "chassis"))
+
+
+def test_a_transform_that_came_and_cannot_be_used_is_not_called_missing():
+    tree = TransformTree()
+    with pytest.raises(CalibrationError, match="not finite"):
+        tree.update([transform("base_link", "left"), transform("base_link", "camera", (math.nan, 0, 1.5))])
+    with pytest.raises(CalibrationError, match=r"base_link <- camera: that of 'camera' cannot .*nan.* not finite"):
+        tree.lookup("base_link", "camera")
+    tree.update([transform("base_link", "camera")])
+    tree.lookup("base_link", "camera")
+
+
+def test_transforms_the_wrong_way_round_are_told_as_such():
+    tree = TransformTree()
+    for camera in ("front", "left", "right", "back"):
+        tree.update([transform(camera, "base_link")])
+    words = r"'base_link' is given several parents \(front, left, right and 1 more\).*the wrong way round"
+    with pytest.raises(CalibrationError, match=words):
+        tree.lookup("base_link", "front")
+    tree.lookup("base_link", "back")  # the last one holds
 
 
 def test_what_breaks_a_chain_is_named():
