@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from mapkd_ros.node.mapping_job import Predictor
 
 START_UP_NS = 3_000_000_000
+LASTING = 5
+"""So many reports in a row tell a late or slow camera from a moment's load."""
 FAST_DDS_SETTINGS = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
 
 
@@ -51,6 +54,8 @@ class InputReport:
         self._reminder = Reminder()
         self._stall_reminder = Reminder()
         self._stalled = False
+        self._noted: Counter[str] = Counter()
+        """Camera -> in how many reports in a row it came late or rarely."""
         self._lacks: dict[str, str] = {}
         self._incomplete: tuple[str, ...] = ()
         """Cameras that have not been described yet, because they lacked something at the first report."""
@@ -90,6 +95,7 @@ class InputReport:
         self._tell_complete(lacks, now_ns)
         self._lacks = lacks
         self._tell_stall(now_ns, complete=not lacks)
+        self._tell_notes(now_ns)
 
     def _tell_complete(self, lacks: Mapping[str, str], now_ns: int) -> None:
         """Describes cameras that lacked something at the first report once they do not, whatever others lack."""
@@ -115,6 +121,15 @@ class InputReport:
             self._logger.warning(f"no set of images for {silence}, though every camera sends: {stall}")
             self._stall_reminder.said(now_ns, again=self._stalled)
         self._stalled = bool(stall)
+
+    def _tell_notes(self, now_ns: int) -> None:
+        """Says once of a camera that it makes maps late or rare; the diagnostics say it all the time."""
+        notes = {} if self._stalled else self._stall.notes(now_ns)
+        self._noted = Counter({camera: self._noted[camera] + 1 for camera in notes})
+        for camera, count in self._noted.items():
+            if count == LASTING:
+                told = "; ".join(text.removeprefix(f"{camera} ") for text in notes[camera])
+                self._logger.warning(f"{camera} {told} (not logged again while it lasts)")
 
 
 def raw_transport_hint(rmw: str, environment: Mapping[str, str]) -> str:

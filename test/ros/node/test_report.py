@@ -125,6 +125,41 @@ def test_images_that_make_no_set_are_explained_with_growing_pauses_until_they_do
     assert len([text for level, text in log if level == "warning"]) == len(told)
 
 
+def test_a_late_and_slow_camera_is_told_once_while_it_lasts(clock):
+    stall = quiet()
+    report, log, _ = make({"A": Input(), "B": Input()}, stall)
+
+    def drive(seconds: int, lag_ns: int) -> list[str]:
+        begun = len(log)
+        for tenth in range(10 * seconds):
+            clock.ns += S // 10
+            stall.see("A", clock.ns, clock.ns)
+            if tenth % 5 == 0:
+                stall.see("B", clock.ns - lag_ns, clock.ns)
+            stall.formed(clock.ns)
+            if tenth % 10 == 9:
+                report.tick()
+        return [text for level, text in log[begun:] if level == "warning"]
+
+    (told,) = drive(30, 300_000_000)
+    slow = "B sends 2.0 images a second, the others 6.0: a map needs one of every camera"
+    assert told.startswith(f"{slow}; arrives 300 ms after the others")
+    assert told.endswith("(not logged again while it lasts)") and told.count("B ") == 1
+
+
+def test_a_moment_of_load_is_not_told(clock):
+    stall = quiet()
+    report, log, _ = make({"A": Input(), "B": Input()}, stall)
+    for second in range(60):
+        for _ in range(10):
+            clock.ns += S // 10
+            stall.see("A", clock.ns, clock.ns)
+            stall.see("B", clock.ns - (S if 20 <= second < 23 else 0), clock.ns)
+            stall.formed(clock.ns)
+        report.tick()
+    assert not [text for level, text in log if level == "warning"]
+
+
 def test_a_camera_is_described_once_it_is_complete_whatever_others_lack(clock):
     inputs = {"A": Input("no transform"), "B": Input("no publisher")}
     report, log, _ = make(inputs)
