@@ -30,7 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "view": ("mapkd_core.commands.view", "what the network sees, in rerun's viewer: images, map, truth, latency"),
     "render": ("mapkd_core.commands.render", "a video of a drive: the map on all images and from above, truth beside"),
     "map": ("mapkd_core.commands.map", "the street map of one or more drives, from bags or from maps"),
-    "report": ("mapkd_core.commands.report", "write one HTML file about a trained model"),
+    "report": ("mapkd_core.commands.report", "write one HTML file about a trained model, or several side by side"),
     "benchmark": ("mapkd_core.commands.benchmark", "measure this software on this machine"),
 }
 """name -> (module, one line for --help). The module offers `configure(parser)` and `run(args) -> int`;

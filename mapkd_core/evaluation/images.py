@@ -14,7 +14,8 @@ from mapkd_core.evaluation.evaluate import Evaluation
 from mapkd_core.evaluation.page import Image, Section, render
 from mapkd_core.files import write_atomic
 from mapkd_core.frame_sources import Frames
-from mapkd_core.types import CLASSES, Frame
+from mapkd_core.metrics.frame_file import FrameRecord
+from mapkd_core.types import CLASSES, Frame, MapElement
 
 _TEXT = (225, 228, 235)
 
@@ -86,14 +87,23 @@ def write_page(path: Path, title: str, images: list[FrameImage]) -> None:
     write_atomic(path, render(title, [Section(group, parts) for group, parts in groups.items()]))
 
 
+def reference_of(truth: FrameRecord) -> list[MapElement]:
+    """A frame's true map as it is drawn: crossings as outlines where the truth has them."""
+    lines = [e for e in truth.elements if truth.outlines is None or e.label != "ped_crossing"]
+    return [*lines, *(truth.outlines or ())]
+
+
+def glow_of(predicted: FrameRecord) -> NDArray[np.float32] | None:
+    """(4, Y, X) predicted classes, 0 or 1, as `draw_bev` lays them under the lines; None for vectors alone."""
+    semantic = predicted.semantic
+    if semantic is None:
+        return None
+    return (semantic[None] == np.arange(len(CLASSES) + 1)[:, None, None]).astype(np.float32)
+
+
 def _image(evaluation: Evaluation, index: int, frame: Frame | None, caption: str) -> NDArray[np.uint8]:
     predicted, truth = evaluation.predictions[index], evaluation.truths[index]
-    reference = [e for e in truth.elements if truth.outlines is None or e.label != "ped_crossing"]
-    reference += list(truth.outlines or ())
-    semantic = predicted.semantic
-    glow = None
-    if semantic is not None:
-        glow = (semantic[None] == np.arange(len(CLASSES) + 1)[:, None, None]).astype(np.float32)
+    reference, glow = reference_of(truth), glow_of(predicted)
     if frame is not None:
         images = [view.image.rgb() for view in frame.views]
         return overview(

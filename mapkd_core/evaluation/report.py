@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mapkd_core.evaluation.page import Cell, Charts, Image, Notes, Part, Section, Table, Text, render
 from mapkd_core.evaluation.result_file import read_result
+from mapkd_core.evaluation.side_by_side import frames_beside, latencies_beside, models_beside
 from mapkd_core.files import inside
 from mapkd_core.metrics.tables import percent
 from mapkd_core.schema import anything, mapping, read_json
@@ -15,6 +16,7 @@ from mapkd_core.types import CLASSES
 
 if TYPE_CHECKING:
     from mapkd_core.artifact import ModelCard
+
 
 def build_report(weights: Path | None, run_folder: Path | None, evaluations: Sequence[Path]) -> str:
     """The page as one string. Raises FileNotFoundError for a part that is not there, ValueError for one unfit."""
@@ -31,6 +33,9 @@ def build_report(weights: Path | None, run_folder: Path | None, evaluations: Seq
         sections.append(Section("Model", [_configured(run_folder)]))
     if results:
         scores = {name: result for name, (_, result) in results.items()}
+        if len(results) > 1:
+            title = ", ".join(results) if title == "Evaluation" else title
+            sections.append(Section("Models", models_beside(scores)))
         sections.append(Section("Scores", _scores(scores)))
         sections.append(Section("By distance from the vehicle", _distances(scores)))
         sections.append(Section("By condition", _conditions(scores)))
@@ -42,6 +47,8 @@ def build_report(weights: Path | None, run_folder: Path | None, evaluations: Seq
         charts = [chart(name, curves) for name, curves in grouped(read_curves(run_folder)).items()]
         sections.append(Section("Training", [Charts(charts)]))
         sections.append(Section("Validation frames", _validation(read_images(run_folder, TAG))))
+    if len(results) > 1:
+        sections.append(Section("The same frames, side by side", frames_beside(results)))
     for name, (folder, result) in results.items():
         sections.append(Section(f"Frames of {name}" if len(results) > 1 else "Frames", _images(folder, result)))
     return render(title, sections)
@@ -117,8 +124,8 @@ def _scores(results: Mapping[str, Mapping[str, Any]]) -> list[Part]:
 def _best_marked(values: Sequence[float | None], peers: Sequence[Sequence[float | None]]) -> list[Cell]:
     cells = []
     for column, value in enumerate(values):
-        others = [v[column] for v in peers]
-        best = len(peers) > 1 and value is not None and value >= max(v for v in others if v is not None)
+        others = [other for v in peers if (other := v[column]) is not None]
+        best = value is not None and value == max(others) > min(others)
         cells.append(Cell(percent(value), "best" if best else ""))
     return cells
 
@@ -131,6 +138,8 @@ def _distances(results: Mapping[str, Mapping[str, Any]]) -> list[Part]:
             miou = percent(scores["iou"]["miou"]) if scores["iou"] else "-"
             rows.append([band, name, miou, *(percent(a["mAP"]) for a in ap.values())])
             sets = list(ap)
+    order = list(dict.fromkeys(row[0] for row in rows))
+    rows.sort(key=lambda row: order.index(row[0]))
     return _plain(rows, ["distance", "model", "mIoU", *(f"ap_chamfer_corrected {s} m" for s in sets)])
 
 
@@ -152,15 +161,15 @@ def _plain(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> list[Part]
 
 
 def _latencies(results: Mapping[str, Mapping[str, Any]]) -> list[Part]:
+    measured = {name: result for name, result in results.items() if result.get("latency_ms")}
+    if len(measured) > 1:
+        return latencies_beside(measured)
     parts: list[Part] = []
-    for name, result in results.items():
-        stages = result.get("latency_ms") or {}
-        if not stages:
-            continue
-        longest = max(stages.values())
+    for name, result in measured.items():
+        longest = max(result["latency_ms"].values())
         rows = [
             [Cell(stage), Cell(f"{value:.1f}"), Cell(f"{300 * value / longest:.0f}", "bar")]
-            for stage, value in stages.items()
+            for stage, value in result["latency_ms"].items()
         ]
         where = result.get("machine", "machine not noted")
         parts += [

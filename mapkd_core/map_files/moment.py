@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.cameras.calibration import Tables
+from mapkd_core.cameras.calibration import CameraModel, Tables
 from mapkd_core.cameras.straight_image import straight_image
 from mapkd_core.data.images import decode
 from mapkd_core.draw import RgbImage, overview
@@ -73,7 +73,8 @@ def cameras_of_set(
             found.append(SeenCamera(name, size))
             continue
         place = one.cameras.index(name)
-        found.append(SeenCamera(name, size, one.base_from_camera[place], _SetReader(one, place, tables)))
+        reader = StraightReader(one.sources[place], one.models[place], tables)
+        found.append(SeenCamera(name, size, one.base_from_camera[place], reader))
     return tuple(found)
 
 
@@ -118,13 +119,15 @@ class _ViewReader:
 
 
 @dataclass(frozen=True, eq=False)
-class _SetReader:
-    one: CalibratedSet
-    place: int
+class StraightReader:
+    """Reads a camera's image (a JPEG's or PNG's bytes, or RGB) without its lens distortion; see `SeenCamera.read`."""
+
+    source: memoryview | NDArray[np.uint8]
+    model: CameraModel
     tables: Tables
 
     def __call__(self, width: int) -> tuple[RgbImage, NDArray[np.float64]]:
-        source, model = self.one.sources[self.place], self.one.models[self.place]
-        image, matrix, size = straight_image(source, model, (width, 1), self.tables, [])
+        """(H, W, 3) and (3, 3)."""
+        image, matrix, size = straight_image(self.source, self.model, (width, 1), self.tables, [])
         pixels: RgbImage = decode(image, (width, 1)) if isinstance(image, memoryview) else image
         return pixels, scale_intrinsics(matrix, pixels.shape[1] / size[0], pixels.shape[0] / size[1])

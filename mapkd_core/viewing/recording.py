@@ -21,12 +21,16 @@ def new_recording(name: str) -> rr.RecordingStream:
 
 
 def log_all(moments: Iterable[Moment], log: RerunLog) -> None:
-    """Logs moments as they come; the first one's cameras and truth say how the viewer is laid out."""
+    """Logs moments as they come."""
     for moment in moments:
-        if not log.moments:
-            cameras = [camera.name for camera in moment.cameras]
-            log.recording.send_blueprint(blueprint(cameras, moment.truth is not None))
-        log.add(moment)
+        log_one(moment, log)
+
+
+def log_one(moment: Moment, log: RerunLog) -> None:
+    """Logs a moment; the first one says how the viewer is laid out."""
+    if not log.moments:
+        log.recording.send_blueprint(blueprint([camera.name for camera in moment.cameras], moment.truth is not None))
+    log.add(moment)
 
 
 def save(moments: Iterable[Moment], log: RerunLog, path: Path) -> None:

@@ -2,12 +2,13 @@
 
 Entities: `drive` is the map's frame with its origin where a scene begins, `drive/vehicle` is `base_link` in it, below
 that `predicted/CLASS` and `true/CLASS` as 3-D lines, `lidar`, and each camera with calibration and image; `drive/path`
-is the way driven; `bev` the maps from above; `latency/STAGE` [ms] and `elements/CLASS` are curves. Every value stands
-at its `time` and `frame`.
+is the way driven, `drive/street` a street map; `bev` holds the maps from above; `latency/STAGE` [ms] and
+`elements/CLASS` are curves. Every value stands at its `time` and `frame`.
 """
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -27,8 +28,9 @@ TIME, FRAME = "time", "frame"
 """Timelines: stamps, and the number of the moment."""
 DRIVE, VEHICLE, PATH = "drive", "drive/vehicle", "drive/path"
 PREDICTED, TRUE, LIDAR = f"{VEHICLE}/predicted", f"{VEHICLE}/true", f"{VEHICLE}/lidar"
+STREET = f"{DRIVE}/street"
 BEV, LATENCY, ELEMENTS = "bev", "latency", "elements"
-LINE_RADIUS_M, TRUE_RADIUS_M, PATH_RADIUS_M = 0.09, 0.05, 0.12
+LINE_RADIUS_M, TRUE_RADIUS_M, PATH_RADIUS_M, STREET_RADIUS_M = 0.09, 0.05, 0.12, 0.05
 TRUE_COLOR, PATH_COLOR = (235, 235, 240), (120, 124, 134)
 _STAGE_COLORS = ((86, 180, 233), (230, 159, 0), (204, 121, 167), (0, 158, 115), (240, 228, 66), (213, 94, 0))
 _TOTAL_COLOR = (200, 204, 212)
@@ -45,7 +47,7 @@ class RerunLog:
 
     def __init__(self, recording: rr.RecordingStream, grid: BevGrid, image_width: int = 640) -> None:
         self.recording, self.grid, self.image_width = recording, grid, image_width
-        self.moments = 0
+        self.moments = self.streets = 0
         self._stages: list[str] = []
         self._scene: str | None = None
         self._drive_from_map = np.eye(4)
@@ -109,6 +111,16 @@ class RerunLog:
                 self._stages.append(stage)
                 self.recording.log(f"{LATENCY}/{stage}", rr.SeriesLines(colors=[color], names=[stage]), static=True)
             self.recording.log(f"{LATENCY}/{stage}", rr.Scalars(value))
+
+    def street(self, elements: Sequence[MapElement]) -> None:
+        """A map of the street in the frame of the poses, as far as it was driven."""
+        turn, shift = self._drive_from_map[:3, :3], self._drive_from_map[:3, 3]
+        moved = [
+            replace(e, points_m=(_in_space(e.points_m, 0.0).astype(np.float64) @ turn.T + shift).astype(np.float32))
+            for e in elements
+        ]
+        self._lines(STREET, moved, STREET_RADIUS_M)
+        self.streets += 1
 
     def camera(
         self, name: str, image: RgbImage, intrinsics: NDArray[np.float64], base_from_camera: NDArray[np.float64]

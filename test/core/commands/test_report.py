@@ -1,10 +1,15 @@
+import base64
 import json
+import re
+from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from oracle_frames import GRID, HEADER, Oracle, frames
 
 from mapkd_core.commands.main import main
+from mapkd_core.draw import CLASS_COLORS
 from mapkd_core.evaluation.evaluate import PREDICTIONS, TRUTH, predict_frames
 from mapkd_core.evaluation.report import build_report
 from mapkd_core.predictor import DEFAULT_WEIGHTS
@@ -41,6 +46,59 @@ def test_two_evaluations_stand_side_by_side_with_the_better_one_marked(evaluatio
     text = build_report(None, None, [evaluation, worse])
     better = f"<b>{100 * result['iou']['miou'] * 2:.2f}</b>"
     assert better in text and f"<b>{100 * result['iou']['miou']:.2f}</b>" not in text
+
+
+def images_of(text: str) -> list[np.ndarray]:
+    found = re.findall(r"data:image/jpeg;base64,([A-Za-z0-9+/=]+)", text)
+    return [cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR) for data in found]
+
+
+@pytest.fixture(scope="module")
+def blind(evaluation, tmp_path_factory):
+    """The evaluation of a network that sees nothing but boundaries."""
+    folder = tmp_path_factory.mktemp("blind")
+
+    class Blind(Oracle):
+        def predict_frame(self, frame):
+            found = super().predict_frame(frame)
+            boundaries = [e for e in found.elements if e.label == "boundary"]
+            return replace(found, elements=boundaries, stage_ms={"network": 2.0})
+
+    header = {"artifact": {"name": "blind", "version": "2"}, "data": "invented"}
+    predict_frames(frames(3), Blind(), GRID, folder, header)
+    assert main(
+        ["evaluate", "--predictions", str(folder / PREDICTIONS), "--truth", str(folder / TRUTH), "--out", str(folder)]
+    ) == 0
+    return folder
+
+
+def test_several_models_stand_side_by_side_in_tables_and_in_the_same_frames(evaluation, blind, tmp_path):
+    out = tmp_path / "report.html"
+    assert main(["report", str(evaluation), str(blind), "--out", str(out)]) == 0
+    text = out.read_text()
+    assert f"<title>{evaluation.name}, {blind.name}</title>" in text
+    assert "oracle 1" in text and "blind 2" in text and "cannot be compared" not in text
+    latency = text.partition("<h2>Latency</h2>")[2].partition("<h2>")[0]
+    assert "<td>network</td><td>5.0</td><td><b>2.0</b></td>" in latency
+    assert "<td>vectorize</td><td><b>1.0</b></td><td>-</td>" in latency
+    section = text.partition("<h2>The same frames, side by side</h2>")[2].partition("<h2>")[0]
+    images = images_of(section)
+    assert len(images) == 3 and f"of {blind.name}" in section
+    divider = CLASS_COLORS["divider"][::-1]
+    for image in images:
+        near = (np.abs(image[40:].astype(int) - divider) < 70).all(-1)
+        ours, theirs, truth = (part.sum() for part in np.array_split(near, 3, axis=1))
+        assert theirs < 20 < ours / 3 and truth > 60, "the blind one shows no divider, the other two do"
+
+
+def test_evaluations_of_different_frames_say_so_and_one_without_predictions_is_named(evaluation, blind, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    result = json.loads((evaluation / "result.json").read_text())
+    result["predictions"]["data"] = "elsewhere"
+    (other / "result.json").write_text(json.dumps(result))
+    text = build_report(None, None, [evaluation, blind, other])
+    assert "cannot be compared" in text and "other holds no predictions.jsonl" in text
 
 
 def test_what_is_reported_on_is_not_written_over(evaluation, tmp_path, capsys):
