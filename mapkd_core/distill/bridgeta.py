@@ -6,6 +6,8 @@ The student enters the assistant without gradient: else it could please the loss
 bound is least, and equal to direct distillation, for a free assistant, the assistant gets a task loss of its own.
 It goes on from its BEV feature as the teacher does from `bev_small`, through trainable copies of the SD prior, where
 there is one, and of the BEV encoder: an assistant that gives the teacher's feature draws the teacher's (coarse) map.
+Assistant and student start at the size of the teacher's features (`StartsLike`); else the first thousand steps of a run
+under a young teacher would teach nothing but that size.
 """
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from torch.nn import functional
 
 from mapkd_core.distill.controls import soft_bce
 from mapkd_core.distill.interface import DistillStep, Method, Networks
-from mapkd_core.distill.taps import ChannelStats, TapPair, shrunk, tap
+from mapkd_core.distill.taps import ChannelStats, StartsLike, TapPair, shrunk, tap
 from mapkd_core.losses import semantic_bce
 from mapkd_core.model.bev_encode import BevEncode
 from mapkd_core.model.layers import conv_bn_relu
@@ -44,6 +46,7 @@ class Assistant(nn.Module):
     ) -> None:
         super().__init__()
         self.from_teacher, self.from_student = nn.Conv2d(teacher, width, 1), nn.Conv2d(student, width, 1)
+        self.like_teacher = StartsLike(teacher)
         self.join = nn.Sequential(
             conv_bn_relu(2 * width, width), conv_bn_relu(width, width), nn.Conv2d(width, teacher, 1)
         )
@@ -52,10 +55,14 @@ class Assistant(nn.Module):
         self.prior, self.decoder = prior, decoder
 
     def forward(
-        self, teacher: Tensor, student: Tensor, size: tuple[int, int], sd_map: Tensor | None
+        self, teacher: Tensor, student: Tensor, stats: ChannelStats, size: tuple[int, int], sd_map: Tensor | None
     ) -> tuple[Tensor, Prediction]:
-        """B C h w each, the SD map B 1 Y X if the teacher reads one -> joint feature, Prediction on `size`."""
+        """B C h w each, the SD map B 1 Y X if the teacher reads one -> joint feature, Prediction on `size`.
+
+        `stats` are those of the teacher's feature.
+        """
         joint = self.join(torch.cat([self.from_teacher(teacher), self.from_student(student.detach())], 1))
+        joint = self.like_teacher(joint, stats)
         return joint, self.decode(joint, size, sd_map)
 
     def decode(self, joint: Tensor, size: tuple[int, int], sd_map: Tensor | None) -> Prediction:
@@ -108,6 +115,8 @@ class BridgeTa(Method):
         up1 = decoder.branches["semantic"].up2[0][0].weight.shape[1]  # type: ignore[index,union-attr]
         same = int(up1) == self.deep.channels
         self.match_up1 = nn.Identity() if same else nn.Conv2d(int(up1), self.deep.channels, 1)
+        self.start, self.deep_start = StartsLike(self.pair.channels), StartsLike(self.deep.channels)
+        self.joint_deep_start = StartsLike(self.deep.channels)
 
     def terms(self, step: DistillStep) -> dict[str, Tensor]:
         """`feature`, `decoder`, `response`, and the assistant's own `assistant`."""
@@ -116,9 +125,13 @@ class BridgeTa(Method):
         mine, theirs = self.pair(step)
         raw = shrunk(tap(step.student, "bev_small"), mine.shape[-2:])
         logits = step.student.semantic
-        joint, answer = self.assistant(theirs, raw, logits.shape[-2:], step.batch.sd_map)
         mine_up, theirs_up = self.deep(step)
+        self.stats.follow(theirs)
+        self.deep_stats.follow(theirs_up)
+        joint, answer = self.assistant(theirs, raw, self.stats, logits.shape[-2:], step.batch.sd_map)
         joint_up = self.match_up1(shrunk(answer.taps["up1"], theirs_up.shape[-2:]))
+        joint_up = self.joint_deep_start(joint_up, self.deep_stats)
+        mine, mine_up = self.start(mine, self.stats), self.deep_start(mine_up, self.deep_stats)
         terms = {
             "feature": self._bound(self.stats, theirs, joint, mine, warm),
             "decoder": self._bound(self.deep_stats, theirs_up, joint_up, mine_up, warm),
@@ -130,7 +143,6 @@ class BridgeTa(Method):
         return terms
 
     def _bound(self, stats: ChannelStats, teacher: Tensor, joint: Tensor, student: Tensor, warm: float) -> Tensor:
-        stats.follow(teacher)
         return young(stats(teacher), stats(joint), stats(student), self.config.eps, warm)
 
     def _response(self, teacher: Tensor, assistant: Tensor, student: Tensor, warm: float) -> Tensor:

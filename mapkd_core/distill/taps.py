@@ -123,12 +123,43 @@ class ChannelStats(nn.Module):
         self.square.lerp_(now[1], rate)
         self.count += 1
 
+    @property
+    def deviation(self) -> Tensor:
+        """(C,) of each channel, with a floor: one that is dead in the teacher must not blow up the student's noise."""
+        variance = self.square - self.mean**2
+        return torch.sqrt(torch.maximum(variance, 1e-2 * variance.mean() + 1e-8))
+
     def forward(self, features: Tensor) -> Tensor:
         """B C h w standardised."""
-        # A channel that is dead in the teacher must not blow up the student's noise, hence the floor.
-        variance = self.square - self.mean**2
-        deviation = torch.sqrt(torch.maximum(variance, 1e-2 * variance.mean() + 1e-8))
-        return (features - self.mean[:, None, None]) / deviation[:, None, None]
+        return (features - self.mean[:, None, None]) / self.deviation[:, None, None]
+
+
+class StartsLike(nn.Module):
+    """A factor and an addend for each channel, trained, with which a feature starts at a teacher's mean and deviation.
+
+    A fresh feature and that of a teacher that has learned little may differ a thousandfold in size: standardised by the
+    teacher's deviation their square is then tens of thousands, and only the size would be learned (ours, after the
+    data-dependent start of Salimans and Kingma 2016).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.scale, self.shift = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.register_buffer("started", torch.tensor(False))
+        self.started: Tensor
+
+    def forward(self, features: Tensor, stats: ChannelStats) -> Tensor:
+        """B C h w; the first batch in training mode decides where factor and addend start."""
+        if self.training and not bool(self.started):
+            self._start(features.detach(), stats)
+        return features * self.scale[:, None, None] + self.shift[:, None, None]
+
+    @torch.no_grad()
+    def _start(self, features: Tensor, stats: ChannelStats) -> None:
+        mean, square = mean_over_processes(torch.stack([features.mean((0, 2, 3)), (features**2).mean((0, 2, 3))]))
+        self.scale.copy_(stats.deviation / (square - mean**2).clamp(min=1e-12).sqrt())
+        self.shift.copy_(stats.mean - mean * self.scale)
+        self.started.fill_(True)
 
 
 def head_after_up1(network: nn.Module, output: str = "semantic") -> Callable[[Tensor], Tensor] | None:

@@ -9,6 +9,7 @@ from torch import nn
 
 from mapkd_core.distill.interface import Networks
 from mapkd_core.distill.methods import build_method
+from mapkd_core.distill.taps import ChannelStats, StartsLike
 
 
 def bench(prior=True, student_width=3):
@@ -26,13 +27,18 @@ def answers(hand, method):
     """The assistant's feature, decoder feature and logits as it gives them now."""
     again = copy.deepcopy(method)
     raw, theirs = hand.student.taps["bev_small"].detach(), hand.teacher.taps["bev_small"].detach()
-    joint, map_ = again.assistant(theirs, raw, (16, 24), hand.batch.sd_map)
-    up = again.match_up1(map_.taps["up1"])
+    again.stats.follow(theirs)
+    again.deep_stats.follow(hand.teacher.taps["up1"].detach())
+    joint, map_ = again.assistant(theirs, raw, again.stats, (16, 24), hand.batch.sd_map)
+    up = again.joint_deep_start(again.match_up1(map_.taps["up1"]), again.deep_stats)
     return joint.detach(), up.detach(), map_.semantic.detach()
 
 
 def no_dropout(method):
+    """Also no start by the first batch: factors and addends stay as they were drawn."""
     for module in method.modules():
+        if isinstance(module, StartsLike):
+            module.started.fill_(True)
         if isinstance(module, nn.Dropout):
             module.p = 0.0
         elif isinstance(module, nn.MultiheadAttention):
@@ -52,10 +58,14 @@ def test_two_paths_at_three_levels(prior, eps, number, warm):
     method = no_dropout(hand.method("bridgeta", eps=eps, warmup_steps=8))
     joint, up, logits = answers(hand, method)
     terms = method.terms(hand.step(number))
-    levels = {"feature": ("bev_small", method.pair, joint), "decoder": ("up1", method.deep, up)}
-    for name, (place, pair, assistant) in levels.items():
+    levels = {
+        "feature": ("bev_small", method.pair, method.start, joint),
+        "decoder": ("up1", method.deep, method.deep_start, up),
+    }
+    for name, (place, pair, start, assistant) in levels.items():
         theirs, mine = (array(r.taps[place]) for r in (hand.teacher, hand.student))
         mine = mine if isinstance(pair.adapt, nn.Identity) else point_wise(mine, pair.adapt)
+        mine = mine * array(start.scale)[:, None, None] + array(start.shift)[:, None, None]
         t, a, s = (standardised(x, *moments(theirs)) for x in (theirs, array(assistant), mine))
         expected = (1 + eps) * mean_square(t, a) + warm * (1 + 1 / eps) * mean_square(a, s)
         assert terms[name].item() == pytest.approx(expected, rel=1e-3), name
@@ -86,8 +96,9 @@ def test_the_student_is_reached_by_its_own_paths_alone():
         "assistant": set(),
     }
     student = hand.student.taps["bev_small"]
-    given = no_dropout(hand.method("bridgeta")).assistant(
-        hand.teacher.taps["bev_small"].detach(), student, (16, 24), hand.batch.sd_map
+    method = no_dropout(hand.method("bridgeta"))
+    given = method.assistant(
+        hand.teacher.taps["bev_small"].detach(), student, method.stats, (16, 24), hand.batch.sd_map
     )
     assert not set(torch.autograd.grad(given[1].semantic.sum(), [student], allow_unused=True)) - {None}
 
@@ -145,3 +156,32 @@ def test_a_teacher_without_a_known_decoder_gets_an_assistant_with_a_fresh_one():
     terms = hand.method("bridgeta").terms(hand.step(600))
     assert set(terms) == {"feature", "decoder", "response", "assistant"}
     assert hand.reached(terms["decoder"]) == {"student.up1"}
+
+
+def test_under_a_young_teacher_a_run_starts_near_the_size_of_its_features():
+    """A thousandth of the student's, about 0.01; terms would be millions."""
+    hand = bench()
+    for name in ("bev_small", "up1"):
+        hand.teacher.taps[name] = (0.01 + 1e-3 * hand.teacher.taps[name].detach()).requires_grad_()
+    torch.manual_seed(0)
+    method = build_method("bridgeta", Networks(hand.step(), hand.network, GRID, 10, LOSS), {}).train()
+    first = {name: term.item() for name, term in method.terms(hand.step(600)).items()}
+    assert first["feature"] < 12 and first["decoder"] < 12  # twice two squares of independent features of deviation 1
+    assert first["feature"] > 1
+
+
+def test_a_feature_starts_at_the_teachers_mean_and_deviation_once_and_in_training_alone():
+    generator = torch.Generator().manual_seed(3)
+    theirs, mine = torch.randn(4, 3, 5, 6, generator=generator), torch.randn(4, 3, 5, 6, generator=generator)
+    theirs, mine = theirs * torch.tensor([1.0, 3.0, 0.5])[:, None, None] + 2, 100 * mine - 7
+    stats, start = ChannelStats(3), StartsLike(3)
+    stats.follow(theirs)
+    assert torch.equal(start.eval()(mine, stats), mine) and not start.started
+    matched = start.train()(mine, stats)
+    for taken in (lambda x: x.mean((0, 2, 3)), lambda x: x.std((0, 2, 3), correction=0)):
+        torch.testing.assert_close(taken(matched), taken(theirs), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(start(mine + 1, stats), matched + start.scale[:, None, None], rtol=1e-4, atol=1e-4)
+    again = StartsLike(3)
+    again.load_state_dict(start.state_dict())
+    torch.testing.assert_close(again(3 * mine, stats), start(3 * mine, stats))
+    assert all(p.requires_grad for p in start.parameters())

@@ -158,3 +158,27 @@ def test_loader_processes_that_hand_nothing_over_are_told_with_the_remedy(monkey
     config = replace(CONFIG, data=replace(CONFIG.data, workers=1))
     with pytest.raises(OSError, match=r"gave no batch \(DataLoader .*df -h /dev/shm.*--data\.workers 0"):
         next(getattr(loading, kind)(config))
+
+
+class Stream(torch.utils.data.IterableDataset):
+    """In the place of a streamed cache: numbered samples, and what it was asked for."""
+
+    def __init__(self, place, options, seed, rank, world, batch_size, start_batch):
+        self.asked = (place, seed, rank, world, batch_size, start_batch)
+        Stream.made, self.options = self, options
+
+    def __iter__(self):
+        return iter((number, ToySamples(5)[number % 5]) for number in range(100))
+
+
+def test_a_streamed_cache_is_read_by_place_seed_and_share_and_changed_by_number(monkeypatch):
+    monkeypatch.setattr(loading, "StreamedSamples", Stream)
+    config = replace(CONFIG, seed=3, data=replace(CONFIG.data, train="cache:https://example.org/train"))
+    batches = list(islice(loading.training_batches(config, 4, rank=1, world_size=2), 3))
+    assert Stream.made.asked == ("https://example.org/train", 3, 1, 2, 2, 4)
+    assert Stream.made.options.grid == CONFIG.grid and Stream.made.options.labels
+    assert [batch.tokens for batch in batches] == [[f"toy{k}", f"toy{k + 1}"] for k in (0, 2)] + [["toy4", "toy0"]]
+    again = next(loading.training_batches(config))
+    other = next(loading.training_batches(replace(config, seed=4)))
+    assert torch.equal(batches[0].images, again.images) and not torch.equal(batches[0].images, other.images)
+    assert not torch.equal(batches[0].images[0], batches[2].images[1]), "the same frame under another number"

@@ -197,8 +197,10 @@ def test_the_seed_decides_the_first_weights(tmp_path, monkeypatch):
 
 
 def test_a_run_starts_from_its_stages(finished):
-    config = TrainConfig(name="next", out=str(finished.parent), model_options=STUDENT, grid=GRID, seed=9,
-                         data=DataConfig(image_size=SIZE), accelerator="cpu", ema=0.9, init=(str(finished),))  # fmt: skip
+    config = TrainConfig(
+        name="next", out=str(finished.parent), model_options=STUDENT, grid=GRID, seed=9, accelerator="cpu", ema=0.9,
+        data=DataConfig(image_size=SIZE), init=(str(finished),),
+    )
     with training.open_run(config, TaskObjective(config)) as (run, _):
         started = run._plain().state_dict()
         assert all(torch.equal(v, started[k]) for k, v in load_checkpoint(finished / "best.pt")["average"].items())

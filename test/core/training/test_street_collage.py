@@ -79,6 +79,22 @@ def test_horizons_meet():
     assert horizon_of(nothing) == 0.5
 
 
+@pytest.mark.parametrize("degrees", [-12, 0, 9])
+def test_the_horizon_of_a_camera_that_looks_up_or_down(degrees):
+    """Up, the horizon lies lower in the image: by the focal length times the angle's tangent."""
+    sample = ToySamples()[0]
+    up = np.deg2rad(degrees)
+    turn = np.eye(4)
+    turn[1:3, 1:3] = [[np.cos(up), -np.sin(up)], [np.sin(up), np.cos(up)]]  # about the camera's x, which points right
+    poses = sample.base_from_camera.copy()
+    poses[1] = poses[1] @ turn
+    ahead = poses[1][:3, 2]
+    assert np.rad2deg(np.arcsin(ahead[2])) == pytest.approx(degrees, abs=0.1)
+    focal, middle = sample.intrinsics[1][1, 1:]
+    row = horizon_row(replace(sample, base_from_camera=poses), 1)
+    assert row == pytest.approx(middle + focal * np.tan(up), abs=0.1)
+
+
 def test_labels_are_as_wide_as_drawn_ones_and_specks_are_left_out():
     ground = SeenGround(*(np.zeros(SeenGround.grid().shape, bool) for _ in range(3)))
     ground.known[:] = True
@@ -88,6 +104,10 @@ def test_labels_are_as_wide_as_drawn_ones_and_specks_are_left_out():
     across = labels.semantic[CLASS_IDS["boundary"]][:, GRID.cols // 2].sum()
     assert 5 <= across <= 9 and not labels.semantic[CLASS_IDS["divider"]].any()
     assert not without_specks(ground.paint).any() and without_specks(ground.edge).sum() == 100
+    for cells, kept in ((14, 0), (15, 15)):
+        row = np.zeros((5, 30), bool)
+        row[2, 3 : 3 + cells] = True
+        assert without_specks(row).sum() == kept
 
 
 def test_unknown_cells_teach_nothing():
