@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from mapkd_core.files import inside, replacing
+from mapkd_core.files import LOCK, inside, replacing
 
 SCHEMES = ("s3", "gs")
 """Object storage that is written to and read from by ranges; the packages s3fs and gcsfs bring them."""
@@ -40,6 +40,9 @@ class Storage(Protocol):
     def sizes(self, below: str = "") -> Mapping[str, int]:
         """Bytes of each file, by name, in the folder `below` and those in it."""
 
+    def occupied(self) -> list[str]:
+        """Names of whatever is there, folders and hidden files too, but for a lock."""
+
     def delete(self, names: Sequence[str]) -> None:
         """Removes files, if they are there, and folders that become empty."""
 
@@ -61,7 +64,7 @@ def shared_with_workers(storage: Storage, name: str) -> None:
     """
     if isinstance(storage, Folder) and not (Path(storage.location) / name).is_file():
         raise OSError(
-            f"node {socket.gethostname()} does not see {storage.location}/{name}; expected a folder that all nodes "
+            f"{storage.location}/{name} is not seen by {socket.gethostname()}; expected a folder that all nodes "
             "share under this path (such as NFS), or object storage (s3://BUCKET/PREFIX)"
         )
 
@@ -99,6 +102,11 @@ class Folder:
         home = Path(self.location)
         files = (path for path in (home / below).rglob("*") if path.is_file() and not path.name.startswith("."))
         return {path.relative_to(home).as_posix(): path.stat().st_size for path in sorted(files)}
+
+    def occupied(self) -> list[str]:
+        """As `Storage.occupied`."""
+        folder = Path(self.location)
+        return sorted(path.name for path in folder.iterdir() if path.name != LOCK) if folder.is_dir() else []
 
     def delete(self, names: Sequence[str]) -> None:
         """As `Storage.delete`."""
@@ -145,6 +153,10 @@ class Bucket:
             home = files._strip_protocol(self.location).rstrip("/") + "/"
             found = files.find(home + below, detail=True)
             return {path.removeprefix(home): int(facts["size"]) for path, facts in sorted(found.items())}
+
+    def occupied(self) -> list[str]:
+        """As `Storage.occupied`."""
+        return list(self.sizes())
 
     def delete(self, names: Sequence[str]) -> None:
         """As `Storage.delete`."""

@@ -12,6 +12,11 @@ the frame of those poses (FILE.streetmap, lanelet2:FILE, geojson:FILE, opendrive
     mapkd cache bag:monday.mcap caches/monday --map lanelet2:town.osm --image check.png
     mapkd cache bag:monday.mcap caches/monday --map town.geojson --origin 48.1,11.5 --align
 
+On the machines of a Ray cluster, into a folder that all of them share or into object storage (docs/how-to/cluster.md):
+
+    mapkd cache simdrive-v1:train /nfs/caches/train --engine ray://head:10001
+    mapkd cache simdrive-v1:train s3://bucket/caches/train --workers 8
+
 Look at the image: where the drawn map lies beside the paint, poses, clocks (--time-offset), calibration or map are
 wrong, and so would be what is learnt.
 
@@ -20,18 +25,23 @@ Train from it with `--data.train cache:caches/train`.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+import contextlib
 
 from mapkd_core.commands import cache_bag
+from mapkd_core.commands.options import add_engine_options, chosen_engine, folder_or_url
+from mapkd_core.engine import EngineOptions, open_engine
 from mapkd_core.files import FolderLock
 from mapkd_core.frame_sources import FORMS
+from mapkd_core.storage import is_object_storage, open_storage
 from mapkd_core.types import IMAGE_SIZE
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `mapkd cache`."""
     parser.add_argument("source", help=f"{FORMS}; or {cache_bag.FORM}")
-    parser.add_argument("folder", type=Path, help="new folder for the cache, or one to go on with")
+    parser.add_argument(
+        "folder", type=folder_or_url, help="new folder (or s3:// or gs:// URL) for the cache, or one to go on with"
+    )
     parser.add_argument("--size", type=_size, default=IMAGE_SIZE, help="images, WIDTHxHEIGHT (default 352x128)")
     parser.add_argument("--lidar", action="store_true", help="keep LiDAR points (three sweeps) as float16")
     parser.add_argument("--no-labels", action="store_true", help="frames without a road map, for prediction only")
@@ -43,16 +53,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shard-frames", type=int, default=256, help="frames in a shard (default 256)")
     parser.add_argument("--seed", type=int, default=0, help="of the frames' distribution over the shards")
     parser.add_argument("--workers", type=int, default=0, help="processes that read and encode (default 0: this one)")
+    add_engine_options(parser, "parts of some frames")
     cache_bag.configure(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Writes the cache and tells its size."""
-    with FolderLock(args.folder):  # before the slow imports: a second command would else find the first one's work done
-        return _pack(args)
+    engine = chosen_engine(args, args.workers)
+    held = contextlib.nullcontext() if is_object_storage(args.folder) else FolderLock(args.folder)
+    with held:  # before the slow imports: a second command would else find the first one's work done
+        return _pack(args, engine)
 
 
-def _pack(args: argparse.Namespace) -> int:
+def _pack(args: argparse.Namespace, chosen: EngineOptions) -> int:
     from mapkd_core.data.cache_record import CacheOptions
     from mapkd_core.data.cache_write import write_cache
     from mapkd_core.evaluation.identity import frames_fingerprint
@@ -77,11 +90,13 @@ def _pack(args: argparse.Namespace) -> int:
                     "--no-labels"
                 )
         what = frames_fingerprint(source)
-    write_cache(
-        source, args.folder, options, args.shard_frames, args.seed, args.workers, args.source, True, what, locked=True
-    )
-    shards = list(args.folder.glob("*.tar"))
-    size_mb = sum(path.stat().st_size for path in shards) / 1e6
+    with open_engine(chosen) as engine:
+        write_cache(
+            source, args.folder, options, args.shard_frames, args.seed, name=args.source, data_fingerprint=what,
+            locked=True, engine=engine,
+        )  # fmt: skip
+    shards = {name: size for name, size in open_storage(args.folder).sizes().items() if name.endswith(".tar")}
+    size_mb = sum(shards.values()) / 1e6
     print(f"{args.folder}: {len(source)} frames in {len(shards)} shards, {size_mb:.1f} MB")
     return 0
 

@@ -4,6 +4,7 @@ examples:
   mapkd evaluate --weights student.json --data simdrive-v1:val:small
   mapkd evaluate --weights student.json --data /data/nuscenes --split val --out runs/student/val --processes 8
   mapkd evaluate --weights runs/teacher --data cache:caches/val
+  mapkd evaluate --weights runs/teacher --data cache:/nfs/val --engine ray://head:10001 --unit-gpus 1
   mapkd evaluate --weights base --data /data/nuscenes --align 2.0,1.0,1.5
   mapkd evaluate --predictions submission.json --truth truth.json --range 60x30 --cell 0.15
   mapkd evaluate --predictions runs/student/val/predictions.jsonl --truth runs/student/val/truth.jsonl
@@ -23,10 +24,19 @@ import contextlib
 import json
 import math
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mapkd_core.commands.options import add_runtime_options, chosen_runtime, whole_number
+from mapkd_core.commands.options import (
+    add_engine_options,
+    add_runtime_options,
+    chosen_engine,
+    chosen_runtime,
+    whole_number,
+)
+from mapkd_core.engine import open_engine
 from mapkd_core.files import FolderLock, keep_inputs, write_atomic
 from mapkd_core.runtime import wait_without_spinning
 from mapkd_core.suggestion import RenamedOption
@@ -36,6 +46,8 @@ if TYPE_CHECKING:
     from mapkd_core.frame_sources import Frames
     from mapkd_core.grid import BevGrid
     from mapkd_core.metrics.alignment import AlignBounds
+    from mapkd_core.predictor import MapPredictor
+    from mapkd_core.runtime.options import RuntimeOptions
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", help="split of a nuScenes folder: val, mini_val, ...; all scenes by default")
     parser.add_argument("--limit", type=whole_number(1), metavar="N", help="only the first N frames")
     add_runtime_options(parser)
+    add_engine_options(parser, "frames to be predicted")
     parser.add_argument("--predictions", type=Path, help="predictions.jsonl, or a submission .json, to score as it is")
     parser.add_argument("--truth", type=Path, help="truth.jsonl, or a submission .json made from labels")
     parser.add_argument("--range", metavar="XxY", help="metres of a submission's grid, such as 60x30")
@@ -107,8 +120,9 @@ def _predict(args: argparse.Namespace, held: contextlib.ExitStack) -> tuple[Path
     from mapkd_core.evaluation.result_file import forget_results
     from mapkd_core.frame_sources import open_frames
 
+    chosen = chosen_engine(args, 0)
     cache = args.data.removeprefix("cache:") if args.data.startswith("cache:") else None
-    predictor, lidar = _predictor(args, batches=cache is not None)
+    predictor, lidar, make = _predictor(args, batches=cache is not None)
     card = predictor.card
     out = args.out or Path("runs/evaluate") / f"{card.name}-{re.sub(r'[^A-Za-z0-9.]+', '-', args.data).strip('-')}"
     if cache is not None:
@@ -117,7 +131,8 @@ def _predict(args: argparse.Namespace, held: contextlib.ExitStack) -> tuple[Path
         held.enter_context(FolderLock(out))
         if args.overwrite:
             forget_results(out, True)
-        predict_cache(cached, predictor, out, header, args.overwrite, args.limit)
+        engine = held.enter_context(open_engine(chosen))
+        predict_cache(cached, predictor, out, header, args.overwrite, args.limit, engine, make)
         return out, CachedFrames(cached)
     source, missing = open_frames(args.data, args.split, card.input_size, lidar, predictor.device)
     for note in missing:
@@ -127,30 +142,40 @@ def _predict(args: argparse.Namespace, held: contextlib.ExitStack) -> tuple[Path
     held.enter_context(FolderLock(out))
     if args.overwrite:
         forget_results(out, True)
-    predict_frames(source, predictor, card.grid, out, header, args.overwrite, args.limit)
+    engine = held.enter_context(open_engine(chosen))
+    predict_frames(source, predictor, card.grid, out, header, args.overwrite, args.limit, engine, make)
     return out, source
 
 
-def _predictor(args: argparse.Namespace, batches: bool) -> tuple[Any, bool]:
-    """What runs the network, and whether it needs LiDAR: as on the vehicle where that is possible and wanted."""
+def _predictor(args: argparse.Namespace, batches: bool) -> tuple[Any, bool, Callable[[], Any]]:
+    """What runs the network (as on the vehicle where that can be), whether it needs LiDAR, and how to load another."""
     wait_without_spinning()
     from mapkd_core.artifact import load_card
     from mapkd_core.evaluation.batch_predictor import BatchPredictor
-    from mapkd_core.predictor import DEFAULT_WEIGHTS, MapPredictor
+    from mapkd_core.predictor import DEFAULT_WEIGHTS
 
     weights = Path(args.weights) if args.weights else DEFAULT_WEIGHTS
     chosen = (args.backend, args.precision) != ("auto", "fp32")
     model = "" if weights.is_dir() else load_card(weights).model
     if (model == "student" and (chosen or not batches)) or (model == "vector_student" and chosen):
-        exported = MapPredictor.from_artifact(weights, chosen_runtime(args))
-        exported.least_score = 0.0
-        return exported, False
+        make = partial(_exported, weights, chosen_runtime(args))
+        return make(), False, make
     if chosen:
         raise ValueError(
             f"--backend {args.backend} --precision {args.precision} are for an exported student; leave them out here"
         )
-    predictor = BatchPredictor(weights, args.device)
-    return predictor, predictor.options.lidar
+    of_training = partial(BatchPredictor, weights, args.device)
+    predictor = of_training()
+    return predictor, predictor.options.lidar, of_training
+
+
+def _exported(weights: Path, runtime: RuntimeOptions) -> MapPredictor:
+    """A predictor that gives every element, however low its score: AP counts all."""
+    from mapkd_core.predictor import MapPredictor
+
+    predictor = MapPredictor.from_artifact(weights, runtime)
+    predictor.least_score = 0.0
+    return predictor
 
 
 def _others(out: Path, files: tuple[Path, ...], overwrite: bool) -> list[Path]:

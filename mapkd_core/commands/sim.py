@@ -9,6 +9,7 @@ examples:
   mapkd sim show --seed 7
   mapkd sim export --out drive --frames 12 --size 800x450
   mapkd sim export --out train --drives 40 --frames 20 --sweep-hz 10 --workers 4
+  mapkd sim export --out /nfs/train --drives 4000 --engine ray://head:10001
   mapkd sim show --road boston-seaport --dataroot /data/nuscenes
   mapkd sim sheet --out sheet.png
 
@@ -22,7 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mapkd_core.benchmark.sim import image_size
+from mapkd_core.commands.options import add_engine_options, chosen_engine, folder_or_url
+from mapkd_core.engine import open_engine
 from mapkd_core.progress import Progress, each
+from mapkd_core.storage import is_object_storage
 
 if TYPE_CHECKING:
     from mapkd_core.sim.drive import SimDrive
@@ -60,13 +64,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     export = job("export", "write drives as a folder in nuScenes' format", "1600x900")
     road(export)
-    export.add_argument("--out", type=Path, required=True, help="new folder, or one to go on with")
+    export.add_argument("--out", type=folder_or_url, required=True, help="new folder, or one to go on with; or a URL")
     export.add_argument("--drives", type=int, default=1, help="how many, with following seeds (default: %(default)s)")
     export.add_argument("--frames", type=int, default=20, help="keyframes of a drive (default: %(default)s)")
     export.add_argument("--version", default="v1.0-mini", help="folder of the tables (default: %(default)s)")
     export.add_argument("--sweep-hz", type=float, default=0.0, help="LiDAR sweeps between keyframes (10 or 20)")
     export.add_argument("--no-lidar", action="store_true", help="cameras only")
     export.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
+    add_engine_options(export, "groups of a drive's files")
     export.add_argument(
         "--official-names", action="store_true",
         help="call the scenes as in nuScenes' mini split, for published code that looks for those names",
@@ -131,6 +136,7 @@ def _export(args: argparse.Namespace) -> int:
 
     if min(args.drives, args.frames, args.workers) < 1:
         raise ValueError(f"--drives {args.drives} --frames {args.frames} --workers {args.workers}: at least 1 of each")
+    chosen = chosen_engine(args, args.workers)
     drives = [_drive(args, args.seed + k, args.frames, not args.no_lidar) for k in range(args.drives)]
     names = None
     if args.official_names:
@@ -144,9 +150,12 @@ def _export(args: argparse.Namespace) -> int:
             bar.total = total
             bar.update(done - bar.done)
 
-        export(drives, args.out, args.version, names, args.sweep_hz, args.workers, progress)
+        with open_engine(chosen) as engine:
+            export(drives, args.out, args.version, names, args.sweep_hz, progress=progress, engine=engine)
     took = time.perf_counter() - begun
     print(f"{args.out}: {args.drives} drives with {args.frames} keyframes each, {took:.0f} s")
+    if is_object_storage(args.out):
+        return 0
     print(f"  play it:  ros2 run mapkd_ros nuscenes_player --ros-args -p dataroot:={args.out.resolve()}")
     print(f"  as a bag: mapkd bag --dataroot {args.out} --out {args.out}_bag")
     return 0

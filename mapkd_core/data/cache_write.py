@@ -23,7 +23,7 @@ from mapkd_core.data.cache_record import FORMAT, CacheOptions, encode
 from mapkd_core.data.dataset import FrameSource
 from mapkd_core.engine import Engine
 from mapkd_core.engine.local import LocalEngine
-from mapkd_core.files import LOCK, FolderLock
+from mapkd_core.files import FolderLock
 from mapkd_core.progress import Progress
 from mapkd_core.schema import FileFault, anything, integer, list_of, mapping, parse_json, record
 from mapkd_core.storage import Piece, Storage, is_object_storage, open_storage, shared_with_workers
@@ -208,9 +208,7 @@ def _claim(storage: Storage, plan: dict[str, Any], part_frames: int, there: Mapp
             )
         _check_same(found, plan, storage.location)
         return
-    folder = Path(storage.location)
-    hidden = [] if is_object_storage(storage.location) or not folder.is_dir() else list(folder.iterdir())
-    if there or any(path.name != LOCK for path in hidden):
+    if storage.occupied():
         raise ValueError(f"{storage.location} holds other files; give a new folder for the cache")
     storage.write(PLAN, json.dumps(plan).encode())
 

@@ -34,6 +34,10 @@ class UnitNeeds:
 class Engine(Protocol):
     """Workers that share out units."""
 
+    @property
+    def alone(self) -> bool:
+        """Whether units are done in this process, one after the other."""
+
     def workers(self) -> int:
         """How many units can be worked on at the same time now; on a cluster nodes may come and go."""
 

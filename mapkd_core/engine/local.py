@@ -27,13 +27,18 @@ class LocalEngine:
     def __init__(self, processes: int = 0, needs: UnitNeeds | None = None) -> None:
         self.processes, self.needs = processes, needs or UnitNeeds()
 
+    @property
+    def alone(self) -> bool:
+        """As `Engine.alone`."""
+        return self.processes <= 1
+
     def workers(self) -> int:
         """As many as there are processes."""
         return max(self.processes, 1)
 
     def map(self, job: Callable[[Unit], Result], units: Iterable[Unit]) -> Iterator[Result]:
         """As `Engine.map`."""
-        if self.processes <= 1:
+        if self.alone:
             return map(job, units)
         return self._in_processes(job, iter(units))
 

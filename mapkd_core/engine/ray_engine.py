@@ -59,6 +59,11 @@ class RayEngine:
     def __init__(self, needs: UnitNeeds) -> None:
         self.needs = needs
 
+    @property
+    def alone(self) -> bool:
+        """As `Engine.alone`."""
+        return False
+
     def workers(self) -> int:
         """How many units the nodes of now have room for, other people's work not counted."""
         import ray
@@ -74,8 +79,8 @@ class RayEngine:
         import ray
 
         # A list hides the reference from Ray, which else would hand the job's bytes to every task anew.
-        packed = [ray.put(pickle.dumps(job))]
-        name, expected = uuid.uuid4().hex, here()
+        packed = [ray.put((here(), os.getcwd(), self.needs.cpus, pickle.dumps(job)))]
+        name = uuid.uuid4().hex
         ray.cloudpickle.register_pickle_by_value(ray_unit)  # so that workers without this project can say so
         task = ray.remote(ray_unit.begin).options(
             num_cpus=self.needs.cpus, num_gpus=self.needs.gpus, max_retries=ATTEMPTS - 1, retry_exceptions=False,
@@ -91,7 +96,7 @@ class RayEngine:
                         unit = next(rest)
                     except StopIteration:
                         break
-                    waiting.append((unit, task.remote(expected, name, packed, self.needs.cpus, pickle.dumps(unit))))
+                    waiting.append((unit, task.remote(name, packed, pickle.dumps(unit))))
                 if not waiting:
                     return
                 ready, _ = ray.wait([waiting[0][1]], timeout=_LOOK_S)

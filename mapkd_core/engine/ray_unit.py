@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 
-def begin(expected: dict[str, str], name: str, packed: list[Any], threads: int, unit: bytes) -> tuple[str, Any]:
+def begin(name: str, packed: list[Any], unit: bytes) -> tuple[str, Any]:
     """Hands a unit to this project's code on the worker, if it is there: (kind, value), as `ray_worker.answer`."""
     import socket
 
@@ -15,4 +15,4 @@ def begin(expected: dict[str, str], name: str, packed: list[Any], threads: int, 
             f"node {socket.gethostname()} cannot import mapkd_core ({error}); install this project on "
             "every node, in the same version, into the Python that runs `ray start`"
         )
-    return answer(expected, name, packed, threads, unit)
+    return answer(name, packed, unit)

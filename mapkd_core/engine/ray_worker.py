@@ -1,7 +1,9 @@
 """A unit of work on a worker of a Ray cluster."""
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 import pickle
 import platform
 import socket
@@ -28,26 +30,38 @@ def here() -> dict[str, str]:
     }
 
 
-def answer(expected: dict[str, str], name: str, packed: list[Any], threads: int, unit: bytes) -> tuple[str, Any]:
-    """(DONE, result), (FAILED, what the job raised), or (DIFFERS, why this node must not be used)."""
+def answer(name: str, packed: list[Any], unit: bytes) -> tuple[str, Any]:
+    """(DONE, result), (FAILED, what the job raised), or (DIFFERS, why this node must not be used).
+
+    `packed` holds a reference to what the engine knows: its build, its folder, threads, and the job.
+    """
     global _job
-    found = here()
-    if found != expected:
-        changed = [key for key in expected if found[key] != expected[key]]
-        differs = ", ".join(f"{key} {found[key]}, here {expected[key]}" for key in changed)
-        return DIFFERS, (
-            f"node {socket.gethostname()} has another build of mapkd_core ({differs}); install the same on "
-            "every node"
-        )
     try:
         if _job is None or _job[0] != name:
             import ray
 
+            expected, folder, threads, job = ray.get(packed[0])
+            if (differs := _differs(expected)) is not None:
+                return DIFFERS, differs
+            with contextlib.suppress(OSError):  # jobs with relative paths tell what they do not find
+                os.chdir(folder)
             use_threads(threads)
-            _job = name, pickle.loads(ray.get(packed[0]))
+            _job = name, pickle.loads(job)
         return DONE, _job[1](pickle.loads(unit))
+    except OSError as error:
+        return FAILED, OSError(f"node {socket.gethostname()}: {' '.join(str(error).split())}")
     except Exception as error:
         return FAILED, _that_travels(error)
+
+
+def _differs(expected: dict[str, str]) -> str | None:
+    """What of this node is not as expected, with the remedy."""
+    found = here()
+    changed = [key for key in expected if found[key] != expected[key]]
+    if not changed:
+        return None
+    words = ", ".join(f"{key} {found[key]}, here {expected[key]}" for key in changed)
+    return f"node {socket.gethostname()} has another build of mapkd_core ({words}); install the same on every node"
 
 
 def _that_travels(error: Exception) -> Exception:

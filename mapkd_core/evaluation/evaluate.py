@@ -5,34 +5,30 @@
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any, Protocol
+from typing import Any
 
 from mapkd_core.data.image_codec import jpeg_size
-from mapkd_core.data.labels import LocalMap, elements_of, grid_range, local_map
+from mapkd_core.engine import Engine
+from mapkd_core.engine.local import LocalEngine
+from mapkd_core.evaluation.prediction_jobs import FramePredictor, NetworkOf, PredictFrames, has_map
 from mapkd_core.grid import BevGrid
 from mapkd_core.metrics.alignment import AlignBounds
 from mapkd_core.metrics.bands import bands_of
-from mapkd_core.metrics.frame_file import FrameFile, FrameRecord, encode_semantic, read_frames, read_header
+from mapkd_core.metrics.frame_file import FrameFile, FrameRecord, read_frames, read_header
 from mapkd_core.metrics.parallel import map_frames
 from mapkd_core.metrics.scoring import THRESHOLD_SETS, FrameScore, Scorer
 from mapkd_core.metrics.submission import read_submission
-from mapkd_core.predictor import PredictedMap
 from mapkd_core.progress import Progress
 from mapkd_core.schema import FileFault
 from mapkd_core.types import CLASSES, Frame
 
 PREDICTIONS, TRUTH = "predictions.jsonl", "truth.jsonl"
-
-
-class FramePredictor(Protocol):
-    """Anything that turns a frame into a map: `MapPredictor`, or `BatchPredictor` for networks with more inputs."""
-
-    def predict_frame(self, frame: Frame) -> PredictedMap:
-        """The map of one frame."""
+_UNIT_FRAMES = 8
+"""Frames that one of several workers predicts at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,28 +55,35 @@ def predict_frames(
     header: Mapping[str, Any],
     overwrite: bool = False,
     limit: int | None = None,
+    engine: Engine | None = None,
+    make: Callable[[], FramePredictor] | None = None,
 ) -> int:
     """Writes predictions and truth of a source's frames to `folder`; continues where an earlier run stopped.
 
     Frames without a road map are passed over, because nothing is known to score them with. `header` says what
-    predicts what; a folder made under another header is refused (FileExistsError) unless `overwrite`. Returns how many
-    frames the files hold. Whoever calls holds the folder's lock until its results are written.
+    predicts what; a folder made under another header is refused (FileExistsError) unless `overwrite`. An `engine` with
+    several workers loads the network by `make` on each, and no latencies are noted. Returns how many frames the files
+    hold. Whoever calls holds the folder's lock until its results are written.
     """
     total = len(source) if limit is None else min(limit, len(source))
-    if not any(_has_map(source[index]) for index in range(total)):
+    if not any(has_map(source[index]) for index in range(total)):
         raise ValueError(f"none of {total} frames has a road map to be scored against; check the map expansion")
-    mapped = 0
+    engine = engine or LocalEngine()
     predictions, truth = resumed_files(folder, header, grid, overwrite)
     done = truth.done
-    with Progress("predict", total) as bar:
-        for index in range(total):
-            frame = source[index]
-            if _has_map(frame):
+    first = mapped = 0
+    while first < total and mapped < done:
+        mapped += has_map(source[first])
+        first += 1
+    job = PredictFrames(source, NetworkOf(make, predictor), grid, engine.alone)
+    most = 1 if engine.alone else _UNIT_FRAMES
+    with Progress("predict", total, initial=first) as bar:
+        for records in engine.map(job, [range(k, min(k + most, total)) for k in range(first, total, most)]):
+            for pair in filter(None, records):
                 mapped += 1
-                if mapped > done:
-                    predictions.append(predicted_record(frame, predictor.predict_frame(frame)))
-                    truth.append(truth_record(frame, grid))
-            bar.update()
+                predictions.append(pair[0])
+                truth.append(pair[1])
+            bar.update(len(records))
     check_limit(folder, done, mapped)
     return mapped
 
@@ -92,10 +95,6 @@ def check_limit(folder: Path, done: int, wanted: int) -> None:
             f"{folder} holds predictions of {done} frames already, now {wanted} are wanted; choose another --out, "
             "leave --limit out, or give --overwrite"
         )
-
-
-def _has_map(frame: Frame) -> bool:
-    return frame.vector_map is not None and frame.map_from_base is not None
 
 
 def resumed_files(
@@ -112,38 +111,6 @@ def resumed_files(
     predictions.keep(done)
     truth.keep(done)
     return predictions, truth
-
-
-def predicted_record(frame: Frame, predicted: PredictedMap) -> FrameRecord:
-    """A prediction ready for the file."""
-    return FrameRecord(
-        token=frame.token,
-        elements=predicted.elements,
-        semantic_png=encode_semantic(predicted.semantic),
-        scene=frame.scene,
-        conditions=frame.conditions,
-        stage_ms=predicted.stage_ms,
-    )
-
-
-def truth_record(frame: Frame, grid: BevGrid) -> FrameRecord:
-    """The frame's true lines, crossings both as edges and as outlines. The frame must have a map and a pose."""
-    if frame.vector_map is None or frame.map_from_base is None:
-        raise ValueError(f"frame {frame.token} has no road map or no pose; it cannot be scored")
-    return truth_of(frame, local_map(frame.vector_map(), frame.map_from_base, grid_range(grid)), grid)
-
-
-def truth_of(frame: Frame, local: LocalMap, grid: BevGrid) -> FrameRecord:
-    """The same from the map around the frame, which must reach as far as the grid or farther."""
-    outlines = elements_of(local, grid, crossings="polygon")
-    return FrameRecord(
-        token=frame.token,
-        elements=elements_of(local, grid, crossings="edges"),
-        outlines=[e for e in outlines if e.label == "ped_crossing"],
-        scene=frame.scene,
-        conditions=frame.conditions,
-        known=local.known,
-    )
 
 
 def load_frames(path: Path) -> tuple[list[FrameRecord], dict[str, Any]]:

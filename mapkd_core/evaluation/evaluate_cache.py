@@ -7,25 +7,26 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from mapkd_core.artifact import ModelCard
 from mapkd_core.data.cache import CachedSamples
 from mapkd_core.data.frame_sample import SampleOptions
+from mapkd_core.engine import Engine
+from mapkd_core.engine.local import LocalEngine
 from mapkd_core.evaluation.batch_predictor import BatchPredictor
 from mapkd_core.evaluation.evaluate import (
     PREDICTIONS,
     TRUTH,
     Evaluation,
     check_limit,
-    predicted_record,
     resumed_files,
     score_frames,
-    truth_of,
 )
 from mapkd_core.evaluation.identity import cache_fingerprint, vectorizer_version
+from mapkd_core.evaluation.prediction_jobs import NetworkOf, PredictCached
 from mapkd_core.evaluation.result_file import read_result
 from mapkd_core.files import FolderLock, fingerprint, write_atomic
 from mapkd_core.metrics.scoring import THRESHOLD_SETS
@@ -125,26 +126,21 @@ def predict_cache(
     header: Mapping[str, Any],
     overwrite: bool = False,
     limit: int | None = None,
+    engine: Engine | None = None,
+    make: Callable[[], BatchPredictor | MapPredictor] | None = None,
 ) -> int:
     """Writes predictions and truth of a cache's frames, as `evaluate.predict_frames` does for frames."""
     grid = predictor.card.grid
+    engine = engine or LocalEngine()
     predictions, truth = resumed_files(folder, header, grid, overwrite)
     total = len(cached) if limit is None else min(limit, len(cached))
     check_limit(folder, truth.done, total)
+    job = PredictCached(cached, NetworkOf(make, predictor), grid, engine.alone)
+    batches = [range(first, min(first + BATCH, total)) for first in range(truth.done, total, BATCH)]
     with Progress("predict", total, initial=min(truth.done, total)) as bar:
-        while truth.done < total:
-            frames = [cached.frame(index) for index in range(truth.done, min(truth.done + BATCH, total))]
-            if isinstance(predictor, BatchPredictor):
-                maps = predictor.predict_cached(frames)
-            else:
-                maps = [predictor.predict_frame(held.frame) for held in frames]
-            for held, predicted in zip(frames, maps, strict=True):
-                if held.local_map is None:
-                    raise ValueError(
-                        f"the cache in {cached.index.location} was written without labels, so nothing is known to "
-                        "score predictions with; write it again with labels"
-                    )
-                predictions.append(predicted_record(held.frame, predicted))
-                truth.append(truth_of(held.frame, held.local_map, grid))
-            bar.update(len(frames))
+        for records in engine.map(job, batches):
+            for predicted, true in records:
+                predictions.append(predicted)
+                truth.append(true)
+            bar.update(len(records))
     return total

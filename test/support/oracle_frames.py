@@ -44,7 +44,7 @@ class Oracle:
         self.asked = []
 
     def predict_frame(self, frame):
-        from mapkd_core.evaluation.evaluate import truth_record
+        from mapkd_core.evaluation.prediction_jobs import truth_record
 
         self.asked.append(frame.token)
         record = truth_record(frame, GRID)

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from mapkd_core.files import LOCK, code_fingerprint, fingerprint, write_atomic
-from mapkd_core.schema import anything, mapping, read_json, record
+from mapkd_core.files import code_fingerprint, fingerprint
+from mapkd_core.schema import anything, mapping, parse_json, record
 from mapkd_core.sim.drive import SimDrive
+from mapkd_core.storage import Storage, open_storage
 
 NOTE = "export.json"
 """Name of the file that says how a folder was exported."""
@@ -19,26 +20,31 @@ JPEG_QUALITY = 92
 _NOTE = record({}, {"scenes": mapping(record({}, {"conditions": mapping(anything)}))})
 
 
-def claim(out: Path, drives: Sequence[SimDrive], scenes: Sequence[str], version: str, sweep_hz: float) -> None:
+def claim(
+    out: Storage | Path, drives: Sequence[SimDrive], scenes: Sequence[str], version: str, sweep_hz: float
+) -> None:
     """Makes `out` the folder of this export, or finds that it is.
 
     Raises FileExistsError, naming what differs, if `out` holds an export with other options, or anything else.
     """
+    storage = open_storage(out) if isinstance(out, Path) else out
     plan = json.loads(json.dumps(_plan(drives, scenes, version, sweep_hz)))
-    note = out / NOTE
-    if note.is_file():
-        there = read_json(note, "the note of an export", _NOTE, "choose a new folder")
+    found = storage.occupied()
+    if NOTE in found:
+        where, what = f"{storage.location}/{NOTE}", "the note of an export"
+        there = parse_json(storage.read(NOTE), where, what, _NOTE, "choose a new folder")
         if changed := _differences(there, plan):
             raise FileExistsError(
-                f"{out} holds an export with other options ({'; '.join(changed)}); choose another --out, or delete it"
+                f"{storage.location} holds an export with other options ({'; '.join(changed)}); choose another --out, "
+                "or delete it"
             )
         return
-    if out.is_dir() and (found := sorted(path.name for path in out.iterdir() if path.name != LOCK)):
+    if found:
         raise FileExistsError(
-            f"{out} holds something else ({', '.join(found[:3])}) and no {NOTE}, which every export writes first; "
-            "choose a new or empty folder"
+            f"{storage.location} holds something else ({', '.join(found[:3])}) and no {NOTE}, which every export "
+            "writes first; choose a new or empty folder"
         )
-    write_atomic(note, json.dumps(plan, indent=1) + "\n")
+    storage.write(NOTE, (json.dumps(plan, indent=1) + "\n").encode())
 
 
 def _plan(drives: Sequence[SimDrive], scenes: Sequence[str], version: str, sweep_hz: float) -> dict[str, Any]:

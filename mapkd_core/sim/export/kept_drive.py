@@ -29,9 +29,11 @@ def kept_drive(folder: Path, frames: int, size: tuple[int, int]) -> Path:
 
         workers = min(os.cpu_count() or 1, _MOST_WORKERS)
         try:
-            return export([drive], folder, workers=workers, progress=progress)
+            export([drive], folder, workers=workers, progress=progress)
+            return folder
         except FileExistsError:
             if not (folder / NOTE).is_file():
                 raise
         shutil.rmtree(folder)
-        return export([drive], folder, workers=workers, progress=progress)
+        export([drive], folder, workers=workers, progress=progress)
+        return folder

@@ -13,12 +13,11 @@ stopped: finished images and sweeps are not rendered again.
 """
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from functools import partial
-from multiprocessing import get_context, parent_process
+import tempfile
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -26,76 +25,122 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.data.sd_map import ORIGINS, degrees_from_metres
+from mapkd_core.engine import Engine
+from mapkd_core.engine.local import LocalEngine
 from mapkd_core.files import FolderLock, inside, write_atomic
 from mapkd_core.sim.drive import SimDrive
-from mapkd_core.sim.export.claim import JPEG_QUALITY, claim
+from mapkd_core.sim.export.claim import JPEG_QUALITY, NOTE, claim
 from mapkd_core.sim.export.map_tables import SEMANTIC_PRIOR, MapExpansion
 from mapkd_core.sim.export.placement import LIDAR, PlacedDrive, place
 from mapkd_core.sim.export.tables import Tables
+from mapkd_core.storage import Storage, is_object_storage, open_storage, shared_with_workers
 from mapkd_core.types import CAMERAS
-from mapkd_core.worker_process import end_with_parent
 
 OFFICIAL_NAMES = tuple(f"scene-{n:04d}" for n in (61, 103, 553, 655, 757, 796, 916, 1077, 1094, 1100))
 """Scenes of nuScenes' mini split; published code picks scenes by these names."""
+_GROUP, _LARGEST_GROUP = 8, 256
+"""Most tasks in a unit of work: where few drives are shared out to many workers, and else."""
+_DRIVES_EACH = 4
+"""Drives for each worker from which on each drive stays with one."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One file group to render: a keyframe (images and sweep) or a single sweep."""
+    """One file group to render: a keyframe's images and sweep, or a single sweep; what is there already is left out."""
 
-    drive: int
     keyframe: int | None
     time_s: float
+    images: bool
+    sweep: bool
+
+
+@dataclass(frozen=True, eq=False)
+class DriveTasks:
+    """Unit of work: some tasks of one drive, which share its world."""
+
+    placed: PlacedDrive
+    tasks: tuple[Task, ...]
+
+    def __str__(self) -> str:
+        return f"{len(self.tasks)} groups of {self.placed.scene}"
 
 
 def export(
     drives: Sequence[SimDrive],
-    out: Path,
+    out: str | Path,
     version: str = "v1.0-mini",
     scenes: Sequence[str] | None = None,
     sweep_hz: float = 0.0,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
-) -> Path:
-    """Renders drives into `out` in nuScenes' format and returns `out`; tables are written last.
+    engine: Engine | None = None,
+) -> str | Path:
+    """Renders drives into `out` (a folder, or a URL of object storage) in nuScenes' format and returns `out`.
 
-    `sweep_hz` adds LiDAR sweeps between keyframes. `progress(done, total)` is called after every group of files.
-    Raises ValueError for drives that cannot share a folder, FileExistsError where `out` holds something else or an
-    export with other options, FolderInUseError while another process exports there.
+    Tables are written last. `sweep_hz` adds LiDAR sweeps between keyframes. `engine` renders, `workers` processes of
+    this machine by default; `progress(done, total)` is called as groups of files are done. Raises ValueError for drives
+    that cannot share a folder, FileExistsError where `out` holds something else or an export with other options,
+    FolderInUseError while another process exports there.
     """
     scenes = tuple(scenes) if scenes is not None else tuple(f"scene-{9001 + k}" for k in range(len(drives)))
-    out = Path(out)
-    inside(out, version, "version")
+    inside("", version, "version")
     placed = place(drives, scenes)
-    with FolderLock(out):
-        claim(out, drives, scenes, version, sweep_hz)
-        _export(placed, out, version, sweep_hz, workers, progress)
+    storage = open_storage(out)
+    with contextlib.nullcontext() if is_object_storage(out) else FolderLock(out):
+        claim(storage, drives, scenes, version, sweep_hz)
+        _export(placed, storage, version, sweep_hz, engine or LocalEngine(workers), progress)
     return out
 
 
 def _export(
     placed: list[PlacedDrive],
-    out: Path,
+    storage: Storage,
     version: str,
     sweep_hz: float,
-    workers: int,
+    engine: Engine,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    tasks = [task for k, p in enumerate(placed) for task in _tasks(k, p.drive, sweep_hz)]
-    run = partial(_render, out=out)
-    for done, _ in enumerate(_run_all(run, placed, tasks, workers), start=1):
+    there = storage.sizes()
+    tasks = [(p, [task for task in _tasks(p, sweep_hz, there) if task.images or task.sweep]) for p in placed]
+    total = sum(len(_times(p.drive, sweep_hz)) for p in placed)
+    done = total - sum(len(missing) for _, missing in tasks)
+    # A world is built for each unit: as few as there is work for all.
+    most = _GROUP if len(placed) < _DRIVES_EACH * engine.workers() else _LARGEST_GROUP
+    units = (
+        DriveTasks(p, tuple(missing[first : first + most]))
+        for p, missing in tasks for first in range(0, len(missing), most)
+    )  # fmt: skip
+    if progress is not None:
+        progress(done, total)
+    for count in engine.map(RenderGroups(storage), units):
+        done += count
         if progress is not None:
-            progress(done, len(tasks))
-    _write_maps(placed, out)
-    tables = Tables()
-    for p in placed:
-        tables.add_drive(p, sweep_times(p.drive, sweep_hz) if p.drive.lidar else [])
-    tables.save(inside(out, version, "version"))
-    write_atomic(
-        out / "README.txt",
-        "Simulated by mapkd_ros (mapkd sim export), in the folder format of nuScenes v1.0. No real data.\n"
-        + "".join(f"{p.scene}: {p.drive.name}, {p.location}, {p.drive.conditions}\n" for p in placed),
-    )
+            progress(done, total)
+    with _written_last(storage) as folder:
+        _write_maps(placed, folder)
+        tables = Tables()
+        for p in placed:
+            tables.add_drive(p, sweep_times(p.drive, sweep_hz) if p.drive.lidar else [])
+        tables.save(inside(folder, version, "version"))
+        write_atomic(
+            folder / "README.txt",
+            "Simulated by mapkd_ros (mapkd sim export), in the folder format of nuScenes v1.0. No real data.\n"
+            + "".join(f"{p.scene}: {p.drive.name}, {p.location}, {p.drive.conditions}\n" for p in placed),
+        )
+
+
+@contextlib.contextmanager
+def _written_last(storage: Storage) -> Iterator[Path]:
+    """A folder for maps and tables: the export's own, or one whose files go to object storage, tables last."""
+    if not is_object_storage(storage.location):
+        yield Path(storage.location)
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        yield folder
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        for path in sorted(files, key=lambda path: (path.suffix == ".json" and path.parent.parent == folder, path)):
+            storage.write(path.relative_to(folder).as_posix(), path.read_bytes())
 
 
 def sweep_times(drive: SimDrive, sweep_hz: float) -> list[float]:
@@ -107,69 +152,57 @@ def sweep_times(drive: SimDrive, sweep_hz: float) -> list[float]:
     return [round(key - drive.keyframe_s + i * drive.keyframe_s / each, 6) for key in keys for i in range(1, each)]
 
 
-def _tasks(index: int, drive: SimDrive, sweep_hz: float) -> Iterator[Task]:
-    for k in range(len(drive)):
-        yield Task(index, k, drive.time_s(k))
-    if drive.lidar:
-        yield from (Task(index, None, time_s) for time_s in sweep_times(drive, sweep_hz))
+def _times(drive: SimDrive, sweep_hz: float) -> list[tuple[int | None, float]]:
+    """(keyframe, time) of every group of files; no keyframe for a single sweep."""
+    keyframes: list[tuple[int | None, float]] = [(k, drive.time_s(k)) for k in range(len(drive))]
+    return keyframes + [(None, time_s) for time_s in (sweep_times(drive, sweep_hz) if drive.lidar else [])]
 
 
-def _run_all(
-    run: Callable[[PlacedDrive, Task], None], placed: list[PlacedDrive], tasks: list[Task], workers: int
-) -> Iterator[Task]:
-    """Runs all tasks and yields each when it is done."""
-    if workers <= 1:
-        for task in tasks:
-            run(placed[task.drive], task)
-            yield task
-        return
-    # Forked workers would share torch's thread pool in a broken state; spawned ones start clean.
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin_worker) as pool:
-        futures = [pool.submit(_run_part, run, placed[task.drive], task) for task in tasks]
-        for task, future in zip(tasks, futures, strict=True):
-            future.result()
-            yield task
+def _tasks(placed: PlacedDrive, sweep_hz: float, there: Container[str]) -> Iterator[Task]:
+    for keyframe, time_s in _times(placed.drive, sweep_hz):
+        images = keyframe is not None and any(name not in there for name in _image_names(placed, keyframe))
+        sweep = placed.drive.lidar and _sweep_name(placed, keyframe, time_s) not in there
+        yield Task(keyframe, time_s, images, sweep)
 
 
-_WORLDS: dict[str, PlacedDrive] = {}
+def _image_names(placed: PlacedDrive, keyframe: int) -> list[str]:
+    stamps = [placed.drive.stamp_ns(t) // 1000 for t in placed.drive.camera_times_s(keyframe)]
+    return [placed.file_name(name, us, True) for name, us in zip(CAMERAS, stamps, strict=True)]
 
 
-def _begin_worker() -> None:
-    import torch
-
-    end_with_parent()
-    torch.set_num_threads(1)
+def _sweep_name(placed: PlacedDrive, keyframe: int | None, time_s: float) -> str:
+    return placed.file_name(LIDAR, placed.drive.stamp_ns(time_s) // 1000, keyframe is not None)
 
 
-def _run_part(run: Callable[[PlacedDrive, Task], None], placed: PlacedDrive, task: Task) -> None:
-    """In a worker: keeps the drive of the last task, whose world is built by now."""
-    parent = parent_process()
-    if parent is not None and not parent.is_alive():
-        raise SystemExit(1)  # it was killed, and somebody else may write to the folder by now
-    if placed.drive.name not in _WORLDS:
-        _WORLDS.clear()
-        _WORLDS[placed.drive.name] = placed
-    run(_WORLDS[placed.drive.name], task)
+@dataclass
+class RenderGroups:
+    """Job: groups of files of one drive; returns how many."""
 
+    storage: Storage
+    _drive: SimDrive | None = field(default=None, init=False)
 
-def _render(placed: PlacedDrive, task: Task, out: Path) -> None:
-    drive = placed.drive
-    lidar_us = drive.stamp_ns(task.time_s) // 1000
-    if drive.lidar:
-        path = out / placed.file_name(LIDAR, lidar_us, task.keyframe is not None)
-        if not path.is_file():
-            write_atomic(path, drive.sweep(task.time_s).astype("<f4").tobytes())
-    if task.keyframe is None:
-        return
-    stamps = [drive.stamp_ns(t) // 1000 for t in drive.camera_times_s(task.keyframe)]
-    paths = [out / placed.file_name(name, us, True) for name, us in zip(CAMERAS, stamps, strict=True)]
-    if all(path.is_file() for path in paths):
-        return
-    for path, image in zip(paths, drive.render(task.keyframe), strict=True):
-        done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        if not done:
-            raise ValueError(f"image {path.name} of {image.shape} could not be encoded as JPEG")
-        write_atomic(path, data.tobytes())
+    def __call__(self, unit: DriveTasks) -> int:
+        """Renders and writes them. The world of the last unit's drive is kept for the next."""
+        shared_with_workers(self.storage, NOTE)
+        if self._drive is None or self._drive.name != unit.placed.drive.name:
+            if self._drive is not None:
+                self._drive.release()
+            self._drive = unit.placed.drive
+        for task in unit.tasks:
+            self._render(self._drive, unit.placed, task)
+        return len(unit.tasks)
+
+    def _render(self, drive: SimDrive, placed: PlacedDrive, task: Task) -> None:
+        if task.sweep:
+            points = drive.sweep(task.time_s).astype("<f4").tobytes()
+            self.storage.write(_sweep_name(placed, task.keyframe, task.time_s), points)
+        if task.images:
+            assert task.keyframe is not None
+            for name, image in zip(_image_names(placed, task.keyframe), drive.render(task.keyframe), strict=True):
+                done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+                if not done:
+                    raise ValueError(f"image {name} of {image.shape} could not be encoded as JPEG")
+                self.storage.write(name, data.tobytes())
 
 
 def _write_maps(placed: list[PlacedDrive], out: Path) -> None:

@@ -269,7 +269,7 @@ def test_an_unfinished_cache_of_an_earlier_version_is_told(tmp_path):
 
 def test_a_worker_that_does_not_see_the_folder_writes_nothing(tmp_path):
     job = EncodePart(Drive(2), PACKED, open_storage(tmp_path / "elsewhere"))
-    with pytest.raises(OSError, match=r"does not see .*elsewhere/plan\.json; expected a folder that all nodes share"):
+    with pytest.raises(OSError, match=r"elsewhere/plan\.json is not seen by .*; expected a folder that all"):
         job((0, range(2)))
     assert not (tmp_path / "elsewhere").exists()
 

@@ -13,8 +13,9 @@ from mapkd_core.data.cache_record import CacheOptions, decode, encode
 from mapkd_core.data.cache_write import write_cache
 from mapkd_core.data.dataset import Collate
 from mapkd_core.evaluation.batch_predictor import BatchPredictor
-from mapkd_core.evaluation.evaluate import PREDICTIONS, TRUTH, truth_of, truth_record
+from mapkd_core.evaluation.evaluate import PREDICTIONS, TRUTH
 from mapkd_core.evaluation.evaluate_cache import evaluate_cache
+from mapkd_core.evaluation.prediction_jobs import truth_of, truth_record
 from mapkd_core.grid import GRID_60X30, BevGrid
 from mapkd_core.metrics.frame_file import read_frames
 from mapkd_core.model.build import build_model
