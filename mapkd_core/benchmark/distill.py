@@ -4,6 +4,7 @@ examples:
   mapkd benchmark distill --plan config/train/small/benchmark.yaml
   mapkd benchmark distill --plan config/train/small/benchmark.yaml --rows none mapkd ours --threads 2
   mapkd benchmark distill --plan config/train/small/benchmark.yaml --train nothing
+  mapkd benchmark distill --plan config/train/small/benchmark.yaml --engine ray://head:10001 --unit-cpus 8
 
 The plan names the networks that are trained first, in order, and the rows of the table. Students of one seed train
 side by side on the same batches. Whatever is interrupted goes on when the same command is run again: finished runs are
@@ -12,20 +13,21 @@ skipped, others resume at their last checkpoint. The table, its JSON and every r
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from mapkd_core.benchmark.distill_jobs import NOTE, ScoreRun, TrainNetwork, TrainRows, missing
+from mapkd_core.engine import open_engine
+from mapkd_core.engine.arguments import add_engine_options, chosen_engine
 from mapkd_core.files import inside, write_atomic
+from mapkd_core.progress import Progress
+from mapkd_core.storage import Storage, open_storage
 
 if TYPE_CHECKING:
     from mapkd_core.config import TrainConfig
     from mapkd_core.distill.config import DistillConfig
-
-Config = TypeVar("Config", bound="TrainConfig")
+    from mapkd_core.engine import Engine
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--processes", type=int, default=1, help="processes for scoring")
     parser.add_argument("--train", choices=("all", "networks", "rows", "nothing"), default="all", help="what to train")
     parser.add_argument("--rescore", action="store_true", help="score finished runs again, as after a new vectorizer")
+    add_engine_options(parser, "networks, rows and scores")
     parser.add_argument("--out", type=Path, metavar="FILE.md", help="also write the table here")
 
 
@@ -81,22 +84,23 @@ def run(args: argparse.Namespace) -> int:
 
     plan = load_config(BenchmarkPlan, args.plan)
     base, networks = load_config(DistillConfig, plan.distill), network_configs(plan)
-    if args.train in ("all", "networks"):
-        for config in networks.values():
-            _train_network(config)
-    if args.train in ("all", "rows"):
-        for seed in args.seeds or plan.seeds:
-            _train_rows(plan, base, seed, args.rows, args.threads)
-    scored = partial(_scored, processes=args.processes, again=args.rescore)
-    entries = [
-        Entry(name, config, scored(config))
-        for name, config in networks.items() if config.model != "hd_prior"  # that one completes true maps
-    ]
-    students = [
-        Entry(row, config, scored(config))
-        for seed in plan.seeds for row, config in row_configs(plan, base, seed).items()
-    ]
     folder = inside(base.out, plan.name)
+    write_atomic(folder / NOTE, Path(args.plan).read_text())
+    storage = open_storage(folder)
+    with open_engine(chosen_engine(args, 0)) as engine:
+        if args.train in ("all", "networks"):
+            for config in networks.values():
+                list(engine.map(TrainNetwork(storage), [config]))  # one may start from another
+        if args.train in ("all", "rows"):
+            for seed in args.seeds or plan.seeds:
+                _train_rows(row_configs(plan, base, seed), args.rows, args.threads, storage, engine)
+        # hd_prior completes true maps: there is nothing to score
+        trained = [(name, config) for name, config in networks.items() if config.model != "hd_prior"]
+        rows = [pair for seed in plan.seeds for pair in row_configs(plan, base, seed).items()]
+        runs: list[tuple[str, TrainConfig]] = [*trained, *rows]
+        results = engine.map(ScoreRun(args.processes, args.rescore), [config for _, config in runs])
+        scored = [Entry(name, config, result) for (name, config), result in zip(runs, results, strict=True)]
+    entries, students = scored[: len(trained)], scored[len(trained) :]
     print(write_table(folder, entries, students, args.plan))
     if args.out:
         write_atomic(args.out, (folder / "table.md").read_text())
@@ -141,59 +145,15 @@ def _changed(values: dict[str, Any], *layers: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _train_network(config: TrainConfig) -> None:
-    from mapkd_core.training.loop import train
-
-    if _missing([config]):
-        train(config)
-
-
-def _train_rows(plan: BenchmarkPlan, base: DistillConfig, seed: int, only: list[str] | None, threads: int) -> None:
-    from mapkd_core.benchmark.distill_table import COST
-    from mapkd_core.training.lockstep import train_together
-    from mapkd_core.training.teachers import frozen_networks
-
-    configs = row_configs(plan, base, seed)
-    unknown = sorted(set(only or ()) - set(plan.rows))
+def _train_rows(
+    configs: dict[str, DistillConfig], only: list[str] | None, threads: int, storage: Storage, engine: Engine
+) -> None:
+    """On one machine all rows of a seed share their teachers' predictions; on several each row is a unit."""
+    unknown = sorted(set(only or ()) - set(configs))
     if unknown:
-        raise ValueError(f"rows {unknown} are not in the plan, which has {sorted(plan.rows)}")
-    missing = _missing([config for row, config in configs.items() if row in (only or configs)])
-    if missing:
-        costs = train_together(missing, frozen_networks(missing[0]), threads)
-        for config in missing:
-            if config.name in costs:
-                write_atomic(config.folder() / COST, json.dumps(costs[config.name]))
-
-
-def _missing(configs: Sequence[Config]) -> list[Config]:
-    """Those that have not been trained to their end. Raises ValueError for a finished run under another config."""
-    from mapkd_core.config import config_dict
-    from mapkd_core.training.checkpoint import refuse_another_run
-
-    missing = []
-    for config in configs:
-        if _finished(config):
-            refuse_another_run(config.folder(), config_dict(config))
-        else:
-            missing.append(config)
-    return missing
-
-
-def _finished(config: TrainConfig) -> bool:
-    from mapkd_core.training.checkpoint import load_checkpoint
-
-    path = config.folder() / "last.pt"
-    return path.exists() and load_checkpoint(path)["step"] >= config.steps
-
-
-def _scored(config: TrainConfig, processes: int, again: bool) -> dict[str, Any] | None:
-    """The evaluation of a finished run on its validation data, kept in its folder; None if there is no such run."""
-    from mapkd_core.evaluation.evaluate_cache import scored_once
-
-    folder = config.folder()
-    if not _finished(config):
-        return None
-    cache = config.data.val.removeprefix("cache:")
-    if cache == config.data.val:
-        raise ValueError(f"{config.name}: data.val is {config.data.val!r}; expected cache:DIR to score on")
-    return scored_once(folder, cache, folder / "evaluation", folder / "best.pt", processes, again)
+        raise ValueError(f"rows {unknown} are not in the plan, which has {sorted(configs)}")
+    wanted = missing([config for row, config in configs.items() if row in (only or configs)])
+    units = ([wanted] if wanted else []) if engine.alone else [[config] for config in wanted]
+    with Progress("rows", len(wanted), "row", shown=not engine.alone) as bar:
+        for unit, _ in zip(units, engine.map(TrainRows(storage, threads), units), strict=True):
+            bar.update(len(unit))

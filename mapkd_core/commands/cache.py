@@ -28,8 +28,9 @@ import argparse
 import contextlib
 
 from mapkd_core.commands import cache_bag
-from mapkd_core.commands.options import add_engine_options, chosen_engine, folder_or_url
+from mapkd_core.commands.options import folder_or_url
 from mapkd_core.engine import EngineOptions, open_engine
+from mapkd_core.engine.arguments import add_engine_options, chosen_engine
 from mapkd_core.files import FolderLock
 from mapkd_core.frame_sources import FORMS
 from mapkd_core.storage import is_object_storage, open_storage

@@ -29,14 +29,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mapkd_core.commands.options import (
-    add_engine_options,
-    add_runtime_options,
-    chosen_engine,
-    chosen_runtime,
-    whole_number,
-)
+from mapkd_core.commands.options import add_runtime_options, chosen_runtime, whole_number
 from mapkd_core.engine import open_engine
+from mapkd_core.engine.arguments import add_engine_options, chosen_engine
 from mapkd_core.files import FolderLock, keep_inputs, write_atomic
 from mapkd_core.runtime import wait_without_spinning
 from mapkd_core.suggestion import RenamedOption

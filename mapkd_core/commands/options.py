@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-from mapkd_core.engine import LOCAL, EngineFault, EngineOptions, UnitNeeds
 from mapkd_core.runtime.options import BACKENDS, PRECISIONS, RuntimeOptions
 from mapkd_core.storage import is_object_storage
 
@@ -26,27 +25,6 @@ def add_runtime_options(parser: argparse.ArgumentParser) -> None:
 def chosen_runtime(args: argparse.Namespace) -> RuntimeOptions:
     """What the options of `add_runtime_options` say."""
     return RuntimeOptions(device=args.device, backend=args.backend, precision=args.precision)
-
-
-def add_engine_options(parser: argparse.ArgumentParser, unit: str) -> None:
-    """Declares where units of work (`unit` in words) are done."""
-    default = EngineOptions()
-    parser.add_argument(
-        "--engine", default=default.name, metavar="NAME",
-        help=f"where {unit} are worked on: {LOCAL} (default), ray://HOST:PORT, or on a node of a Ray cluster ray://auto",
-    )
-    parser.add_argument(
-        "--unit-cpus", type=whole_number(1), metavar="N",
-        help=f"cores and threads that each gets (default {default.needs.cpus})",
-    )
-    parser.add_argument("--unit-gpus", type=number(0), metavar="N", help="of Ray: GPUs that each gets (default 0)")
-
-
-def chosen_engine(args: argparse.Namespace, processes: int) -> EngineOptions:
-    """What the options of `add_engine_options` say; `processes` are those of this machine, for the local engine."""
-    if args.engine == LOCAL and args.unit_gpus:
-        raise EngineFault(f"--unit-gpus {args.unit_gpus:g} is for a Ray cluster; give --engine ray://HOST:PORT with it")
-    return EngineOptions(args.engine, processes, UnitNeeds(args.unit_cpus or 1, args.unit_gpus or 0.0))
 
 
 def folder_or_url(text: str) -> str | Path:

@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mapkd_core.benchmark.sim import image_size
-from mapkd_core.commands.options import add_engine_options, chosen_engine, folder_or_url
+from mapkd_core.commands.options import folder_or_url
 from mapkd_core.engine import open_engine
+from mapkd_core.engine.arguments import add_engine_options, chosen_engine
 from mapkd_core.progress import Progress, each
 from mapkd_core.storage import is_object_storage
 

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from mapkd_core.benchmark.distill import BenchmarkPlan, _missing, _scored, network_configs, row_configs
+from mapkd_core.benchmark.distill import BenchmarkPlan, network_configs, row_configs
+from mapkd_core.benchmark.distill_jobs import ScoreRun, missing
 from mapkd_core.benchmark.distill_table import Entry, gap_closed, write_table
 from mapkd_core.commands.main import main
 from mapkd_core.config import DataConfig, config_dict, load_config
@@ -78,11 +79,11 @@ def test_a_finished_run_is_scored_once_and_again_when_asked(tmp_path, monkeypatc
         return SimpleNamespace(result={"frames": len(scored), "ap": {}})
 
     monkeypatch.setattr("mapkd_core.evaluation.evaluate_cache.evaluate_cache", evaluate)
-    found = [_scored(config, 1, again) for again in (False, False, True)]
+    found = [ScoreRun(1, again)(config) for again in (False, False, True)]
     assert [f["frames"] for f in found] == [1, 1, 2] and scored == [str(tmp_path / "there")] * 2
     (tmp_path / "there" / "00000.tar").write_bytes(b"another cache at the same path")
-    assert _scored(config, 1, False)["frames"] == 3
-    assert _scored(replace(config, steps=2), 1, False) is None  # not finished
+    assert ScoreRun(1, False)(config)["frames"] == 3
+    assert ScoreRun(1, False)(replace(config, steps=2)) is None  # not finished
 
 
 def test_gap_closed():
@@ -144,10 +145,10 @@ def test_a_finished_run_under_another_teacher_is_no_run_of_this_plan(tmp_path):
     import torch
 
     config = DistillConfig(out=str(tmp_path), name="row", teacher="old", steps=1)
-    assert _missing([config]) == [config]
+    assert missing([config]) == [config]
     (tmp_path / "row").mkdir()
     torch.save({"step": 1}, tmp_path / "row" / "last.pt")
     (tmp_path / "row" / "config.json").write_text(json.dumps(config_dict(config)))
-    assert _missing([config]) == []
+    assert missing([config]) == []
     with pytest.raises(ValueError, match=r"row holds a run under another config \(teacher: "):
-        _missing([replace(config, teacher="new")])
+        missing([replace(config, teacher="new")])
