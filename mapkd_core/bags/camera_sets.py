@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from mapkd_core.cameras.encodings import ImageError
 from mapkd_core.cameras.mountings import Mountings
 from mapkd_core.cameras.plausibility import Mounted, calibration_doubts
 from mapkd_core.cameras.rig import CameraRig, RigCamera, anchor_of
+from mapkd_core.cameras.stamp_check import StampCheck
 from mapkd_core.cameras.straight_image import check_size
 from mapkd_core.cameras.synchronizer import WINDOW_NS, CameraSet, Synchronizer
 from mapkd_core.cameras.topics import CAMERA_INFO, image_type
@@ -55,6 +56,13 @@ class CalibratedSet:
     masks: tuple[NDArray[np.bool_] | None, ...]
     """(H, W) of the undistorted image, False where a camera sees its own vehicle; None where it does not."""
 
+    def without(self, place: int) -> CalibratedSet:
+        """The same but for one camera, given by its place."""
+        kept = [k for k in range(len(self.cameras)) if k != place]
+        lists = ("cameras", "stamps_ns", "sources", "models", "masks")
+        changes: dict[str, Any] = {name: tuple(getattr(self, name)[k] for k in kept) for name in lists}
+        return replace(self, base_from_camera=self.base_from_camera[kept], **changes)
+
 
 class CameraSets:
     """Forms sets from a bag's messages, in order of time.
@@ -81,6 +89,7 @@ class CameraSets:
             self.rig.names, anchor_of(anchor, self.rig), window_ns, depth=8
         )
         self._watch = CameraWatch(self.rig.names, SILENT_S)
+        self._stamps = StampCheck()
         self._transforms = TransformTree()
         self.mountings = Mountings(self.rig, self._transforms, base_frame)
         self.models: dict[str, CameraModel] = {}
@@ -228,25 +237,32 @@ class CameraSets:
     def _add(
         self, camera: RigCamera, stamp_ns: int, image: RecordedImage, log_ns: int
     ) -> CameraSet[RecordedImage] | None:
-        if not stamp_ns:
-            self.faults[f"{camera.name}: header.stamp is 0, so nobody knows what it belongs to"] += 1
-            return None
-        if self._watch.see(camera.name, log_ns):
+        fault = self._stamps.fault(camera.name, stamp_ns, log_ns) or self._why_unfit(camera.name, image)
+        if fault:
+            self.faults[f"{camera.name}: {fault}"] += 1
+        elif self._watch.see(camera.name, log_ns):
             self.synchronizer.expect(self._watch.expected)
-        return self.synchronizer.add(camera.name, stamp_ns, image)
+        return None if fault else self.synchronizer.add(camera.name, stamp_ns, image)
+
+    def _why_unfit(self, camera: str, image: RecordedImage) -> str:
+        """Why no map can be made of an image: what its calibration or mounting lacks; empty if it can."""
+        try:
+            model = self.models[camera]
+            check_size(image.size, model.size)
+            self.mountings.base_from_image(camera, model)
+        except KeyError:
+            return "no usable camera_info until then"
+        except (CalibrationError, ImageError) as error:
+            return str(error)
+        return ""
 
     def _calibrated(self, camera_set: CameraSet[RecordedImage], log_ns: int) -> CalibratedSet | None:
         sources: list[memoryview | NDArray[np.uint8]] = []
         mountings = []
         for camera, image in zip(camera_set.cameras, camera_set.images, strict=True):
             try:
-                model = self.models[camera]
-                check_size(image.size, model.size)
-                mountings.append(self.mountings.base_from_image(camera, model))
+                mountings.append(self.mountings.base_from_image(camera, self.models[camera]))
                 sources.append(image.source())
-            except KeyError:
-                self.faults[f"{camera}: no usable camera_info until then"] += 1
-                return None
             except (CalibrationError, ImageError) as error:
                 self.faults[f"{camera}: {error}"] += 1
                 return None

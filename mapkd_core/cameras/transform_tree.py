@@ -81,8 +81,11 @@ class TransformTree:
                 return f"that of {root!r} cannot be used: {self._faults[root]}"
         if not known:
             return "nothing has come on /tf_static and /tf yet"
-        if source not in known or target not in known:
-            return f"no message names the frame {source if source not in known else target!r}"
+        if source not in known:
+            return f"no message names the frame {source!r}"
+        if target not in known:
+            root = above_source[-1]
+            return f"no message names the frame {target!r}; if {root!r} is the vehicle's, set base_frame to it"
         # Transforms that are published the wrong way round make the vehicle a child of every camera.
         torn = next((f for f in above_source + above_target if len(self._named_parents.get(f, ())) > 1), None)
         if torn is not None:

@@ -52,7 +52,7 @@ class DriveMaps:
     elements: Counter[str] = field(default_factory=Counter)
     """Of each class, in all maps."""
     faults: Counter[str] = field(default_factory=Counter)
-    """Sets that gave no map, by reason."""
+    """Images that could not be used, by reason."""
 
 
 def map_files(out: Path, video: bool = True) -> tuple[Path, ...]:
@@ -72,8 +72,8 @@ def write_maps(
 
     `cameras` are all that a set may have, with the sizes (w, h) of their images, in the order of the video. Files that
     are there are replaced at the end; after KeyboardInterrupt, which is raised again, by what came until then. An image
-    that cannot be decoded costs its set and is counted. Without any map nothing is written. Raises OSError,
-    FolderInUseError, and ModuleNotFoundError for a video without PyAV.
+    that cannot be decoded is counted, and its map made of the others. Without any map nothing is written. Raises
+    OSError, FolderInUseError, and ModuleNotFoundError for a video without PyAV.
     """
     done = DriveMaps(map_files(out, video))
     tables: Tables = {}
@@ -86,10 +86,14 @@ def write_maps(
         film = stack.enter_context(OverlayVideo(places[2])) if video else None
         try:
             for one in sets:
-                try:
-                    result = predicted(one, predictor, tables)
-                except CameraError as error:
-                    done.faults[f"{one.cameras[error.camera]}: {error.reason}"] += 1
+                result = None
+                while result is None and one.cameras:
+                    try:
+                        result = predicted(one, predictor, tables)
+                    except CameraError as error:
+                        done.faults[f"{one.cameras[error.camera]}: {error.reason}"] += 1
+                        one = one.without(error.camera)
+                if result is None:
                     continue
                 stamps = dict(zip(one.cameras, one.stamps_ns, strict=True))
                 missing = [camera for camera in cameras if camera not in stamps]

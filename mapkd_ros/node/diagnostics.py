@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mapkd_ros.node.duration_text import duration_text
+from mapkd_core.cameras.duration_text import duration_text
 
 if TYPE_CHECKING:
     from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus

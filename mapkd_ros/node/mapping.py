@@ -17,6 +17,7 @@ from tf2_msgs.msg import TFMessage
 from mapkd_core.cameras.calibration import CalibrationError
 from mapkd_core.cameras.mountings import Mountings
 from mapkd_core.cameras.rig import CameraRig, anchor_of
+from mapkd_core.cameras.stamp_check import NO_STAMP
 from mapkd_core.cameras.straight_image import check_size
 from mapkd_core.cameras.synchronizer import CameraSet, Synchronizer
 from mapkd_core.cameras.transform_tree import TransformTree
@@ -33,7 +34,7 @@ from mapkd_ros.node.qos_events import warning_of_unfit_publisher
 from mapkd_ros.node.report import InputReport, diagnostic_statuses, raw_transport_hint
 from mapkd_ros.node.rig import camera_watch
 from mapkd_ros.node.stall import Settings, StallWatch
-from mapkd_ros.node.usable import NO_STAMP, UsableImages
+from mapkd_ros.node.usable import UsableImages
 from mapkd_ros.node.worker import LatestWorker, RateLimit
 
 REPORT_PERIOD_S = 1.0

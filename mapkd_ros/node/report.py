@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from mapkd_core.cameras.calibration import CalibrationError
 from mapkd_core.cameras.camera_watch import CameraWatch
+from mapkd_core.cameras.duration_text import duration_text
 from mapkd_core.cameras.plausibility import Doubt
 from mapkd_ros.node.diagnostics import ERROR, OK, WARN, Snapshot, clock_note, map_values, status
-from mapkd_ros.node.duration_text import duration_text
 from mapkd_ros.node.reminder import Reminder
 from mapkd_ros.node.stall import StallWatch
 

@@ -12,15 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_ros.node.duration_text import duration_text
+from mapkd_core.cameras.duration_text import duration_text
+from mapkd_core.cameras.stamp_check import OTHER_CLOCK_NS, of_other_clock
 
 KEPT = 512
 """Images a camera of which stamp and arrival are remembered: ten seconds at 50 Hz."""
 RECENT_NS = 10_000_000_000
 FEWEST = 3
 """So many images tell a habit from an accident."""
-OTHER_CLOCK_NS = 10_000_000_000
-"""No transport takes so long."""
 SMALLEST_LAG_NS, NOTED_LAG_NS = 20_000_000, 150_000_000
 """Arrivals differ by less on a busy machine; what a user should know even though maps come."""
 SHORTEST_NS = 1_000_000
@@ -145,15 +144,6 @@ def _told_once(faults: Mapping[str, str]) -> list[str]:
         if fault:
             cameras.setdefault(fault, []).append(camera)
     return [f"{', '.join(names)}: {fault}" for fault, names in cameras.items()]
-
-
-def of_other_clock(lag_ns: float) -> str:
-    """What it means that stamps are so far behind the others' (negative: ahead), and what to do."""
-    side = "behind" if lag_ns > 0 else "ahead of"
-    return (
-        f"its stamps are {duration_text(lag_ns)} {side} the others': another clock; set the clocks by PTP or "
-        "chrony, or let its driver stamp with ROS time"
-    )
 
 
 def _late(recent: Mapping[str, _Seen], lags_ns: Mapping[str, float], settings: Settings) -> list[str]:

@@ -2,23 +2,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import permutations
-from statistics import median_low
 from typing import TYPE_CHECKING
 
 from mapkd_core.cameras.calibration import CalibrationError
 from mapkd_core.cameras.encodings import ImageError
 from mapkd_core.cameras.mountings import Mountings
+from mapkd_core.cameras.stamp_check import StampCheck
 from mapkd_core.cameras.straight_image import check_size
 from mapkd_core.data.images import decode
 from mapkd_ros.node.camera_image import CameraImage
-from mapkd_ros.node.stall import OTHER_CLOCK_NS, of_other_clock
 from mapkd_ros.node.worker import LatestWorker
-
-NO_STAMP = "header.stamp is 0: let the driver fill it with the time of exposure"
-SAME_STAMP = "header.stamp stays the same: the driver must stamp every image anew"
-RECENT_NS = 2_000_000_000
-"""What came longer ago says nothing of the time now."""
 
 if TYPE_CHECKING:
     from mapkd_ros.node.camera_input import CameraInput
@@ -37,8 +30,7 @@ class UsableImages:
     ) -> None:
         self._inputs, self._mountings, self._min_size = inputs, mountings, min_size
         self._unfit: dict[str, str] = {}
-        self._newest: dict[str, tuple[int, int]] = {}
-        """Camera -> stamp and arrival of its newest image, ns."""
+        self._stamps = StampCheck()
         self._trials: dict[str, str] = {}
         """Camera on trial -> what its decoder said last."""
         self._worker: LatestWorker[tuple[str, CameraImage]] | None = None
@@ -49,8 +41,7 @@ class UsableImages:
         `now_ns` is its arrival, of a clock that never goes back.
         """
         model = self._inputs[camera].model
-        self._unfit[camera] = self._stamp_fault(camera, stamp_ns, now_ns)
-        self._newest[camera] = stamp_ns, now_ns
+        self._unfit[camera] = self._stamps.fault(camera, stamp_ns, now_ns)
         try:
             if self._unfit[camera] or model is None:
                 return False
@@ -81,22 +72,6 @@ class UsableImages:
         """Ends the thread of the trials."""
         if self._worker is not None:
             self._worker.stop()
-
-    def _stamp_fault(self, camera: str, stamp_ns: int, now_ns: int) -> str:
-        if stamp_ns == 0:
-            return NO_STAMP
-        if stamp_ns == self._newest.get(camera, (0, 0))[0]:
-            return SAME_STAMP
-        others = [
-            stamp
-            for other, (stamp, arrival) in self._newest.items()
-            if other != camera and stamp != 0 and now_ns - arrival < RECENT_NS
-        ]
-        if any(abs(stamp_ns - other) <= OTHER_CLOCK_NS for other in others):
-            return ""
-        # Where the others do not agree either, nobody knows whose clock is right.
-        agreed = [a for a, b in permutations(others, 2) if abs(a - b) <= OTHER_CLOCK_NS]
-        return of_other_clock(median_low(agreed) - stamp_ns) if agreed else ""
 
     def _try(self, taken: tuple[str, CameraImage]) -> None:
         camera, image = taken

@@ -127,6 +127,28 @@ def test_images_without_calibration_or_of_another_size_make_no_set(tmp_path):
     assert not found and "left: image is 32x18, its camera_info says 64x36" in str(maker.faults)
 
 
+@pytest.mark.parametrize("fault", ["camera_info", "transform", "size", "clock", "stamp"])
+def test_a_camera_that_sends_nothing_usable_is_left_out_as_a_silent_one(tmp_path, fault):
+    names = ("left", "right", "rear")
+    messages = []
+    for at_ns, topic, message in drive(names, count=30):
+        if topic == "/tf_static" and fault == "transform":
+            message = transforms(at_ns, *names[:2])
+        if topic == "/rear/camera_info" and fault == "camera_info":
+            message = info(at_ns, "rear", k=np.zeros(9))
+        if topic.startswith("/rear/image") and fault in ("size", "clock", "stamp"):
+            stamp_ns = {"size": at_ns, "clock": at_ns - 10**12, "stamp": 0}[fault]
+            message = compressed(stamp_ns, "rear", jpeg(9, (32, 18)) if fault == "size" else None)
+        messages.append((at_ns, topic, message))
+    found, maker = sets_of(write(tmp_path / "a.mcap", messages))
+    assert len(found) >= 15 and {one.cameras for one in found} == {("left", "right")}
+    told = {
+        "camera_info": "rear: no usable camera_info", "transform": "rear: no transform base_link <- rear",
+        "size": "rear: image is 32x18", "clock": "rear: its stamps are 1000 s behind", "stamp": "rear: header.stamp is",
+    }  # fmt: skip
+    assert any(reason.startswith(told[fault]) for reason in maker.faults)
+
+
 def test_doubtful_calibrations_and_cameras_are_described(tmp_path):
     messages = drive(("left", "right"))
     _, maker = sets_of(write(tmp_path / "a.mcap", messages))

@@ -22,7 +22,7 @@ LOOKING_AHEAD = np.array([[0, 0, 1, 1], [-1, 0, 0, 0], [0, -1, 0, 1.5], [0, 0, 0
 
 
 class Scripted:
-    """A predictor that finds one line, and cannot decode what a test says."""
+    """A predictor that finds one line, and in some calls cannot decode the last camera's image."""
 
     card = ModelCard("student", "1.2.3", "student", {}, GRID, (32, 18))
 
@@ -32,7 +32,7 @@ class Scripted:
     def predict(self, images, intrinsics, base_from_camera, image_sizes=None, masks=None):
         self.calls.append((images, intrinsics, base_from_camera, image_sizes, masks))
         if len(self.calls) - 1 in self.broken:
-            raise CameraError(1, "no JPEG")
+            raise CameraError(len(images) - 1, "no JPEG")
         line = MapElement("divider", np.array([[2, 1], [20, 1]], np.float32), 0.5)
         return PredictedMap([line], np.full((4, GRID.rows, GRID.cols), 0.25, np.float32), {"network": 1.0})
 
@@ -56,11 +56,12 @@ def lines_of(out):
 def test_every_map_is_in_every_file(tmp_path):
     import av
 
-    predictor = Scripted(broken=(1,))
+    predictor = Scripted(broken=(1, 5, 6))  # the second set's B, the fifth's A and B
     done = write_maps(sets(5), {"A": SIZE, "B": SIZE}, predictor, tmp_path / "out")
-    assert (done.maps, dict(done.elements), dict(done.faults)) == (4, {"divider": 4}, {"B: no JPEG": 1})
+    faults = {"A: no JPEG": 1, "B: no JPEG": 2}
+    assert (done.maps, dict(done.elements), dict(done.faults)) == (4, {"divider": 4}, faults)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["elements.jsonl", "maps.mcap", "overlay.mp4"]
-    assert [line["missing_cameras"] for line in lines_of(tmp_path / "out")] == [[], ["B"], [], []]
+    assert [line["missing_cameras"] for line in lines_of(tmp_path / "out")] == [[], ["B"], ["B"], []]
     with BagReader(tmp_path / "out" / "maps.mcap") as bag:
         assert {topic.name: topic.count for topic in bag.topics} == {
             "/student_node/vector_map": 4, "/student_node/markers": 4,
@@ -102,7 +103,7 @@ def test_without_a_map_or_after_an_error_old_files_stay(tmp_path, error):
         if error:
             raise error
 
-    predictor = Scripted(broken=() if error else (0,))
+    predictor = Scripted(broken=() if error else (0, 1))
     if error:
         with pytest.raises(OSError, match="No space"):
             write_maps(broken(), {"A": SIZE, "B": SIZE}, predictor, tmp_path, video=False)

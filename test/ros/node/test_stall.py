@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from mapkd_ros.node.duration_text import duration_text
+from mapkd_core.cameras.duration_text import duration_text
 from mapkd_ros.node.stall import Settings, StallWatch
 
 MS, S = 1_000_000, 1_000_000_000
