@@ -5,10 +5,12 @@ examples:
   mapkd benchmark distill --plan config/train/small/benchmark.yaml --rows none mapkd ours --threads 2
   mapkd benchmark distill --plan config/train/small/benchmark.yaml --train nothing
   mapkd benchmark distill --plan config/train/small/benchmark.yaml --engine ray://head:10001 --unit-cpus 8
+  mapkd benchmark distill --plan config/train/small/benchmark.yaml --split val     # while recipes are chosen
 
-The plan names the networks that are trained first, in order, and the rows of the table. Students of one seed train
-side by side on the same batches. Whatever is interrupted goes on when the same command is run again: finished runs are
-skipped, others resume at their last checkpoint. The table, its JSON and every run lie below the plan's folder.
+Checkpoints and recipes are chosen on the validation data, the table reports the plan's test data. The plan names the
+networks that are trained first, in order, and the rows of the table. Students of one seed train side by side on the
+same batches. Whatever is interrupted goes on when the same command is run again: finished runs are skipped, others
+resume at their last checkpoint. The table, its JSON and every run lie below the plan's folder.
 """
 from __future__ import annotations
 
@@ -50,6 +52,9 @@ class BenchmarkPlan:
     """Rows that are trained again under every further seed."""
     seeds: tuple[int, ...] = (0,)
     """The first seed trains all rows."""
+    test: str = ""
+    """`cache:DIR` whose frames the table reports. Whatever is chosen, a run's best checkpoint too, is chosen on
+    `data.val`, which a plan without test data reports."""
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.repeat) - set(self.rows))
@@ -68,6 +73,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=1, help="students that step at the same time, a core each")
     parser.add_argument("--processes", type=int, default=1, help="processes for scoring")
     parser.add_argument("--train", choices=("all", "networks", "rows", "nothing"), default="all", help="what to train")
+    parser.add_argument(
+        "--split", choices=("test", "val"), help="what the table reports (default: the plan's test data, if it has any)"
+    )
     parser.add_argument("--rescore", action="store_true", help="score finished runs again, as after a new vectorizer")
     add_engine_options(parser, "networks, rows and scores")
     parser.add_argument("--out", type=Path, metavar="FILE.md", help="also write the table here")
@@ -83,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
     from mapkd_core.distill.config import DistillConfig
 
     plan = load_config(BenchmarkPlan, args.plan)
+    test = reported(plan, args.split)
     base, networks = load_config(DistillConfig, plan.distill), network_configs(plan)
     folder = inside(base.out, plan.name)
     write_atomic(folder / NOTE, Path(args.plan).read_text())
@@ -98,13 +107,20 @@ def run(args: argparse.Namespace) -> int:
         trained = [(name, config) for name, config in networks.items() if config.model != "hd_prior"]
         rows = [pair for seed in plan.seeds for pair in row_configs(plan, base, seed).items()]
         runs: list[tuple[str, TrainConfig]] = [*trained, *rows]
-        results = engine.map(ScoreRun(args.processes, args.rescore), [config for _, config in runs])
+        results = engine.map(ScoreRun(args.processes, args.rescore, test), [config for _, config in runs])
         scored = [Entry(name, config, result) for (name, config), result in zip(runs, results, strict=True)]
     entries, students = scored[: len(trained)], scored[len(trained) :]
-    print(write_table(folder, entries, students, args.plan))
+    print(write_table(folder, entries, students, args.plan, test))
     if args.out:
         write_atomic(args.out, (folder / "table.md").read_text())
     return 0
+
+
+def reported(plan: BenchmarkPlan, split: str | None) -> str:
+    """The test data that the table reports, empty for validation data. Raises ValueError for a test without any."""
+    if split == "test" and not plan.test:
+        raise ValueError(f"--split test, but the plan {plan.name} names no test data; set test: cache:DIR in it")
+    return "" if split == "val" else plan.test
 
 
 def row_configs(plan: BenchmarkPlan, base: DistillConfig, seed: int) -> dict[str, DistillConfig]:

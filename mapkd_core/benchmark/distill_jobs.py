@@ -58,10 +58,12 @@ class TrainRows:
 
 @dataclass(frozen=True)
 class ScoreRun:
-    """Job: the evaluation of a finished run on its validation data, kept in its folder."""
+    """Job: the evaluation of a finished run on test or validation data, kept in its folder."""
 
     processes: int
     again: bool
+    test: str = ""
+    """`cache:DIR`; empty for the run's validation data."""
 
     def __call__(self, config: TrainConfig) -> dict[str, Any] | None:
         """None if there is no such run."""
@@ -70,10 +72,12 @@ class ScoreRun:
         folder = config.folder()
         if not _finished(config):
             return None
-        cache = config.data.val.removeprefix("cache:")
-        if cache == config.data.val:
-            raise ValueError(f"{config.name}: data.val is {config.data.val!r}; expected cache:DIR to score on")
-        return scored_once(folder, cache, folder / "evaluation", folder / "best.pt", self.processes, self.again)
+        key, data = ("the plan's test", self.test) if self.test else ("data.val", config.data.val)
+        cache = data.removeprefix("cache:")
+        if cache == data:
+            raise ValueError(f"{config.name}: {key} is {data!r}; expected cache:DIR to score on")
+        out = folder / ("evaluation_test" if self.test else "evaluation")
+        return scored_once(folder, cache, out, folder / "best.pt", self.processes, self.again)
 
 
 def missing(configs: Sequence[Config]) -> list[Config]:

@@ -67,12 +67,14 @@ def gap_closed(value: float, none: float, teacher: float) -> float:
     return 100 * (value - none) / (teacher - none) if teacher > none else float("nan")
 
 
-def write_table(folder: Path, networks: Sequence[Entry], students: Sequence[Entry], plan: str) -> str:
-    """Writes table.md and table.json into `folder`; returns the Markdown."""
+def write_table(
+    folder: Path, networks: Sequence[Entry], students: Sequence[Entry], plan: str, test: str = ""
+) -> str:
+    """Writes table.md and table.json into `folder`; returns the Markdown. Without `test` data it holds validation."""
     teacher = next((e.result for e in networks if e.row == "teacher"), None)
     rows = list(dict.fromkeys(e.row for e in students))
     lines = ["# Distillation methods side by side", "", describe(), "", f"`mapkd benchmark distill --plan {plan}`", ""]
-    lines += ["## Networks", "", _networks(networks), "", "## Students", "", _budget(students), ""]
+    lines += ["## Networks", "", _networks(networks), "", "## Students", "", _budget(students, test), ""]
     values = {row: [e for e in students if e.row == row and e.result is not None] for row in rows}
     alone = values.get("none", [])
     done = [_student_row(row, entries, alone, teacher) for row, entries in values.items() if entries]
@@ -139,13 +141,15 @@ def _spread(values: Sequence[float]) -> str:
     return mean if len(values) == 1 else f"{mean} ± {(max(values) - min(values)) / 2:.1f}"
 
 
-def _budget(students: Sequence[Entry]) -> str:
+def _budget(students: Sequence[Entry], test: str) -> str:
     c = students[0].config
     frames = next((e.result["frames"] for e in students if e.result), 0)
     unlabelled = f" ({c.data.unlabelled_share:.0%} of them without labels)" if c.data.unlabelled else ""
+    where = f"{test}; checkpoints and recipes were chosen on {c.data.val}" if test else (
+        f"{c.data.val}, on which checkpoints were chosen too")  # fmt: skip
     return (
         f"{c.steps} steps of {c.batch_size} frames{unlabelled} each, the same in the same order; scored on "
-        f"{frames} frames of {c.data.val}. AP at {THRESHOLDS} m. Mean ± half the range over seeds. A step's "
+        f"{frames} frames of {where}. AP at {THRESHOLDS} m. Mean ± half the range over seeds. A step's "
         "milliseconds are the processor time of the student's own part, teachers and loading left out."
     )
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mapkd_core.benchmark.distill import BenchmarkPlan, network_configs, row_configs
+from mapkd_core.benchmark.distill import BenchmarkPlan, network_configs, reported, row_configs
 from mapkd_core.benchmark.distill_jobs import ScoreRun, missing
 from mapkd_core.benchmark.distill_table import Entry, gap_closed, write_table
 from mapkd_core.commands.main import main
@@ -86,6 +86,28 @@ def test_a_finished_run_is_scored_once_and_again_when_asked(tmp_path, monkeypatc
     assert ScoreRun(1, False)(replace(config, steps=2)) is None  # not finished
 
 
+def test_the_table_reports_test_data_and_what_is_chosen_is_chosen_on_validation(tmp_path, monkeypatch):
+    asked = []
+
+    def scored_once(folder, cache, out, checkpoint, processes, again):
+        asked.append((cache, out.name, checkpoint.name))
+        return {}
+
+    monkeypatch.setattr("mapkd_core.evaluation.evaluate_cache.scored_once", scored_once)
+    monkeypatch.setattr("mapkd_core.benchmark.distill_jobs._finished", lambda config: True)
+    config = DistillConfig(out=str(tmp_path), name="row", teacher="t", data=DataConfig(val="cache:val"))
+    ScoreRun(1, False)(config)
+    ScoreRun(1, False, "cache:test")(config)
+    assert asked == [("val", "evaluation", "best.pt"), ("test", "evaluation_test", "best.pt")]
+    with pytest.raises(ValueError, match="row: the plan's test is 'drives'; expected cache:DIR"):
+        ScoreRun(1, False, "drives")(config)
+    plan = BenchmarkPlan("p", "x.yaml", rows={"none": {}}, test="cache:test")
+    assert [reported(plan, split) for split in (None, "test", "val")] == ["cache:test", "cache:test", ""]
+    assert reported(replace(plan, test=""), None) == ""
+    with pytest.raises(ValueError, match=r"--split test, but the plan p names no test data"):
+        reported(replace(plan, test=""), "test")
+
+
 def test_gap_closed():
     assert gap_closed(15, 10, 20) == 50
     assert gap_closed(5, 10, 20) == -50
@@ -124,6 +146,9 @@ def test_the_table_holds_each_row_against_the_student_alone_of_its_seeds(tmp_pat
     assert "10000 steps of 8 frames each" in text and "without labels" not in text
     half = Entry("none", replace(config, data=DataConfig(unlabelled="cache:b"), name="half"), None)
     assert "8 frames (50% of them without labels) each" in write_table(tmp_path / "b", [teacher], [half], "plan.yaml")
+    assert f"scored on 7 frames of {config.data.val}, on which checkpoints were chosen too." in text
+    on_test = write_table(tmp_path / "c", [teacher], students, "plan.yaml", "cache:test")
+    assert f"frames of cache:test; checkpoints and recipes were chosen on {config.data.val}." in on_test
     assert "Not run: left." in text and "the same network, parameter by parameter" in text
     assert (tmp_path / "table.md").read_text() == text
     assert [e["row"] for e in json.loads((tmp_path / "table.json").read_text())] == ["teacher", "none", "none", "good"]

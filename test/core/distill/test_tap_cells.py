@@ -47,6 +47,13 @@ def test_cells_by_the_options_of_every_recipe_that_distils(name):
     assert config.grid.cell_m * factor * 2**halvings == pytest.approx(1.2)
 
 
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*_60x30.yaml")), ids=lambda p: p.stem)
+def test_the_papers_networks_start_from_imagenet_or_from_a_stage_that_did(path):
+    text = path.read_text()
+    config = load_config(DistillConfig if "distill" in path.stem else TrainConfig, path)
+    assert config.init or config.model in ("hd_prior", "vector_student") or "pretrained: true" in text
+
+
 @pytest.mark.parametrize("halvings", [1, 2, 3])
 def test_features_are_halved_as_often_as_asked_for(halvings):
     grid = torch.zeros(1, 5, 16, 24)

@@ -18,7 +18,7 @@ from mapkd_core.training.checkpoint import claim_run_folder, load_checkpoint, sa
 from mapkd_core.training.gradients import average_gradients, finite_everywhere
 from mapkd_core.training.objective import TaskObjective
 from mapkd_core.training.pseudo_labels import draw_unknown_labels
-from mapkd_core.training.random_state import draws_random_numbers, seed_process
+from mapkd_core.training.random_state import RandomState, draws_random_numbers, seed_process
 from mapkd_core.training.trained import load_run, trained_network
 from mapkd_core.types import Prediction
 
@@ -66,6 +66,7 @@ def test_rates_of_every_schedule():
     assert rates((4, 12, 20), schedule="cosine", warmup_steps=4, steps=20) == pytest.approx([2.0, 1.0, 0.0])
     stairs = rates((1, 5, 9, 10, 20), schedule="step", decay_steps=10, warmup_steps=4)
     assert stairs == pytest.approx([1.0, 2.0, 2.0, 0.2, 0.02])
+    assert rates((9, 10), schedule="cosine", warmup_steps=10, steps=10) == pytest.approx([2.0, 2.0])
     assert rates((0, 99), schedule="step", decay_steps=0, warmup_steps=0) == [2.0, 2.0]
 
 
@@ -116,6 +117,19 @@ def test_every_process_draws_numbers_of_its_own_and_the_first_those_of_the_seed(
     torch.manual_seed(7)
     assert torch.equal(drawn[0], torch.rand(3))
     assert not any(torch.equal(a, b) for a, b in ((drawn[0], drawn[1]), (drawn[0], drawn[2]), (drawn[1], drawn[2])))
+
+
+def test_a_run_alone_draws_its_own_numbers_whatever_others_drew_meanwhile():
+    fabric = SimpleNamespace(device=torch.device("cpu"), world_size=1, global_rank=0)
+    torch.manual_seed(5)
+    expected = torch.rand(6)
+    torch.manual_seed(5)
+    state, drawn = RandomState(fabric), []
+    for _ in range(3):
+        torch.manual_seed(99)  # another run of the same process
+        with state.alone():
+            drawn.append(torch.rand(2))
+    assert torch.equal(torch.cat(drawn), expected)
 
 
 @pytest.mark.parametrize(("layer", "draws"), [

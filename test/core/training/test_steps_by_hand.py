@@ -184,10 +184,14 @@ def test_what_is_due_comes_at_its_steps_and_at_the_end(opened, monkeypatch, tmp_
     done = []
     monkeypatch.setattr(training.Run, "_validate", lambda self: done.append(("validate", self.step)))
     monkeypatch.setattr(training.Run, "_save", lambda self, name: done.append((name, self.step)))
-    context, batches = opened(val_every=2, save_every=3, steps=7)
+    logged = []
+    context, batches = opened(val_every=2, save_every=3, log_every=4, steps=7)
     with context as (run, _):
+        monkeypatch.setattr(run.fabric, "log_dict", lambda values, step: logged.append((step, sorted(values))))
         for _ in range(7):
             run.advance(batches)
+    assert [step for step, _ in logged] == [4, 7]
+    assert logged[0][1] == ["learning_rate", "steps_per_second", "train/kd_own", "train/semantic", "train/total"]
     assert done == [("validate", 2), ("last.pt", 3), ("validate", 4), ("validate", 6), ("last.pt", 6),
                     ("validate", 7), ("last.pt", 7)]  # fmt: skip
 
