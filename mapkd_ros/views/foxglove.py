@@ -1,15 +1,22 @@
-"""Foxglove's layout: on the left the cameras with the map drawn in, on the right the map from above and diagnostics."""
+"""Foxglove's layout: on the left the cameras with the map drawn in, on the right the map from above, or in a second tab
+the street of map_builder, and below it the latency of each stage, the number of elements and diagnostics.
+"""
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mapkd_core.cameras.topics import image_type
 from mapkd_ros import topics
 from mapkd_ros.views.shown import Shown, ShownCamera
 
-_MAP, _STATUS = "3D!map", "DiagnosticSummary!status"
+STAGES = ("wait", "convert", "decode", "prepare", "network", "vectorize", "messages")
+"""Of the node, in the order of VectorMap.stage_latency_ms: a plot knows its curves by their place."""
+_MAP, _STREET, _TABS = "3D!map", "3D!street", "Tab!above"
+_STATUS, _LATENCY, _ELEMENTS = "DiagnosticSummary!status", "Plot!latency", "Plot!elements"
+_HIDDEN = {"visible": False}
+"""Not subscribed to until somebody shows it: some topics are made only while they are wanted."""
 
 
 def foxglove_layout(view: Shown) -> str:
@@ -19,7 +26,20 @@ def foxglove_layout(view: Shown) -> str:
     layout = {
         "configById": {
             **images,
-            _MAP: _map(view),
+            _MAP: _from_above(view, "map from above", 70, turns=True),
+            _STREET: _from_above(view, "street of map_builder", 250, turns=False),
+            _TABS: {
+                "activeTabIdx": 0,
+                "tabs": [{"title": "vehicle", "layout": _MAP}, {"title": "street", "layout": _STREET}],
+            },
+            _LATENCY: _plot(
+                "milliseconds by stage",
+                {name: f"{view.vector_map}.stage_latency_ms[{place}]" for place, name in enumerate(STAGES)},
+            ),
+            _ELEMENTS: _plot(
+                "elements",
+                {"vehicle": f"{view.vector_map}.elements.length", "street": f"{view.local_map}.elements.length"},
+            ),
             _STATUS: {
                 "minLevel": 0,
                 "pinnedIds": [],
@@ -35,7 +55,12 @@ def foxglove_layout(view: Shown) -> str:
         "layout": {
             "direction": "row",
             "first": _split("column", rows),
-            "second": {"direction": "column", "first": _MAP, "second": _STATUS, "splitPercentage": 78},
+            "second": {
+                "direction": "column",
+                "first": _TABS,
+                "second": _split("row", [_LATENCY, _ELEMENTS, _STATUS]),
+                "splitPercentage": 72,
+            },
             "splitPercentage": 66,
         },
     }
@@ -67,16 +92,36 @@ def _image(camera: ShownCamera, view: Shown) -> dict[str, Any]:
     }
 
 
-def _map(view: Shown) -> dict[str, Any]:
+def _plot(title: str, curves: Mapping[str, str]) -> dict[str, Any]:
+    """Curves by their label and message path, over the last half minute."""
     return {
-        "foxglovePanelTitle": "map from above",
+        "foxglovePanelTitle": title,
+        "paths": [
+            {"value": path, "label": label, "enabled": True, "timestampMethod": "receiveTime", "showLine": True}
+            for label, path in curves.items()
+        ],
+        "showXAxisLabels": True,
+        "showYAxisLabels": True,
+        "showLegend": True,
+        "legendDisplay": "floating",
+        "showPlotValuesInLegend": True,
+        "isSynced": True,
+        "xAxisVal": "timestamp",
+        "followingViewWidth": 30,
+    }
+
+
+def _from_above(view: Shown, title: str, distance_m: float, turns: bool) -> dict[str, Any]:
+    """The map from above, over the vehicle; it `turns` with that, or keeps north above."""
+    return {
+        "foxglovePanelTitle": title,
         "followTf": view.base_frame,
-        "followMode": "follow-pose",
+        "followMode": "follow-pose" if turns else "follow-position",
         "cameraState": {
             "perspective": False,
-            "distance": 70,
+            "distance": distance_m,
             "phi": 0,
-            "thetaOffset": 90,
+            "thetaOffset": 90 if turns else 0,
             "targetOffset": [0, 0, 0],
             "target": [0, 0, 0],
             "targetOrientation": [0, 0, 0, 1],
@@ -88,7 +133,8 @@ def _map(view: Shown) -> dict[str, Any]:
         "topics": {
             view.markers: {"visible": True},
             view.map_markers: {"visible": True},
-            view.lidar: {"visible": False, "colorField": "intensity", "colorMode": "colormap", "pointSize": 2},
+            **dict.fromkeys(view.occupancy_grids, _HIDDEN),
+            view.lidar: {**_HIDDEN, "colorField": "intensity", "colorMode": "colormap", "pointSize": 2},
             "/tf": {"visible": True},
             "/tf_static": {"visible": True},
         },

@@ -7,6 +7,7 @@ from mapkd_core.bags.drive_stream import LIDAR_TOPIC
 from mapkd_core.cameras.rig import CameraRig
 from mapkd_ros import topics
 
+BUILDER = "map_builder"
 BACK = ("back", "rear")
 """Words in the name of a camera that looks behind."""
 
@@ -32,6 +33,11 @@ class Shown:
     markers: str
     map_markers: str
     """Of map_builder."""
+    vector_map: str
+    local_map: str
+    """Of map_builder."""
+    occupancy_grids: tuple[str, str]
+    """Of the node and of map_builder."""
     semantic_bev: str
     lidar: str
     base_frame: str
@@ -63,7 +69,10 @@ def shown(rig: CameraRig, namespace: str = "", base_frame: str = "base_link", no
         _in_order(front),
         _in_order(back),
         full(topics.MARKERS.name),
-        full(topics.MAP_MARKERS.name.replace("~", "map_builder")),
+        full(topics.MAP_MARKERS.name.replace("~", BUILDER)),
+        full(topics.VECTOR_MAP.name),
+        full(topics.LOCAL_MAP.name.replace("~", BUILDER)),
+        (full(topics.OCCUPANCY_GRID.name), full(topics.MAP_GRID.name.replace("~", BUILDER))),
         full(topics.SEMANTIC_BEV.name),
         full(LIDAR_TOPIC),
         base_frame,

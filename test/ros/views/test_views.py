@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from mapkd_ros.views.__main__ import FOXGLOVE, RVIZ, main
+from mapkd_ros.views.foxglove import STAGES
 
 
 def made(folder: Path, *words: str) -> tuple[str, str]:
@@ -44,9 +45,26 @@ def test_every_display_has_its_dock_and_every_panel_its_place(tmp_path):
     layout = json.loads(foxglove)
 
     def leaves(part: object) -> list[str]:
-        return [part] if isinstance(part, str) else leaves(part["first"]) + leaves(part["second"])
+        if isinstance(part, str):
+            tabs = layout["configById"][part].get("tabs", ())
+            return [part, *(leaf for tab in tabs for leaf in leaves(tab["layout"]))]
+        return leaves(part["first"]) + leaves(part["second"])
 
     assert sorted(leaves(layout["layout"])) == sorted(layout["configById"])
+
+
+def test_the_street_of_map_builder_has_its_tab_and_what_costs_is_hidden(tmp_path):
+    panels = json.loads(made(tmp_path, "--namespace", "ego")[1])["configById"]
+    street, above = panels["3D!street"], panels["3D!map"]
+    assert street["topics"]["/ego/map_builder/map_markers"] == {"visible": True}
+    assert street["followMode"] == "follow-position" and above["followMode"] == "follow-pose"
+    assert street["cameraState"]["distance"] > above["cameraState"]["distance"]
+    for grid in ("/ego/student_node/occupancy_grid", "/ego/map_builder/occupancy_grid"):
+        assert above["topics"][grid] == {"visible": False}, "a topic that is made only while it is wanted"
+    latency = {path["label"]: path["value"] for path in panels["Plot!latency"]["paths"]}
+    assert latency["network"] == f"/ego/student_node/vector_map.stage_latency_ms[{STAGES.index('network')}]"
+    counts = {path["value"] for path in panels["Plot!elements"]["paths"]}
+    assert "/ego/map_builder/local_map.elements.length" in counts
 
 
 def test_a_rig_that_cannot_be_read_is_one_line(tmp_path, capsys):
