@@ -1,4 +1,4 @@
-"""Opens frames by a name on the command line: nuScenes, logs of Argoverse 2, or the simulated benchmark."""
+"""Opens frames by a name on the command line: nuScenes, Argoverse 2, the simulated benchmark, the user's own code."""
 from __future__ import annotations
 
 import re
@@ -10,7 +10,7 @@ from mapkd_core.types import Frame
 
 FORMS = (
     "simdrive-v1:SPLIT[:small|full][:DRIVES][:WEATHER][:own-body[/N]], nuscenes:DATAROOT:VERSION:SPLIT, "
-    "argoverse2:FOLDER[:SECONDS], or a nuScenes folder"
+    "argoverse2:FOLDER[:SECONDS], python:MODULE:NAME[:ARGUMENT] (code of your own), or a nuScenes folder"
 )
 _OWN_BODY = re.compile(r"own-body(?:/([1-9]\d{0,5}))?")
 
@@ -37,8 +37,9 @@ def open_frames(
     `simdrive-v1:SPLIT[:small|full][:DRIVES]` (where the name has no size, the one that fits images of `image_size`;
     further words give all drives one weather, such as `night`, and bodywork in the images of each by `own-body`, of one
     in three by `own-body/3`), `nuscenes:DATAROOT:VERSION:SPLIT`, `argoverse2:FOLDER[:SECONDS]` (one log or a folder of
-    logs; at most a frame in so many seconds), or a folder in nuScenes' format with exactly one version, of which
-    `split` picks scenes. Raises ValueError for a name of another form, FileNotFoundError where there is no such folder.
+    logs; at most a frame in so many seconds), `python:MODULE:NAME[:ARGUMENT]` (data/plugin.py), or a folder in
+    nuScenes' format with exactly one version, of which `split` picks scenes. Raises ValueError for a name of another
+    form, FileNotFoundError where there is no such folder.
     """
     kind, _, rest = name.partition(":")
     if kind == "simdrive-v1" and rest:
@@ -48,6 +49,10 @@ def open_frames(
         return _nuscenes(Path(folder), version, split, lidar)
     if kind == "argoverse2" and rest:
         return _argoverse2(name, rest, lidar)
+    if kind == "python" and rest.count(":"):
+        from mapkd_core.data.plugin import plugin_frames
+
+        return plugin_frames(name), []
     if kind == "bag" and rest:
         raise ValueError(
             f"{name} is a bag, which is packed first: mapkd cache {name} FOLDER --map MAP; give cache:FOLDER then"
@@ -65,8 +70,9 @@ def with_maps(frames: Frames) -> Frames:
     """The frames that can be learnt from: those with a road map. Simulated drives have one everywhere."""
     from mapkd_core.data.argoverse2 import Argoverse2Source
     from mapkd_core.data.nuscenes import NuScenesSource
+    from mapkd_core.data.plugin import PluginFrames
 
-    return frames.mapped() if isinstance(frames, NuScenesSource | Argoverse2Source) else frames
+    return frames.mapped() if isinstance(frames, NuScenesSource | Argoverse2Source | PluginFrames) else frames
 
 
 def _argoverse2(name: str, rest: str, lidar: bool) -> tuple[Frames, list[str]]:

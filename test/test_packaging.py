@@ -193,7 +193,7 @@ def test_layouts_show_six_cameras_and_the_markers(root: Path) -> None:
     yaml.safe_load(rviz)
     foxglove = (root / "config" / "foxglove_layout.json").read_text()
     panels = json.loads(foxglove)["configById"]
-    placed = re.findall(r'"(?:first|second)": "([^"]+)"', foxglove)
+    placed = re.findall(r'"(?:first|second|layout)": "([^"]+)"', foxglove)
     assert sorted(placed) == sorted(panels)
     for side in ("front_left", "front", "front_right", "back_left", "back", "back_right"):
         for text in (rviz, foxglove):

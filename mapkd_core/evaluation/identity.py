@@ -10,6 +10,7 @@ import numpy as np
 from mapkd_core.data.cache import CachedSamples
 from mapkd_core.data.images import JpegFile
 from mapkd_core.data.nuscenes import NuScenesSource
+from mapkd_core.data.plugin import PluginFrames
 from mapkd_core.files import code_fingerprint, fingerprint
 from mapkd_core.frame_sources import Frames
 from mapkd_core.sim.simdrive import SimSource
@@ -33,8 +34,10 @@ def frames_fingerprint(source: Frames) -> str:
     """Of a nuScenes folder: poses, calibration, maps, and images and LiDAR by name, size and a piece of their content;
     of drives: what makes them.
 
-    Other sources are told apart by their number of frames alone.
+    Code of the user's own may tell it; other sources are told apart by their number of frames alone.
     """
+    if isinstance(source, PluginFrames) and source.fingerprint is not None:
+        return fingerprint(source.fingerprint)
     if isinstance(source, NuScenesSource):
         maps = [path for part in ("maps/expansion", "osm") for path in sorted((source.dataroot / part).glob("*.*"))]
         return fingerprint(*_facts(source), *maps)
