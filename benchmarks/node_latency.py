@@ -178,7 +178,8 @@ def _engine(output: str) -> str:
 def report(
     rows: Sequence[dict[str, tuple[float, float]]], lost: dict[str, int], engines: dict[str, str], args: Any
 ) -> str:
-    words = [f"--pairs {args.pairs}", *(f"-p {p}" for p in args.parameters)]
+    weights = ["--weights CARD"] if args.weights else []
+    words = [f"--pairs {args.pairs}", *weights, *(f"-p {p}" for p in args.parameters)]
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "onnxruntime", "opencv-python-headless"))
     lines = [
         f"# Latency of the node over DDS, against 477a8e9, {date.today().isoformat()}",
