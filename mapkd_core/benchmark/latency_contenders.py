@@ -111,6 +111,19 @@ def random_student(variant: str, folder: Path) -> Path:
     return path
 
 
+def with_graph(path: Path, options: RuntimeOptions, folder: Path) -> Path:
+    """The card's path where what `options` run is there, else that of a copy in `folder` with a float32 graph."""
+    if options.backend not in (*ENGINES, "openvino") or options.precision == "int8" or graph_path(path).is_file():
+        return path
+    fresh, card = load_model(path)
+    assert isinstance(fresh, Student)
+    copied = folder / f"{path.stem}-with-graph.json"
+    save_artifact(copied, card, fresh.state_dict())
+    export_onnx(fresh, graph_path(copied), load_card(copied))
+    note_graph(copied, graph_path(copied))
+    return copied
+
+
 def student(
     path: Path, shown: str, options: RuntimeOptions, given: Images, lines: bool, folder: Path
 ) -> Contender:
@@ -118,14 +131,7 @@ def student(
 
     A graph that it lacks is written to `folder`, with a copy of the artifact.
     """
-    path = card_path(path)
-    if options.backend in (*ENGINES, "openvino") and options.precision != "int8" and not graph_path(path).is_file():
-        fresh, card = load_model(path)
-        assert isinstance(fresh, Student)
-        path = folder / f"{path.stem}-with-graph.json"
-        save_artifact(path, card, fresh.state_dict())
-        export_onnx(fresh, graph_path(path), load_card(path))
-        note_graph(path, graph_path(path))
+    path = with_graph(card_path(path), options, folder)
     predictor = MapPredictor.from_artifact(path, options)
     plain, card = load_model(path)
     parameters, gflop = _size(plain, _student_call(plain, card.input_size, "cpu"))

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from mapkd_core.data.lidar import MIN_DISTANCE_M
 from mapkd_core.geometry import apply, inverse
-from mapkd_core.sim.render.rendered_image import RenderedImage, Rendering
+from mapkd_core.sim.render.rendered_image import RenderedImage, Rendering, Shots
 from mapkd_core.sim.rig import RIGS, TRIGGER_JITTER_S, Rig
 from mapkd_core.sim.roads.procedural import procedural_map
 from mapkd_core.sim.roads.trajectory import Trajectory, drive_along, lane_path
@@ -254,18 +254,16 @@ class SimDrive:
 
     def render_tensor(self, indices: Sequence[int]) -> Tensor:
         """(6 F, H, W, 3) uint8 images of F frames on `device`, rendered together: fast on a GPU."""
+        return self.renderer.images_tensor(**self.shots(indices)._asdict())
+
+    def shots(self, indices: Sequence[int]) -> Shots:
+        """Where the cameras are when they take the images of F frames: what `Renderer.images_tensor` wants."""
         assert self.rig is not None and self.conditions is not None
         times = np.concatenate([self.camera_times_s(index) for index in indices])
         mounts = np.tile(self.rig.base_from_cameras, (len(indices), 1, 1))
         poses, after = self.motion.poses(times), self.motion.poses(times + self.conditions.motion_blur_s)
-        return self.renderer.images_tensor(
-            np.tile(self.rig.intrinsics(self.size), (len(indices), 1, 1)),
-            self.size,
-            poses @ mounts,
-            times,
-            map_from_base=poses,
-            map_from_camera_after=after @ mounts,
-        )
+        intrinsics = np.tile(self.rig.intrinsics(self.size), (len(indices), 1, 1))
+        return Shots(intrinsics, self.size, poses @ mounts, times, poses, after @ mounts)
 
     def sweep(self, time_s: float) -> NDArray[np.float32]:
         """(P, 5) one LiDAR revolution that ends at a time: x, y, z, intensity, ring, in the sensor's own frame."""

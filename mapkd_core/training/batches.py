@@ -180,39 +180,39 @@ def training_batches(config: TrainConfig, first_batch: int = 0, rank: int = 0, w
     if data.unlabelled:
         unlabelled = _filled(open_samples(data.unlabelled, config, labels=False), data.unlabelled)
     workers = data.workers
-    _before_fork(workers)
+    before_fork(workers)
     loader = DataLoader(
         _NumberedSamples(
             labelled, unlabelled, data.unlabelled_share, config.augment, config.seed, StreetShare.of(config)
         ),
         batch_sampler=_OwnShare(first_batch, config.batch_size, rank, world_size),  # type: ignore[arg-type]
         collate_fn=collate_for(config),
-        generator=_own_generator(),
+        generator=own_generator(),
         num_workers=workers,
         worker_init_fn=end_with_parent,
         timeout=LONGEST_WAIT_S if workers else 0,
         persistent_workers=workers > 0,
         prefetch_factor=4 if workers else None,
     )
-    return _told(loader)
+    return told(loader)
 
 
 def _streamed_batches(
     url: str, config: TrainConfig, first_batch: int, rank: int, world_size: int
 ) -> Iterator[Batch]:
     workers = config.data.workers
-    _before_fork(workers)
+    before_fork(workers)
     loader = DataLoader(
         StreamedSamples(url, _options(config), config.seed, rank, world_size, config.batch_size, first_batch),
         batch_size=config.batch_size,
         collate_fn=_ChangedBatch(config),
-        generator=_own_generator(),
+        generator=own_generator(),
         num_workers=workers,
         worker_init_fn=end_with_parent,
         timeout=LONGEST_WAIT_S if workers else 0,
         prefetch_factor=4 if workers else None,
     )
-    return _told(loader)
+    return told(loader)
 
 
 class _ChangedBatch:
@@ -232,17 +232,17 @@ def validation_batches(
     """This process's part of the validation frames (`open_validation`), in order; the last batch may be short."""
     source = source or open_validation(config)
     mine = range(rank, len(source), world_size)
-    _before_fork(config.data.workers)
+    before_fork(config.data.workers)
     loader = DataLoader(
         _Picked(source, mine),
         batch_size=config.batch_size,
         collate_fn=collate_for(config),
-        generator=_own_generator(),
+        generator=own_generator(),
         num_workers=config.data.workers,
         worker_init_fn=end_with_parent,
         timeout=LONGEST_WAIT_S if config.data.workers else 0,
     )
-    for count, batch in enumerate(_told(loader)):
+    for count, batch in enumerate(told(loader)):
         if config.val_batches and count >= config.val_batches:
             return
         yield batch
@@ -259,11 +259,11 @@ class _Picked(Dataset[Sample]):
         return self.source[self.which[index]]
 
 
-def _told(loader: DataLoader[Any]) -> Iterator[Batch]:
+def told(loader: DataLoader[Any]) -> Iterator[Any]:
     """The loader's batches. Raises OSError, with the remedy, where its processes die or hand nothing over."""
     batches = iter(loader)
 
-    def each() -> Iterator[Batch]:
+    def each() -> Iterator[Any]:
         try:
             yield from batches
         except RuntimeError as error:
@@ -277,12 +277,12 @@ def _told(loader: DataLoader[Any]) -> Iterator[Batch]:
     return each()
 
 
-def _own_generator() -> torch.Generator:
+def own_generator() -> torch.Generator:
     """For a loader, which else takes a number from PyTorch's own whenever it starts: networks draw theirs there."""
     return torch.Generator().manual_seed(0)
 
 
-def _before_fork(workers: int) -> None:
+def before_fork(workers: int) -> None:
     """OpenCV's threads do not survive the fork of a loader process: its next use there would wait for them for ever.
 
     A loader process then works on one core, as torch makes it do anyway; the network has the others.

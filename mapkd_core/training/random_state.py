@@ -12,7 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-_CHANCES = ("p", "drop_prob", "dropout")
+CHANCES = ("p", "drop_prob", "dropout")
 """Attributes of layers that hold a probability of dropping something."""
 _one_at_a_time = Lock()
 
@@ -20,7 +20,7 @@ _one_at_a_time = Lock()
 def draws_random_numbers(module: nn.Module) -> bool:
     """Whether a forward pass in training mode draws: a layer with dropout, or one that says `draws_random`."""
     for layer in module.modules():
-        chances = (getattr(layer, name, None) for name in _CHANCES)
+        chances = (getattr(layer, name, None) for name in CHANCES)
         if getattr(layer, "draws_random", False) or any(isinstance(c, float) and c > 0 for c in chances):
             return True
     return False

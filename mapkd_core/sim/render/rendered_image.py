@@ -4,9 +4,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+class Shots(NamedTuple):
+    """Images that cameras take: the arguments of `Renderer.images_tensor`. V images."""
+
+    intrinsics: NDArray[np.float64]
+    """(V, 3, 3)."""
+    size: tuple[int, int]
+    """Width and height."""
+    map_from_camera: NDArray[np.float64]
+    """(V, 4, 4) when each is taken."""
+    times_s: NDArray[np.float64]
+    """(V,) of the drive's clock."""
+    map_from_base: NDArray[np.float64]
+    """(V, 4, 4)."""
+    map_from_camera_after: NDArray[np.float64]
+    """(V, 4, 4) when its shutter closes."""
 
 
 @dataclass(eq=False)
