@@ -53,6 +53,11 @@ class Case:
     measure: Callable[[], Values]
 
 
+def verdict(off: float, tolerance: float, note: str = "") -> Values:
+    """A comparison: how far off a result is, and how far it may be."""
+    return {"off": off, "tolerance": tolerance, "same": bool(off <= tolerance), "note": note}
+
+
 class Record:
     """The results of one part, in `folder`/`part`.jsonl."""
 

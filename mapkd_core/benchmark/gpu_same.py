@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mapkd_core.benchmark.gpu_cases import Case, Setting, Values
+from mapkd_core.benchmark.gpu_cases import Case, Setting, Values, verdict
 from mapkd_core.benchmark.machine import markdown_table
 
 if TYPE_CHECKING:
@@ -60,11 +60,6 @@ def cases(setting: Setting) -> Iterator[Case]:
         yield Case(f"images, {weather}", partial(_images, setting, weather))
         yield Case(f"LiDAR, {weather}", partial(_points, setting, weather))
     yield from training_cases(setting)
-
-
-def verdict(off: float, tolerance: float, note: str = "") -> Values:
-    """A line of the table: how far off, how far it may be."""
-    return {"off": off, "tolerance": tolerance, "same": bool(off <= tolerance), "note": note}
 
 
 @cache

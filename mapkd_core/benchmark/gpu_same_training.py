@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from mapkd_core.benchmark.gpu_cases import Case, Setting, Values
+from mapkd_core.benchmark.gpu_cases import Case, Setting, Values, verdict
 
 if TYPE_CHECKING:
     from torch import nn
@@ -83,8 +83,6 @@ def _networks(setting: Setting) -> tuple[nn.Module, nn.Module, nn.Module, Batch]
 
 
 def _method(setting: Setting, method: str) -> Values:
-    from mapkd_core.benchmark.gpu_same import verdict
-
     there = _terms(setting, method, setting.device)
     here = _terms(setting, method, "cpu")
     shared = {name: _relative(there[0][name], value) for name, value in here[0].items()}
@@ -127,8 +125,6 @@ def _terms(setting: Setting, method: str, device: str) -> tuple[dict[str, float]
 
 
 def _steps(setting: Setting, precision: str) -> Values:
-    from mapkd_core.benchmark.gpu_same import verdict
-
     found = _loss_after_steps(setting, setting.device, precision)
     expected = _loss_after_steps(setting, "cpu", "32-true")
     note = f"loss {found:.5f}, in float32 on the CPU {expected:.5f}"
