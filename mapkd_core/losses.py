@@ -15,6 +15,8 @@ from torch.nn import functional
 from mapkd_core.config import LossConfig
 from mapkd_core.types import Batch, Prediction
 
+_SURE = 20.0
+"""A logit that is as good as certain."""
 OVERLAP_SCALES = (1, 2, 4, 8)
 """Edges of the windows, cells, over which maps are averaged before their overlap is taken."""
 
@@ -119,6 +121,16 @@ def task_terms(prediction: Prediction, batch: Batch, config: LossConfig) -> dict
     if prediction.direction is not None and batch.direction is not None and config.direction:
         terms["direction"] = direction_bce(prediction.direction, batch.direction)
     return terms
+
+
+def where_known(prediction: Prediction, batch: Batch) -> Prediction:
+    """The prediction with surely no line where labels do not count, and say the same: no loss there, no gradient."""
+    if batch.known_cells is None:
+        return prediction
+    logits = prediction.semantic
+    nothing = logits.new_full((logits.shape[1], 1, 1), -_SURE)
+    nothing[0] = _SURE
+    return replace(prediction, semantic=torch.where(batch.known_cells[:, None], logits, nothing))
 
 
 def _labelled_part(prediction: Prediction, batch: Batch, labelled: Tensor) -> tuple[Prediction, Batch]:

@@ -50,6 +50,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--reach", type=float, nargs=2, default=(132.0, 42.0), metavar=("X", "Y"),
         help="half length and half width of the map kept, metres (default 132 42: a 240x60 m grid and a margin)",
     )
+    parser.add_argument(
+        "--stale", metavar="METRES,SHARE",
+        help="labels from maps out of date: moved so far in each drive, without this share of dividers and crossings, "
+        "such as 0.5,0.15 (for experiments; not to score with)",
+    )
     parser.add_argument("--quality", type=int, default=90, help="JPEG quality (default 90)")
     parser.add_argument("--shard-frames", type=int, default=256, help="frames in a shard (default 256)")
     parser.add_argument("--seed", type=int, default=0, help="of the frames' distribution over the shards")
@@ -69,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
 def _pack(args: argparse.Namespace, chosen: EngineOptions) -> int:
     from mapkd_core.data.cache_record import CacheOptions
     from mapkd_core.data.cache_write import write_cache
+    from mapkd_core.data.stale_map import StaleMaps
     from mapkd_core.evaluation.identity import frames_fingerprint
     from mapkd_core.frame_sources import Frames, open_frames, with_maps
 
@@ -91,9 +97,13 @@ def _pack(args: argparse.Namespace, chosen: EngineOptions) -> int:
                     "--no-labels"
                 )
         what = frames_fingerprint(source)
+    name = args.source
+    if args.stale:
+        source, name = StaleMaps.parse(source, args.stale, "--stale"), f"{name} --stale {args.stale}"
+        what = f"{what} --stale {args.stale}"
     with open_engine(chosen) as engine:
         write_cache(
-            source, args.folder, options, args.shard_frames, args.seed, name=args.source, data_fingerprint=what,
+            source, args.folder, options, args.shard_frames, args.seed, name=name, data_fingerprint=what,
             locked=True, engine=engine,
         )  # fmt: skip
     shards = {name: size for name, size in open_storage(args.folder).sizes().items() if name.endswith(".tar")}

@@ -24,6 +24,9 @@ class DistillConfig(TrainConfig):
     pseudo_labels: bool = True
     """On frames of `data.unlabelled` the map that the teacher draws counts like labels; without, the task losses leave
     those frames out, and only the method's terms, which see the drawn map in any case, teach there."""
+    pseudo_confidence: float = 0.0
+    """On those frames, cells whose likeliest class the teacher gives less than this probability have no label: the task
+    losses leave them out. 0: all cells count."""
     calibrate_steps: int = 0
     """Over so many first steps the gradients of distillation and task are compared at the deepest distilled feature;
     where their ratio leaves 0.1..1, all weights of the method get one factor that makes it 0.3. 0: as published."""
@@ -32,6 +35,8 @@ class DistillConfig(TrainConfig):
         super().__post_init__()
         if self.calibrate_steps < 0:
             raise ValueError(f"calibrate_steps is {self.calibrate_steps}; expected 0 (never) or a number of steps")
+        if not 0 <= self.pseudo_confidence < 1:
+            raise ValueError(f"pseudo_confidence is {self.pseudo_confidence}; expected 0 (all cells) to below 1")
         if self.method != "none" and not self.teacher:
             raise ValueError(f"method {self.method!r} needs a teacher: the folder of a training run, or a card (.json)")
         if self.data.unlabelled and self.pseudo_labels and not self.teacher:

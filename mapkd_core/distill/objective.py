@@ -1,7 +1,7 @@
 """The training objective of a student that imitates frozen networks: its task losses and the method's terms."""
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from mapkd_core.distill.methods import build_method
 from mapkd_core.distill.probe import probe_step
 from mapkd_core.distill.regions import Regions
 from mapkd_core.distill.taps import tap
-from mapkd_core.losses import weigh
+from mapkd_core.losses import weigh, where_known
 from mapkd_core.types import Batch, Prediction
 from mapkd_core.vector_loss.terms import map_terms
 
@@ -64,9 +64,8 @@ class DistillObjective:
         """Task terms by their names, the method's as `kd_NAME`, and the calibration's factor with weight 0."""
         answers = self.ask(batch)
         labelled = self._frozen.with_drawn_labels(batch) if self._draws else batch
-        terms = map_terms(
-            prediction, labelled if self.config.pseudo_labels else batch, self.config.loss, self.config.grid
-        )
+        shown = self._where_sure(batch, labelled) if self.config.pseudo_labels else batch
+        terms = map_terms(where_known(prediction, shown), shown, self.config.loss, self.config.grid)
         weights: dict[str, float] = asdict(self.config.loss)
         if answers is None:
             return terms, weights
@@ -88,6 +87,21 @@ class DistillObjective:
         if any(p.requires_grad for p in method.parameters()):
             terms["kd_all_used"], weights["kd_all_used"] = _touch(method), 1.0
         return terms, weights
+
+
+    def _where_sure(self, batch: Batch, labelled: Batch) -> Batch:
+        """The labels without those that the teacher drew in cells of which it is not sure."""
+        if batch.labelled is None or not self.config.pseudo_confidence:
+            return labelled
+        teacher, _ = self._frozen.answers(batch, ask_coach=False)
+        sure = teacher.semantic.float().softmax(1).amax(1) >= self.config.pseudo_confidence      # B Y X
+        known = sure | batch.labelled[:, None, None]
+        if labelled.known_cells is not None:
+            known = known & labelled.known_cells
+        assert labelled.semantic is not None
+        nothing = torch.zeros_like(labelled.semantic)
+        nothing[:, 0] = 1
+        return replace(labelled, known_cells=known, semantic=torch.where(known[:, None], labelled.semantic, nothing))
 
 
 def _touch(module: nn.Module) -> Tensor:

@@ -26,7 +26,7 @@ from mapkd_core.training.random_state import draws_random_numbers
 from mapkd_core.types import Batch
 
 OWN = ("name", "model", "model_options", "loss", "method", "method_options", "calibrate_steps", "pseudo_labels",
-       "learning_rate")
+       "pseudo_confidence", "learning_rate")
 """What may differ between students that share their batches."""
 
 

@@ -6,20 +6,16 @@ reality as well. It is dropped at export.
 """
 from __future__ import annotations
 
-from dataclasses import replace
-
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from mapkd_core.config import TrainConfig
 from mapkd_core.data.image_masks import LINES, SURFACES, UNKNOWN
+from mapkd_core.losses import where_known
 from mapkd_core.training.objective import TaskObjective
 from mapkd_core.types import Batch, Prediction
 
 _HIDDEN = 32
-_SURE = 20.0
-"""A logit that is as good as certain."""
 _LINE_WEIGHT = 4.0
 """Factor on the cells of lines, which are few."""
 
@@ -53,7 +49,7 @@ class PerspectiveObjective(TaskObjective):
 
     def terms(self, prediction: Prediction, batch: Batch, step: int) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Named losses and their weights."""
-        terms, weights = super().terms(_where_known(prediction, batch), batch, step)
+        terms, weights = super().terms(where_known(prediction, batch), batch, step)
         lines = []
         if batch.line_views is not None:
             found = self.modules(prediction.taps["image"].flatten(0, 1))[1]
@@ -66,16 +62,6 @@ class PerspectiveObjective(TaskObjective):
         if lines:
             terms["lines"] = sum(lines[1:], lines[0]) / len(lines)
         return terms, weights
-
-
-def _where_known(prediction: Prediction, batch: Batch) -> Prediction:
-    """The prediction with surely no line where labels do not count, and say the same: no loss there, no gradient."""
-    if batch.known_cells is None:
-        return prediction
-    logits = prediction.semantic
-    nothing = logits.new_full((logits.shape[1], 1, 1), -_SURE)
-    nothing[0] = _SURE
-    return replace(prediction, semantic=torch.where(batch.known_cells[:, None], logits, nothing))
 
 
 def map_objective(config: TrainConfig) -> TaskObjective:

@@ -11,7 +11,7 @@ from mapkd_core.distill.calibration import Calibration
 from mapkd_core.distill.config import DistillConfig
 from mapkd_core.distill.frozen import FrozenNetworks
 from mapkd_core.distill.objective import DistillObjective
-from mapkd_core.losses import task_terms, weigh
+from mapkd_core.losses import task_terms, weigh, where_known
 
 
 class Role(nn.Module):
@@ -40,7 +40,7 @@ class Bench:
 
 
 def test_task_and_method_are_summed_each_with_its_weights(monkeypatch):
-    bench = Bench(monkeypatch, method="mapkd", method_options={"patch": 2, "feature_coach_weight": 0.3})
+    bench = Bench(monkeypatch, method="mapkd", method_options={"patch_m": 4.0, "feature_coach_weight": 0.3})
     terms, weights = bench.terms()
     task = task_terms(bench.hand.student, bench.hand.batch, LOSS)
     given = bench.objective.modules["method"].terms(bench.hand.step())
@@ -111,6 +111,41 @@ def test_without_labels_the_drawn_map_is_what_the_method_sees(monkeypatch):
 
 
 # --- calibration ---------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("method", ["none", "kd_logit"])
+def test_drawn_cells_of_which_the_teacher_is_unsure_count_for_nothing_in_the_task(monkeypatch, method):
+    def draw(batch, teacher):
+        return replace(bench.hand.batch, labelled=None)
+
+    bench = Bench(monkeypatch, draw=draw, method=method, pseudo_confidence=0.6)
+    unknown = replace(bench.hand.batch, labelled=torch.tensor([True, False]))
+    terms, _ = bench.terms(batch=unknown)
+    sure = bench.hand.teacher.semantic.softmax(1).amax(1) >= 0.6
+    sure[0] = True
+    assert 0.2 < sure[1].float().mean() < 0.8
+    (gradient,) = torch.autograd.grad(terms["semantic"], [bench.hand.student.semantic])
+    assert torch.equal(gradient.abs().sum(1) > 0, sure)
+    masked = replace(bench.hand.batch, known_cells=sure)
+    masked.semantic = torch.where(sure[:, None], masked.semantic, torch.eye(4)[0].view(1, 4, 1, 1))
+    expected = task_terms(where_known(bench.hand.student, masked), masked, LOSS)["semantic"]
+    assert terms["semantic"].item() == pytest.approx(expected.item(), rel=1e-5)
+    known, _ = bench.terms()  # where all labels are known, all cells count
+    assert known["semantic"].item() == pytest.approx(
+        task_terms(bench.hand.student, bench.hand.batch, LOSS)["semantic"].item(), rel=1e-5
+    )
+    half = torch.zeros(2, *GRID.shape, dtype=torch.bool)
+    half[:, :8] = True
+    draw_half = replace(bench.hand.batch, labelled=None, known_cells=half)
+    bench = Bench(monkeypatch, draw=lambda *_: draw_half, method=method, pseudo_confidence=0.6)
+    (gradient,) = torch.autograd.grad(bench.terms(batch=unknown)[0]["semantic"], [bench.hand.student.semantic])
+    assert torch.equal(gradient.abs().sum(1) > 0, sure & half)
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.0, float("nan")])
+def test_a_confidence_that_means_nothing_is_refused(value):
+    with pytest.raises(ValueError, match="pseudo_confidence is"):
+        DistillConfig(teacher="t", pseudo_confidence=value)
+
 
 def test_the_ratio_is_of_weighed_gradients_at_the_methods_tap(monkeypatch):
     bench = Bench(monkeypatch, method="kd_logit", calibrate_steps=8, method_options={"response_weight": 50.0})
