@@ -143,7 +143,7 @@ class Bucket:
         """As `Storage.read_pieces`, many at a time."""
         with self._told("read", pieces[0][0] if pieces else "") as files:
             paths, begins, ends = zip(*((self._url(name), begin, end) for name, begin, end in pieces), strict=True)
-            found = files.cat_ranges(list(paths), list(begins), list(ends), batch_size=_AT_ONCE)
+            found = files.cat_ranges(list(paths), list(begins), list(ends), batch_size=_AT_ONCE, on_error="raise")
             return [bytes(data) for data in found]
 
     def sizes(self, below: str = "") -> Mapping[str, int]:
@@ -182,8 +182,8 @@ class Bucket:
         except FileNotFoundError as error:
             raise FileNotFoundError(f"cannot {what} {url}: there is nothing of that name, or no such bucket") from error
         except Exception as error:  # s3fs raises OSError, botocore and aiohttp classes of their own
-            if isinstance(error, ImportError) and getattr(error, "name", None) not in ("gcsfs", "s3fs", None):
-                raise
+            if isinstance(error, ImportError) and scheme == "s3":
+                raise ModuleNotFoundError(f"{url} needs s3fs", name="s3fs") from None
             words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             raise OSError(
                 f"cannot {what} {url} ({words}); are credentials, endpoint (AWS_ENDPOINT_URL) and bucket right?"

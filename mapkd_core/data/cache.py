@@ -1,8 +1,8 @@
 """Reads a training cache: by index from a local folder, or as a stream of shards from anywhere.
 
 Shards are plain tar files in webdataset's layout. Local ones are read by random access, which shuffles perfectly and
-resumes to the sample; remote ones (http, https, gs, hf, s3 through the `aws` tool, or what else webdataset opens) are
-read from front to back and shuffled in windows.
+resumes to the sample; remote ones (object storage by fsspec, http, https and hf by webdataset) are read from front to
+back and shuffled in windows.
 """
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
-from mapkd_core.data.cache_place import is_remote, opened_as
+from mapkd_core.data.cache_place import is_remote
 from mapkd_core.data.cache_record import FORMAT, CachedFrame, decode
 from mapkd_core.data.cache_write import INDEX, PLAN
 from mapkd_core.data.frame_sample import SampleOptions
+from mapkd_core.data.object_stream import Stretch, records_ahead
 from mapkd_core.data.sample import Sample
 from mapkd_core.files import inside
 from mapkd_core.schema import FileFault, Misfit, fit, flag, integer, list_of, numbers, parse_json, read_bytes, record
 from mapkd_core.schema import text as text_schema
+from mapkd_core.storage import is_object_storage, open_storage
 
 _REMEDY = "write the cache again"
 
@@ -63,11 +65,8 @@ class CacheIndex:
         """
         place = str(location).rstrip("/")
         if is_remote(place):
-            from webdataset.gopen import gopen
-
             try:
-                with gopen(opened_as(f"{place}/{INDEX}")) as stream:
-                    text = stream.read()
+                text = _fetched(place)
             except (OSError, ValueError) as error:
                 raise FileNotFoundError(f"there is no cache at {place}: {INDEX} cannot be read ({error})") from error
         else:
@@ -233,19 +232,39 @@ class StreamedSamples(IterableDataset[tuple[int, Sample]]):
 
     def _stretch(self, epoch: int, first: int, last: int) -> Iterator[dict[str, bytes]]:
         """Records first .. last - 1 of an epoch's sequence of shards."""
+        stretches, at = [], 0
+        for shard in np.random.default_rng((self.seed, epoch)).permutation(len(self.index.files)):
+            ends = self.index.ends[shard]
+            if at < last and at + len(ends) > first:
+                stretches.append(
+                    Stretch(self.index.files[shard], ends, max(first - at, 0), min(last - at, len(ends)))
+                )
+            at += len(ends)
+        if not is_object_storage(self.index.location):
+            yield from self._by_webdataset(stretches)
+            return
+        for found in records_ahead(open_storage(self.index.location), stretches):
+            yield _members(found.data, found.where)
+
+    def _by_webdataset(self, stretches: list[Stretch]) -> Iterator[dict[str, bytes]]:
         from webdataset.tariterators import tarfile_samples
 
-        at = 0
-        for shard in np.random.default_rng((self.seed, epoch)).permutation(len(self.index.files)):
-            count = len(self.index.ends[shard])
-            if at < last and at + count > first:
-                url = opened_as(f"{self.index.location}/{self.index.files[shard]}")
-                records = islice(tarfile_samples([{"url": url}]), max(first - at, 0), min(last - at, count))
-                try:
-                    yield from records
-                except (tarfile.TarError, EOFError, OSError) as error:
-                    raise FileFault(f"{url} is damaged or cannot be reached ({error}); {_REMEDY}") from error
-            at += count
+        for stretch in stretches:
+            url = f"{self.index.location}/{stretch.shard}"
+            try:
+                yield from islice(tarfile_samples([{"url": url}]), stretch.first, stretch.last)
+            except (tarfile.TarError, EOFError, OSError) as error:
+                raise FileFault(f"{url} is damaged or cannot be reached ({error}); {_REMEDY}") from error
+
+
+def _fetched(place: str) -> bytes:
+    """The index at a URL."""
+    if is_object_storage(place):
+        return open_storage(place).read(INDEX)
+    from webdataset.gopen import gopen
+
+    with gopen(f"{place}/{INDEX}") as stream:
+        return bytes(stream.read())
 
 
 def _members(data: bytes, where: str) -> dict[str, bytes]:

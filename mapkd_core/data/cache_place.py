@@ -26,12 +26,3 @@ def is_remote(location: str) -> bool:
 def is_streamed(data: str) -> bool:
     """Whether a config's `data.train` is a cache at a URL, whose order depends on the number of processes."""
     return data.startswith("cache:") and is_remote(data.removeprefix("cache:"))
-
-
-def opened_as(url: str) -> str:
-    """The URL as webdataset takes it, which has no opener for s3, but runs a command whose output it reads."""
-    if url.startswith("s3://"):
-        import shlex
-
-        return f"pipe:aws s3 cp {shlex.quote(url)} -"
-    return url

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import pickle
+import socket
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +22,8 @@ from mapkd_core.progress import notice
 
 _AHEAD = 3
 """Units submitted for each that can run: a node that comes later finds some waiting."""
+_ANSWER_S = 10.0
+"""Seconds that a host has to take a connection."""
 _LOOK_S = 2.0
 """Seconds between two looks at the size of the cluster."""
 _PATIENCE_S = 30.0
@@ -36,8 +39,11 @@ def ray_engine(address: str, needs: UnitNeeds) -> Iterator[RayEngine]:
 
     place = "auto" if address == "ray://auto" else address
     try:
+        if place != "auto":  # else Ray tries for half a minute where nobody listens
+            host, _, port = place.removeprefix("ray://").rpartition(":")
+            socket.create_connection((host.strip("[]"), int(port)), _ANSWER_S).close()
         ray.init(place, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True)
-    except Exception as error:  # ConnectionError, RuntimeError, ValueError and gRPC's own, by the way it fails
+    except Exception as error:  # OSError, RuntimeError, ValueError and gRPC's own, by the way it fails
         raise EngineFault(_why_not(address, error)) from None
     try:
         yield RayEngine(needs)
@@ -46,7 +52,7 @@ def ray_engine(address: str, needs: UnitNeeds) -> Iterator[RayEngine]:
 
 
 def _why_not(address: str, error: Exception) -> str:
-    words = " ".join(str(error).split())
+    words = " ".join(str(error).partition("Traceback")[0].split()) or str(error).rstrip().rpartition("\n")[2]
     if "ersion mismatch" in words or "different version" in words.lower():
         return f"{address}: the cluster runs another version of Ray or Python than this machine ({words[:300]})"
     start = "ray start --head --disable-usage-stats --ray-client-server-port=10001"
