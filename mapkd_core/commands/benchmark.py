@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "cluster": ("mapkd_core.benchmark.cluster", "frames a second and worker here and by Ray; what an engine costs"),
     "distill": ("mapkd_core.benchmark.distill", "teacher, coach, every distillation method, one table; resumable"),
     "evaluate": ("mapkd_core.benchmark.evaluate", "scoring: IoU and every AP, HDMapNet's evaluator beside ours"),
     "gpu": ("mapkd_core.benchmark.gpu", "what only a GPU can show: CUDA equals CPU, latency, streaming, a training"),

@@ -32,17 +32,23 @@ _PATIENCE_S = 30.0
 
 @contextlib.contextmanager
 def ray_engine(address: str, needs: UnitNeeds) -> Iterator[RayEngine]:
-    """Connects to the cluster at `ray://HOST:PORT` or `ray://auto`; raises EngineFault where that fails."""
+    """Connects to the cluster that `EngineOptions.name` names; raises EngineFault where that fails."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nobody is told of what runs here
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else a warning of several lines
     import ray
 
-    place = "auto" if address == "ray://auto" else address
+    place = address.removeprefix("ray://")
+    words: dict[str, Any] = {"address": address}
+    if place == "auto":
+        words = {"address": "auto"}
+    elif place.startswith("local"):
+        cpus = place.partition("-")[2]
+        words = {"address": "local", "include_dashboard": False, "num_cpus": int(cpus) if cpus else None}
     try:
-        if place != "auto":  # else Ray tries for half a minute where nobody listens
-            host, _, port = place.removeprefix("ray://").rpartition(":")
+        if ":" in place:  # else Ray tries for half a minute where nobody listens
+            host, _, port = place.rpartition(":")
             socket.create_connection((host.strip("[]"), int(port)), _ANSWER_S).close()
-        ray.init(place, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True)
+        ray.init(**words, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # OSError, RuntimeError, ValueError and gRPC's own, by the way it fails
         raise EngineFault(_why_not(address, error)) from None
     try:

@@ -23,7 +23,8 @@ PAGES = sorted(
 )
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _ELSEWHERE = {
-    "source", "export", "cd", "touch", "colcon", "rosdep", "rm", "tensorboard", "pre-commit", "ros2", "env", "rerun"
+    "source", "export", "cd", "touch", "colcon", "rosdep", "rm", "tensorboard", "pre-commit", "ros2", "env", "rerun",
+    "ray",
 }  # fmt: skip
 """Commands of other programs, which are not looked into further."""
 _RUNNABLE = {"mapkd", "python", "make", "."}
