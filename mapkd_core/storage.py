@@ -131,18 +131,20 @@ class Bucket:
 
     def write(self, name: str, data: bytes) -> None:
         """As `Storage.write`: an object appears when all of it has arrived."""
+        url = self._url(name)
         with self._told("write", name) as files:
-            files.pipe_file(self._url(name), data)
+            files.pipe_file(url, data)
 
     def read(self, name: str) -> bytes:
         """As `Storage.read`."""
+        url = self._url(name)
         with self._told("read", name) as files:
-            return bytes(files.cat_file(self._url(name)))
+            return bytes(files.cat_file(url))
 
     def read_pieces(self, pieces: Sequence[Piece]) -> list[bytes]:
         """As `Storage.read_pieces`, many at a time."""
-        with self._told("read", pieces[0][0] if pieces else "") as files:
-            paths, begins, ends = zip(*((self._url(name), begin, end) for name, begin, end in pieces), strict=True)
+        paths, begins, ends = zip(*((self._url(name), begin, end) for name, begin, end in pieces), strict=True)
+        with self._told("read", pieces[0][0]) as files:
             found = files.cat_ranges(list(paths), list(begins), list(ends), batch_size=_AT_ONCE, on_error="raise")
             return [bytes(data) for data in found]
 
