@@ -5,15 +5,18 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from travelling_engine import TravellingEngine
 
+from mapkd_core.benchmark import distill
 from mapkd_core.benchmark.distill import BenchmarkPlan, network_configs, reported, row_configs
-from mapkd_core.benchmark.distill_jobs import ScoreRun, missing
+from mapkd_core.benchmark.distill_jobs import ScoreRun, TrainNetwork, TrainRows, missing
 from mapkd_core.benchmark.distill_table import Entry, gap_closed, write_table
 from mapkd_core.commands.main import main
 from mapkd_core.config import DataConfig, config_dict, load_config
 from mapkd_core.distill.config import DistillConfig
 from mapkd_core.distill.interface import method_config
 from mapkd_core.distill.methods import METHODS, method_class
+from mapkd_core.storage import Folder
 
 ROOT = Path(__file__).parents[3]
 PLANS = sorted((ROOT / "config" / "train").rglob("benchmark*.yaml"))
@@ -177,3 +180,22 @@ def test_a_finished_run_under_another_teacher_is_no_run_of_this_plan(tmp_path):
     assert missing([config]) == []
     with pytest.raises(ValueError, match=r"row holds a run under another config \(teacher: "):
         missing([replace(config, teacher="new")])
+
+
+@pytest.mark.parametrize(("alone", "units"), [(True, [["none", "fast"]]), (False, [["none"], ["fast"]])])
+def test_rows_share_a_machine_or_have_a_worker_each(alone, units, tmp_path, monkeypatch):
+    configs = {row: DistillConfig(out=str(tmp_path), name=row, teacher="t") for row in ("none", "fast", "done")}
+    monkeypatch.setattr(distill, "missing", lambda found: [c for c in found if c.name != "done"])
+    engine = TravellingEngine()
+    engine.alone = alone
+    monkeypatch.setattr(TrainRows, "__call__", lambda self, rows: None)
+    distill._train_rows(configs, None, 1, Folder(str(tmp_path)), engine)
+    assert [[config.name for config in unit] for unit in engine.units] == units
+    with pytest.raises(ValueError, match=r"rows \['slow'\] are not in the plan"):
+        distill._train_rows(configs, ["slow"], 1, Folder(str(tmp_path)), engine)
+
+
+def test_a_worker_that_does_not_see_the_runs_trains_nothing(tmp_path):
+    for job, unit in ((TrainRows(Folder(str(tmp_path)), 1), []), (TrainNetwork(Folder(str(tmp_path))), None)):
+        with pytest.raises(OSError, match=r"plan\.yaml is not seen by"):
+            job(unit)

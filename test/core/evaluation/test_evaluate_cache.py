@@ -1,9 +1,11 @@
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from invented_frames import Drive, frame
+from travelling_engine import TravellingEngine
 
 from mapkd_core.artifact import ModelCard, save_artifact
 from mapkd_core.commands.main import main
@@ -14,7 +16,8 @@ from mapkd_core.data.cache_write import write_cache
 from mapkd_core.data.dataset import Collate
 from mapkd_core.evaluation.batch_predictor import BatchPredictor
 from mapkd_core.evaluation.evaluate import PREDICTIONS, TRUTH
-from mapkd_core.evaluation.evaluate_cache import evaluate_cache
+from mapkd_core.evaluation.evaluate_cache import evaluate_cache, header_of, open_cache, predict_cache
+from mapkd_core.evaluation.identity import cache_fingerprint
 from mapkd_core.evaluation.prediction_jobs import truth_of, truth_record
 from mapkd_core.grid import GRID_60X30, BevGrid
 from mapkd_core.metrics.frame_file import read_frames
@@ -118,6 +121,17 @@ def test_a_stopped_evaluation_goes_on(cache, run_folder, tmp_path, monkeypatch):
     assert tokens == [r.token for r in read_frames(tmp_path / "a" / TRUTH)]
     evaluate_cache(run_folder, cache, tmp_path / "a", device="cpu")
     assert len(asked) == 17
+
+
+def test_an_engine_predicts_what_this_process_does(cache, run_folder, tmp_path):
+    evaluate_cache(run_folder, cache, tmp_path / "alone", device="cpu")
+    predictor, cached = BatchPredictor(run_folder, "cpu"), open_cache(cache, BatchPredictor(run_folder, "cpu").card)
+    header = header_of(predictor, f"cache:{cache}", cache_fingerprint(cached))
+    engine, make = TravellingEngine(), partial(BatchPredictor, run_folder, "cpu")
+    predict_cache(cached, predictor, tmp_path / "far", header, engine=engine, make=make)
+    assert engine.units == [range(0, 16), range(16, 20)]
+    for name in (PREDICTIONS, TRUTH):
+        assert (tmp_path / "far" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
 
 
 def test_what_a_cache_cannot_answer_is_named(run_folder, tmp_path):
