@@ -8,7 +8,7 @@ two differences: here a line is cut where it comes to the road's edge or to anot
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely.geometry import LineString, Point, Polygon
+from shapely.geometry import LineString, MultiPolygon, Point, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from mapkd_core.geometry import evenly_spaced
-from mapkd_core.schema import FileFault, flag, list_of, mapping, number, read_json, record, text
+from mapkd_core.schema import FileFault, anything, list_of, mapping, number, optional, read_json, record, text
 from mapkd_core.vector_map import MapLine, VectorMap
 
 Points = NDArray[np.float64]
@@ -35,20 +35,20 @@ JOINED_M = 0.1
 """Ends of lines so near to each other are one."""
 _LARGEST_TURN = np.cos(np.radians(60.0))
 
-_POINT = record({"x": number(-1e6, 1e6), "y": number(-1e6, 1e6)}, {"z": number(-1e6, 1e6)})
+_POINT = record({"x": number(-1e6, 1e6), "y": number(-1e6, 1e6)}, {"z": optional(number(-1e6, 1e6))})
 _LINE = list_of(_POINT, 2)
 _MAP = record(
     {
         "lane_segments": mapping(record({
-            "is_intersection": flag, "lane_type": text(), "left_lane_boundary": _LINE, "right_lane_boundary": _LINE,
+            "left_lane_boundary": _LINE, "right_lane_boundary": _LINE,
             "left_lane_mark_type": text(), "right_lane_mark_type": text(),
-        })),
+        }, {"successors": optional(list_of(anything))})),
         "pedestrian_crossings": mapping(record({"edge1": _LINE, "edge2": _LINE})),
         "drivable_areas": mapping(record({"area_boundary": list_of(_POINT, 3)})),
     }
 )  # fmt: skip
 _REMEDY = "download the log's map again"
-_NAME = re.compile(r"log_map_archive_(?P<log>.+?)____(?P<city>[A-Za-z]+)_city_\d+\.json")
+_NAME = re.compile(r"log_map_archive_(?P<log>.+?)____(?P<city>.+)_city_\d+\.json")
 
 
 def map_file(log: Path) -> Path:
@@ -74,8 +74,8 @@ def load_argoverse2_map(path: Path) -> VectorMap:
     Raises FileNotFoundError, or FileFault that names what is wrong.
     """
     content = read_json(path, "a vector map of Argoverse 2", _MAP, _REMEDY)
-    areas = [_valid(Polygon(_points(area["area_boundary"]))) for area in content["drivable_areas"].values()]
-    road = shapely.union_all(areas)
+    areas = [part for area in content["drivable_areas"].values() for part in _parts(_points(area["area_boundary"]))]
+    road = MultiPolygon(list(_polygons(shapely.union_all(areas))))
     crossings = (crossing_area(*(_points(c[edge]) for edge in ("edge1", "edge2")))
                  for c in content["pedestrian_crossings"].values())  # fmt: skip
     return VectorMap(
@@ -83,7 +83,7 @@ def load_argoverse2_map(path: Path) -> VectorMap:
         lines=tuple(_dividers(content["lane_segments"], road.boundary)),
         crossings=tuple(crossing for crossing in crossings if crossing is not None),
         crossings_apart=True,
-        road_segments=tuple(part for area in areas for part in shapely.get_parts(area) if isinstance(part, Polygon)),
+        road_segments=tuple(areas),
         lane_centres_m=tuple(_center(segment) for segment in content["lane_segments"].values()),
         lane_successors=_successors(content["lane_segments"]),
     )
@@ -101,8 +101,18 @@ def _points(line: Iterable[Mapping[str, float]]) -> Points:
     return np.array([(point["x"], point["y"]) for point in line], np.float64)
 
 
-def _valid(area: Polygon) -> BaseGeometry:
-    return area if area.is_valid else shapely.make_valid(area)
+def _parts(outline: Points) -> list[Polygon]:
+    """The areas inside an outline, which may touch or cross itself: holes are drawn so; spikes have no area."""
+    area = Polygon(outline)
+    return list(_polygons(area if area.is_valid else shapely.make_valid(area)))
+
+
+def _polygons(area: BaseGeometry) -> Iterator[Polygon]:
+    for part in shapely.get_parts(area):
+        if isinstance(part, Polygon):
+            yield from [part] if part.area > 0 else []
+        elif len(shapely.get_parts(part)) > 1:
+            yield from _polygons(part)
 
 
 def _dividers(segments: Mapping[str, Any], edge: BaseGeometry) -> list[MapLine]:
@@ -182,6 +192,6 @@ def _center(segment: Mapping[str, Any]) -> Points:
 def _successors(segments: Mapping[str, Any]) -> tuple[tuple[int, ...], ...]:
     place = {key: number for number, key in enumerate(segments)}
     return tuple(
-        tuple(place[str(key)] for key in segment.get("successors", ()) if str(key) in place)
+        tuple(place[str(key)] for key in segment.get("successors") or () if str(key) in place)
         for segment in segments.values()
     )

@@ -189,7 +189,7 @@ class LineSamples:
 
     def _doubt(self, sight: Sighting, match: Match, options: MappingOptions) -> None:
         missed = np.setdiff1d(match.in_view[~self.gone[match.in_view]], match.sample, assume_unique=True)
-        self.against[missed] += options.against * sight.seen_weight(self.xyz_m[missed, :2])
+        self.against[missed] += options.against * sight.missed_weight(self.xyz_m[missed, :2])
         hopeless = missed[
             (self.against[missed] > HOPELESS_AGAINST) & (self.share(missed) < HOPELESS_SHARE)
         ]

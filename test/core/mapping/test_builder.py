@@ -83,6 +83,19 @@ def test_what_was_seen_by_mistake_goes_again() -> None:
     assert across(divider, 0.0) < 0.05
 
 
+@pytest.mark.parametrize(("beside_m", "kept"), [(10.0, True), (2.0, False)])
+def test_not_being_seen_far_beside_the_vehicle_says_little(beside_m: float, kept: bool) -> None:
+    """A line that one set in six shows: far off that is how lines look, near by it is how mistakes do."""
+    path = poses(120)
+    extra = MapElement("divider", np.array([[-40.0, beside_m], [160.0, beside_m]], np.float32))
+    builder = MapBuilder()
+    for k, pose in enumerate(path):
+        shown = [*street(), extra] if k % 6 == 0 else street()
+        builder.add(seen(shown, pose), pose, (k + 1) * SECOND_NS // 10)
+    found = [e for e in lines(builder, "divider") if abs(e.points_m[:, 1].mean() - beside_m) < 0.5]
+    assert bool(found) == kept
+
+
 def test_a_crossing_seen_by_mistake_goes_again() -> None:
     builder, ghost = MapBuilder(), [MapElement("ped_crossing", street()[-1].points_m - [90, 0], closed=True)]
     for k, (elements, pose, stamp_ns) in enumerate(sets(street()[:3], [*poses(), *poses()])):
