@@ -1,0 +1,157 @@
+"""MapTR-nano's forward beside the public plain-PyTorch one, with the same weights and images, in turn.
+
+    python benchmarks/maptr_peer.py CHECKOUT --out benchmarks/results/maptr_peer.md
+
+CHECKOUT is one of github.com/tenstorrent/tt-forge-models (Apache-2.0), whose maptr/pytorch/src/maptr.py is imported from
+there; it needs the packages `addict` and `loguru`. Its random weights become ours by the table of `mapkd import`. Each
+round runs both once; what is reported is processor time, which other work on the machine stretches least, and the ratio.
+"""
+from __future__ import annotations
+
+import argparse
+import copy
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from mapkd_core.benchmark.machine import command_line, describe, markdown_table
+from mapkd_core.files import write_atomic
+from mapkd_core.grid import GRID_60X30
+from mapkd_core.model.build import build_model
+from mapkd_core.model.vector_student import VectorStudent
+from mapkd_core.published.maptr_keys import maptr
+from mapkd_core.runtime import fold_batch_norms
+from mapkd_core.runtime.forward import Eager, Scripted
+
+SIZE = (320, 192)
+"""Images as the peer gets them, padded."""
+_PLACE = "third_party.tt_forge_models.pointpillars.pytorch.src.utils"
+
+
+def peer_network(checkout: Path) -> nn.Module:
+    """The peer's MapTR-nano with random weights, in eval mode."""
+    if not (checkout / "maptr/pytorch/src/maptr.py").is_file():
+        raise FileNotFoundError(f"{checkout} has no maptr/pytorch/src/maptr.py; expected a checkout of tt-forge-models")
+    for place in [_PLACE[: at if at > 0 else None] for at in (*(k for k, c in enumerate(_PLACE) if c == "."), -1)]:
+        sys.modules.setdefault(place, ModuleType(place))
+    sys.modules[_PLACE].hard_voxelize = None  # type: ignore[attr-defined] # of its LiDAR network
+    sys.path.insert(0, str(checkout / "maptr/pytorch/src"))
+    import maptr as peer  # type: ignore[import-not-found]
+
+    config = copy.deepcopy(peer.model_cfg)
+    head, transformer = config["pts_bbox_head"], config["pts_bbox_head"]["transformer"]
+    transformer["encoder"]["transformerlayers"]["attn_cfgs"][1] = copy.deepcopy(peer.gkt_cfg)
+    config["img_backbone"]["depth"], config["img_neck"]["in_channels"] = 18, [512]
+    head["num_vec"], head["bev_h"], head["bev_w"] = 100, 80, 40
+    head["positional_encoding"].update(row_num_embed=80, col_num_embed=40)
+    transformer["decoder"]["num_layers"] = 2
+    transformer["decoder"]["transformerlayers"]["attn_cfgs"][0]["num_heads"] = 4
+    network: nn.Module = peer.build_model(peer.ConfigDict(config))
+    return network.eval()
+
+
+def our_network(theirs: nn.Module) -> VectorStudent:
+    """Ours with the peer's weights, batch norms folded as on a vehicle."""
+    network = build_model("vector_student", GRID_60X30, SIZE, {"variant": "maptr_nano"})
+    assert isinstance(network, VectorStudent)
+    network.load_state_dict(maptr("maptr_nano").converted(theirs.state_dict(), network.state_dict()))
+    fold_batch_norms(network.eval())
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def rig() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Intrinsics and mountings of six cameras in the LiDAR's frame, and the peer's `lidar2img`."""
+    intrinsics, poses, projections = [], [], []
+    for yaw in np.radians([55.0, 0, -55, 110, 180, -110]):
+        pose = np.eye(4)
+        pose[:3, :3] = np.stack([[np.sin(yaw), -np.cos(yaw), 0], [0, 0, -1], [np.cos(yaw), np.sin(yaw), 0]], 1)
+        pose[2, 3] = -0.3
+        matrix = np.array([[250.0, 0, 160], [0, 250, 90], [0, 0, 1]])
+        full = np.eye(4)
+        full[:3, :3] = matrix
+        projections.append(full @ np.linalg.inv(pose))
+        intrinsics.append(matrix)
+        poses.append(pose)
+    return np.stack(intrinsics), np.stack(poses), np.stack(projections)
+
+
+def forwards(checkout: Path) -> tuple[dict[str, Callable[[], Any]], float]:
+    """Both forwards on the same input, and the largest difference of a vertex (0..1) of the last layer."""
+    torch.manual_seed(0)
+    peer = peer_network(checkout)
+    ours = our_network(peer)
+    intrinsics, poses, projections = rig()
+    images = torch.randn(1, 6, 3, SIZE[1], SIZE[0])
+    order = [1, 2, 0, 4, 3, 5]  # the peer's cameras among ours
+    meta = {"img_shape": [(SIZE[1], SIZE[0], 3)] * 6, "lidar2img": list(projections[order]), "can_bus": np.zeros(18),
+            "scene_token": "one"}
+    given = images[:, order].contiguous()
+    kept: dict[str, Any] = {}
+    peer.pts_bbox_head.register_forward_hook(lambda _, __, output: kept.update(output))
+    tensors = [torch.from_numpy(value).float()[None] for value in (intrinsics, poses)]
+    with torch.inference_mode():
+        lookup = ours.lookup(*tensors, None, torch.zeros(1, 18), torch.eye(4)[None])
+    eager = Eager(ours).eval()
+    eager.lookup_type = type(lookup)
+    scripted = Scripted(eager)
+
+    def theirs() -> Any:
+        meta["can_bus"] = np.zeros(18)
+        return peer(img_metas=[[meta]], img=[given])
+
+    runs = {"peer": theirs, "ours, eager": lambda: eager(images[0], *lookup), "ours": lambda: scripted(images[0], *lookup)}
+    with torch.inference_mode():
+        theirs()
+        found = runs["ours"]()[:, 3:].unflatten(1, (-1, 2))
+        places = kept["all_pts_preds"][-1, 0]
+        difference = float((ours.plane.metres(places) - found).abs().max())
+    return runs, difference
+
+
+def main() -> None:
+    """Runs the rounds and writes the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkout", type=Path)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    runs, difference = forwards(args.checkout)
+    took: dict[str, list[float]] = {name: [] for name in runs}
+    with torch.inference_mode():
+        for _ in range(3):
+            for run in runs.values():
+                run()
+        for _ in range(args.rounds):
+            for name, run in runs.items():
+                start = time.process_time()
+                run()
+                took[name].append(1e3 * (time.process_time() - start))
+    times = {name: np.array(values) for name, values in took.items()}
+    rows = [
+        [name, f"{np.median(values):.0f}", f"{values.min():.0f}", f"{np.median(times['peer'] / values):.2f}",
+         f"{np.percentile(times['peer'] / values, 25):.2f} to {np.percentile(times['peer'] / values, 75):.2f}"]
+        for name, values in times.items()
+    ]
+    header = ["forward", "median ms", "least ms", "peer's time / its time, median of rounds", "quartiles"]
+    text = "\n".join([
+        "# MapTR-nano's forward beside the public plain-PyTorch one", "",
+        f"{describe()}; {args.threads} thread(s), {args.rounds} rounds, processor time. `{command_line()}`", "",
+        f"Same weights, same images; the largest difference of a vertex is {1e3 * difference:.2f} mm.", "",
+        markdown_table(header, rows), "",
+    ])  # fmt: skip
+    print(text)
+    if args.out:
+        write_atomic(args.out, text)
+
+
+if __name__ == "__main__":
+    main()
