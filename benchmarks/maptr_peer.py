@@ -2,33 +2,41 @@
 
     python benchmarks/maptr_peer.py CHECKOUT --out benchmarks/results/maptr_peer.md
 
-CHECKOUT is one of github.com/tenstorrent/tt-forge-models (Apache-2.0), whose maptr/pytorch/src/maptr.py is imported from
-there; it needs the packages `addict` and `loguru`. Its random weights become ours by the table of `mapkd import`. Each
-round runs both once; what is reported is processor time, which other work on the machine stretches least, and the ratio.
+CHECKOUT is one of github.com/tenstorrent/tt-forge-models (Apache-2.0), whose maptr/pytorch/src/maptr.py is imported
+from there; it needs the packages `addict` and `loguru`. Its random weights become ours by the table of `mapkd import`.
+Each round runs both once; what is reported is processor time, which other work on the machine stretches least, and the
+ratio.
 """
 from __future__ import annotations
 
 import argparse
 import copy
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from mapkd_core.artifact import ModelCard, load_model, note_graph, save_artifact
 from mapkd_core.benchmark.machine import command_line, describe, markdown_table
+from mapkd_core.data.images import PixelImage
+from mapkd_core.export.int8 import export_int8
+from mapkd_core.export.onnx_graph import export_onnx
 from mapkd_core.files import write_atomic
 from mapkd_core.grid import GRID_60X30
 from mapkd_core.model.build import build_model
 from mapkd_core.model.vector_student import VectorStudent
 from mapkd_core.published.maptr_keys import maptr
-from mapkd_core.runtime import fold_batch_norms
+from mapkd_core.runtime import OnnxRuntime, RuntimeOptions, fold_batch_norms, graph_path
 from mapkd_core.runtime.forward import Eager, Scripted
+from mapkd_core.types import CAMERAS, CameraView, Frame
 
 SIZE = (320, 192)
 """Images as the peer gets them, padded."""
@@ -54,16 +62,18 @@ def peer_network(checkout: Path) -> nn.Module:
     transformer["decoder"]["num_layers"] = 2
     transformer["decoder"]["transformerlayers"]["attn_cfgs"][0]["num_heads"] = 4
     network: nn.Module = peer.build_model(peer.ConfigDict(config))
+    for name, parameter in network.named_parameters():
+        if name.endswith(("cams_embeds", "level_embeds")):  # whatever was in memory; a checkpoint would fill them
+            nn.init.normal_(parameter)
     return network.eval()
 
 
 def our_network(theirs: nn.Module) -> VectorStudent:
-    """Ours with the peer's weights, batch norms folded as on a vehicle."""
+    """Ours with the peer's weights."""
     network = build_model("vector_student", GRID_60X30, SIZE, {"variant": "maptr_nano"})
     assert isinstance(network, VectorStudent)
     network.load_state_dict(maptr("maptr_nano").converted(theirs.state_dict(), network.state_dict()))
-    fold_batch_norms(network.eval())
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return network.eval()
 
 
 def rig() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -95,6 +105,9 @@ def forwards(checkout: Path) -> tuple[dict[str, Callable[[], Any]], float]:
     given = images[:, order].contiguous()
     kept: dict[str, Any] = {}
     peer.pts_bbox_head.register_forward_hook(lambda _, __, output: kept.update(output))
+    weights = copy.deepcopy(ours.state_dict())
+    fold_batch_norms(ours)
+    ours = ours.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     tensors = [torch.from_numpy(value).float()[None] for value in (intrinsics, poses)]
     with torch.inference_mode():
         lookup = ours.lookup(*tensors, None, torch.zeros(1, 18), torch.eye(4)[None])
@@ -106,13 +119,39 @@ def forwards(checkout: Path) -> tuple[dict[str, Callable[[], Any]], float]:
         meta["can_bus"] = np.zeros(18)
         return peer(img_metas=[[meta]], img=[given])
 
-    runs = {"peer": theirs, "ours, eager": lambda: eager(images[0], *lookup), "ours": lambda: scripted(images[0], *lookup)}
+    runs = {
+        "peer": theirs, "ours, eager": lambda: eager(images[0], *lookup), "ours": lambda: scripted(images[0], *lookup)
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        runs.update(graphs(Path(folder), weights, images[0].numpy(), intrinsics, poses))
     with torch.inference_mode():
         theirs()
         found = runs["ours"]()[:, 3:].unflatten(1, (-1, 2))
         places = kept["all_pts_preds"][-1, 0]
         difference = float((ours.plane.metres(places) - found).abs().max())
     return runs, difference
+
+
+def graphs(
+    folder: Path, weights: dict[str, Tensor], images: np.ndarray, intrinsics: np.ndarray, poses: np.ndarray
+) -> dict[str, Callable[[], Any]]:
+    """The exported graphs in ONNX Runtime, in float32 and in eight bits with the ranges of other random images."""
+    card = ModelCard("maptr_nano", "0", "vector_student", {"variant": "maptr_nano"}, GRID_60X30, SIZE)
+    path = folder / "maptr_nano.json"
+    save_artifact(path, card, weights)
+    student, card = load_model(path)
+    assert isinstance(student, VectorStudent)
+    export_onnx(student, graph_path(path), card)
+    note_graph(path, graph_path(path))
+    views = [CameraView(CAMERAS[k], 0, SIZE, intrinsics[k], poses[k], PixelImage(noise))
+             for k, noise in enumerate(np.random.default_rng(1).integers(0, 256, (6, SIZE[1], SIZE[0], 3), np.uint8))]
+    export_int8(path, [Frame("noise", "noise", 0, tuple(views))])
+    found = {}
+    for precision in ("fp32", "int8"):
+        options = RuntimeOptions(device="cpu", backend="onnx", precision=precision, threads=torch.get_num_threads())
+        runtime = OnnxRuntime(path, options)
+        found[f"ours, ONNX Runtime {precision}"] = partial(runtime.infer, images, intrinsics, poses)
+    return found
 
 
 def main() -> None:

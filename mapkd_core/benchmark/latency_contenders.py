@@ -196,7 +196,7 @@ def _size(model: nn.Module, call: Callable[[], Any]) -> tuple[float, float]:
 
 def _student_call(model: nn.Module, size: Sequence[int], device: str) -> Callable[[], Any]:
     assert isinstance(model, Student)
-    lookup = model.lookup(*(m.to(device) for m in example_calibration(model, 6)))
+    lookup = model.lookup(*(m.to(device) for m in example_calibration(model.image_size, 6)))
     images = torch.zeros(1, 6, 3, size[1], size[0], device=device)
     return lambda: model.infer(images, lookup)
 
@@ -205,5 +205,5 @@ def _inputs(device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Images, intrinsics, mountings of six cameras."""
     calibrated = build_model("student", GRID_60X30, IMAGE_SIZE, {"variant": "nano"})
     assert isinstance(calibrated, Student)
-    intrinsics, poses = (m.to(device) for m in example_calibration(calibrated, 6))
+    intrinsics, poses = (m.to(device) for m in example_calibration(calibrated.image_size, 6))
     return torch.randn(1, 6, 3, IMAGE_SIZE[1], IMAGE_SIZE[0], device=device), intrinsics, poses

@@ -91,10 +91,10 @@ def run(args: argparse.Namespace) -> int:
         count = adapt_norms(network, args.norms_from)
         fact = f"the image trunk's, from {IMAGES} cuts of {count} real images: {', '.join(map(str, args.norms_from))}"
         card = replace(card, training={**card.training, "norms": fact})
-    pillars = _has_pillars(card)
-    graph_wanted = args.int8 or (args.onnx if args.onnx is not None else pillars)
+    possible = _exports(card)
+    graph_wanted = args.int8 or (args.onnx if args.onnx is not None else possible)
     if graph_wanted:
-        _check_graph_possible(card, pillars, args)
+        _check_graph_possible(card, possible, args)
     with FolderLock(place.parent, f".{place.stem}.lock"):
         before = load_card(place).weights_sha256 if place.is_file() else ""
         with replacing_together(place.parent, place.name) as folder:
@@ -162,21 +162,29 @@ def _added(card: ModelCard, about: dict[str, str]) -> dict[str, str]:
     return about
 
 
-def _has_pillars(card: ModelCard) -> bool:
+def _exports(card: ModelCard) -> bool:
     """Whether a graph can be made of this network."""
-    from mapkd_core.model.vector_config import vector_config
-
     if card.model == "vector_student":
-        return vector_config(card.options).view == "pillars"
+        return _vector_exports(card)
     return card.model == "student" and card.options.get("view", "pillars") == "pillars"
 
 
-def _check_graph_possible(card: ModelCard, pillars: bool, args: argparse.Namespace) -> None:
+def _vector_exports(card: ModelCard) -> bool:
+    from mapkd_core.model.vector_config import vector_config
+    from mapkd_core.runtime.kernel_lookup import MOST_VIEW_BYTES, KernelTables
+
+    config = vector_config(card.options)
+    if config.view != "kernel":
+        return config.view == "pillars"
+    return KernelTables(card.grid, card.input_size, config).bytes(len(card.cameras)) <= MOST_VIEW_BYTES
+
+
+def _check_graph_possible(card: ModelCard, possible: bool, args: argparse.Namespace) -> None:
     """What would fail fails before anything is written."""
-    if not pillars:
+    if not possible:
         raise ValueError(
-            f"only a student with the view 'pillars' exports as ONNX, this run trained {card.model!r} with "
-            f"{card.options}; leave out --onnx"
+            f"only a student with the view 'pillars', or a vector student with a small view 'kernel', exports as "
+            f"ONNX, this run trained {card.model!r} with {card.options}; leave out --onnx"
         )
     if args.frames < 1:
         raise ValueError(f"--frames {args.frames}; expected at least 1, for the proof")
@@ -193,15 +201,14 @@ def _check_graph_possible(card: ModelCard, pillars: bool, args: argparse.Namespa
 def write_graph(path: Path, card: ModelCard, data: str | None, frames: int) -> list[tuple[str, str]]:
     """Writes NAME.onnx beside the card `path` and proves it: file and words, line by line. Raises ExportError."""
     from mapkd_core.artifact import load_model, note_graph
-    from mapkd_core.export.onnx_graph import OPSET, TOLERANCE, ExportError, export_onnx
+    from mapkd_core.export.onnx_graph import OPSET, TOLERANCE, ExportedStudent, ExportError, export_onnx
     from mapkd_core.export.parity import compare, proof_frames
-    from mapkd_core.model.student import Student
     from mapkd_core.predictor import MapPredictor
     from mapkd_core.runtime import graph_path
 
     graph = graph_path(path)
     student, _ = load_model(path)
-    assert isinstance(student, Student)
+    assert isinstance(student, ExportedStudent)
     _, operators = export_onnx(student, graph, card)
     note_graph(path, graph)
     eager = MapPredictor.from_artifact(path, device="cpu", backend="torch")

@@ -24,6 +24,8 @@ from mapkd_core.types import Frame
 
 OPERATORS = ("Conv", "Relu", "Add", "Concat", "Resize")
 """What computes in eight bits; the gather, its weights and the softmax stay as they are."""
+DECODER_OPERATORS = ("MatMul", "GridSample", "LayerNormalization")
+"""Of attention; convolutional networks have none of them."""
 LEAST_AGREEMENT = 0.8
 """Least intersection over union of a class's cells, in eight bits and without, that still counts as the same map."""
 
@@ -61,13 +63,27 @@ def export_int8(artifact: str | Path, frames: Iterable[Frame]) -> Path:
         with replacing(graph) as partial, contextlib.redirect_stdout(io.StringIO()), shown:
             quantize_static(
                 str(graph_path(card, "fp32")), str(partial), Reader(), quant_format=QuantFormat.QDQ,
-                op_types_to_quantize=list(OPERATORS), per_channel=True,
+                op_types_to_quantize=list(OPERATORS), per_channel=True, nodes_to_exclude=_of_decoder(graph_path(card)),
                 activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
             )  # fmt: skip
     finally:
         silent.setLevel(level)
     note_graph(card, graph)
     return graph
+
+
+def _of_decoder(graph: Path) -> list[str]:
+    """The nodes behind a vector network's attention, which stay in float32: vertices are read off small differences."""
+    import onnx
+
+    nodes = onnx.load(str(graph), load_external_data=False).graph.node
+    reached: set[str] = set()
+    names = []
+    for node in nodes:  # in an order in which every value comes before its use
+        if node.op_type in DECODER_OPERATORS or reached.intersection(node.input):
+            reached.update(node.output)
+            names.append(node.name)
+    return names
 
 
 def _feeds(predictor: MapPredictor, frames: Iterable[Frame]) -> Iterator[dict[str, NDArray]]:

@@ -6,13 +6,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mapkd_core.geometry import transform, transform_from_yaw, yaw_of
+from mapkd_core.geometry import transform_from_yaw, yaw_of
 from mapkd_core.grid import BevGrid
-
-NUSCENES_LIDAR = transform(
-    (0.943713, 0.0, 1.84023), (0.7077955119163518, -0.006492242056004365, 0.010646214713995808, -0.7063073142877817)
-)
-"""(4, 4) `base_from_lidar` of one of nuScenes' vehicles; x right, y ahead, leaning forward by 1.4 degrees."""
+from mapkd_core.model.plane_points import plane_points
 
 
 class BevPlane(nn.Module):
@@ -20,17 +16,13 @@ class BevPlane(nn.Module):
 
     def __init__(self, grid: BevGrid, cell_m: float, heights_m: tuple[float, ...], frame: str) -> None:
         super().__init__()
-        x_range, y_range, pose = grid.x_range_m, grid.y_range_m, np.eye(4)
-        if frame == "nuscenes_lidar":
-            x_range, y_range, pose = (-grid.y_range_m[1], -grid.y_range_m[0]), grid.x_range_m, NUSCENES_LIDAR
-        inner = BevGrid(x_range, y_range, cell_m)
-        self.size = inner.shape
-        centres = inner.cell_centres_m().reshape(-1, 1, 2).repeat(len(heights_m), 1)    # K Z 2
-        z = np.broadcast_to(np.array(heights_m)[:, None], (*centres.shape[:2], 1))
-        self._constant("points_m", np.concatenate([centres, z], -1))                    # K Z 3
+        plane = plane_points(grid, cell_m, heights_m, frame)
+        self.size = plane.size
+        pose = plane.base_from_plane
+        self._constant("points_m", plane.points_m)                                      # K Z 3
         self._constant("base_from_plane", pose)
-        self._constant("low_m", np.array([x_range[0], y_range[0]]))
-        self._constant("span_m", np.array([x_range[1] - x_range[0], y_range[1] - y_range[0]]))
+        self._constant("low_m", plane.low_m)
+        self._constant("span_m", plane.span_m)
         # Labels are flat: of a LiDAR that leans, position and heading count alone.
         self._constant("base_from_flat", transform_from_yaw(pose[0, 3], pose[1, 3], yaw_of(pose)))
         self.points_m: Tensor

@@ -4,7 +4,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from mapkd_core.model.layers import StridedPoint, conv_bn_relu, residual_stages
-from mapkd_core.model.vector_config import RESNETS
+from mapkd_core.model.vector_config import RESNET_STRIDE, RESNETS
 from mapkd_core.suggestion import did_you_mean
 
 _WIDTHS = (64, 128, 256, 512)
@@ -15,7 +15,7 @@ _WIDER = 4
 class ResNet(nn.Module):
     """Images -> the last stage's features."""
 
-    stride = 32
+    stride = RESNET_STRIDE
 
     def __init__(self, name: str) -> None:
         """Raises ValueError for a name that is not one of RESNETS."""

@@ -23,6 +23,13 @@ def gathered(tokens: Tensor, index: Tensor, weight: Tensor, heads: int) -> Tenso
     return summed.reshape(batch, -1, channels)
 
 
+def gathered_plainly(tokens: Tensor, index: Tensor, weight: Tensor, heads: int) -> Tensor:
+    """The same of a batch of one, sample after sample: B K C by B QH S -> B Q C."""
+    rows = tokens[0].unflatten(-1, (heads, -1)).flatten(0, 1)                           # KH C/H
+    read = sum(functional.embedding(index[0, :, s], rows) * weight[0, :, s : s + 1] for s in range(index.shape[-1]))
+    return torch.as_tensor(read).reshape(1, -1, tokens.shape[-1])
+
+
 def bilinear_table(place: Tensor, weight: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Tables of a bilinear reading with zeros around the map: B Q H P 2 places, B Q H P weights -> B QH 4P each.
 
@@ -64,6 +71,8 @@ class PointAttention(nn.Module):
         """`queries` are the channels of what offsets and weights are read from."""
         super().__init__()
         self.heads, self.points, self.parts = heads, points, parts
+        self.plain = False
+        """Whether tokens are gathered by operators that graphs have, slower than an embedding bag."""
         self.offsets = nn.Linear(queries, heads * parts * points * 2)
         self.weights = nn.Linear(queries, heads * parts * points)
         self.value, self.out = nn.Linear(width, width), nn.Linear(width, width)
@@ -85,7 +94,8 @@ class PointAttention(nn.Module):
 
     def forward(self, tokens: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
         """B K C -> B Q C, without the residual."""
-        return self.dropout(self.out(gathered(self.value(tokens), *table, self.heads)))
+        read = gathered_plainly if self.plain else gathered
+        return self.dropout(self.out(read(self.value(tokens), *table, self.heads)))
 
 
 class FeedForward(nn.Module):

@@ -11,6 +11,7 @@ from mapkd_core.suggestion import did_you_mean
 
 RESNETS = {"resnet-18": (2, 2, 2, 2), "resnet-50": (3, 4, 6, 3)}
 """Backbone -> blocks of each of its stages."""
+RESNET_STRIDE = 32
 VIEWS = ("kernel", "pillars", "lift_splat")
 ATTENTIONS = ("joint", "decoupled")
 TRUNK = "trunk"

@@ -14,6 +14,7 @@ from mapkd_core.artifact import SHIPPED, ArtifactError, ModelCard, card_path, ch
 from mapkd_core.model.student_config import student_config
 from mapkd_core.model.vector_config import raster_config, vector_config, view_stride
 from mapkd_core.runtime.face import LookupCache, Runtime
+from mapkd_core.runtime.kernel_lookup import KERNEL_NOTE, KernelTables
 from mapkd_core.runtime.options import RuntimeOptions
 from mapkd_core.runtime.pillar_lookup import PillarTables
 from mapkd_core.runtime.processor import INT8_FLAGS, has_any
@@ -36,8 +37,8 @@ def graph_path(artifact: str | Path, precision: str = "fp32") -> Path:
 class Opened:
     """What a library has read of a graph."""
 
-    origin: str
-    """The value of BELONGS_TO."""
+    notes: Mapping[str, str]
+    """The graph's metadata, BELONGS_TO among them."""
     shapes: Mapping[str, Sequence[Any]]
     """Input or output -> its sizes; what is no int is free."""
 
@@ -70,15 +71,23 @@ class GraphRuntime(Runtime):
                 f"{graph} does not load in {self.library} ({' '.join(str(error).split())}); if the file is damaged, "
                 f"write it again with: {self._remedy}"
             ) from error
-        if opened.origin != self.card.weights_sha256:
+        origin = opened.notes.get(BELONGS_TO, "nothing")
+        if origin != self.card.weights_sha256:
             raise ArtifactError(
-                f"{graph} was made from the weights {opened.origin[:12]}, its card is of "
+                f"{graph} was made from the weights {origin[:12]}, its card is of "
                 f"{self.card.weights_sha256[:12]}; write it again with: {self._remedy}"
             )
         self._check_shapes(opened.shapes)
         axis = opened.shapes["images"][0]
         self._cameras = axis if isinstance(axis, int) else None
-        self.lookups = LookupCache(tables.table)
+        if isinstance(tables, KernelTables):
+            self.cameras = self.card.cameras if tables.config.rig_bound else ()
+            try:
+                tables.take(opened.notes.get(KERNEL_NOTE, ""))
+            except ValueError as error:
+                raise ArtifactError(f"{graph}: {error}; write it again with: {self._remedy}") from error
+        self.tables = tables
+        self.lookups: LookupCache[tuple[NDArray, ...]] = LookupCache(tables.table)
         mean, std = (np.reshape(values, (1, 3, 1, 1)) for values in (self.card.mean, self.card.std))
         # (value / 255 - mean) / std as one product and one sum.
         self._scale, self._shift = (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
@@ -119,7 +128,7 @@ class GraphRuntime(Runtime):
         visible: NDArray[np.bool_] | None = None,
     ) -> dict[str, NDArray]:
         """The graph's inputs by name. Raises ArtifactError for a graph made for another number of cameras."""
-        pixel, weight = self.lookups.lookup(intrinsics, base_from_camera, visible)
+        looked_up = self.lookups.lookup(intrinsics, base_from_camera, visible)
         if self._cameras is not None and len(loaded) != self._cameras:
             if len(loaded) > self._cameras:
                 raise ArtifactError(
@@ -129,7 +138,7 @@ class GraphRuntime(Runtime):
             # The tables never point into images that are not there.
             black = np.zeros((self._cameras - len(loaded), *loaded.shape[1:]), loaded.dtype)
             loaded = np.concatenate([loaded, black])
-        return {"images": loaded, "pixel": pixel, "weight": weight}
+        return {"images": loaded, **dict(zip(self.tables.inputs, looked_up, strict=True))}
 
     def _check_shapes(self, shapes: Mapping[str, Sequence[Any]]) -> None:
         """Raises ArtifactError unless the graph has the card's image size, and its grid or elements."""
@@ -156,7 +165,7 @@ def check_int8_instructions() -> None:
         )
 
 
-def _tables(card: ModelCard, path: str | Path) -> PillarTables:
+def _tables(card: ModelCard, path: str | Path) -> PillarTables | KernelTables:
     """The look-up of the student on the card; raises ArtifactError for another network or unknown options."""
     if card.model not in ("student", "vector_student"):
         raise ArtifactError(f"{card_path(path)} is of model {card.model!r}; only a student runs from a graph")
@@ -164,6 +173,8 @@ def _tables(card: ModelCard, path: str | Path) -> PillarTables:
         if card.model == "student":
             return PillarTables(card.grid, card.input_size, student_config(card.options))
         config = vector_config(card.options)
+        if config.view == "kernel":
+            return KernelTables(card.grid, card.input_size, config)
         return PillarTables(card.grid, card.input_size, raster_config(config), view_stride(config))
     except ValueError as error:
         raise ArtifactError(f"{card_path(path)}: {error}") from error

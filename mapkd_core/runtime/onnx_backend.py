@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.runtime.engine_cache import EngineCache
-from mapkd_core.runtime.graph_face import BELONGS_TO, GraphRuntime, Opened, check_int8_instructions
+from mapkd_core.runtime.graph_face import GraphRuntime, Opened, check_int8_instructions
 from mapkd_core.runtime.options import RuntimeOptions
 
 ENGINES = {"onnx": ("fp32", "int8"), "tensorrt": ("fp32", "fp16")}
@@ -48,9 +48,8 @@ class OnnxRuntime(GraphRuntime):
         # Threads that spin while they wait take the core from whoever would let them go on; see threads.py.
         session.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.session = onnxruntime.InferenceSession(str(graph), session, providers=self._providers())
-        origin = self.session.get_modelmeta().custom_metadata_map.get(BELONGS_TO, "nothing")
         ends = (*self.session.get_inputs(), *self.session.get_outputs())
-        return Opened(origin, {end.name: end.shape for end in ends})
+        return Opened(self.session.get_modelmeta().custom_metadata_map, {end.name: end.shape for end in ends})
 
     def _run(self, feed: dict[str, NDArray]) -> NDArray[np.float32]:
         found = np.asarray(self.session.run([self.output], feed)[0])

@@ -1,6 +1,7 @@
 """The student as an exported graph in OpenVINO: on the CPU, in float32 or in eight bits."""
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.runtime.graph_face import BELONGS_TO, GraphRuntime, Opened, check_int8_instructions
+from mapkd_core.runtime.kernel_lookup import KERNEL_NOTE
 from mapkd_core.runtime.openvino_import import import_openvino
 from mapkd_core.runtime.options import RuntimeOptions
 
@@ -42,7 +44,7 @@ class OpenVinoRuntime(GraphRuntime):
             settings["INFERENCE_NUM_THREADS"] = str(options.threads)
         self._compiled = self._core.compile_model(model, "CPU", settings)
         ends = (*model.inputs, *model.outputs)
-        return Opened(_origin(model), {end.any_name: _sizes(end.partial_shape) for end in ends})
+        return Opened(_notes(model), {end.any_name: _sizes(end.partial_shape) for end in ends})
 
     def _run(self, feed: dict[str, NDArray]) -> NDArray[np.float32]:
         request = getattr(self._of_thread, "request", None)
@@ -69,12 +71,13 @@ def pick_openvino_device(options: RuntimeOptions) -> str:
     return "cpu"
 
 
-def _origin(model: Any) -> str:
-    """The checksum of the weights that the graph names."""
-    try:
-        return str(model.get_rt_info(["framework", BELONGS_TO]).value)
-    except (RuntimeError, AttributeError):
-        return "nothing"
+def _notes(model: Any) -> dict[str, str]:
+    """The graph's metadata."""
+    notes = {}
+    for key in (BELONGS_TO, KERNEL_NOTE):
+        with contextlib.suppress(RuntimeError, AttributeError):  # it has none of that name
+            notes[key] = str(model.get_rt_info(["framework", key]).value)
+    return notes
 
 
 def _sizes(shape: Any) -> list[int | None]:

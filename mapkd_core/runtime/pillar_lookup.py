@@ -21,6 +21,8 @@ Table = tuple[NDArray[np.int64], NDArray[np.float32]]
 class PillarTables:
     """Tables of one student; raises ValueError for a student whose view is not made of pillars."""
 
+    inputs = ("pixel", "weight")
+
     def __init__(
         self, grid: BevGrid, image_size: tuple[int, int], config: StudentConfig, stride: int = TRUNK_STRIDE
     ) -> None:

@@ -6,13 +6,16 @@ from rigs import ring
 from tiny_student import GRID, SIZE, tiny_images, tiny_rig
 
 from mapkd_core.artifact import ArtifactError, ModelCard, load_card, load_model, note_graph, save_artifact
+from mapkd_core.export import graphs
 from mapkd_core.export import int8 as export_int8
 from mapkd_core.export.onnx_graph import export_onnx
 from mapkd_core.export.parity import agreement, proof_frames
 from mapkd_core.model.build import build_model
 from mapkd_core.predictor import MapPredictor
 from mapkd_core.runtime import BELONGS_TO, OnnxRuntime, RuntimeOptions, TorchRuntime, graph_path
+from mapkd_core.runtime.kernel_lookup import KernelTables
 from mapkd_core.runtime.processor import INT8_FLAGS, has_any
+from mapkd_core.types import CAMERAS
 from mapkd_core.vector_elements import LEAST_SCORE
 
 pytest.importorskip("onnxscript", reason="ONNX export needs: pip install '.[export]'")
@@ -22,6 +25,76 @@ OPTIONS = {
     "variant": "vector_nano", "image_width": 8, "view_channels": 8, "bev_width": 8, "width": 32, "hidden": 32,
     "vectors": 6, "points": 5, "layers": 2, "heads": 4, "sampling_heads": 4,
 }  # fmt: skip
+
+
+KERNEL = {
+    "width": 32, "hidden": 16, "bev_cell_m": 1.5, "vectors": 6, "points": 4, "sampling_heads": 4, "layers": 1,
+    "published": True,
+}  # fmt: skip
+
+
+def random_network(options, seed=0):
+    torch.manual_seed(seed)
+    network = build_model("vector_student", GRID, SIZE, options)
+    for name, parameter in network.named_parameters():  # what starts at zero would hide what lies behind it
+        if "weights" in name or "offsets" in name:
+            torch.nn.init.normal_(parameter, 0.0, 0.1)
+    return network
+
+
+@pytest.fixture(scope="module")
+def kernel_artifact(tmp_path_factory):
+    """MapTR's network, with the six cameras that it belongs to."""
+    path = tmp_path_factory.mktemp("kernel") / "kernel.json"
+    save_artifact(path, ModelCard("k", "1", "vector_student", KERNEL, GRID, SIZE), random_network(KERNEL).state_dict())
+    network, card = load_model(path)
+    export_onnx(network, graph_path(path), card)
+    note_graph(path, graph_path(path))
+    return path
+
+
+def test_a_kernel_view_runs_as_a_dense_matrix(kernel_artifact):
+    ours = TorchRuntime(kernel_artifact, RuntimeOptions(device="cpu", backend="torch", precision="fp32"))
+    theirs = OnnxRuntime(kernel_artifact, RuntimeOptions(device="cpu", backend="onnx", precision="fp32"))
+    assert theirs.cameras == ours.cameras == CAMERAS and theirs.vectors
+    images, (intrinsics, poses) = tiny_images(), tiny_rig()
+    for moved in (poses, poses[::-1].copy()):
+        expected, found = (runtime.probabilities(images, intrinsics, moved) for runtime in (ours, theirs))
+        assert np.abs(expected[:, :3] - found[:, :3]).max() < 1e-5 and np.abs(expected - found).max() < 1e-3
+    visible = np.ones((6, SIZE[1], SIZE[0]), bool)
+    visible[2] = False
+    expected, found = (runtime.probabilities(images, intrinsics, poses, visible) for runtime in (ours, theirs))
+    assert np.abs(expected - found).max() < 1e-3
+    assert np.abs(found - theirs.probabilities(images, intrinsics, poses)).max() > 1e-4, "that camera gave something"
+
+
+def test_the_dense_view_is_the_ragged_table():
+    network = random_network({**KERNEL, "frame": "base_link"})
+    intrinsics, poses = tiny_rig()
+    one = [torch.from_numpy(array).float()[None] for array in (intrinsics, poses)]
+    with torch.inference_mode():
+        ragged = network.lookup(*one)
+        query = network.bev_queries(network.at_rest[None])
+        weights = network.view.weights(query).unflatten(2, (4, -1)).softmax(-1)[0]
+    tables = KernelTables(GRID, SIZE, network.config)
+    tables.take(tables.note(weights.numpy()))
+    (view,) = tables.table(intrinsics, poses)
+    heights, cells, pixels = view.shape
+    expected = np.zeros((cells * heights, pixels), np.float64)
+    ends = [*ragged.start.tolist()[1:], len(ragged.pixel)]
+    for row, (start, end) in enumerate(zip(ragged.start.tolist(), ends, strict=True)):
+        np.add.at(expected[row], ragged.pixel[start:end].numpy() // heights, ragged.weight[start:end].numpy())
+    assert np.abs(view.transpose(1, 0, 2).reshape(cells * heights, pixels) - expected).max() < 1e-6
+    assert view.sum() > 10
+
+
+def test_a_view_that_is_too_large_and_a_note_that_does_not_fit_are_refused(kernel_artifact, tmp_path, monkeypatch):
+    monkeypatch.setattr(graphs, "MOST_VIEW_BYTES", 1000)
+    network, card = load_model(kernel_artifact)
+    with pytest.raises(ValueError, match="run it by backend torchscript"):
+        export_onnx(network, tmp_path / "large.onnx", card)
+    with pytest.raises(ValueError, match="as its card has them"):
+        KernelTables(GRID, SIZE, network.config).take("AAAA")
 
 
 @pytest.fixture(scope="module")

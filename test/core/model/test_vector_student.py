@@ -7,9 +7,10 @@ from torch.nn import functional
 
 from mapkd_core.geometry import apply, inverse, project, transform
 from mapkd_core.grid import BevGrid
-from mapkd_core.model.bev_plane import NUSCENES_LIDAR, BevPlane
+from mapkd_core.model.bev_plane import BevPlane
 from mapkd_core.model.build import build_model
 from mapkd_core.model.kernel_attention import KernelAttention, projected
+from mapkd_core.model.plane_points import NUSCENES_LIDAR
 from mapkd_core.model.resnet import ResNet
 from mapkd_core.model.token_sampling import PointAttention
 from mapkd_core.model.vector_config import vector_config
