@@ -162,7 +162,8 @@ class Bucket:
 
     def delete(self, names: Sequence[str]) -> None:
         """As `Storage.delete`."""
-        there = [name for name in names if name in self.sizes()]
+        sizes = self.sizes()
+        there = [name for name in names if name in sizes]
         if there:
             with self._told("delete", there[0]) as files:
                 files.rm([self._url(name) for name in there])
