@@ -10,6 +10,7 @@ import logging
 import os
 import pickle
 import socket
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -101,7 +102,7 @@ class RayEngine:
         waiting: deque[tuple[Unit, Any]] = deque()
         rest = iter(units)
         try:
-            room, empty_s = self.workers(), 0.0
+            room, looked, empty_s = self.workers(), time.monotonic(), 0.0
             while True:
                 while len(waiting) < _AHEAD * max(room, 1):
                     try:
@@ -112,7 +113,8 @@ class RayEngine:
                 if not waiting:
                     return
                 ready, _ = ray.wait([waiting[0][1]], timeout=_LOOK_S)
-                room = self.workers()
+                if time.monotonic() - looked >= _LOOK_S:
+                    room, looked = self.workers(), time.monotonic()
                 if ready:
                     unit, reference = waiting.popleft()
                     yield _result(unit, reference)
