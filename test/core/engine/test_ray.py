@@ -69,7 +69,7 @@ def test_a_node_that_comes_late_helps_and_one_that_dies_costs_nothing(tmp_path):
     assert done == [n * n for n in range(200)] and not nodes, "the late node came, helped and died"
     late = {int(words[1]) for words in log(tmp_path) if words[0] == "begun" and words[-1] == "late"}
     again = {n for n in range(200) if len(begun(tmp_path, n)) > 1}
-    assert len(late) > 3 and len(again) <= 2 and again <= late, "only what was under way there is done again"
+    assert len(late) >= 3 and len(again) <= 2 and again <= late, "only what was under way there is done again"
 
 
 @pytest.mark.slow
