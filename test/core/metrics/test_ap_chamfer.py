@@ -1,3 +1,6 @@
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from reference_frames import random_lines, reference, reference_frames, shipped, tie_tolerance
@@ -21,6 +24,23 @@ def test_compatible_form_equals_the_published_evaluator_on_the_shipped_frames():
     predictions, truths, thresholds, expected = shipped()
     found = ap_chamfer(predictions, truths, thresholds).ap
     np.testing.assert_allclose(found, expected["ap_chamfer"], rtol=0, atol=tie_tolerance())
+
+
+WITHOUT_TIES = [
+    [0.04924454912543297, 0.22931906580924988, 0.3892754018306732, 0.4352879822254181],
+    [0.21429555118083954, 0.4759044349193573, 0.6419169306755066, 0.7561827301979065],
+    [0.1161172166466713, 0.31515154242515564, 0.41545456647872925, 0.45666664838790894],
+]
+"""[class][threshold] of the shipped frames with distinct scores, by the executable definition of MapTR's AP."""
+
+
+@pytest.mark.parametrize("corrected", [False, True])
+def test_on_frames_without_equal_scores_both_forms_equal_the_published_evaluator_to_all_digits(corrected):
+    predictions, truths, thresholds, _ = shipped()
+    numbers = itertools.count()
+    distinct = [[replace(e, score=0.99 * e.score + 1e-5 * next(numbers)) for e in frame] for frame in predictions]
+    found = ap_chamfer(distinct, truths, thresholds, corrected).ap
+    np.testing.assert_allclose(found, WITHOUT_TIES, rtol=0, atol=1.01e-7)
 
 
 @pytest.mark.parametrize("thresholds", ["0.5/1.0/1.5", "0.2/0.5/1.0"])

@@ -182,3 +182,11 @@ def test_a_streamed_cache_is_read_by_place_seed_and_share_and_changed_by_number(
     other = next(loading.training_batches(replace(config, seed=4)))
     assert torch.equal(batches[0].images, again.images) and not torch.equal(batches[0].images, other.images)
     assert not torch.equal(batches[0].images[0], batches[2].images[1]), "the same frame under another number"
+
+
+def test_loading_takes_no_random_numbers_from_the_networks():
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    first(2)
+    list(loading.validation_batches(CONFIG))
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,32 @@
+"""The networks that a distillation run names, each in its part."""
+from dataclasses import replace
+from types import SimpleNamespace
+
+from torch import nn
+
+from mapkd_core.config import DataConfig
+from mapkd_core.distill.config import DistillConfig
+from mapkd_core.grid import BevGrid
+from mapkd_core.training import teachers
+
+GRID, SIZE = BevGrid((-12.0, 12.0), (-6.0, 6.0), 0.3), (96, 48)
+
+
+def test_each_network_takes_its_part(monkeypatch):
+    made = {}
+
+    def load(place):
+        made[place] = nn.Linear(1, 1)
+        return made[place], SimpleNamespace(model="teacher", grid=GRID, input_size=SIZE)
+
+    monkeypatch.setattr(teachers, "load_trained", load)
+    config = DistillConfig(
+        teacher="a", coach="c", more_teachers=("b", "d"), method="mapkd", grid=GRID, data=DataConfig(image_size=SIZE)
+    )
+    frozen = teachers.frozen_networks(config)
+    assert list(frozen.teacher.networks) == [made["a"], made["b"], made["d"]] and frozen.coach is made["c"]
+    assert not any(p.requires_grad for role in (frozen.teacher, frozen.coach) for p in role.parameters())
+    alone = teachers.frozen_networks(replace(config, more_teachers=(), coach=""))
+    assert alone.teacher is made["a"] and alone.coach is None
+    nobody = teachers.frozen_networks(DistillConfig(method="none", grid=GRID))
+    assert nobody.teacher is None and nobody.coach is None
