@@ -109,6 +109,12 @@ def _scores(results: Mapping[str, Mapping[str, Any]]) -> list[Part]:
             for thresholds, ap in sets.items():
                 values = [ap["per_class"][c] for c in CLASSES] + [ap["mAP"]]
                 rows.append((Cell(f"{definition} {thresholds} m", "code"), name, values))
+        if result.get("openlane_v2"):
+            area = result["openlane_v2"]
+            rows.append((
+                Cell("det_a_openlane_v2 0.5/1/1.5 m", "code"), name,
+                [area["per_class"][c] for c in CLASSES] + [area["mAP"]],
+            ))  # fmt: skip
     order = list(dict.fromkeys(label for label, _, _ in rows))
     rows.sort(key=lambda row: order.index(row[0]))
     numbers = []

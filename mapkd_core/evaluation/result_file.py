@@ -11,7 +11,8 @@ from mapkd_core.types import CLASSES
 _SHARE = optional(number(0, 1))
 _PER_CLASS = dict.fromkeys(CLASSES, _SHARE)
 _IOU = optional(record({**_PER_CLASS, "miou": _SHARE}))
-_AP_SETS = mapping(record({"per_class": record(_PER_CLASS), "mAP": _SHARE}))
+_AP = record({"per_class": record(_PER_CLASS), "mAP": _SHARE})
+_AP_SETS = mapping(_AP)
 _RESULT = record(
     {"ap": mapping(_AP_SETS), "frames": integer(0)},
     {
@@ -21,6 +22,7 @@ _RESULT = record(
         "by_condition": mapping(
             record({"ap": record({"ap_chamfer": _AP_SETS}), "iou": _IOU, "frames": integer(0)})
         ),
+        "openlane_v2": optional(_AP),
         "latency_ms": optional(mapping(number(0))),
         "notes": list_of(text()),
         "examples": mapping(list_of(text())),

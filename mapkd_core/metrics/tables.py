@@ -40,6 +40,8 @@ def main_table(result: Mapping[str, Any]) -> str:
     for definition, sets in result["ap"].items():
         for thresholds, ap in sets.items():
             rows.append([f"`{definition}`", thresholds, *_ap_cells(ap)])
+    if result.get("openlane_v2"):
+        rows.append(["`det_a_openlane_v2`", "0.5/1/1.5", *_ap_cells(result["openlane_v2"])])
     return _table(["metric", "thresholds m", *_HEADINGS.values(), "mean"], rows)
 
 
