@@ -48,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measures part by part, writing the results file after each."""
-    from mapkd_core.files import write_atomic
+    from mapkd_core.files import FolderLock, write_atomic
     from mapkd_core.runtime.face import pick_device
 
     if args.minutes <= 0:
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     pick_device(args.device)
     ends = time.monotonic() + 60 * args.minutes
     endings: dict[str, str] = {}
-    with Progress("benchmark gpu", len(args.parts), "part") as bar:
+    with FolderLock(args.out), Progress("benchmark gpu", len(args.parts), "part") as bar:
         for place, part in enumerate(args.parts):
             bar.note(part)
             module, share, _ = PARTS[part]

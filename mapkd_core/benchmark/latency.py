@@ -5,6 +5,8 @@ examples:
   mapkd benchmark latency --weights student.json --backends torch torchscript onnx --networks --threads 1
   mapkd benchmark latency --networks student:nano hdmapnet --peer ../HDMapNet
   mapkd benchmark latency --networks student:nano --backends torch torchscript --busy 0.5
+  mapkd benchmark latency --networks hdmapnet --weights nano --backends torch onnx openvino --precisions fp32 int8
+  mapkd benchmark latency --networks --weights nano --precisions int8 --against ../mapkd_before
 
 Students (random weights, or the artifact of --weights) are timed from six JPEGs on: decode (with resize), prepare
 (normalise, copy to the device), network, and for an artifact vectorize; the other networks in their forward alone, as
@@ -13,6 +15,12 @@ floors are what no software on this machine can be faster than: FLOPs of convolu
 a large float32 matrix product, and weights, images and output once through the memory. --busy lets another process
 keep one core busy for that share of the time, as a player or a driver would. OMP_WAIT_POLICY=ACTIVE in front shows
 what threads that spin while they wait cost then; by default they sleep.
+
+Several backends and precisions give every combination that this machine serves; the others are listed with the
+reason. Random weights have no eight bits, and other networks run in float32.
+
+--against names the checkout of another build: the artifacts of --weights are run by it and by this build, each in a
+process of its own, in turn within the same rounds. Their processor time holds on a busy machine too.
 
 --peer names a checkout of HDMapNet's or P-MapNet's public code to run beside ours, in the same process on the same
 inputs; it needs `pip install --no-deps efficientnet_pytorch`, P-MapNet's also `timm torchvision`.
@@ -23,11 +31,12 @@ import argparse
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from mapkd_core.benchmark.latency_builds import HERE, BuildProcess, against_table, check_checkout
 from mapkd_core.benchmark.machine import (
     command_line,
     cores,
@@ -75,6 +84,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--peer", type=Path, action="append", default=[], metavar="DIR",
         help="checkout of HDMapNet or P-MapNet to run beside ours; may be given again",
     )
+    parser.add_argument("--against", type=Path, metavar="DIR", help="checkout of a build to run beside this one")
     parser.add_argument("--out", type=Path, metavar="FILE", help="results file to write")
 
 
@@ -87,42 +97,91 @@ def run(args: argparse.Namespace) -> int:
 
     from mapkd_core.benchmark.latency_contenders import entropy_decoding_ms, example_images, interleaved, warm_up
 
+    if args.against and not args.weights:
+        raise ValueError(f"--against {args.against} runs artifacts; name them with --weights")
+    other = check_checkout(args.against) if args.against else None
     torch.set_num_threads(args.threads)
     given = example_images(args.data)
-    with tempfile.TemporaryDirectory() as folder:
-        contenders = _contenders(args, given, Path(folder))
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as processes:
+        contenders, left_out = _contenders(args, given, Path(folder))
         if not contenders:
-            raise ValueError("nothing to time; name --networks, --weights or --peer")
-        warm_up(contenders)
+            raise ValueError("; ".join(left_out) or "nothing to time; name --networks, --weights or --peer")
+        builds = _builds(args, other, contenders, given, processes) if other else []
+        warm_up([*contenders, *builds])
         with _neighbour(args.busy):
-            times = interleaved(contenders, args.rounds)
+            times = interleaved([*contenders, *builds], args.rounds)
         peak, bandwidth = matmul_gflops(args.threads, args.device), memory_gbs(args.device)
     text = _report(args, given, contenders, times, (peak, bandwidth, entropy_decoding_ms(given)))
+    if builds:
+        text += f"\n\n## Against {args.against}\n\n" + against_table(_by_build(builds, times[len(contenders) :]))
+    if left_out:
+        text += "\n\nLeft out:\n" + "\n".join(f"- {line}" for line in left_out)
     print(text)
     if args.out:
         write_atomic(args.out, text + "\n")
     return 0
 
 
-def _contenders(args: argparse.Namespace, given: Images, folder: Path) -> list[Contender]:
+def _contenders(args: argparse.Namespace, given: Images, folder: Path) -> tuple[list[Contender], list[str]]:
+    """What is timed, and what is left out with the reason."""
     from mapkd_core.benchmark import latency_contenders as build
 
-    found = []
-    students = [(path, path.stem, True) for path in args.weights]
+    found, left_out = [], []
+    students = [(path, path.stem, True, args.precisions) for path in args.weights]
     for name in args.networks:
         kind, _, variant = name.partition(":")
         if kind == "student":
-            students.append((build.random_student(variant or "small", folder), name, False))
-    for path, shown, lines in students:
+            precisions = [p for p in args.precisions if p != "int8"] or ["fp32"]
+            students.append((build.random_student(variant or "small", folder), name, False, precisions))
+    for path, shown, lines, precisions in students:
         for backend in args.backends:
-            for precision in args.precisions:
-                options = RuntimeOptions(
-                    device=args.device, backend=backend, precision=precision, threads=args.threads
-                )
-                found.append(build.student(path, shown, options, given, lines, folder))
+            for precision in precisions:
+                try:
+                    options = RuntimeOptions(
+                        device=args.device, backend=backend, precision=precision, threads=args.threads
+                    )
+                    found.append(build.student(path, shown, options, given, lines, folder))
+                except (ValueError, ModuleNotFoundError) as error:
+                    if len(args.backends) * len(precisions) == 1:
+                        raise
+                    left_out.append(f"{shown}, {backend} {precision}: {' '.join(str(error).split())}")
     found += [build.network(name, args.device) for name in args.networks if not name.startswith("student")]
     for checkout in args.peer:
         found += build.public_code(checkout, args.device)
+    return found, left_out
+
+
+def _builds(
+    args: argparse.Namespace, other: Path, contenders: list[Contender], given: Images, processes: ExitStack
+) -> list[BuildTimes]:
+    """Both builds for every artifact and engine that is timed here, this build first."""
+    from mapkd_core.artifact import card_path
+
+    places = {path.stem: card_path(path) for path in args.weights}
+    found = []
+    for c in contenders:
+        if c.name in places:
+            options = RuntimeOptions(
+                device=args.device, backend=c.backend, precision=c.precision, threads=args.threads
+            )
+            for folder in (HERE, other):
+                process = processes.enter_context(BuildProcess(folder, places[c.name], options, given))
+                found.append(BuildTimes(f"{c.name}, {c.backend} {c.precision}", str(folder), process.run))
+    return found
+
+
+class BuildTimes(NamedTuple):
+    """An artifact as one build runs it."""
+
+    name: str
+    build: str
+    run: Callable[[], dict[str, float]]
+
+
+def _by_build(builds: list[BuildTimes], times: list[list[dict[str, float]]]) -> dict[str, dict[str, list]]:
+    found: dict[str, dict[str, list]] = {}
+    for build, own in zip(builds, times, strict=True):
+        found.setdefault(build.name, {})[build.build] = own
     return found
 
 
@@ -148,12 +207,12 @@ def _report(
     limits: tuple[float, float, float],
 ) -> str:
     peak, bandwidth, jpeg_ms = limits
-    slowest = {c.name: summary([t["network"] for t in own]).median for c, own in zip(contenders, times, strict=True)}
+    slowest = {c.name: summary([t["network"] for t in own]).median for c, own in zip(contenders, times, strict=False)}
     heads = ["network", "backend", "parameters M", "GFLOP", "floor ms", "median ms", "p95", "max"]
     rivals = [name for name in slowest if name == "hdmapnet" or name.endswith("(public code)")]
     heads += [f"{name} / this" for name in rivals]
     forwards, stages = [], []
-    for c, own in zip(contenders, times, strict=True):
+    for c, own in zip(contenders, times, strict=False):  # other builds stand behind them
         line = summary([t["network"] for t in own])
         floor = max(1e3 * c.gflop / peak, c.megabytes / bandwidth)
         forwards.append(

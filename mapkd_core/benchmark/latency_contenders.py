@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -33,6 +33,14 @@ CAMERA_SIZE = (1600, 900)
 Calibration = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
+class Timed(Protocol):
+    """Something that takes a set of images."""
+
+    @property
+    def run(self) -> Callable[[], dict[str, float]]:
+        """One set of images; milliseconds by stage."""
+
+
 @dataclass
 class Contender:
     """One row of the table."""
@@ -48,14 +56,14 @@ class Contender:
     """One set of images; milliseconds by stage."""
 
 
-def warm_up(contenders: Sequence[Contender]) -> None:
+def warm_up(contenders: Sequence[Timed]) -> None:
     """Two sets of images each, not counted."""
     for contender in contenders:
         for _ in range(2):
             contender.run()
 
 
-def interleaved(contenders: Sequence[Contender], rounds: int) -> list[list[dict[str, float]]]:
+def interleaved(contenders: Sequence[Timed], rounds: int) -> list[list[dict[str, float]]]:
     """Milliseconds by stage, per contender and round; a slow moment of the machine meets all of them."""
     times: list[list[dict[str, float]]] = [[] for _ in contenders]
     for _ in range(rounds):

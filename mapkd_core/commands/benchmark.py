@@ -6,6 +6,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "distill": ("mapkd_core.benchmark.distill", "teacher, coach, every distillation method, one table; resumable"),
     "evaluate": ("mapkd_core.benchmark.evaluate", "scoring: IoU and every AP, HDMapNet's evaluator beside ours"),
     "gpu": ("mapkd_core.benchmark.gpu", "what only a GPU can show: CUDA equals CPU, latency, streaming, a training"),
+    "gpu_distill": ("mapkd_core.benchmark.gpu_distill", "full-size students alone and taught, side by side, on a GPU"),
     "latency": ("mapkd_core.benchmark.latency", "images to lines by stage; students beside the papers' networks"),
     "mapping": ("mapkd_core.benchmark.mapping", "street maps of simulated drives: quality beside single maps, cost"),
     "pipeline": ("mapkd_core.commands.benchmark_pipeline", "the node over DDS: latency, drops, memory (needs ROS 2)"),

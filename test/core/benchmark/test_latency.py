@@ -1,4 +1,5 @@
 """The latency benchmark: a whole run on a tiny artifact, its refusals, and the stand-ins for a peer's packages."""
+import argparse
 import sys
 
 import pytest
@@ -10,9 +11,7 @@ from mapkd_core.commands.main import main
 
 
 def test_report_of_a_small_run(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(latency_contenders, "CAMERA_SIZE", (192, 96))
-    monkeypatch.setattr(latency, "matmul_gflops", lambda *_: 100.0)
-    monkeypatch.setattr(latency, "memory_gbs", lambda *_: 10.0)
+    small(monkeypatch)
     card, out = save_tiny_student(tmp_path), tmp_path / "latency.md"
     arguments = ["--networks", "--weights", str(card), "--backends", "torch", "torchscript", "--rounds", "2"]
     assert main(["benchmark", "latency", *arguments, "--busy", "0.1", "--out", str(out)]) == 0
@@ -23,7 +22,80 @@ def test_report_of_a_small_run(tmp_path, capsys, monkeypatch):
     assert "2 interleaved rounds, a neighbour on one core 10 % of the time" in text
 
 
+OTHER_BUILD = """
+import time
+print("not an answer")
+class Runtime:
+    backend, precision = "old", "fp32"
+class MapPredictor:
+    runtime = Runtime()
+    @classmethod
+    def from_artifact(cls, path, device, threads, backend, precision):
+        assert path.endswith("tiny.json") and backend == "torch" and {answers}
+        return cls()
+    def predict(self, jpegs, intrinsics, base_from_camera):
+        assert len(jpegs) == len(intrinsics) == len(base_from_camera) == 6
+        return self
+    stage_ms = {{"decode": 1000.0, "prepare": 2000.0, "network": 4000.0, "vectorize": 8000.0}}
+"""
+
+
+def other_build(folder, answers="True"):
+    (folder / "mapkd_core").mkdir(parents=True)
+    (folder / "mapkd_core/__init__.py").touch()
+    (folder / "mapkd_core/predictor.py").write_text(OTHER_BUILD.format(answers=answers))
+    return folder
+
+
+def small(monkeypatch):
+    monkeypatch.setattr(latency_contenders, "CAMERA_SIZE", (192, 96))
+    monkeypatch.setattr(latency, "matmul_gflops", lambda *_: 100.0)
+    monkeypatch.setattr(latency, "memory_gbs", lambda *_: 10.0)
+
+
+def test_another_build_runs_in_turn_and_what_is_not_served_is_told(tmp_path, capsys, monkeypatch):
+    small(monkeypatch)
+    card, other = save_tiny_student(tmp_path), other_build(tmp_path / "other")
+    arguments = ["--networks", "--weights", str(card), "--backends", "torch", "--precisions", "fp32", "int8"]
+    assert main(["benchmark", "latency", *arguments, "--rounds", "2", "--against", str(other)]) == 0
+    text = capsys.readouterr().out
+    assert "- tiny, torch int8: precision int8 is not served by backend torch; use backend onnx" in text
+    table = text.partition("## Against")[2].splitlines()
+    lines = [line.split("|")[1:-1] for line in table if line.startswith("| tiny")]
+    rows = {line[1].strip(): [float(cell) for cell in line[2:]] for line in lines}
+    assert list(rows) == ["decode", "prepare", "network", "vectorize", "total", "processor"]
+    assert [rows[stage][2] for stage in rows][:5] == [1000, 2000, 4000, 8000, 15000]
+    assert all(row[0] < row[2] and row[4] < 1 for row in list(rows.values())[:5])
+
+
+def test_a_build_that_ends_is_named(tmp_path, capsys, monkeypatch):
+    small(monkeypatch)
+    other = other_build(tmp_path / "other", answers="False")
+    arguments = ["--networks", "--weights", str(save_tiny_student(tmp_path)), "--backends", "torch"]
+    assert main(["benchmark", "latency", *arguments, "--rounds", "1", "--against", str(other)]) == 2
+    assert f"the code in {other} ended without an answer" in capsys.readouterr().err
+
+
+def test_random_weights_and_peers_run_beside_eight_bits(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(latency_contenders, "random_student", lambda variant, folder: folder / f"{variant}.json")
+    monkeypatch.setattr(latency_contenders, "network", lambda name, device: name)
+    monkeypatch.setattr(
+        latency_contenders, "student",
+        lambda path, shown, options, *_: asked.append((shown, options.backend, options.precision)) or shown,
+    )
+    parser = argparse.ArgumentParser()
+    latency.configure(parser)
+    words = ["--networks", "student:nano", "hdmapnet", "--weights", "small", "--backends", "onnx", "openvino"]
+    found, left_out = latency._contenders(parser.parse_args([*words, "--precisions", "int8"]), None, tmp_path)
+    assert found == ["small", "small", "student:nano", "student:nano", "hdmapnet"] and not left_out
+    eight = [("small", "onnx", "int8"), ("small", "openvino", "int8")]
+    assert asked == [*eight, ("student:nano", "onnx", "fp32"), ("student:nano", "openvino", "fp32")]
+
+
 @pytest.mark.parametrize(("arguments", "reason"), [
+    (["--networks", "--weights", "nano", "--against", "/nowhere"], "name a checkout of this project"),
+    (["--against", "/nowhere"], "name them with --weights"),
     (["--rounds", "0"], "expected at least 1"), (["--busy", "1"], "a share of 0 to below 1"),
     (["--networks"], "nothing to time"), (["--networks", "--peer", "/nowhere"], "expected a checkout of the peer"),
 ])  # fmt: skip
