@@ -39,6 +39,6 @@ def test_a_coach_is_asked_only_by_methods_that_read_it(name, hand):
             method.terms(hand_without.step())
     else:
         assert set(method.terms(hand_without.step())) == set(method.terms(hand.step()))
-    readers = {"mapkd", "mapkd_code", "mapkd_final", "predictable", "ours"}
+    readers = {"mapkd", "mapkd_code", "mapkd_final", "mapkd_token", "predictable", "ours"}
     assert method.asks_coach() == (name in readers)
     assert method.whole_from() == (1000 if name == "labeldistill" else 0)
