@@ -3,11 +3,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 from full_disk import files_of_at_most
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from street_maps import BERGEN, driven, odd_maps, street, two_blocks
 
 from mapkd_core.map_formats.earth import at_place
@@ -199,12 +201,16 @@ def test_checks_find_what_they_are_named_after(check: str, tmp_path: Path) -> No
     assert found <= CHECKS.keys()
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(odd_maps(with_origin=False))
-def test_any_map_comes_back(tmp_path: Path, street_map: StreetMap) -> None:
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(odd_maps(with_origin=False), st.sampled_from(["frame", "mgrs"]), st.sampled_from(["right", "left"]))
+def test_any_map_comes_back(
+    tmp_path: Path, street_map: StreetMap, projector: Literal["frame", "mgrs"], traffic: Literal["right", "left"]
+) -> None:
     for old in tmp_path.iterdir():
         old.unlink()
-    write_lanelet2(street_map, tmp_path / "map.osm")
+    has_zone = street_map.origin is not None and street_map.origin.utm_epsg is not None
+    options = Lanelet2Options(projector if has_zone else "frame", traffic)
+    write_lanelet2(street_map, tmp_path / "map.osm", options)
     read, losses = read_lanelet2(tmp_path / "map.osm")
     assert street_map.differences(read, 2e-6) == []
     assert losses.lines == []
