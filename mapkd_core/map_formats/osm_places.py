@@ -91,11 +91,11 @@ def _local(info: ProjectorInfo | None, place: MapOrigin, local: Points) -> Point
     """`local_x` and `local_y` in the frame; None where they are of another."""
     if info is None or info.projector_type == "TransverseMercator":
         return None
-    if info.projector_type == "MGRS":
-        offset = ProjectorInfo("MGRS", place).offset_m() if place.utm_epsg is not None else None
-        return None if offset is None else local - offset
+    standard = place.utm_epsg is None or place.utm_epsg == utm_epsg(place.latitude_deg, place.longitude_deg)
+    if info.projector_type == "MGRS":  # squares of the zone that Autoware has there
+        has_square = standard and place.utm_epsg is not None
+        return local - ProjectorInfo("MGRS", place).offset_m() if has_square else None
     if info.origin is None:
         return local if place == NOWHERE else None
     same = (info.origin.latitude_deg, info.origin.longitude_deg) == (place.latitude_deg, place.longitude_deg)
-    standard = place.utm_epsg is None or place.utm_epsg == utm_epsg(place.latitude_deg, place.longitude_deg)
     return local if same and standard else None
