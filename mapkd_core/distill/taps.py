@@ -151,7 +151,7 @@ class StartsLike(nn.Module):
     def forward(self, features: Tensor, stats: ChannelStats) -> Tensor:
         """B C h w; the first batch in training mode decides where factor and addend start."""
         if self.training and not bool(self.started):
-            self._start(features.detach(), stats)
+            self._start(features.detach().float(), stats)
         return features * self.scale[:, None, None] + self.shift[:, None, None]
 
     @torch.no_grad()
