@@ -5,13 +5,14 @@ fails, and a machine that goes away: the next run measures what has no result ye
 """
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import multiprocessing
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,19 @@ class Case:
 def verdict(off: float, tolerance: float, note: str = "") -> Values:
     """A comparison: how far off a result is, and how far it may be."""
     return {"off": off, "tolerance": tolerance, "same": bool(off <= tolerance), "note": note}
+
+
+@contextlib.contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """Whether cuDNN may round float32 to 10 bits in convolutions meanwhile; else all stays as it is set."""
+    import torch
+
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 class Record:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mapkd_core.benchmark.gpu_cases import Case, Setting, Values, verdict
+from mapkd_core.benchmark.gpu_cases import Case, Setting, Values, tf32, verdict
 from mapkd_core.benchmark.machine import markdown_table
 
 if TYPE_CHECKING:
@@ -79,22 +79,15 @@ def _expected(weights: str) -> Any:
 
 
 def _student(setting: Setting, weights: str, backend: str, precision: str, exact: bool) -> Values:
-    import torch
-
     from mapkd_core.artifact import card_path
     from mapkd_core.benchmark.latency_contenders import with_graph
     from mapkd_core.predictor import MapPredictor
     from mapkd_core.runtime import RuntimeOptions
 
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = not exact
     options = RuntimeOptions(device=setting.device, backend=backend, precision=precision)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            path = with_graph(card_path(weights), options, Path(folder))
-            found = MapPredictor.from_artifact(path, options).predict_frame(_frame())
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
+    with tf32(allowed=not exact), tempfile.TemporaryDirectory() as folder:
+        path = with_graph(card_path(weights), options, Path(folder))
+        found = MapPredictor.from_artifact(path, options).predict_frame(_frame())
     expected, elements = _expected(weights)
     tolerance = WITHOUT_TF32 if exact else STUDENTS[setting.device][backend, precision]
     changed = float((found.probabilities.argmax(0) != expected.argmax(0)).mean())
@@ -119,16 +112,10 @@ def _network(setting: Setting, name: str) -> Values:
     batch = probe_batch(config)
     batch.images = torch.randn(batch.images.shape, generator=torch.Generator().manual_seed(SEED))
     there = copy.deepcopy(network).to(setting.device)
-    with torch.inference_mode(), _without_tf32():
+    with torch.inference_mode(), tf32(allowed=False):
         expected = network(batch).semantic
         found = there(batch.to(setting.device)).semantic.cpu()
     return verdict(float((found - expected).abs().max() / expected.std()), NETWORK_TOLERANCE, "by standard deviations")
-
-
-def _without_tf32() -> Any:
-    import torch
-
-    return torch.backends.cudnn.flags(allow_tf32=False)
 
 
 def _drive(setting: Setting, weather: str) -> SimDrive:

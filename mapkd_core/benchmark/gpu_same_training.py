@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from mapkd_core.benchmark.gpu_cases import Case, Setting, Values, verdict
+from mapkd_core.benchmark.gpu_cases import Case, Setting, Values, tf32, verdict
 
 if TYPE_CHECKING:
     from torch import nn
@@ -117,7 +117,7 @@ def _terms(setting: Setting, method: str, device: str) -> tuple[dict[str, float]
             if isinstance(getattr(layer, chance, None), float):
                 setattr(layer, chance, 0.0)
     moved = batch.to(device)
-    with torch.backends.cudnn.flags(allow_tf32=False):
+    with tf32(allowed=False):
         terms, weights = objective.terms(own(moved), moved, 3)
         weigh(terms, weights).backward()
     gradients = [p.grad.flatten().cpu() for p in own.parameters() if p.grad is not None]

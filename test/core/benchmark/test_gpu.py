@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mapkd_core.benchmark import gpu
-from mapkd_core.benchmark.gpu_cases import Case, Record, Setting, measure, run_part
+from mapkd_core.benchmark.gpu_cases import Case, Record, Setting, measure, run_part, tf32
 from mapkd_core.commands.main import main
 
 PART = '''
@@ -77,6 +77,15 @@ def test_a_gpu_that_is_lost_ends_the_process(tmp_path):
     assert measure([Case("lost", lost), Case("behind", dict)], record) == 75
     assert "behind" not in record.results()
     assert measure([Case("lost", lost), Case("behind", dict)], record, ["lost"]) == 0
+
+
+def test_without_tf32_cudnn_stays_on():
+    import torch
+
+    before = torch.backends.cudnn.allow_tf32
+    with tf32(allowed=not before):
+        assert torch.backends.cudnn.allow_tf32 != before and torch.backends.cudnn.enabled
+    assert torch.backends.cudnn.allow_tf32 == before
 
 
 def test_report(part, tmp_path, capsys, monkeypatch):
