@@ -68,7 +68,7 @@ class Sighting:
         """
         pose = self.map_from_base
         beside = (xy_m - pose[:2, 3]) @ pose[:2, 1]
-        return self.seen_weight(xy_m) / np.asarray(1 + (beside / MISSED_BESIDE_M) ** 4, np.float32)
+        return np.asarray(self.seen_weight(xy_m) / (1 + (beside / MISSED_BESIDE_M) ** 4), np.float32)
 
     def bounds_m(self, margin_m: float) -> tuple[float, float, float, float]:
         """Smallest x and y, largest x and y of the view, and a margin."""
