@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import pickle
+import re
 import socket
 import time
 import uuid
@@ -42,8 +43,9 @@ def ray_engine(address: str, needs: UnitNeeds) -> Iterator[RayEngine]:
     words: dict[str, Any] = {"address": address}
     if place == "auto":
         words = {"address": "auto"}
-    elif place.startswith("local"):
+    elif ":" not in place:  # local, local-4; a host has a port
         cpus = place.partition("-")[2]
+        os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # of a busy machine
         words = {"address": "local", "include_dashboard": False, "num_cpus": int(cpus) if cpus else None}
     try:
         if ":" in place:  # else Ray tries for half a minute where nobody listens
@@ -62,6 +64,8 @@ def _why_not(address: str, error: Exception) -> str:
     words = " ".join(str(error).partition("Traceback")[0].split()) or str(error).rstrip().rpartition("\n")[2]
     if "ersion mismatch" in words or "different version" in words.lower():
         return f"{address}: the cluster runs another version of Ray or Python than this machine ({words[:300]})"
+    if re.fullmatch(r"ray://local(-\d+)?", address):
+        return f"Ray does not start on this machine ({words[:200]}); is it overloaded, or out of memory or /dev/shm?"
     start = "ray start --head --disable-usage-stats --ray-client-server-port=10001"
     return f"no Ray cluster answers at {address} ({words[:160]}); start one (`{start}`), or correct --engine"
 

@@ -99,6 +99,9 @@ def test_workers_that_differ_are_told(monkeypatch):
     assert kind == ray_worker.DIFFERS and "cannot import mapkd_core" in told and "\n" not in told
     error = RuntimeError("Version mismatch: The cluster was started with:\n    Ray: 2.9.0\n    Python: 3.10.1")
     told = _why_not("ray://host:10001", error)
+    late = RuntimeError("The current node timed out.\nTraceback: ...")
+    assert _why_not("ray://local-2", late).startswith("Ray does not start on this machine (The current node timed")
+    assert _why_not("ray://localhost:1", late).startswith("no Ray cluster answers at ray://localhost:1 (The current")
     assert "another version of Ray or Python" in told and "Ray: 2.9.0 Python: 3.10.1" in told
 
 
@@ -115,3 +118,5 @@ def test_no_cluster_is_told_in_a_line(tmp_path, capsys):
     assert main(words) == 2
     told = capsys.readouterr().err
     assert told.startswith("mapkd cache: no Ray cluster answers at ray://127.0.0.1:9 (") and told.count("\n") == 1
+    words[-1] = "ray://localhost:9"  # a host, not a Ray of its own
+    assert main(words) == 2 and "answers at ray://localhost:9 (" in capsys.readouterr().err
