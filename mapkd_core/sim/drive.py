@@ -285,8 +285,10 @@ class SimDrive:
             then = now - k * SWEEP_S
             read = self.sweep(then)
             # The vehicle's own returns go, as where real sweeps are gathered.
-            read = read[np.any(np.abs(read[:, :2]) >= MIN_DISTANCE_M, axis=1)]
+            across = np.abs(read[:, :2]) >= MIN_DISTANCE_M
+            read = read[across[:, 0] | across[:, 1]]
             base_from_lidar = base_from_map @ self.motion.pose(then) @ self.rig.base_from_lidar
-            moved = apply(base_from_lidar, read[:, :3])
-            parts.append(np.column_stack([moved, read[:, 3], np.full(len(moved), k * SWEEP_S)]).astype(np.float32))
+            part = np.empty((len(read), 5), np.float32)
+            part[:, :3], part[:, 3], part[:, 4] = apply(base_from_lidar, read[:, :3]), read[:, 3], k * SWEEP_S
+            parts.append(part)
         return np.concatenate(parts)

@@ -20,8 +20,10 @@ NEAR_M = 0.05
 SUBPIXELS = ((-0.125, -0.375), (0.375, -0.125), (-0.375, 0.125), (0.125, 0.375))
 """Offsets of the four rays through an edge pixel: a rotated grid tells most angles of an edge apart."""
 EDGE_CONTRAST = 0.035
-_CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
-_EDGES = np.array([(a, b) for a in range(8) for b in range(a + 1, 8) if bin(a ^ b).count("1") == 1])
+CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
+"""Of a box; neighbours differ in one bit of their numbers."""
+EDGES = np.array([(a, b) for a in range(8) for b in range(a + 1, 8) if bin(a ^ b).count("1") == 1])
+"""(12, 2) corners."""
 
 
 def pixel_steps(
@@ -93,7 +95,7 @@ class Views:
         origin = self.pose[:, None, :3, 3].astype(np.float32)[view]
         image = np.einsum("kij,kcj->kci", project, corner - origin)
         # Edges that pass the near plane are cut there, so that a wall beside the camera keeps a tight rectangle.
-        a, b = image[:, _EDGES[:, 0]], image[:, _EDGES[:, 1]]
+        a, b = image[:, EDGES[:, 0]], image[:, EDGES[:, 1]]
         za, zb = a[..., 2:], b[..., 2:]
         share = np.clip((NEAR_M - za) / np.where(np.abs(zb - za) < 1e-9, 1e-9, zb - za), 0, 1)
         cut = a + share * (b - a)
@@ -149,7 +151,7 @@ def shadow_candidates(world: World, views: Views, poses: Poses) -> Candidates:
 def _corners(centre: NDArray[np.float32], yaw: NDArray[np.float32], half: NDArray[np.float32]) -> NDArray[np.float32]:
     """(K, 8, 3) corners of K solids' bounding boxes."""
     c, s = np.cos(yaw)[:, None], np.sin(yaw)[:, None]
-    extent = _CORNERS * half[:, None]  # K 8 3
+    extent = CORNERS * half[:, None]  # K 8 3
     corner = np.empty_like(extent)
     corner[..., 0] = c * extent[..., 0] - s * extent[..., 1]
     corner[..., 1] = s * extent[..., 0] + c * extent[..., 1]

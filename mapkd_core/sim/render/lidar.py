@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -47,6 +49,15 @@ class LidarModel:
         turn = (np.arange(self.columns) + 0.5) / self.columns
         return np.radians(self.start_azimuth - 360.0 * turn)
 
+    @cached_property
+    def directions(self) -> NDArray[np.float64]:
+        """(V, B, 3) unit vectors in firing order, in the sensor's frame; read-only."""
+        azimuth, elevation = self.azimuths()[:, None], self.elevations()[None]
+        level = np.cos(elevation)
+        found = np.stack(np.broadcast_arrays(level * np.cos(azimuth), level * np.sin(azimuth), np.sin(elevation)), -1)
+        found.flags.writeable = False
+        return found
+
     def times_s(self, stamp_s: float) -> NDArray[np.float64]:
         """(V,) firing times of the revolution that ends at `stamp_s`."""
         turn = (np.arange(self.columns) + 0.5) / self.columns
@@ -60,8 +71,22 @@ BLOCK = 24
 """Columns that are asked together which solids may be in their way."""
 Returns = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 """Distance in metres (FAR_M for nothing), reflectance, and the sine of the angle at which ground is met: V B each."""
-ReturnsOf = Callable[[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], LidarModel], Returns]
-"""From poses (V, 4, 4), directions (V, B, 3) and times (V,) to what comes back."""
+Luck = tuple[Tensor, Tensor, Tensor]
+"""Chance 0..1 of being lost, noise of the distance, and of the intensity: V B each."""
+
+
+class Caster(Protocol):
+    """What casts the rays, if not tensors."""
+
+    def returns(self, poses: NDArray, ahead: NDArray, times: NDArray, model: LidarModel) -> Returns:
+        """From poses (V, 4, 4), directions (V, B, 3) and times (V,) to what comes back."""
+        ...
+
+    def points(
+        self, origins: NDArray, directions: NDArray, found: Returns, luck: Luck, final: NDArray, model: LidarModel
+    ) -> NDArray[np.float32]:
+        """As `tensor_points`, of arrays."""
+        ...
 
 
 def sweep(
@@ -70,16 +95,16 @@ def sweep(
     map_from_lidar: NDArray | PoseAt,
     time_s: float,
     model: LidarModel = HDL32E,
-    returns: ReturnsOf | None = None,
+    caster: Caster | None = None,
 ) -> NDArray[np.float32]:
     """One revolution: (P, 5) x, y, z, intensity 0..255, ring, in the sensor's frame at `time_s` (its end).
 
     `map_from_lidar` is one pose (4, 4), a function of time, or (V + 1, 4, 4): at each firing and at the end. Where the
     sensor moves while it turns, the points are brought into the frame at `time_s` by the true motion, as in nuScenes'
-    files; rays without a return give no point. `returns` casts the rays, `tensor_returns` if None.
+    files; rays without a return give no point. `caster` casts the rays, tensors if None.
     Raises ValueError for poses of another shape.
     """
-    times, azimuth, elevation = model.times_s(time_s), model.azimuths(), model.elevations()
+    times = model.times_s(time_s)
     if callable(map_from_lidar):
         poses = np.stack([map_from_lidar(float(t)) for t in (*times, time_s)])
     else:
@@ -91,32 +116,32 @@ def sweep(
     poses = poses.copy()
     poses[:, :2, 3] -= world.centre_m
     poses, final = poses[:-1], poses[-1]
-    level = np.cos(elevation)
-    own = np.stack(
-        [
-            level[None] * np.cos(azimuth)[:, None],
-            level[None] * np.sin(azimuth)[:, None],
-            np.repeat(np.sin(elevation)[None], len(azimuth), 0),
-        ],
-        -1,
-    )  # V B 3
-    ahead = own @ np.swapaxes(poses[:, :3, :3], 1, 2)
-    directions = torch.from_numpy(ahead.astype(np.float32)).to(device)  # V B 3
-    origins = torch.from_numpy(poses[:, :3, 3].astype(np.float32)).to(device)
-    if returns is None:
-        distance, reflectance, grazing = tensor_returns(world, device, poses, ahead, times, model)
-    else:
-        distance, reflectance, grazing = map(torch.from_numpy, returns(poses, ahead, times, model))
+    ahead = model.directions @ np.swapaxes(poses[:, :3, :3], 1, 2)
+    directions, origins = ahead.astype(np.float32), poses[:, :3, 3].astype(np.float32)  # V B 3, V 3
     generator = torch.Generator(device=device)
     generator.manual_seed(int(np.abs(np.round(time_s * 1e4)) * 1013 + world.seed * 7927 + 1))
-    chance = torch.rand(distance.shape, generator=generator, device=device)
-    noise = torch.randn(distance.shape, generator=generator, device=device)
-    flicker = torch.randn(distance.shape, generator=generator, device=device)
+    luck = (
+        torch.rand(ahead.shape[:2], generator=generator, device=device),
+        torch.randn(ahead.shape[:2], generator=generator, device=device),
+        torch.randn(ahead.shape[:2], generator=generator, device=device),
+    )
+    if caster is not None:
+        return caster.points(origins, directions, caster.returns(poses, ahead, times, model), luck, final, model)
+    found = tensor_returns(world, device, poses, ahead, times, model)
+    return tensor_points(torch.from_numpy(origins), torch.from_numpy(directions), found, luck, final, model)
+
+
+def tensor_points(
+    origins: Tensor, directions: Tensor, found: tuple[Tensor, Tensor, Tensor], luck: Luck, final: NDArray,
+    model: LidarModel,
+) -> NDArray[np.float32]:
+    """What the sensor makes of returns `found`, as in `sweep`; `final` (4, 4) is its pose in the end."""
+    (distance, reflectance, grazing), (chance, noise, flicker) = found, luck
     lost = model.dropout + 0.25 * (distance / model.range_m) ** 2 + 0.5 * (1 - grazing / 0.04).clamp(0, 1)
     lost = lost - 0.3 * (reflectance - 0.3).clamp(0, 1)
     kept = (distance < model.range_m) & (chance > lost)
     ranged = distance + noise * model.range_noise_m
-    point = origins[:, None] + ranged[..., None] * directions
+    point = origins[:, None].to(ranged) + ranged[..., None] * directions.to(ranged)
     intensity = (255 * reflectance * (1 + 0.18 * flicker) + 0.8 * flicker).clamp(0, 255).round()
     keep = kept.cpu().numpy()
     local = point.cpu().numpy()[keep] - final[:3, 3]
@@ -141,7 +166,7 @@ def tensor_returns(
     return distance, *_reflectance(world, target, point, directions, distance, candidates)
 
 
-def blocks_of(
+def _blocks_of(
     world: World, origins: NDArray, directions: NDArray, times: NDArray, model: LidarModel
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Which solids each block of columns may meet: blocks (K,), rising, and solids (K,)."""
@@ -160,7 +185,7 @@ def _candidates(
     """Solids that each column of beams may meet, first for blocks of columns, then for the columns themselves."""
     centre, yaw, _ = world.poses(times)
     heading = np.arctan2(directions[:, 0, 1], directions[:, 0, 0])  # V
-    coarse, blocked = blocks_of(world, origins, directions, times, model)
+    coarse, blocked = _blocks_of(world, origins, directions, times, model)
     view: NDArray[np.integer] = (coarse[:, None] * BLOCK + np.arange(BLOCK)).reshape(-1)
     solid: NDArray[np.integer] = np.repeat(blocked, BLOCK)
     real = view < len(times)

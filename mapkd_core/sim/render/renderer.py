@@ -169,5 +169,5 @@ class Renderer:
         poses; see `lidar.sweep`.
         """
         pose = map_from_lidar if callable(map_from_lidar) else np.asarray(map_from_lidar, np.float64)
-        returns = None if self._compiled is None else self._compiled.sweeps.returns
-        return sweep(self.world, self.device, pose, time_s, model, returns)
+        caster = None if self._compiled is None else self._compiled.sweeps
+        return sweep(self.world, self.device, pose, time_s, model, caster)

@@ -99,11 +99,13 @@ def hermite(start: ArrayLike, start_heading: float, end: ArrayLike, end_heading:
     pull *= 1.0 + 0.17 * min(turn / (np.pi / 2), 2.0) ** 2
     a = pull * np.array([np.cos(start_heading), np.sin(start_heading)])
     b = pull * np.array([np.cos(end_heading), np.sin(end_heading)])
-    t = np.linspace(0, 1, 65)[:, None]
-    curve = (
-        (2 * t**3 - 3 * t**2 + 1) * p + (t**3 - 2 * t**2 + t) * a + (-2 * t**3 + 3 * t**2) * q + (t**3 - t**2) * b
-    )
-    return resampled(curve, step_m)
+    from_p, from_a, from_q, from_b = _HERMITE
+    return resampled(from_p * p + from_a * a + from_q * q + from_b * b, step_m)
+
+
+_T = np.linspace(0, 1, 65)[:, None]
+_HERMITE = 2 * _T**3 - 3 * _T**2 + 1, _T**3 - 2 * _T**2 + _T, -2 * _T**3 + 3 * _T**2, _T**3 - _T**2
+"""Shares of both ends and both directions in the curve."""
 
 
 def smoothed(points_m: ArrayLike, window_m: float, step_m: float = 1.0, passes: int = 2) -> Line:

@@ -44,7 +44,7 @@ class GroundRaster:
     def blurred(self, width_m: float) -> NDArray[np.uint8]:
         """The layer averaged over a square of about `width_m`."""
         kernel = max(int(width_m / self.cell_m) | 1, 1)
-        return np.asarray(cv2.blur(self.layer, (kernel, kernel)), np.uint8)
+        return self.layer if kernel == 1 else np.asarray(cv2.blur(self.layer, (kernel, kernel)), np.uint8)
 
 
 def cells_near(
@@ -80,14 +80,3 @@ def _counted(first: NDArray[np.int64], count: NDArray[np.int64]) -> tuple[NDArra
     """For every i, `count[i]` numbers from `first[i]` on: the i of each, and the numbers."""
     which = np.repeat(np.arange(len(count)), count)
     return which, np.arange(len(which)) + (first - np.cumsum(count) + count)[which]
-
-
-def tiled(tile: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """(size, size) of repeated tiles."""
-    repeats = -(-size // tile.shape[0])
-    return np.ascontiguousarray(np.tile(tile, (repeats, repeats))[:size, :size])
-
-
-def product(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Product of two layers in which 255 means one."""
-    return np.asarray(cv2.multiply(a, b, scale=1 / 255), np.uint8)

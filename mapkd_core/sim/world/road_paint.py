@@ -9,7 +9,6 @@ from mapkd_core.data.polylines import Range, clip_polylines
 from mapkd_core.geometry import distances_along, points_at
 from mapkd_core.sim.world.conditions import Conditions
 from mapkd_core.sim.world.ground import near_square
-from mapkd_core.sim.world.ground_raster import product, tiled
 from mapkd_core.sim.world.paint import STOP_WIDTH_M, PaintCanvas
 from mapkd_core.sim.world.textures import tileable_noise
 from mapkd_core.vector_map import VectorMap
@@ -20,10 +19,11 @@ ARROW_SHARE = 0.3
 
 def paint_layers(
     road_map: VectorMap, centre_m: NDArray, cell_m: float, size: int, conditions: Conditions, rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Paints lines, crossings and arrows on a square of `size` cells around `centre_m`, then wears them.
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Paints lines, crossings and arrows on a square of `size` cells around `centre_m`.
 
-    Returns coverage by paint and by yellow paint, 255 for full cover.
+    Returns coverage by fresh paint and by yellow paint, and how much of it has not worn off, a tile that repeats; 255
+    for all.
     """
     half = size * cell_m / 2
     canvas = PaintCanvas(size, cell_m)
@@ -40,9 +40,7 @@ def paint_layers(
     worn = conditions.paint_wear
     noise = tileable_noise(512, rng, 1.1) + 0.8 * tileable_noise(512, rng, 0.3)
     lost = np.clip((0.8 * noise + 2.6 * worn**0.5 - 2.6) * 1.2, 0, 0.9 + 0.1 * worn) * min(1.0, 4 * worn)
-    kept = tiled(((1 - lost) * 255).astype(np.uint8), size)
-    coverage, yellow = canvas.layers()
-    return product(coverage, kept), product(yellow, kept)
+    return *canvas.layers(), ((1 - lost) * 255).astype(np.uint8)
 
 
 def _paint_lines(

@@ -1,13 +1,12 @@
 """Seeded noise, and a mip-mapped texture of four byte channels that is sampled with anisotropic taps."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import accumulate, pairwise
 
 import cv2
 import numpy as np
-import scipy.fft
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -17,22 +16,27 @@ _LANES = 0x00FF00FF
 
 
 def tileable_noise(size: int, rng: np.random.Generator, exponent: float = 1.0, low_cycles: float = 1.0) -> NDArray:
-    """(size, size) float32 noise of mean 0 and deviation 1 whose edges meet.
+    """(size, size) float32 noise of mean 0 and deviation 1 whose edges meet; `size` is even.
 
     Its amplitude falls with spatial frequency to the power `exponent`; waves longer than 1 / `low_cycles` of the
     tile are left out, so that repetition does not show.
     """
-    waves = scipy.fft.rfft2(rng.standard_normal((size, size)), overwrite_x=True)
-    waves *= _gain(size, exponent, low_cycles)
-    noise = scipy.fft.irfft2(waves, s=(size, size), overwrite_x=True)
-    noise /= max(float(noise.std()), 1e-9)
-    return noise.astype(np.float32)
+    from mapkd_core.sim.world.compiled.layers import weigh
+    from mapkd_core.sim.world.compiled.normals import fill_normals
+
+    noise: NDArray[np.float64] = np.empty((size, size))
+    fill_normals(rng, noise)
+    waves = torch.fft.rfft2(torch.from_numpy(noise))
+    deviation = weigh(waves.numpy(), _gain(size, exponent, low_cycles)) ** 0.5 / size**2
+    noise = torch.fft.irfft2(waves, s=(size, size)).numpy()
+    return np.divide(noise, max(deviation, 1e-9), out=np.empty((size, size), np.float32), casting="same_kind")
 
 
 @lru_cache(maxsize=8)
 def _gain(size: int, exponent: float, low_cycles: float) -> NDArray[np.float64]:
-    """(size, size // 2 + 1) factor of each wave; one for all drives."""
-    frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None]) * size
+    """(size / 2 + 1, size / 2 + 1) factor of each wave; one for all drives."""
+    axis = np.fft.rfftfreq(size)
+    frequency = np.hypot(axis[:, None], axis[None]) * size
     return np.where(frequency >= low_cycles, np.maximum(frequency, 1.0) ** -exponent, 0.0)
 
 
@@ -43,21 +47,25 @@ class PackedTexture:
     weight fit above them. Ours.
     """
 
-    def __init__(self, layers: Sequence[NDArray[np.uint8]], origin_m: tuple[float, float], cell_m: float) -> None:
-        """Takes four (n, n) layers, n a multiple of 64, row along y, column along x, cell (0, 0) at `origin_m`."""
-        size = layers[0].shape[0]
-        if len(layers) != 4 or any(layer.shape != (size, size) for layer in layers) or size % 64:
-            raise ValueError(f"expected four square layers with a side of whole 64s, got {[x.shape for x in layers]}")
+    def __init__(
+        self, size: int, origin_m: tuple[float, float], cell_m: float, fill: Callable[[NDArray[np.uint32]], object]
+    ) -> None:
+        """A square of `size` cells, whole 64s, row along y, column along x, cell (0, 0) at `origin_m`.
+
+        `fill` puts the finest level into an array (size, size), the first layer in the lowest byte.
+        """
+        if size % 64:
+            raise ValueError(f"expected a side of whole 64s, got {size}")
         sides = [size]
         while sides[-1] % 2 == 0 and sides[-1] > 16:
             sides.append(sides[-1] // 2)
         offsets = [0, *accumulate(side * side for side in sides)]
         texels = np.empty(offsets.pop(), "<i4")
+        fill(texels[: size * size].view("<u4").reshape(size, size))
         levels = [
             texels[at : at + side * side].view(np.uint8).reshape(side, side, 4)
             for at, side in zip(offsets, sides, strict=True)
         ]
-        cv2.merge([np.ascontiguousarray(layer) for layer in layers], levels[0])
         for finer, coarser in pairwise(levels):
             cv2.resize(finer, coarser.shape[:2], coarser, interpolation=cv2.INTER_AREA)
         self.size, self.origin_m, self.cell_m = size, origin_m, cell_m
@@ -65,6 +73,17 @@ class PackedTexture:
         self._texels = torch.from_numpy(texels)
         self._offsets = torch.tensor(offsets, dtype=torch.int32)
         self._scales = torch.tensor([1.0 / (cell_m * 2**level) for level in range(self.levels)])
+
+    @classmethod
+    def of(
+        cls, layers: Sequence[NDArray[np.uint8]], origin_m: tuple[float, float], cell_m: float
+    ) -> PackedTexture:
+        """Takes four (n, n) layers, n a multiple of 64."""
+        size = layers[0].shape[0]
+        if len(layers) != 4 or any(layer.shape != (size, size) for layer in layers):
+            raise ValueError(f"expected four square layers of one size, got {[x.shape for x in layers]}")
+        whole = [np.ascontiguousarray(layer) for layer in layers]
+        return cls(size, origin_m, cell_m, lambda out: cv2.merge(whole, out.view(np.uint8).reshape(size, size, 4)))
 
     def to(self, device: torch.device | str) -> PackedTexture:
         """The same texture on another device."""

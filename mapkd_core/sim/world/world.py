@@ -10,10 +10,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from shapely.geometry.base import BaseGeometry
 
+from mapkd_core.sim.kernel import tell_if_new
 from mapkd_core.sim.world import roadside, traffic
 from mapkd_core.sim.world.conditions import Conditions
-from mapkd_core.sim.world.ground import EDGE_CELL_M, Ground, edge_distance_m, local_road, verge_layers, wear_layer
-from mapkd_core.sim.world.ground_raster import product
+from mapkd_core.sim.world.ground import EDGE_CELL_M, Ground, edge_distance_m, local_road, verge_texture, wear_layers
 from mapkd_core.sim.world.road_paint import paint_layers
 from mapkd_core.sim.world.shadows import contact_layer, light_layer
 from mapkd_core.sim.world.solids import Poses, Solids, SolidsBuilder
@@ -81,6 +81,8 @@ def build_world(
     `cell_m` is the finest cell of the painted ground: 0.05 for 900x1600 images, 0.08 is enough for 128x352.
     Raises ValueError when there is no road within the radius.
     """
+    from mapkd_core.sim.world.compiled.layers import surface
+
     centre = np.asarray(centre_m, np.float64)[:2]
     rng = np.random.default_rng([seed, 20])
     reach = radius_m + 15
@@ -96,8 +98,9 @@ def build_world(
     origin = (-half, -half)
     ego = np.zeros((0, 3)) if keep_clear is None else np.array(keep_clear, np.float64).reshape(-1, 3)
     ego[:, :2] -= centre
-    paint, yellow = paint_layers(road_map, centre, cell_m, size, conditions, np.random.default_rng([seed, 1]))
-    wear = wear_layer(road_map, centre, cell_m, size, np.random.default_rng([seed, 2]))
+    tell_if_new("distances.signed_cells")
+    paint = paint_layers(road_map, centre, cell_m, size, conditions, np.random.default_rng([seed, 1]))
+    wear = wear_layers(road_map, centre, cell_m, size, np.random.default_rng([seed, 2]))
     edge = edge_distance_m(road, edge_size)
     terrain = Terrain.sample(conditions.slope, rng)
     curb_m = float(rng.uniform(0.12, 0.18))
@@ -114,14 +117,12 @@ def build_world(
     solids.centre_m[still, 2] += terrain.height_m(solids.centre_m[still, :2]).astype(np.float32)
     light = light_layer(solids, conditions, cell_m, size)
     contact = contact_layer(solids, cell_m, size)
-    wear = product(wear, contact)
-    paved, grass, mottle = verge_layers(road_map, centre, edge, conditions, np.random.default_rng([seed, 3]))
     sky_share = np.asarray(cv2.resize(contact, edge.shape, interpolation=cv2.INTER_AREA), np.uint8)
-    verge = PackedTexture((paved, grass, sky_share, mottle), origin, EDGE_CELL_M)
-    surface = PackedTexture((paint, yellow, wear, light), origin, cell_m)
+    verge = verge_texture(road_map, centre, edge, sky_share, conditions, np.random.default_rng([seed, 3]))
+    covered = PackedTexture(size, origin, cell_m, lambda texels: surface(*paint, *wear, contact, light, texels))
     return World(
         centre, half, conditions, seed,
-        Ground(surface, verge, torch.from_numpy(edge), origin),
+        Ground(covered, verge, torch.from_numpy(edge), origin),
         terrain, solids, curb_m, asphalt,
         torch.from_numpy(tileable_noise(512, np.random.default_rng([seed, 9]), 1.4)),
     )

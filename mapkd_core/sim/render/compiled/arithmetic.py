@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from mapkd_core.sim.render.compiled.kernel import exact, inline
+from mapkd_core.sim.kernel import exact, inline
 
 F = np.float32
 I = np.int32  # noqa: E741

@@ -10,8 +10,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.sim.kernel import inline, kernel
 from mapkd_core.sim.render.compiled.arithmetic import F, I, cosine, logarithm, sine
-from mapkd_core.sim.render.compiled.kernel import inline, kernel
 
 WORDS, MIDDLE = 624, 397
 W = np.uint32

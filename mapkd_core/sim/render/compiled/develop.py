@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from mapkd_core.sim.render.compiled.arithmetic import F, clip, exponential, larger, smaller
-from mapkd_core.sim.render.compiled.kernel import inline, kernel
-from mapkd_core.sim.render.compiled.textures import U
+from mapkd_core.sim.kernel import inline, kernel
+from mapkd_core.sim.render.compiled.arithmetic import F, I, clip, exponential, larger, smaller
+from mapkd_core.sim.render.compiled.memory import get, look_up, put
 
 BLUR_STEPS = 5
 _BINS = 4096
@@ -19,21 +19,26 @@ def _brightness(code):
 
 STARTS = np.append(_brightness(np.arange(256)), 2.0).astype(F)
 """Where each of the 256 codes starts, and a number beyond."""
-CODES = (np.searchsorted(STARTS, (np.arange(_BINS + 1) / _BINS).astype(F), side="right") - 1).astype(np.uint8)
+CODES = (np.searchsorted(STARTS, (np.arange(_BINS + 1) / _BINS).astype(F), side="right") - 1).astype(np.int32)
 """The code at the start of each bin of brightness: bins are so narrow that at most one more starts within."""
 BINS = F(_BINS)
 
 
-@inline
-def _code(value):
-    value = clip(value, F(0), F(1))
-    code = np.int64(CODES[U(np.int64(value * BINS))])
-    return code + (1 if value >= STARTS[U(code + 1)] else 0)
+@kernel
+def _codes(values, codes, starts, image):
+    for i in range(len(image)):
+        value = clip(get(values, i), F(0), F(1))
+        code = look_up(codes, np.int64(I(value * BINS)))
+        start = look_up(starts, np.int64(code) + 1)
+        put(image, i, np.uint8(code + (I(1) if value >= start else I(0))))
 
 
 @kernel
-def develop_rows(start, stop, line, radiance, gain, vignetting, saturation, noise_gain, noise, image):
-    """Light (V, H, W, 3) -> uint8, rows `start` to `stop` over all views; `noise` (V H, W 3) if its gain is not 0."""
+def develop_rows(start, stop, line, radiance, gain, vignetting, saturation, noise_gain, noise, codes, starts, image):
+    """Light (V, H, W, 3) -> uint8 (V H, W 3), rows `start` to `stop`; `noise` (V H, W 3) if its gain is not 0.
+
+    `codes` and `starts` are CODES and STARTS.
+    """
     _, height, width, _ = radiance.shape
     across, down = F(2) / larger(F(width - 1), F(1)), F(2) / larger(F(height - 1), F(1))
     for flat in range(start, stop):
@@ -50,9 +55,7 @@ def develop_rows(start, stop, line, radiance, gain, vignetting, saturation, nois
             line[3 * c + 2] = _shoulder(gray + saturation * (b - gray))
         if noise_gain > F(0):
             _add_noise(line, noise[flat], noise_gain)
-        for c in range(width):
-            for channel in range(3):
-                image[view, row, c, channel] = _code(line[3 * c + channel])
+        _codes(line, codes, starts, image[flat])
 
 
 @kernel

@@ -8,9 +8,9 @@ import math
 
 import numpy as np
 
+from mapkd_core.sim.kernel import inline, kernel
 from mapkd_core.sim.render.compiled.arithmetic import F, clip, larger, lerp, smaller
 from mapkd_core.sim.render.compiled.hits import slope
-from mapkd_core.sim.render.compiled.kernel import inline, kernel
 from mapkd_core.sim.render.compiled.light import lamps
 from mapkd_core.sim.render.compiled.packet_samples import bilinear_packet, sample_packet
 from mapkd_core.sim.render.compiled.textures import bilinear, noise_at, stripes

@@ -8,8 +8,8 @@ import math
 
 import numpy as np
 
+from mapkd_core.sim.kernel import inline, kernel
 from mapkd_core.sim.render.compiled.arithmetic import F, clip, cosine, larger, sine, smaller
-from mapkd_core.sim.render.compiled.kernel import inline, kernel
 from mapkd_core.sim.render.compiled.packet_samples import bilinear_packet
 from mapkd_core.sim.render.compiled.textures import bilinear
 from mapkd_core.sim.render.raycast import CURB, FAR_M, ROAD, WALK

@@ -13,15 +13,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mapkd_core.sim.kernel import tell_if_new
 from mapkd_core.sim.render import cameras
+from mapkd_core.sim.render.compiled.candidates import MIRRORED, NONE, SHADED, SHOWN, candidates
 from mapkd_core.sim.render.compiled.chance import normals
-from mapkd_core.sim.render.compiled.develop import blur_rows, develop_rows
-from mapkd_core.sim.render.compiled.kernel import tell_if_new
+from mapkd_core.sim.render.compiled.develop import CODES, STARTS, blur_rows, develop_rows
+from mapkd_core.sim.render.compiled.movers import Movers
 from mapkd_core.sim.render.compiled.scene import Room, light_rows
 from mapkd_core.sim.render.compiled.sweep import CompiledSweeps
-from mapkd_core.sim.render.compiled.tables import CandidateTable, Floats, ViewTable, WorldTable
+from mapkd_core.sim.render.compiled.tables import Floats, ViewTable, WorldTable
 from mapkd_core.sim.render.own_body import OwnBody
-from mapkd_core.sim.render.reflection import mirrored
 from mapkd_core.sim.world.world import World
 
 F = np.float32
@@ -34,7 +35,8 @@ class CompiledCameras:
         """`world` must be on the CPU; the rest as in `Renderer`."""
         self.world, self.antialias, self.own_body = world, antialias, own_body
         self.table = WorldTable.of(world)
-        self.sweeps = CompiledSweeps(world, self.table)
+        self.movers = Movers.of(world.solids)
+        self.sweeps = CompiledSweeps(world, self.table, self.movers)
 
     def images(
         self, views: cameras.Views, base: NDArray | None, base_from_world: NDArray | None, after: NDArray | None,
@@ -44,10 +46,9 @@ class CompiledCameras:
         world, conditions, (width, height) = self.world, self.world.conditions, views.size
         shape = (len(views.times_s), height, width)
         table = ViewTable.of(views, base_from_world, self.table.night)
-        solids, shadows, under = (
-            CandidateTable.of(found, table.origin) for found in self._candidates(views)
-        )
-        scene = (self.table, table, solids, shadows, under)
+        found = (SHOWN, SHADED, MIRRORED) if self.table.wet else (SHOWN, SHADED)
+        seen = [candidates(world, self.table, self.movers, views, table.origin, what) for what in found]
+        scene = (self.table, table, *seen) if self.table.wet else (self.table, table, *seen, NONE)
         radiance: Floats = np.empty((*shape, 3), F)
         distance, tone = np.empty(shape, F), np.empty(shape, F)
         target = np.empty(shape, np.int32)
@@ -64,14 +65,10 @@ class CompiledCameras:
         image = np.empty((*shape, 3), np.uint8)
         noise_gain = F(conditions.noise * 0.6)
         noise = normals(seed, (rows, 3 * width)) if noise_gain > 0 else np.empty((0, 0), F)
-        look = gain, F(conditions.vignetting), F(conditions.saturation), noise_gain, noise
-        in_threads(rows, lambda a, b: develop_rows(a, b, np.empty(3 * width, F), radiance, *look, image))
+        look = gain, F(conditions.vignetting), F(conditions.saturation), noise_gain, noise, CODES, STARTS
+        lines = image.reshape(rows, -1)
+        in_threads(rows, lambda a, b: develop_rows(a, b, np.empty(3 * width, F), radiance, *look, lines))
         return image
-
-    def _candidates(self, views: cameras.Views) -> tuple:
-        world, poses = self.world, self.world.poses(views.times_s)
-        under = mirrored(world, views, poses) if self.table.wet else cameras.NO_CANDIDATES
-        return cameras.candidates_of(world, views, poses), cameras.shadow_candidates(world, views, poses), under
 
     def _blurred(
         self, views: cameras.Views, table: ViewTable, after: NDArray, radiance: Floats, distance: Floats

@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import math
 
+from mapkd_core.sim.kernel import inline, kernel
 from mapkd_core.sim.render.compiled.arithmetic import F, clip, exponential, larger, lerp
-from mapkd_core.sim.render.compiled.kernel import inline, kernel
 from mapkd_core.sim.render.compiled.packet_samples import smooth_noise_packet
 from mapkd_core.sim.render.light import HEADLIGHT, HEADLIGHT_AT_M, STREET_LAMP
 

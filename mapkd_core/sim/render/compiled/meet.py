@@ -5,9 +5,9 @@ import math
 
 import numpy as np
 
+from mapkd_core.sim.kernel import exact, inline, kernel
 from mapkd_core.sim.render.compiled.arithmetic import F, larger, lot, smaller
 from mapkd_core.sim.render.compiled.hits import FAR
-from mapkd_core.sim.render.compiled.kernel import exact, inline, kernel
 from mapkd_core.sim.world.solids import BOX, CYLINDER
 
 
@@ -45,8 +45,8 @@ def _leaf_lot(x, y, z):
 
 
 @exact
-def meet_ellipsoid(ox, oy, oz, hx, hy, hz, dx, dy, dz):
-    """Distance at which a ray meets an ellipsoid; large ones are crowns, whose holes let some rays pass."""
+def meet_ellipsoid(ox, oy, oz, hx, hy, hz, dx, dy, dz, end):
+    """Distance before `end` at which a ray meets an ellipsoid, else FAR; large ones are crowns, which have holes."""
     ux, uy, uz, vx, vy, vz = ox / hx, oy / hy, oz / hz, dx / hx, dy / hy, dz / hz
     a = larger(vx * vx + vy * vy + vz * vz, F(1e-12))
     b = ux * vx + uy * vy + uz * vz
@@ -56,6 +56,8 @@ def meet_ellipsoid(ox, oy, oz, hx, hy, hz, dx, dy, dz):
     reach = math.sqrt(root)
     share = F(0.1) + F(1.3) * math.sqrt(root / a)  # more holes near the rim
     near, far = (-reach - b) / a, (reach - b) / a
+    if near >= end:  # most crowns stand behind something
+        return FAR
     if near > F(1e-4) and (hx <= F(0.3) or _leaf_lot(ox + near * dx, oy + near * dy, oz + near * dz) < share):
         return near
     if far > F(1e-4) and (hx <= F(0.3) or _leaf_lot(ox + far * dx, oy + far * dy, oz + far * dz) < share):
@@ -100,7 +102,8 @@ def _ellipsoid_packet(o, half, c, s, dx, dy, dz, t, target, k, roots):
     for i in range(len(dx)):
         if roots[i] > F(0):
             at = meet_ellipsoid(
-                o[0], o[1], o[2], half[0], half[1], half[2], c * dx[i] + s * dy[i], c * dy[i] - s * dx[i], dz[i]
+                o[0], o[1], o[2], half[0], half[1], half[2], c * dx[i] + s * dy[i], c * dy[i] - s * dx[i], dz[i],
+                t[i],
             )
             if at < t[i]:
                 t[i], target[i] = at, k
@@ -142,4 +145,4 @@ def meet(world, candidates, k, dx, dy, dz):
         return meet_box(o[0], o[1], o[2], half[0], half[1], half[2], x, y, dz)
     if kind == CYLINDER:
         return meet_cylinder(o[0], o[1], o[2], half[0], half[2], x, y, dz)
-    return meet_ellipsoid(o[0], o[1], o[2], half[0], half[1], half[2], x, y, dz)
+    return meet_ellipsoid(o[0], o[1], o[2], half[0], half[1], half[2], x, y, dz, FAR)

@@ -8,8 +8,8 @@ import math
 
 import numpy as np
 
+from mapkd_core.sim.kernel import inline, kernel
 from mapkd_core.sim.render.compiled.arithmetic import F, I, clip, larger, lerp, logarithm, smaller
-from mapkd_core.sim.render.compiled.kernel import inline, kernel
 from mapkd_core.sim.render.compiled.memory import get, look_up, put
 from mapkd_core.sim.render.compiled.textures import LOG2_E, ORDER, TAPS, U
 

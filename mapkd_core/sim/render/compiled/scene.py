@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.sim.kernel import inline, kernel
 from mapkd_core.sim.render.cameras import EDGE_CONTRAST, SUBPIXELS
 from mapkd_core.sim.render.compiled.arithmetic import F, clip, exponential, lerp
 from mapkd_core.sim.render.compiled.ground import light_ground
 from mapkd_core.sim.render.compiled.hits import FAR, ground_hits
-from mapkd_core.sim.render.compiled.kernel import inline, kernel
 from mapkd_core.sim.render.compiled.light import light_sky, plain_sky
 from mapkd_core.sim.render.compiled.meet import solid_hits
 from mapkd_core.sim.render.compiled.shade import mirror, shade_ground

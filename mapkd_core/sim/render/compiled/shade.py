@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import math
 
+from mapkd_core.sim.kernel import inline, kernel
 from mapkd_core.sim.render.compiled.arithmetic import F, clip, exponential, larger, smaller
 from mapkd_core.sim.render.compiled.hits import FAR
-from mapkd_core.sim.render.compiled.kernel import inline, kernel
 from mapkd_core.sim.render.compiled.meet import meet
 from mapkd_core.sim.render.compiled.textures import noise_at, smooth_noise
 from mapkd_core.sim.render.raycast import NOTHING, ROAD

@@ -5,9 +5,9 @@ import math
 
 import numpy as np
 
+from mapkd_core.sim.kernel import exact, inline
 from mapkd_core.sim.render.compiled.arithmetic import F, clip, exponential, larger, lerp, lot, smaller
 from mapkd_core.sim.render.compiled.hits import height
-from mapkd_core.sim.render.compiled.kernel import exact, inline
 from mapkd_core.sim.render.compiled.light import lamps, plain_sky
 from mapkd_core.sim.render.compiled.textures import noise_at, stripes
 from mapkd_core.sim.world.solids import (

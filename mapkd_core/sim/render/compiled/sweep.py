@@ -5,111 +5,119 @@ Legend: V columns, B beams, S solids, N blocks of columns, K pairs of a block an
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mapkd_core.sim.kernel import exact_kernel, inline, kernel
 from mapkd_core.sim.render.compiled.arithmetic import F, larger, lerp, smaller
-from mapkd_core.sim.render.compiled.hits import FAR, ground_hits, height
-from mapkd_core.sim.render.compiled.kernel import inline, kernel
+from mapkd_core.sim.render.compiled.hits import FAR, ground_hits
 from mapkd_core.sim.render.compiled.meet import meet_box, meet_cylinder, meet_ellipsoid
+from mapkd_core.sim.render.compiled.movers import Doubles, Movers, place
 from mapkd_core.sim.render.compiled.tables import Floats, WorldTable
 from mapkd_core.sim.render.compiled.textures import sample
-from mapkd_core.sim.render.lidar import BLOCK, LidarModel, Returns, blocks_of
+from mapkd_core.sim.render.lidar import BLOCK, LidarModel, Luck, Returns
 from mapkd_core.sim.render.raycast import CURB, NOTHING, WALK
 from mapkd_core.sim.world.solids import BOX, CAR_CABIN, CYLINDER, FOLIAGE
 from mapkd_core.sim.world.world import World
 
 SLACK = 1e-4
-Doubles = NDArray[np.float64]
-
-
-class Movers(NamedTuple):
-    """Solids' places: those that stand still in the world's axes, the others relative to a path."""
-
-    centre_m: Floats
-    yaw: Floats
-    mover: NDArray[np.int32]
-    first: NDArray[np.int64]
-    """Vertices of path p are `first[p]` to `first[p + 1]`."""
-    points_m: Doubles
-    along_m: Doubles
-    speed_mps: Doubles
-    start_m: Doubles
 
 
 class CompiledSweeps:
     """Sweeps of one world."""
 
-    def __init__(self, world: World, table: WorldTable) -> None:
-        self.world, self.table = world, table
-        solids, paths = world.solids, world.solids.paths
-        self.movers = Movers(
-            solids.centre_m, solids.yaw, solids.mover,
-            np.cumsum([0, *(len(path.points_m) for path in paths)]),
-            np.concatenate([np.zeros((0, 2)), *(path.points_m for path in paths)]),
-            np.concatenate([np.zeros(0), *(path.along_m for path in paths)]),
-            np.array([path.speed_mps for path in paths], float), np.array([path.start_m for path in paths], float),
-        )
+    def __init__(self, world: World, table: WorldTable, movers: Movers) -> None:
+        self.world, self.table, self.movers = world, table, movers
 
     def returns(self, poses: Doubles, ahead: Doubles, times: Doubles, model: LidarModel) -> Returns:
         """As `lidar.tensor_returns`, in numpy arrays."""
-        block, solid = blocks_of(self.world, poses[:, :3, 3], ahead, times, model)
-        first = np.searchsorted(block, np.arange(-(-len(times) // BLOCK) + 1))
+        heading = np.arctan2(ahead[:, 0, 1], ahead[:, 0, 0])
+        middles = np.minimum(np.arange(BLOCK // 2, len(times) + BLOCK // 2, BLOCK), len(times) - 1)
+        first = np.zeros(len(middles) + 1, np.int64)
+        pairs = np.empty(len(middles) * len(self.world.solids), np.int64)
+        width = math.tan(np.pi * BLOCK / len(times) + 0.02)
+        origins = np.ascontiguousarray(poses[:, :3, 3], F)
+        block = origins[middles], heading[middles], times[middles]
+        _blocks(self.table, self.movers, *block, model.range_m, width, first, pairs)
         shape = ahead.shape[:2]
         found = np.empty(shape, F), np.empty(shape, F), np.empty(shape, F)
         directions = np.ascontiguousarray(np.swapaxes(ahead, 1, 2), F)  # V 3 B
-        heading = np.arctan2(ahead[:, 0, 1], ahead[:, 0, 0])
         room, kinds = np.empty((6, shape[1]), F), np.empty((2, shape[1]), np.int32)
-        _columns(
-            self.table, self.movers, first, solid, np.ascontiguousarray(poses[:, :3, 3], F), directions, heading,
-            times, model.range_m, room, kinds, *found,
-        )
+        rays = origins, directions, heading, times
+        _columns(self.table, self.movers, first, pairs, *rays, model.range_m, room, kinds, *found)
         return found
 
+    def points(
+        self, origins: Floats, directions: Floats, found: Returns, luck: Luck, final: Doubles, model: LidarModel
+    ) -> Floats:
+        """As `lidar.tensor_points`."""
+        result = np.empty((found[0].size, 5), F)
+        limits = F(model.dropout), F(model.range_m), F(model.range_noise_m)
+        lots = (part.numpy() for part in luck)
+        return result[: _points(origins, directions, *found, *lots, final, *limits, result)]
+
+
+@exact_kernel
+def _points(
+    origins, directions, distance, reflectance, grazing, chance, noise, flicker, final, dropout, range_m, noise_m,
+    result,
+):
+    count = 0
+    for v in range(distance.shape[0]):
+        for b in range(distance.shape[1]):
+            far, bright = distance[v, b], reflectance[v, b]
+            share = far / range_m
+            lost = dropout + F(0.25) * (share * share)
+            lost += F(0.5) * min(max(F(1) - grazing[v, b] / F(0.04), F(0)), F(1))
+            lost -= F(0.3) * min(max(bright - F(0.3), F(0)), F(1))
+            if not (far < range_m and chance[v, b] > lost):
+                continue
+            ranged = far + noise[v, b] * noise_m
+            x = np.float64(origins[v, 0] + ranged * directions[v, b, 0]) - final[0, 3]
+            y = np.float64(origins[v, 1] + ranged * directions[v, b, 1]) - final[1, 3]
+            z = np.float64(origins[v, 2] + ranged * directions[v, b, 2]) - final[2, 3]
+            for axis in range(3):
+                result[count, axis] = x * final[0, axis] + y * final[1, axis] + z * final[2, axis]
+            lit = F(255) * bright * (F(1) + F(0.18) * flicker[v, b]) + F(0.8) * flicker[v, b]
+            result[count, 3] = np.rint(min(max(lit, F(0)), F(255)))
+            result[count, 4] = b
+            count += 1
+    return count
+
+
+@kernel
+def _blocks(world, movers, origins, headings, times, range_m, width, first, pairs):
+    """Solids that each block of columns may meet: those of block k in `pairs` from `first[k]` to `first[k + 1]`.
+
+    `width` is the tangent of half a block's angle, with room for the way that the sensor goes meanwhile.
+    """
+    count = 0
+    for k in range(len(headings)):
+        cos, sin = math.cos(headings[k]), math.sin(headings[k])
+        for solid in range(len(world.kind)):
+            half = world.half_m[solid]
+            reach = math.sqrt(half[0] * half[0] + half[1] * half[1])
+            if movers.mover[solid] < 0:  # most are told by the circle around them
+                x, y = movers.centre_m[solid, 0] - origins[k, 0], movers.centre_m[solid, 1] - origins[k, 1]
+                far = cos * x + sin * y + reach
+                if far <= 0 or far - reach - reach >= range_m or abs(cos * y - sin * x) - reach > far * width + 0.05:
+                    continue
+            x, y, _, yaw, present = place(world, movers, solid, times[k])
+            x, y = x - origins[k, 0], y - origins[k, 1]
+            if present and _beside(half, x, y, yaw - headings[k], cos, sin, range_m, width):
+                pairs[count] = solid
+                count += 1
+        first[k + 1] = count
+
 
 @inline
-def _between(points, along, start, end, axis, at):
-    """A path's coordinate at an arc length, as `numpy.interp` finds it."""
-    if at <= along[start]:
-        return points[start, axis]
-    if at >= along[end - 1]:
-        return points[end - 1, axis]
-    low, high = start, end - 1
-    while high - low > 1:
-        middle = (low + high) >> 1
-        if along[middle] <= at:
-            low = middle
-        else:
-            high = middle
-    rise = (points[low + 1, axis] - points[low, axis]) / (along[low + 1] - along[low])
-    return rise * (at - along[low]) + points[low, axis]
-
-
-@inline
-def _place(world, movers, solid, time):
-    """Centre and yaw of a solid at a time, and whether it is there."""
-    x, y, z, yaw = movers.centre_m[solid, 0], movers.centre_m[solid, 1], movers.centre_m[solid, 2], movers.yaw[solid]
-    path = movers.mover[solid]
-    if path < 0:
-        return x, y, z, yaw, True
-    start, end = movers.first[path], movers.first[path + 1]
-    points, along = movers.points_m, movers.along_m
-    at, length = movers.start_m[path] + movers.speed_mps[path] * time, along[end - 1]
-    if at < 0.0 or at > length:
-        return x, y, z, yaw, False
-    front, back = min(max(at + 1.0, 0.0), length), min(max(at - 1.0, 0.0), length)
-    heading = math.atan2(
-        _between(points, along, start, end, 1, front) - _between(points, along, start, end, 1, back),
-        _between(points, along, start, end, 0, front) - _between(points, along, start, end, 0, back),
-    )
-    c, s = math.cos(heading), math.sin(heading)
-    base_x, base_y = _between(points, along, start, end, 0, at), _between(points, along, start, end, 1, at)
-    new_x, new_y = F(base_x + (c * x - s * y)), F(base_y + (s * x + c * y))
-    if world.hilly:
-        z += height(world.waves, new_x, new_y)
-    return new_x, new_y, z, yaw + F(heading), True
+def _beside(half, x, y, turn, cos, sin, range_m, width):
+    """Whether a solid at (x, y) from the sensor comes as near to a heading's upright plane as `width` a metre."""
+    along, beside = cos * x + sin * y, cos * y - sin * x
+    c, s = abs(math.cos(turn)), abs(math.sin(turn))
+    far = along + half[0] * c + half[1] * s
+    near = along - half[0] * c - half[1] * s
+    return far > 0 and near < range_m and abs(beside) - half[0] * s - half[1] * c <= far * width + 0.05
 
 
 @kernel
@@ -126,14 +134,9 @@ def _columns(
         ground_hits(world, ox, oy, oz, dx, dy, dz, t, target, room, kinds[1])
         cos, sin, block = math.cos(headings[v]), math.sin(headings[v]), v // BLOCK
         for k in range(first[block], first[block + 1]):
-            x, y, z, yaw, present = _place(world, movers, pairs[k], times[v])
-            half = world.half_m[pairs[k]]
+            x, y, z, yaw, present = place(world, movers, pairs[k], times[v])
             x, y, z = x - ox, y - oy, z - oz
-            along, beside, turn = cos * x + sin * y, cos * y - sin * x, yaw - headings[v]
-            depth = half[0] * abs(math.cos(turn)) + half[1] * abs(math.sin(turn))
-            width = half[0] * abs(math.sin(turn)) + half[1] * abs(math.cos(turn))
-            far = along + depth
-            if present and far > 0 and along - depth < range_m and abs(beside) - width <= far * SLACK + 0.05:
+            if present and _beside(world.half_m[pairs[k]], x, y, yaw - headings[v], cos, sin, range_m, SLACK):
                 _meet_solid(world, pairs[k], -x, -y, -z, F(math.cos(yaw)), F(math.sin(yaw)), dx, dy, dz, t, target)
         for b in range(len(dx)):
             at = smaller(t[b], F(2 * range_m))
@@ -161,7 +164,7 @@ def _meet_solid(world, solid, ox, oy, oz, c, s, dx, dy, dz, t, target):
         elif kind == CYLINDER:
             at = meet_cylinder(x, y, oz, half[0], half[2], bx, by, dz[b])
         else:
-            at = meet_ellipsoid(x, y, oz, half[0], half[1], half[2], bx, by, dz[b])
+            at = meet_ellipsoid(x, y, oz, half[0], half[1], half[2], bx, by, dz[b], t[b])
         if at < t[b]:
             t[b], target[b] = at, solid
 

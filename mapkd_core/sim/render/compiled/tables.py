@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from mapkd_core.sim.render import cameras
 from mapkd_core.sim.render.compiled.textures import Grid, Texture
 from mapkd_core.sim.render.light import light_of
-from mapkd_core.sim.render.raycast import Candidates
 from mapkd_core.sim.world.ground import EDGE_CELL_M
 from mapkd_core.sim.world.world import World
 
@@ -79,7 +78,7 @@ class WorldTable(NamedTuple):
 
 
 class CandidateTable(NamedTuple):
-    """`Candidates` with what their rays need; those of view v are `first[v]` to `first[v + 1]`."""
+    """Which solids a view's rays may meet; those of view v are `first[v]` to `first[v + 1]`."""
 
     first: NDArray[np.int64]
     solid: NDArray[np.int64]
@@ -90,17 +89,6 @@ class CandidateTable(NamedTuple):
     """(K, 3) the view's origin in the solid's own axes."""
     cos: Floats
     sin: Floats
-
-    @classmethod
-    def of(cls, candidates: Candidates, origins: Floats) -> CandidateTable:
-        """Of candidates sorted by view; `origins` (V, 3)."""
-        c, s = np.cos(candidates.yaw), np.sin(candidates.yaw)
-        offset = origins[candidates.view] - candidates.centre_m
-        x, y, z = offset.T
-        return cls(
-            np.searchsorted(candidates.view, np.arange(len(origins) + 1)), candidates.solid, candidates.rect,
-            candidates.centre_m, np.ascontiguousarray(np.stack([c * x + s * y, c * y - s * x, z], 1)), c, s,
-        )
 
 
 class ViewTable(NamedTuple):

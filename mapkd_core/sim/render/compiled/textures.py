@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mapkd_core.sim.kernel import exact, inline
 from mapkd_core.sim.render.compiled.arithmetic import F, clip, larger, lerp, logarithm, smaller
-from mapkd_core.sim.render.compiled.kernel import exact, inline
 from mapkd_core.sim.world.textures import MAX_TAPS, PackedTexture
 
 U = np.uint64

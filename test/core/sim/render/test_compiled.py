@@ -127,13 +127,13 @@ def test_every_world_is_drawn_by_the_same_machine_code():
 
 
 def test_compiling_is_announced_once_and_only_where_it_is_new(tmp_path, monkeypatch, capsys):
-    from mapkd_core.sim.render.compiled import kernel
+    from mapkd_core.sim import kernel
 
     kernel.tell_if_new.cache_clear()
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     for _ in range(2):
         kernel.tell_if_new("scene.light_rows")
-    assert capsys.readouterr().err.count("compiling the renderer's kernels once") == 1
+    assert capsys.readouterr().err.count("compiling the simulator's kernels once") == 1
     kernel.tell_if_new.cache_clear()
     monkeypatch.delenv("NUMBA_CACHE_DIR")
     Renderer(world(cell_m=0.2)).images(INTRINSICS[None] / 50, (32, 18), camera_pose()[None], [0.0])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -106,3 +107,10 @@ def test_poses_that_cannot_be_driven_are_refused(tmp_path, last, words):
     (tmp_path / "p.json").write_text(json.dumps({"poses": poses}))
     with pytest.raises(FileFault, match=words):
         read_poses(tmp_path / "p.json")
+
+
+def test_poses_at_many_times_are_those_at_each():
+    path = np.stack([np.linspace(0, 60, 121), 3 * np.sin(np.linspace(0, 2, 121))], 1)
+    hills = replace(drive_along(path, np.random.default_rng(0), 6.0), height_m=lambda xy: 0.3 * np.sin(xy[..., 0] / 9))
+    times = np.array([-0.4, 0.0, 1.7, 3.0, hills.duration_s + 0.8])
+    np.testing.assert_array_equal(hills.poses(times), [hills.pose(float(t)) for t in times])

@@ -61,3 +61,16 @@ def test_zebra_bars_lie_along_the_traffic_and_within_the_polygon():
     profile = cover[:, 128]  # across the bars, along the walking direction
     assert np.count_nonzero(np.diff(profile.astype(int)) == 1) == 10
     assert cover[:, 100:156].any(1).mean() < 0.5  # bars leave gaps
+
+
+def test_cells_on_the_edge_itself_are_told_as_shapely_tells_them():
+    square = shapely.box(-4.1, -4.1, 4.1, 4.1).difference(shapely.box(-1.1, -0.9, 1.1, 0.9))
+    size = 64
+    distance = edge_distance_m(square, size)
+    centres = (np.arange(size) + 0.5) * EDGE_CELL_M - size * EDGE_CELL_M / 2
+    x, y = np.meshgrid(centres, centres)
+    on_edge = np.abs(distance) < 1e-4
+    assert on_edge.sum() > 100, "the square runs through cells' centres"
+    inside = shapely.contains_xy(square, x, y)
+    assert (distance[~on_edge] < 0).tolist() == inside[~on_edge].tolist()
+    assert not (distance[on_edge & ~inside] < 0).any()

@@ -8,7 +8,7 @@ from mapkd_core.sim.world.textures import PackedTexture, box_filtered_stripes, s
 def texture(layer: np.ndarray, cell_m: float = 0.1) -> PackedTexture:
     empty = np.zeros_like(layer)
     half = layer.shape[0] * cell_m / 2
-    return PackedTexture((layer, empty, empty, 255 - layer), (-half, -half), cell_m)
+    return PackedTexture.of((layer, empty, empty, 255 - layer), (-half, -half), cell_m)
 
 
 def sampled(

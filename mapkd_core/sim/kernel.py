@@ -1,7 +1,7 @@
-"""How this folder's functions are compiled, and where the machine code is kept.
+"""How the functions in `world/compiled` and `render/compiled` are compiled, and where the machine code is kept.
 
 Numba's own cache looks only at the file of the function that is called: after a change in a file beside it, it
-would go on with the old code. So the folder that it is given carries a digest of all files here.
+would go on with the old code. So the folder that it is given carries a digest of all those files.
 """
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROUNDING = {"contract", "nsz"}
 
 @cache
 def _digest() -> str:
-    files = sorted(Path(__file__).parent.glob("*.py"))
+    files = sorted((Path(__file__), *Path(__file__).parent.glob("*/compiled/*.py")))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
@@ -34,15 +34,20 @@ def folder() -> Path:
 
 @cache
 def tell_if_new(name: str) -> None:
-    """Says once why the first image takes long, if the kernel `file.function` was never compiled on this machine."""
+    """Says once why the first one takes long, if the kernel `file.function` was never compiled on this machine."""
     tag = f"py{sys.version_info.major}{sys.version_info.minor}"
     if not any(folder().rglob(f"{name}-*.{tag}*.nbi")):
-        notice(f"compiling the renderer's kernels once, about half a minute; they are kept in {folder()}")
+        notice(f"compiling the simulator's kernels once, about half a minute; they are kept in {folder()}")
 
 
 def kernel(function: Callable) -> Any:
     """Compiles a function that works on many rays when it is first called; products and sums may be fused."""
     return _compiled(function, ROUNDING, False)
+
+
+def exact_kernel(function: Callable) -> Any:
+    """`kernel` that rounds after every step, as NumPy does."""
+    return _compiled(function, False, False)
 
 
 def inline(function: Callable) -> Any:
