@@ -6,12 +6,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.geometry import transform
 from mapkd_core.grid import BevGrid
 
-NUSCENES_LIDAR = transform(
-    (0.943713, 0.0, 1.84023), (0.7077955119163518, -0.006492242056004365, 0.010646214713995808, -0.7063073142877817)
-)
+NUSCENES_LIDAR = np.array([
+    [0.002033271791688551, 0.9997040585673611, 0.024241722087493377, 0.943713],
+    [-0.999980529778975, 0.0021756571533340097, -0.005848639064917931, 0.0],
+    [-0.0058996498863628614, -0.024229358222975842, 0.9996890178106995, 1.84023],
+    [0.0, 0.0, 0.0, 1.0],
+])  # fmt: skip
 """(4, 4) `base_from_lidar` of one of nuScenes' vehicles; x right, y ahead, leaning forward by 1.4 degrees."""
 
 

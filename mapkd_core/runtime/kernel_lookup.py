@@ -57,10 +57,10 @@ class KernelTables:
         height, width = self.feature_size
         place, seen = self.projected(intrinsics.astype(np.float32), base_from_camera.astype(np.float32))
         if visible is not None:
-            seen &= visible.any((1, 2))[:, None]
+            seen &= visible.reshape(len(visible), -1).any(-1)[:, None]
         share = seen / np.maximum(seen.sum(0), 1)                                       # N K
         camera, cell = np.nonzero(seen)
-        at = np.rint(np.clip(place[camera, cell] * np.float32([width, height]), -1e6, 1e6)).astype(np.int64)   # . Z 2
+        at = np.rint(np.clip(place[camera, cell] * np.array([width, height], np.float32), -1e6, 1e6)).astype(np.int64)   # . Z 2
         kernel = np.clip(at[:, :, None] + self.offsets, 0, np.array([width, height]) - 1)                      # . Z S 2
         pixel = (camera[:, None, None] * height + kernel[..., 1]) * width + kernel[..., 0]
         heights, cells, pixels = at.shape[1], seen.shape[1], len(intrinsics) * height * width
@@ -84,7 +84,7 @@ class KernelTables:
         flat = self.plane.points_m.astype(np.float32).reshape(-1, 3)
         image = flat @ matrix[..., :3].transpose(0, 2, 1) + matrix[:, None, :, 3]                       # N KZ 3
         depth = image[..., 2:]
-        place = image[..., :2] / np.maximum(depth, np.float32(_LEAST_DEPTH_M)) / np.float32(self.padded)
+        place = image[..., :2] / np.maximum(depth, np.float32(_LEAST_DEPTH_M)) / np.array(self.padded, np.float32)
         inside = (depth[..., 0] > _LEAST_DEPTH_M) & (place > 0).all(-1) & (place < 1).all(-1)
         shape = (len(intrinsics), *self.plane.points_m.shape[:2])
         return place.reshape(*shape, 2), inside.reshape(shape).any(-1)
