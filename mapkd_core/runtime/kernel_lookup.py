@@ -60,8 +60,9 @@ class KernelTables:
             seen &= visible.reshape(len(visible), -1).any(-1)[:, None]
         share = seen / np.maximum(seen.sum(0), 1)                                       # N K
         camera, cell = np.nonzero(seen)
-        at = np.rint(np.clip(place[camera, cell] * np.array([width, height], np.float32), -1e6, 1e6)).astype(np.int64)   # . Z 2
-        kernel = np.clip(at[:, :, None] + self.offsets, 0, np.array([width, height]) - 1)                      # . Z S 2
+        size = np.array([width, height], np.float32)
+        at = np.rint(np.clip(place[camera, cell] * size, -1e6, 1e6)).astype(np.int64)   # . Z 2
+        kernel = np.clip(at[:, :, None] + self.offsets, 0, size.astype(np.int64) - 1)   # . Z S 2
         pixel = (camera[:, None, None] * height + kernel[..., 1]) * width + kernel[..., 0]
         heights, cells, pixels = at.shape[1], seen.shape[1], len(intrinsics) * height * width
         row = np.arange(heights)[:, None] * cells + cell[:, None, None]                 # . Z 1
