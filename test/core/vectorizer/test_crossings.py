@@ -27,6 +27,7 @@ def pairs(*edges: Polyline) -> list[set[int]]:
     [
         pytest.param(edge(6, 46, 12), edge(0, 40, 20), id="slid by 6, which sticks out at both ends"),
         pytest.param(edge(5, 30, 12), edge(0, 40, 20), id="shorter by 15"),
+        pytest.param(edge(-8, 48, 12), edge(0, 40, 20), id="longer by 16"),
     ],
 )
 def test_edges_whose_corners_lie_opposite_go_together_before_nearer_ones(nearer: Polyline, farther: Polyline) -> None:
