@@ -33,7 +33,7 @@ from mapkd_core.viewing.rerun_log import RerunLog
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 COLORS = ((150, 40, 40), (40, 150, 40), (40, 40, 150), (150, 150, 40), (40, 150, 150), (150, 40, 150))
 """Of the six cameras' images."""
-PATIENCE_S = 240
+PATIENCE_S = 600
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: apt install chromium"),
