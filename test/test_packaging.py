@@ -203,7 +203,7 @@ def test_layouts_show_six_cameras_and_the_markers(root: Path) -> None:
 
 
 def test_scripts_are_sound_and_executable(root: Path) -> None:
-    sourced = {"env.sh", "venv_local_setup.sh"}
+    sourced = {"env.sh", "gpu_python.sh", "venv_local_setup.sh"}
     for path in [*sorted((root / "scripts").glob("*.sh")), root / ".ci" / "run"]:
         subprocess.run(["bash", "-n", str(path)], check=True)
         assert bool(path.stat().st_mode & 0o100) == (path.name not in sourced), path

@@ -96,7 +96,7 @@ def cases(setting: Setting) -> Iterator[Case]:
 
 def rows() -> dict[str, dict[str, Any]]:
     """Row -> what its config has of its own."""
-    kinds = {"none": {"method": "none"}, "mapkd": MAPKD, "pyramid": PYRAMID}
+    kinds: dict[str, dict[str, Any]] = {"none": {"method": "none"}, "mapkd": MAPKD, "pyramid": PYRAMID}
     return {f"{s}_{m}": {**STUDENTS[s], **kinds[m]} for s in STUDENTS for m in ("none", *TAUGHT[s])}
 
 
@@ -147,16 +147,16 @@ def base_config(setting: Setting, **changes: Any) -> DistillConfig:
     return DistillConfig(**{**fields, **changes})
 
 
-def network_config(setting: Setting, name: str, steps: int, **changes: Any) -> TrainConfig:
+def network_config(setting: Setting, network: str, steps: int, **changes: Any) -> TrainConfig:
     """The teacher's, the coach's, or their prior's training; our view transform, as the simulator has two rigs."""
     from mapkd_core.config import TrainConfig
 
     base = {k: v for k, v in vars(base_config(setting)).items() if k in TrainConfig.__dataclass_fields__}
-    init = () if name == "hd_prior" else (str(setting.folder / "runs" / "hd_prior"),)
+    init = () if network == "hd_prior" else (str(setting.folder / "runs" / "hd_prior"),)
     options = {"view": "pillars", "sd_skip": True, **(_NARROW if setting.tiny else {})}
     timing = {"steps": steps, "warmup_steps": steps // 10, "val_every": max(steps // 2, 1), "optimizer": "adamw",
               "learning_rate": 1e-3, "val_batches": setting.of(0, 1)}  # fmt: skip
-    return TrainConfig(**{**base, "model": name, "model_options": options, "name": name, "init": init, **timing,
+    return TrainConfig(**{**base, "model": network, "model_options": options, "name": network, "init": init, **timing,
                           **changes})  # fmt: skip
 
 

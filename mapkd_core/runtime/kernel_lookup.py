@@ -57,7 +57,7 @@ class KernelTables:
         height, width = self.feature_size
         place, seen = self.projected(intrinsics.astype(np.float32), base_from_camera.astype(np.float32))
         if visible is not None:
-            seen &= visible.reshape(len(visible), -1).any(-1)[:, None]
+            seen &= np.any(visible.reshape(len(visible), -1), axis=1, keepdims=True)
         share = seen / np.maximum(seen.sum(0), 1)                                       # N K
         camera, cell = np.nonzero(seen)
         size = np.array([width, height], np.float32)

@@ -31,6 +31,8 @@ def test_full_size_is_that_of_the_papers(tmp_path):
     assert teacher.model_options == {"view": "pillars", "sd_skip": True} and teacher.grid.cell_m == 0.15
     assert teacher.init == (str(tmp_path / "runs/hd_prior"),) and teacher.precision == "bf16-mixed"
     assert gpu_distill.network_config(setting, "hd_prior", 100).init == ()
+    probe = gpu_distill.network_config(setting, "teacher", 2, name="probe/teacher2", val_batches=1)
+    assert (probe.name, probe.model, probe.val_batches) == ("probe/teacher2", "teacher", 1)
 
 
 def test_a_run_keeps_the_number_of_steps_it_began_with(tmp_path):

@@ -36,6 +36,7 @@ def one_node():
         yield cluster
 
 
+@pytest.mark.slow  # a head that starts on a busy machine may take longer than Ray's client waits
 def test_a_cluster_gives_the_bytes_of_one_machine_and_loses_nothing_with_a_worker(one_node, tmp_path, capsys):
     with open_engine(EngineOptions(one_node.address)) as engine:
         assert engine.workers() == 2 and not engine.alone
