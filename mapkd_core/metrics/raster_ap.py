@@ -126,14 +126,15 @@ def _match(
     distance: NDArray[np.floating], threshold: float, allowed: NDArray[np.bool_]
 ) -> NDArray[np.intp]:
     """Predictions matched one to one, smallest distance first, strictly below the threshold; in match order."""
-    work = np.minimum(distance, distance.dtype.type(threshold))
+    bound = distance.dtype.type(threshold)  # NumPy 1 would compare a float32 with the number itself: 0.7 is more than it
+    work = np.minimum(distance, bound)
     matched = []
     while work.size:
         i, j = np.unravel_index(np.argmin(work), work.shape)
-        if work[i, j] >= threshold:
+        if work[i, j] >= bound:
             break
         if allowed[i, j]:
             matched.append(i)
-        work[i, :] = threshold
-        work[:, j] = threshold
+        work[i, :] = bound
+        work[:, j] = bound
     return np.array(matched, np.intp)
