@@ -126,7 +126,8 @@ def _match(
     distance: NDArray[np.floating], threshold: float, allowed: NDArray[np.bool_]
 ) -> NDArray[np.intp]:
     """Predictions matched one to one, smallest distance first, strictly below the threshold; in match order."""
-    bound = distance.dtype.type(threshold)  # NumPy 1 would compare a float32 with the number itself: 0.7 is more than it
+    # NumPy 1 would compare a float32 with the number itself, and 0.7 is more than its own float32.
+    bound = distance.dtype.type(threshold)
     work = np.minimum(distance, bound)
     matched = []
     while work.size:
