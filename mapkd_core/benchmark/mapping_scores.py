@@ -17,7 +17,8 @@ from mapkd_core.data.labels import map_elements
 from mapkd_core.data.polylines import Range, clip_polylines
 from mapkd_core.geometry import apply, distances_along, flattened, inverse, points_at
 from mapkd_core.grid import BOUNDARY_INSET_M, GRID_60X30
-from mapkd_core.metrics.ap_chamfer import ChamferAp, FrameMatches
+from mapkd_core.metrics.ap_chamfer import ChamferAp
+from mapkd_core.metrics.pooled import FrameMatches
 from mapkd_core.types import CLASSES, MapElement
 from mapkd_core.vector_map import VectorMap
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import shapely
@@ -16,6 +17,7 @@ from shapely.geometry import LineString
 from mapkd_core.metrics.ap_result import THRESHOLDS_MAPTR_M, ApResult
 from mapkd_core.metrics.crossings import closed_line
 from mapkd_core.metrics.parallel import map_frames
+from mapkd_core.metrics.pooled import FrameMatches, nearest_hits, pooled_ap
 from mapkd_core.types import CLASSES, MapElement
 
 _POINTS = 100
@@ -23,18 +25,6 @@ _BAND_M = 2.0
 """Half the width of the bands around two lines that must meet for the pair to have a distance at all."""
 _SURELY_M = 1.9
 """A vertex this near to the other line's inner part lies in its band, whatever the buffer's own approximation."""
-
-
-@dataclass(frozen=True, eq=False)
-class FrameMatches:
-    """One frame's predictions with their hits; frames are pooled later."""
-
-    scores: tuple[NDArray[np.float64], ...]
-    """Per class (P,)."""
-    hits: tuple[NDArray[np.bool_], ...]
-    """Per class (thresholds, P)."""
-    truths: tuple[int, ...]
-    """Per class, number of true lines."""
 
 
 @dataclass(frozen=True)
@@ -70,35 +60,18 @@ class ChamferAp:
             score = np.array([e.score for e in ours], np.float64)
             distance = pair_distances_m(ours, theirs, max(self.thresholds_m))
             scores.append(score)
-            hits.append(np.stack([self._hits(distance, score, t) for t in self.thresholds_m]))
+            order = self._ranks(score)
+            hits.append(np.stack([nearest_hits(distance, distance <= t, order) for t in self.thresholds_m]))
             counts.append(len(theirs))
         return FrameMatches(tuple(scores), tuple(hits), tuple(counts))
 
     def total(self, frames: Sequence[FrameMatches]) -> ApResult:
         """AP of the pooled frames; NaN for a class that has neither prediction nor truth."""
-        ap = np.full((len(CLASSES), len(self.thresholds_m)), np.nan)
-        for c in range(len(CLASSES)):
-            truths = sum(f.truths[c] for f in frames)
-            score = np.concatenate([f.scores[c] for f in frames]) if frames else np.zeros(0)
-            if truths == 0 and len(score) == 0:
-                continue
-            order = np.argsort(-score, kind="stable" if self.corrected else None)
-            for t in range(len(self.thresholds_m)):
-                ranked = np.concatenate([f.hits[c][t] for f in frames])[order]
-                ap[c, t] = _area(ranked, truths, np.float64 if self.corrected else np.float32)
-        return ApResult(self.definition, self.thresholds_m, ap, len(frames))
+        area = partial(_area, dtype=np.float64 if self.corrected else np.float32)
+        return pooled_ap(self.definition, self.thresholds_m, frames, self._ranks, area)
 
-    def _hits(self, distance: NDArray[np.float64], score: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
-        hit = np.zeros(len(score), bool)
-        if not distance.size:
-            return hit
-        nearest, least = distance.argmin(1), distance.min(1)
-        free = np.ones(distance.shape[1], bool)
-        for i in np.argsort(-score, kind="stable" if self.corrected else None):
-            if least[i] <= threshold and free[nearest[i]]:
-                free[nearest[i]] = False
-                hit[i] = True
-        return hit
+    def _ranks(self, score: NDArray[np.float64]) -> NDArray[np.intp]:
+        return np.argsort(-score, kind="stable" if self.corrected else None)
 
 
 def ap_chamfer(

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from mapkd_core.geometry import distances_along, evenly_spaced
-from mapkd_core.metrics.ap_chamfer import FrameMatches
 from mapkd_core.metrics.ap_result import ApResult
 from mapkd_core.metrics.crossings import closed_line
+from mapkd_core.metrics.pooled import FrameMatches, nearest_hits, pooled_ap
 from mapkd_core.types import CLASSES, MapElement
 
 THRESHOLDS_M = (0.5, 1.0, 1.5)
@@ -54,22 +54,14 @@ class AreaAp:
             score = np.array([e.score for e in ours], np.float64)
             distance = _distances([area_points(e) for e in ours], [area_points(e) for e in theirs])
             scores.append(score)
-            hits.append(np.stack([_hits(distance, score, threshold) for threshold in self.thresholds_m]))
+            order = _ranks(score)
+            hits.append(np.stack([nearest_hits(distance, distance < t, order) for t in self.thresholds_m]))
             counts.append(len(theirs))
         return FrameMatches(tuple(scores), tuple(hits), tuple(counts))
 
     def total(self, frames: Sequence[FrameMatches]) -> ApResult:
         """AP of the pooled frames; NaN for a class that has neither prediction nor truth, and for dividers."""
-        ap = np.full((len(CLASSES), len(self.thresholds_m)), np.nan)
-        for c in range(len(CLASSES)):
-            truths = sum(f.truths[c] for f in frames)
-            score = np.concatenate([f.scores[c] for f in frames]) if frames else np.zeros(0)
-            if truths == 0 and len(score) == 0:
-                continue
-            order = np.argsort(-score, kind="stable")
-            for t in range(len(self.thresholds_m)):
-                ap[c, t] = _eleven_points(np.concatenate([f.hits[c][t] for f in frames])[order], truths)
-        return ApResult(self.definition, self.thresholds_m, ap, len(frames))
+        return pooled_ap(self.definition, self.thresholds_m, frames, _ranks, _eleven_points)
 
 
 def area_points(element: MapElement) -> NDArray[np.float64]:
@@ -120,17 +112,8 @@ def _distances(ours: Sequence[NDArray[np.float64]], theirs: Sequence[NDArray[np.
     return result
 
 
-def _hits(distance: NDArray[np.float64], score: NDArray[np.float64], threshold_m: float) -> NDArray[np.bool_]:
-    hit = np.zeros(len(score), bool)
-    if not distance.size:
-        return hit
-    nearest, least = distance.argmin(1), distance.min(1)
-    free = np.ones(distance.shape[1], bool)
-    for i in np.argsort(-score, kind="stable"):
-        if least[i] < threshold_m and free[nearest[i]]:
-            free[nearest[i]] = False
-            hit[i] = True
-    return hit
+def _ranks(score: NDArray[np.float64]) -> NDArray[np.intp]:
+    return np.argsort(-score, kind="stable")
 
 
 def _eleven_points(ranked: NDArray[np.bool_], truths: int) -> float:

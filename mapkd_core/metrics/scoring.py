@@ -14,7 +14,7 @@ from mapkd_core.data.labels import resample_1m
 from mapkd_core.data.raster import rasterize
 from mapkd_core.grid import BevGrid
 from mapkd_core.metrics.alignment import AlignBounds, Alignment, best_alignment
-from mapkd_core.metrics.ap_chamfer import ChamferAp, FrameMatches
+from mapkd_core.metrics.ap_chamfer import ChamferAp
 from mapkd_core.metrics.ap_hdmapnet import hdmapnet_definition
 from mapkd_core.metrics.ap_pmapnet import pmapnet_definition
 from mapkd_core.metrics.ap_result import THRESHOLDS_HDMAPNET_M, THRESHOLDS_MAPTR_M, ApResult
@@ -23,6 +23,7 @@ from mapkd_core.metrics.crossings import in_side_form
 from mapkd_core.metrics.frame_file import FrameRecord
 from mapkd_core.metrics.iou import IouMeter
 from mapkd_core.metrics.line_agreement import LineCounts, count_lines
+from mapkd_core.metrics.pooled import FrameMatches
 from mapkd_core.metrics.raster_ap import RasterAp
 from mapkd_core.types import CLASSES, MapElement
 

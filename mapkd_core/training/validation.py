@@ -7,8 +7,9 @@ import torch
 from lightning_fabric import Fabric
 
 from mapkd_core.config import TrainConfig
-from mapkd_core.metrics.ap_chamfer import ChamferAp, FrameMatches
+from mapkd_core.metrics.ap_chamfer import ChamferAp
 from mapkd_core.metrics.iou import IouMeter
+from mapkd_core.metrics.pooled import FrameMatches
 from mapkd_core.training.validation_images import ValidationImages
 from mapkd_core.types import Batch, Prediction, VectorPrediction
 from mapkd_core.vector_elements import elements_of
