@@ -43,7 +43,7 @@ class LocalEngine:
         return self._in_processes(job, iter(units))
 
     def _in_processes(self, job: Callable[[Unit], Result], units: Iterator[Unit]) -> Iterator[Result]:
-        packed = pickle.dumps(job)
+        packed = pickle.dumps(job)  # ours, unpacked by `_begin` once the threads are set: it imports torch and OpenCV
         waiting: deque[tuple[Unit, Future[Result] | None]] = deque()
         losses = 0
         pool = self._pool(packed)
