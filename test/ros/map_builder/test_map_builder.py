@@ -1,6 +1,7 @@
 """The executable map_builder as a process: how it starts, ends, and what it says when it cannot."""
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -15,6 +16,7 @@ pytest.importorskip("mapkd_ros.msg", reason="needs the built package: colcon bui
 pytest.importorskip("rosbags", reason="the helpers write bags with rosbags")
 
 import rclpy
+import rclpy.executors
 from street_bags import map_message, pose_message
 from street_drives import poses, seen, street
 from tf2_msgs.msg import TFMessage
@@ -43,21 +45,36 @@ def start(private_domain: int) -> Iterator[Start]:
         one.stop()
 
 
-def drive(count: int) -> None:
+def drive(count: int, begin: Callable[[], object] = int, sent: Callable[[], object] = int) -> None:
+    """Sends a drive's maps and poses, and waits until the builder shows the last of them in its own map."""
     context = rclpy.Context()
     rclpy.init(context=context)
     node = rclpy.create_node("vehicle", context=context)
+    executor = rclpy.executors.SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    shown: list[int] = []
+
+    def show(message: VectorMap) -> None:
+        stamp = message.header.stamp
+        shown.append(stamp.sec * 1_000_000_000 + stamp.nanosec)
+
+    node.create_subscription(VectorMap, "/map_builder/local_map", show, 10)
     maps = node.create_publisher(VectorMap, "/student_node/vector_map", qos.profile(depth=50))
     tf = node.create_publisher(TFMessage, "/tf", qos.profile(depth=50))
     until = time.monotonic() + 20
     while not (maps.get_subscription_count() and tf.get_subscription_count()) and time.monotonic() < until:
         time.sleep(0.05)
+    begin()
+    first_ns, stamp_ns = 1_700_000_000_000_000_000, 0
     for k, pose in enumerate(poses()[:count]):
-        stamp_ns = 1_700_000_000_000_000_000 + k * 100_000_000
+        stamp_ns = first_ns + k * 100_000_000
         tf.publish(pose_message(message_class, pose, stamp_ns))
         maps.publish(map_message(message_class, seen(street(), pose), stamp_ns))
         time.sleep(0.03)
-    time.sleep(1.0)
+    sent()
+    until = time.monotonic() + 20
+    while stamp_ns not in shown and time.monotonic() < until:
+        executor.spin_once(timeout_sec=0.1)
     node.destroy_node()
     rclpy.shutdown(context=context)
 
@@ -70,6 +87,15 @@ def test_a_signal_saves_the_map(start: Start, tmp_path: Path, number: int) -> No
     assert process.stop(number) == 0, process.output
     found = StreetMap.read(file)
     assert found.frame == "map" and len(found.of("boundary")) == 2 and found.metadata["sets"] == 20
+
+
+def test_sets_that_come_while_the_node_is_held_up_are_kept(start: Start, tmp_path: Path) -> None:
+    file = tmp_path / "street.streetmap"
+    process = start("--ros-args", "-p", f"map_file:={file}")
+    pid = process.pid
+    drive(40, begin=lambda: os.kill(pid, signal.SIGSTOP), sent=lambda: os.kill(pid, signal.SIGCONT))
+    assert process.stop() == 0, process.output
+    assert StreetMap.read(file).metadata["sets"] == 40
 
 
 def test_a_map_in_lanelet2s_form_is_saved(start: Start, tmp_path: Path) -> None:
