@@ -24,7 +24,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / part) for part in ("", "test/support")]
 
-from damaged_readers import READERS, Reader, Tried  # noqa: E402
+from damaged_reader import Reader, Tried  # noqa: E402
+from damaged_readers import READERS  # noqa: E402
 
 from mapkd_core.benchmark.machine import cores, cpu_name  # noqa: E402
 from mapkd_core.files import write_atomic  # noqa: E402

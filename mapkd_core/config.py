@@ -51,6 +51,8 @@ class DataConfig:
     """Width and height of the images that the network is built for and fed with."""
     lidar: bool = False
     """Load LiDAR points; networks with LiDAR need them."""
+    lidar_points: int = 81920
+    """Points of a frame that a network sees, the sweep of the frame first; a cache of several sweeps may hold more."""
     sd_map: bool = False
     """Draw the SD map; networks with an SD prior need it."""
     workers: int = 0
@@ -59,6 +61,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         if len(self.image_size) != 2 or min(self.image_size) < 1:
             raise ValueError(f"data.image_size is {list(self.image_size)}; expected [width, height], both at least 1")
+        if self.lidar_points < 1:
+            raise ValueError(f"data.lidar_points is {self.lidar_points}; expected at least 1")
         if not 0 < self.unlabelled_share < 1:
             raise ValueError(f"data.unlabelled_share is {self.unlabelled_share}; expected a number between 0 and 1")
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from mapkd_core.data.lidar import Sweeps
 from mapkd_core.types import Frame
 
 FORMS = (
@@ -31,6 +32,7 @@ def open_frames(
     image_size: tuple[int, int] | None = None,
     lidar: bool = False,
     device: str = "cpu",
+    sweeps: Sweeps | None = None,
 ) -> tuple[Frames, list[str]]:
     """The frames that `name` stands for, and in words what of them is missing on this machine.
 
@@ -38,18 +40,24 @@ def open_frames(
     further words give all drives one weather, such as `night`, and bodywork in the images of each by `own-body`, of one
     in three by `own-body/3`), `nuscenes:DATAROOT:VERSION:SPLIT`, `argoverse2:FOLDER[:SECONDS]` (one log or a folder of
     logs; at most a frame in so many seconds), `python:MODULE:NAME[:ARGUMENT]` (data/plugin.py), or a folder in
-    nuScenes' format with exactly one version, of which `split` picks scenes. Raises ValueError for a name of another
-    form, FileNotFoundError where there is no such folder.
+    nuScenes' format with exactly one version, of which `split` picks scenes. `sweeps` are those that a frame's LiDAR
+    points gather where there is LiDAR; else three of real sensors and one of simulated ones. Raises ValueError for a
+    name of another form, FileNotFoundError where there is no such folder.
     """
     kind, _, rest = name.partition(":")
+    if sweeps is not None and not (lidar and sweeps.until):
+        raise ValueError("sweeps of the LiDAR are chosen, but no LiDAR is read; ask for it and at least one sweep")
+    turns = (sweeps or Sweeps(3)) if lidar else Sweeps(0)
     if kind == "simdrive-v1" and rest:
-        return _simulated(name, rest.split(":"), image_size, lidar, device)
+        return _simulated(name, rest.split(":"), image_size, lidar, device, sweeps or Sweeps(1))
     if kind == "nuscenes" and rest.count(":") == 2:
         folder, version, split = rest.split(":")
-        return _nuscenes(Path(folder), version, split, lidar)
+        return _nuscenes(Path(folder), version, split, turns)
     if kind == "argoverse2" and rest:
-        return _argoverse2(name, rest, lidar)
+        return _argoverse2(name, rest, turns)
     if kind == "python" and rest.count(":"):
+        if sweeps is not None:
+            raise ValueError(f"sweeps of the LiDAR are chosen for {name}, whose code gathers its points itself")
         from mapkd_core.data.plugin import plugin_frames
 
         return plugin_frames(name), []
@@ -63,7 +71,7 @@ def open_frames(
     versions = sorted(p.name for p in folder_path.glob("v1.0-*") if p.is_dir())
     if len(versions) != 1:
         raise ValueError(f"{name} holds the versions {versions}; name one with nuscenes:{name}:VERSION:SPLIT")
-    return _nuscenes(folder_path, versions[0], split, lidar)
+    return _nuscenes(folder_path, versions[0], split, turns)
 
 
 def with_maps(frames: Frames) -> Frames:
@@ -75,7 +83,7 @@ def with_maps(frames: Frames) -> Frames:
     return frames.mapped() if isinstance(frames, NuScenesSource | Argoverse2Source | PluginFrames) else frames
 
 
-def _argoverse2(name: str, rest: str, lidar: bool) -> tuple[Frames, list[str]]:
+def _argoverse2(name: str, rest: str, sweeps: Sweeps) -> tuple[Frames, list[str]]:
     from mapkd_core.data.argoverse2 import Argoverse2Source
 
     folder, _, step = rest.rpartition(":")
@@ -85,21 +93,21 @@ def _argoverse2(name: str, rest: str, lidar: bool) -> tuple[Frames, list[str]]:
         folder, every_s = "", 0.0
     if not 0 <= every_s < 1e6:
         raise ValueError(f"{name!r} asks for a frame in {step} seconds; expected 0 or more")
-    source = Argoverse2Source(folder or rest, every_s, lidar_sweeps=3 if lidar else 0)
+    source = Argoverse2Source(folder or rest, every_s, lidar_sweeps=sweeps)
     parts_of = ((frame.views, frame.vector_map) for frame in source)
     blind, unmapped = (sum(not part for part in parts) for parts in zip(*parts_of, strict=True))
     missing = [f"images of {blind} of {len(source)} frames (sensors/cameras)"] if blind else []
     return source, missing + ([f"the map of {unmapped} frames (map/)"] if unmapped else [])
 
 
-def _nuscenes(folder: Path, version: str, split: str | None, lidar: bool) -> tuple[Frames, list[str]]:
+def _nuscenes(folder: Path, version: str, split: str | None, sweeps: Sweeps) -> tuple[Frames, list[str]]:
     from mapkd_core.data.nuscenes import NuScenesSource
 
-    return NuScenesSource(folder, version, split=split or None, lidar_sweeps=3 if lidar else 0), []
+    return NuScenesSource(folder, version, split=split or None, lidar_sweeps=sweeps), []
 
 
 def _simulated(
-    name: str, words: list[str], image_size: tuple[int, int] | None, lidar: bool, device: str
+    name: str, words: list[str], image_size: tuple[int, int] | None, lidar: bool, device: str, sweeps: Sweeps
 ) -> tuple[Frames, list[str]]:
     from mapkd_core.sim.simdrive import SIZES, simdrive, size_for
     from mapkd_core.sim.world.conditions import WEATHERS
@@ -121,6 +129,13 @@ def _simulated(
                 "nor own-body or own-body/N"
             )
     source = simdrive(
-        split, size, lidar=lidar, device=device, drives=drives, weather=weather, own_body_every=own_body_every
+        split,
+        size,
+        lidar=lidar,
+        lidar_sweeps=sweeps,
+        device=device,
+        drives=drives,
+        weather=weather,
+        own_body_every=own_body_every,
     )
     return source, list(source.skipped)

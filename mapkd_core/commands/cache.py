@@ -44,7 +44,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "folder", type=folder_or_url, help="new folder (or s3:// or gs:// URL) for the cache, or one to go on with"
     )
     parser.add_argument("--size", type=_size, default=IMAGE_SIZE, help="images, WIDTHxHEIGHT (default 352x128)")
-    parser.add_argument("--lidar", action="store_true", help="keep LiDAR points (three sweeps) as float16")
+    parser.add_argument(
+        "--lidar", action="store_true", help="keep LiDAR points (three sweeps of real sensors) as float16"
+    )
+    parser.add_argument(
+        "--sweeps",
+        metavar="UNTIL[,AFTER[,EVERY]]",
+        help="with --lidar: turns up to the frame and, for a teacher that looks ahead, after it; each EVERY-th, "
+        "such as 1,4,10: the frame's own and those half a second to two seconds later at 20 turns a second",
+    )
     parser.add_argument("--no-labels", action="store_true", help="frames without a road map, for prediction only")
     parser.add_argument(
         "--reach", type=float, nargs=2, default=(132.0, 42.0), metavar=("X", "Y"),
@@ -74,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
 def _pack(args: argparse.Namespace, chosen: EngineOptions) -> int:
     from mapkd_core.data.cache_record import CacheOptions
     from mapkd_core.data.cache_write import write_cache
+    from mapkd_core.data.lidar import Sweeps
     from mapkd_core.data.stale_map import StaleMaps
     from mapkd_core.evaluation.identity import frames_fingerprint
     from mapkd_core.frame_sources import Frames, open_frames, with_maps
@@ -86,7 +95,8 @@ def _pack(args: argparse.Namespace, chosen: EngineOptions) -> int:
         source = cache_bag.open_bag(args)
         what = source.fingerprint
     else:
-        source, missing = open_frames(args.source, image_size=args.size, lidar=args.lidar)
+        sweeps = None if args.sweeps is None else Sweeps.parse(args.sweeps, "--sweeps")
+        source, missing = open_frames(args.source, image_size=args.size, lidar=args.lidar, sweeps=sweeps)
         for line in missing:
             print(f"left out: {line}")
         if options.labels:
@@ -98,6 +108,8 @@ def _pack(args: argparse.Namespace, chosen: EngineOptions) -> int:
                 )
         what = frames_fingerprint(source)
     name = args.source
+    if args.sweeps is not None:
+        name, what = f"{name} --sweeps {args.sweeps}", f"{what} --sweeps {args.sweeps}"
     if args.stale:
         source, name = StaleMaps.parse(source, args.stale, "--stale"), f"{name} --stale {args.stale}"
         what = f"{what} --stale {args.stale}"

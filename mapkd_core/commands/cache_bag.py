@@ -54,8 +54,9 @@ def is_bag(args: argparse.Namespace) -> bool:
         if given:
             raise ValueError(f"--{given[0].replace('_', '-')} belongs to bags; {args.source} is none (bag:PATH)")
         return False
-    if args.lidar:
-        raise ValueError(f"--lidar with {args.source}: of bags only images are read; leave it out")
+    if args.lidar or args.sweeps is not None:
+        option = "--lidar" if args.lidar else "--sweeps"
+        raise ValueError(f"{option} with {args.source}: of bags only images are read; leave it out")
     if args.map is None and not args.no_labels:
         raise ValueError(f"{args.source} has no labels without a map; expected --map MAP, or --no-labels")
     if args.map is None and (unused := [n for n in ("origin", "image", "align") if n in given]):

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from mapkd_core.data.argoverse2_map import city_of, load_argoverse2_map, map_file
 from mapkd_core.data.images import JpegFile
+from mapkd_core.data.lidar import Sweeps
 from mapkd_core.geometry import Matrix, inverse, transform
 from mapkd_core.schema import FileFault
 from mapkd_core.types import CameraView, Frame
@@ -43,20 +44,21 @@ class Argoverse2Source:
     """The frames of one log, or of all logs in a folder, in order of log and time.
 
     `every_s` thins them: a frame at least so many seconds after the one before. `lidar_sweeps` is how many sweeps up to
-    the frame `Frame.lidar()` gathers (0 for none). Raises FileNotFoundError for a folder without logs, FileFault for a
-    log that is damaged or incomplete, ModuleNotFoundError without pyarrow.
+    the frame `Frame.lidar()` gathers (0 for none), or `Sweeps` with some after it. Raises FileNotFoundError for a
+    folder without logs, FileFault for a log that is damaged or incomplete, ModuleNotFoundError without pyarrow.
     """
 
-    def __init__(self, folder: str | Path, every_s: float = 0.0, lidar_sweeps: int = 1) -> None:
+    def __init__(self, folder: str | Path, every_s: float = 0.0, lidar_sweeps: int | Sweeps = 1) -> None:
         self.folder = Path(folder).expanduser()
-        if every_s < 0 or lidar_sweeps < 0:
-            raise ValueError(f"every_s is {every_s}, lidar_sweeps {lidar_sweeps}; expected 0 or more")
+        if every_s < 0:
+            raise ValueError(f"every_s is {every_s}; expected 0 or more")
+        chosen = Sweeps.of(lidar_sweeps)
         logs = [self.folder] if _is_log(self.folder) else sorted(filter(_is_log, self.folder.glob("*")))
         if not logs:
             raise FileNotFoundError(
                 f"{self.folder} holds no log of Argoverse 2; expected city_SE3_egovehicle.feather in it or its folders"
             )
-        self.frames = [frame for log in logs for frame in _Log(log, lidar_sweeps).frames(every_s)]
+        self.frames = [frame for log in logs for frame in _Log(log, chosen).frames(every_s)]
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -103,7 +105,7 @@ def read_sweep(path: Path) -> NDArray[np.float64]:
 
 
 def gathered(sweeps: Sequence[Sweep]) -> NDArray[np.float32]:
-    """(P, 5) of all sweeps, in `base_link` of the frame, newest first."""
+    """(P, 5) of all sweeps, in `base_link` of the frame, in the order given."""
     parts = []
     for sweep in sweeps:
         points = read_sweep(sweep.path)
@@ -134,8 +136,8 @@ def read_feather(path: Path, columns: Sequence[str]) -> pyarrow.Table:
 class _Log:
     """One log's files."""
 
-    def __init__(self, folder: Path, lidar_sweeps: int) -> None:
-        self.folder, self.lidar_sweeps = folder, lidar_sweeps
+    def __init__(self, folder: Path, lidar: Sweeps) -> None:
+        self.folder, self.lidar = folder, lidar
         self.map = map_file(folder) if any((folder / "map").glob("log_map_archive_*.json")) else None
         poses = read_feather(folder / "city_SE3_egovehicle.feather", ("timestamp_ns", *_POSE))
         stamps, matrices = poses.column("timestamp_ns").to_numpy(), self._transforms(poses, "city_SE3_egovehicle")
@@ -230,10 +232,10 @@ class _Log:
 
     def _lidar(self, stamp_ns: int) -> partial[NDArray[np.float32]] | None:
         stamps, files = self.sweeps
-        if not self.lidar_sweeps or stamp_ns not in stamps:
+        if not self.lidar.until or stamp_ns not in stamps:
             return None
         place, base_from_map = stamps.index(stamp_ns), inverse(self._pose(stamp_ns))
-        chosen = range(place, max(place - self.lidar_sweeps, -1), -1)
+        chosen = [place + turn for turn in self.lidar.places() if 0 <= place + turn < len(stamps)]
         return partial(gathered, tuple(
             Sweep(files[k], base_from_map @ self._pose(stamps[k]), (stamp_ns - stamps[k]) * 1e-9) for k in chosen
         ))  # fmt: skip

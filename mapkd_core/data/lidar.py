@@ -1,6 +1,7 @@
 """LiDAR sweeps: read nuScenes point files, gather several sweeps in one frame, pad them for a network."""
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,51 @@ FARTHEST_M = 1e5
 POINTS_FOR_NETWORK = 81920
 """Points a network sees per frame (P-MapNet, `lidar` input; also HDMapNet)."""
 
+MOST_SWEEPS = 100
+"""Sweeps in a frame: at 20 a second, five seconds."""
+
 MIN_DISTANCE_M = 2.2
 """Returns nearer than this to the sensor are the vehicle itself (HDMapNet and P-MapNet, `get_lidar_data`)."""
+
+
+@dataclass(frozen=True)
+class Sweeps:
+    """Which turns of a LiDAR a frame gathers: up to its stamp and, for a teacher that looks ahead, after it."""
+
+    until: int = 1
+    """The frame's own turn and those before it; 0 for no LiDAR."""
+    after: int = 0
+    """Turns that come later. No vehicle has them: they are for a teacher, whose student reads images alone."""
+    every: int = 1
+    """Of the sensor's turns each so many-th is taken: 10 of 20 a second make half a second between two."""
+
+    def __post_init__(self) -> None:
+        if self.until < 0:
+            raise ValueError(f"lidar_sweeps is {self.until}; expected 0 (no LiDAR) or more")
+        if self.after < 0 or self.every < 1 or (self.after and not self.until):
+            raise ValueError(
+                f"{self.until} sweeps up to the frame, {self.after} after it, each {self.every}th; expected 1 or more, "
+                "0 or more, and 1 or more"
+            )
+        if max(self.until, self.after) > MOST_SWEEPS:
+            raise ValueError(f"{max(self.until, self.after)} sweeps in a frame; expected {MOST_SWEEPS} or fewer")
+
+    @classmethod
+    def of(cls, given: int | Sweeps) -> Sweeps:
+        """A bare number counts the sweeps up to the frame."""
+        return given if isinstance(given, Sweeps) else cls(given)
+
+    @classmethod
+    def parse(cls, text: str, option: str) -> Sweeps:
+        """`UNTIL[,AFTER[,EVERY]]`, such as `3` or `1,4,10`. Raises ValueError, which names the option, for another."""
+        if not re.fullmatch(r"\d{1,4}(,\d{1,4}){0,2}", text):
+            raise ValueError(f"{option} is {text!r}; expected UNTIL[,AFTER[,EVERY]], such as 3 or 1,4,10")
+        return cls(*map(int, text.split(",")))
+
+    def places(self) -> list[int]:
+        """Turns before (negative) and after the frame's own, which is 0; nearest in time first."""
+        before, after = range(0, -self.until, -1), range(1, self.after + 1)
+        return [place * self.every for place in sorted([*before, *after], key=lambda place: (abs(place), place))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +72,7 @@ class LidarSweep:
     base_from_lidar: NDArray[np.float64]
     """(4, 4) from this sweep's sensor to `base_link` of the frame it is gathered for (ego motion included)."""
     seconds_before: float
-    """Age of the sweep at the frame's stamp."""
+    """Age of the sweep at the frame's stamp; negative where it comes after."""
 
 
 def read_point_file(path: Path) -> NDArray[np.float32]:

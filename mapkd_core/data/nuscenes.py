@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mapkd_core.data.images import JpegFile
-from mapkd_core.data.lidar import LidarSweep, gather_sweeps
+from mapkd_core.data.lidar import LidarSweep, Sweeps, gather_sweeps
 from mapkd_core.data.nuscenes_map import covers, load_vector_map
 from mapkd_core.data.nuscenes_tables import LIDAR, TABLES, NuScenesTables
 from mapkd_core.data.splits import scenes_of_split
@@ -29,7 +29,8 @@ class NuScenesSource:
 
     `split` names scenes (see `splits.scenes_of_split`); scenes of the split that this folder does not hold are
     passed over. `scenes` names them one by one instead, all of which must exist. With neither, all scenes.
-    `lidar_sweeps` is how many sweeps up to the keyframe a `Frame.lidar()` gathers (P-MapNet: 3; 0 for none).
+    `lidar_sweeps` is how many sweeps up to the keyframe a `Frame.lidar()` gathers (P-MapNet: 3; 0 for none), or
+    `Sweeps` with some after it too.
     `sd_folder` holds SD maps named after the locations (see `sd_map.read_roads`); by default `<dataroot>/osm`.
 
     Raises FileNotFoundError for a missing folder, table or image, ValueError for an unknown scene or split
@@ -42,16 +43,15 @@ class NuScenesSource:
         version: str = "v1.0-mini",
         split: str | None = None,
         scenes: Sequence[str] | None = None,
-        lidar_sweeps: int = 3,
+        lidar_sweeps: int | Sweeps = 3,
         sd_folder: str | Path | None = None,
     ):
         self.dataroot, self.version = Path(dataroot).expanduser(), version
-        if lidar_sweeps < 0:
-            raise ValueError(f"lidar_sweeps is {lidar_sweeps}; expected 0 (no LiDAR) or more")
+        chosen = Sweeps.of(lidar_sweeps)
         _check_folder(self.dataroot, version)
         sd_maps = {} if sd_folder is None else {"sd_folder": Path(sd_folder).expanduser()}
         tables = NuScenesTables(self.dataroot / version)
-        reader = _KeyframeReader(tables, self.dataroot, lidar_sweeps, partial(load_vector_map, **sd_maps))
+        reader = _KeyframeReader(tables, self.dataroot, chosen, partial(load_vector_map, **sd_maps))
         wanted = self._wanted([scene["name"] for scene in tables.rows("scene")], split, scenes)
         self.frames: list[Frame] = []
         for scene in sorted(tables.rows("scene"), key=lambda record: str(record["name"])):
@@ -108,9 +108,9 @@ class _KeyframeReader:
     """Turns the tables' records into frames."""
 
     def __init__(
-        self, tables: NuScenesTables, dataroot: Path, lidar_sweeps: int, load_map: Callable[..., VectorMap]
+        self, tables: NuScenesTables, dataroot: Path, lidar: Sweeps, load_map: Callable[..., VectorMap]
     ):
-        self.tables, self.dataroot, self.lidar_sweeps, self.load_map = tables, dataroot, lidar_sweeps, load_map
+        self.tables, self.dataroot, self.lidar, self.load_map = tables, dataroot, lidar, load_map
         self.mountings: dict[str, tuple[Matrix, Matrix | None]] = {}
         self.pose_at_us: dict[int, str] | None = None
 
@@ -129,7 +129,7 @@ class _KeyframeReader:
                 f"its sensors are {', '.join(sorted(data)) or 'none'}"
             )
         map_from_base = self.pose_of_sample(sample, scene)
-        sweeps = self.sweeps(sample, map_from_base) if self.lidar_sweeps else []
+        sweeps = self.sweeps(sample, map_from_base) if self.lidar.until else []
         return Frame(
             token=sample["token"],
             scene=scene,
@@ -199,10 +199,10 @@ class _KeyframeReader:
         return partial(self.load_map, self.dataroot, location)
 
     def sweeps(self, sample: dict[str, Any], map_from_base: Matrix) -> list[LidarSweep]:
-        """The keyframe's sweep and those before it, newest first; fewer at the start of a scene."""
+        """The keyframe's sweep and those around it, nearest first; fewer at the ends of a scene."""
         sweeps: list[LidarSweep] = []
-        newest = self.tables.data[sample["token"]].get(LIDAR)
-        for record in [] if newest is None else self.tables.sweeps_until(newest, self.lidar_sweeps):
+        own = self.tables.data[sample["token"]].get(LIDAR)
+        for record in [] if own is None else self.tables.sweeps_around(own, self.lidar.places()):
             base_from_lidar, _ = self.mounting(record["calibrated_sensor_token"])
             base_from_base_then = inverse(map_from_base) @ self.pose(record["ego_pose_token"])
             age_s = (sample["timestamp"] - record["timestamp"]) * 1e-6

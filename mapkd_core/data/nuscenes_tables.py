@@ -6,7 +6,7 @@ the ego poses those that they name; the rest is dropped while the file is read.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,8 @@ class NuScenesTables:
         self._rows["ego_pose"] = self._read(
             "ego_pose", "translation", lambda row: row["token"] in poses or row["timestamp"] in stamps
         )
+        # `next` is not needed: what follows a sweep is the one whose `prev` it is.
+        self._followers = {row["prev"]: row["token"] for row in self._rows["sample_data"].values() if row["prev"]}
         self.data: dict[str, dict[str, dict[str, Any]]] = {token: {} for token in self._rows["sample"]}
         for row in self._rows["sample_data"].values():
             if row["is_key_frame"]:
@@ -136,26 +138,33 @@ class NuScenesTables:
             token, named_in = sample["next"], "sample"
         return list(samples.values())
 
-    def sweeps_until(self, record: dict[str, Any], count: int) -> list[dict[str, Any]]:
-        """A LiDAR's sweep and the `count` - 1 before it, newest first; fewer at the start of a scene.
+    def sweeps_around(self, record: dict[str, Any], places: Sequence[int]) -> list[dict[str, Any]]:
+        """A LiDAR's sweeps so many turns before (negative) or after this one, as far as the scene reaches.
 
         Raises FileFault where `prev` leads to another sensor or to one that is not older.
         """
-        sweeps = [record]
-        while len(sweeps) < count and sweeps[-1]["prev"]:
-            newer = sweeps[-1]
-            older = self.get("sample_data", newer["prev"], "sample_data")
-            sensors = [
-                self.get("calibrated_sensor", row["calibrated_sensor_token"], "sample_data")["sensor_token"]
-                for row in (newer, older)
-            ]
-            if older["timestamp"] >= newer["timestamp"] or sensors[0] != sensors[1]:
-                raise FileFault(
-                    f"{self.folder / 'sample_data.json'}: `prev` of {newer['token']!r} is {older['token']!r}; expected "
-                    f"an older sweep of the same sensor: {_REMEDY}"
-                )
-            sweeps.append(older)
-        return sweeps
+        turns = {0: record}
+        for sign, farthest in ((-1, min(places, default=0)), (1, max(places, default=0))):
+            for turn in range(sign, farthest + sign, sign):
+                near = turns[turn - sign]
+                token = near["prev"] if sign < 0 else self._followers.get(near["token"], "")
+                if not token:
+                    break
+                turns[turn] = far = self.get("sample_data", token, "sample_data")
+                self._check_order(*((far, near) if sign < 0 else (near, far)))
+        return [turns[place] for place in places if place in turns]
+
+    def _check_order(self, older: dict[str, Any], newer: dict[str, Any]) -> None:
+        """Raises FileFault unless both are of one sensor and one comes after the other."""
+        sensors = [
+            self.get("calibrated_sensor", row["calibrated_sensor_token"], "sample_data")["sensor_token"]
+            for row in (newer, older)
+        ]
+        if older["timestamp"] >= newer["timestamp"] or sensors[0] != sensors[1]:
+            raise FileFault(
+                f"{self.folder / 'sample_data.json'}: `prev` of {newer['token']!r} is {older['token']!r}; expected "
+                f"an older sweep of the same sensor: {_REMEDY}"
+            )
 
     def _read(
         self, name: str, mark: str = "", keep: Callable[[dict[str, Any]], bool] | None = None

@@ -14,6 +14,7 @@ from mapkd_core.artifact import ModelCard
 from mapkd_core.data.cache_record import CachedFrame
 from mapkd_core.data.dataset import Collate
 from mapkd_core.data.frame_sample import SampleOptions, sample_from_frame
+from mapkd_core.data.lidar import POINTS_FOR_NETWORK
 from mapkd_core.data.sample import Sample
 from mapkd_core.predictor import PredictedMap
 from mapkd_core.runtime import pick_device
@@ -48,7 +49,9 @@ class BatchPredictor:
             labels=False,
             lidar_pose=getattr(config, "frame", "") == "nuscenes_lidar",
         )
-        self._collate = Collate(self.card.grid, labels=False)
+        trained_with = self.card.training.get("config", {}).get("data", {})
+        points = int(trained_with.get("lidar_points", POINTS_FOR_NETWORK))
+        self._collate = Collate(self.card.grid, labels=False, lidar_points=points)
 
     def predict_frame(self, frame: Frame) -> PredictedMap:
         """The map of one frame. Raises ValueError if the frame lacks an input that the network needs."""

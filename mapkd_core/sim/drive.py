@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.data.lidar import MIN_DISTANCE_M
+from mapkd_core.data.lidar import MIN_DISTANCE_M, Sweeps
 from mapkd_core.geometry import apply, inverse
 from mapkd_core.sim.render.rendered_image import RenderedImage, Rendering, Shots
 from mapkd_core.sim.rig import RIGS, TRIGGER_JITTER_S, Rig
@@ -65,8 +65,8 @@ class SimDrive:
     frames: int = 20
     keyframe_s: float = 0.5
     """Time between frames; nuScenes' keyframes have 0.5 s."""
-    lidar_sweeps: int = 1
-    """Turns of the LiDAR gathered into each frame's points."""
+    lidar_sweeps: int | Sweeps = 1
+    """Turns of the LiDAR gathered into each frame's points; fewer at the ends of the drive."""
     dataroot: Path | None = None
     area_m: tuple[float, float, float, float] | None = None
     """(x_min, y_min, x_max, y_max) of the map that the vehicle stays in."""
@@ -281,14 +281,16 @@ class SimDrive:
         now = self.time_s(index)
         base_from_map = inverse(self.motion.pose(now))
         parts = []
-        for k in range(self.lidar_sweeps):
-            then = now - k * SWEEP_S
+        for place in Sweeps.of(self.lidar_sweeps).places():
+            then = now + place * SWEEP_S
+            if not SWEEP_S <= then <= self.motion.duration_s + 1e-9:
+                continue
             read = self.sweep(then)
             # The vehicle's own returns go, as where real sweeps are gathered.
             across = np.abs(read[:, :2]) >= MIN_DISTANCE_M
             read = read[across[:, 0] | across[:, 1]]
             base_from_lidar = base_from_map @ self.motion.pose(then) @ self.rig.base_from_lidar
             part = np.empty((len(read), 5), np.float32)
-            part[:, :3], part[:, 3], part[:, 4] = apply(base_from_lidar, read[:, :3]), read[:, 3], k * SWEEP_S
+            part[:, :3], part[:, 3], part[:, 4] = apply(base_from_lidar, read[:, :3]), read[:, 3], -place * SWEEP_S
             parts.append(part)
-        return np.concatenate(parts)
+        return np.concatenate(parts) if parts else np.zeros((0, 5), np.float32)

@@ -14,6 +14,7 @@ from importlib import resources
 from itertools import accumulate
 from pathlib import Path
 
+from mapkd_core.data.lidar import Sweeps
 from mapkd_core.grid import GRID_60X30, GRID_60X30_COARSE, BevGrid
 from mapkd_core.sim.drive import PROCEDURAL, SimDrive
 from mapkd_core.types import IMAGE_SIZE, Frame
@@ -119,7 +120,7 @@ def simdrive(
     size: str = "small",
     dataroot: Path | None = None,
     lidar: bool = True,
-    lidar_sweeps: int = 1,
+    lidar_sweeps: int | Sweeps = 1,
     device: str = "cpu",
     drives: int | None = None,
     weather: str | None = None,

@@ -108,7 +108,7 @@ def open_validation(config: TrainConfig) -> SampleSource:
 
 def collate_for(config: TrainConfig) -> Collate:
     """Joins samples to batches with the labels that the run's network learns from."""
-    return Collate(config.grid, outlines=config.model == "vector_student")
+    return Collate(config.grid, lidar_points=config.data.lidar_points, outlines=config.model == "vector_student")
 
 
 class _Shuffled:

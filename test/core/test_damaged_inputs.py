@@ -3,7 +3,8 @@ import logging
 import warnings
 
 import pytest
-from damaged_readers import READERS, Tried
+from damaged_reader import Reader, Tried
+from damaged_readers import READERS
 from hypothesis import HealthCheck, given, settings
 
 pytest.importorskip("shapefile", reason="SD maps as shapefiles need: pip install '.[nuscenes]'")
@@ -30,8 +31,6 @@ def test_damaged_files_are_read_or_refused_by_name(reader, tmp_path, monkeypatch
 
 def test_a_reader_that_speaks_python_is_found(tmp_path):
     """The proof can fail."""
-    from damaged_readers import Reader
-
     def read(folder):
         int((folder / "a.json").read_text())
 

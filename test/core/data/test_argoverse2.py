@@ -13,6 +13,7 @@ import shapely
 
 from mapkd_core.data.argoverse2_map import ON_EDGE_M, UNPAINTED, crossing_area, load_argoverse2_map
 from mapkd_core.data.labels import map_elements
+from mapkd_core.data.lidar import Sweeps
 from mapkd_core.geometry import apply, inverse
 from mapkd_core.grid import GRID_60X30, GRID_100X50
 from mapkd_core.schema import FileFault
@@ -226,6 +227,8 @@ def test_a_made_log_becomes_frames(log: Path) -> None:
     assert np.allclose(points[:, 3], [3, 255, 3, 255]) and np.allclose(points[1, 4], -0.05)
     sample = sample_from_frame(second, SampleOptions(image_size=(48, 32)))
     assert sample.images.shape == (7, 32, 48, 3)
+    ahead = Argoverse2Source(log.parent, lidar_sweeps=Sweeps(2, 1))[1].lidar()  # type: ignore[misc]
+    assert np.allclose(ahead[:4], points) and np.allclose(ahead[4, [0, 4]], [5, -0.1], atol=1e-3)
 
 
 def test_the_made_maps_lines(log: Path) -> None:

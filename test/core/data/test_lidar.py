@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mapkd_core.data.lidar import LidarSweep, gather_sweeps, pad_points, read_point_file
+from mapkd_core.data.lidar import LidarSweep, Sweeps, gather_sweeps, pad_points, read_point_file
 from mapkd_core.geometry import transform_from_yaw
 
 
@@ -43,3 +43,27 @@ def test_padding_and_cutting():
     assert padded.shape == (6, 5) and mask.tolist() == [1, 1, 1, 1, 0, 0] and not padded[4:].any()
     cut, mask = pad_points(points, 3)
     assert cut.tolist() == points[:3].tolist() and mask.all()
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("1", [0]),
+        ("3", [0, -1, -2]),  # newest first
+        ("1,2", [0, 1, 2]),
+        ("3,1", [0, -1, 1, -2]),  # nearest in time first: what is cut off is the farthest
+        ("2,3,10", [0, -10, 10, 20, 30]),
+    ],
+)
+def test_chosen_sweeps_before_and_after_a_frame(text, places):
+    assert Sweeps.parse(text, "--sweeps").places() == places
+
+
+def test_no_sweeps_are_no_lidar():
+    assert Sweeps.of(0).places() == [] and Sweeps.of(2) == Sweeps(2, 0, 1) and Sweeps.of(Sweeps(1, 4)) == Sweeps(1, 4)
+
+
+@pytest.mark.parametrize("text", ["", "a", "1,", "-1", "1,2,3,4", "0,1", "1,1,0", "101", "1,101", "1 ,2", "1.0"])
+def test_sweeps_that_mean_nothing(text):
+    with pytest.raises(ValueError, match=r"--sweeps is|expected 1 or more, 0 or more, and 1|expected 100 or fewer"):
+        Sweeps.parse(text, "--sweeps")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tiny_nuscenes import VERSION, write_tiny_nuscenes
 
+from mapkd_core.data.lidar import Sweeps
 from mapkd_core.data.nuscenes import NuScenesSource
 from mapkd_core.schema import FileFault
 
@@ -43,6 +44,22 @@ def test_sweeps_between_keyframes_are_gathered_and_other_sensors_left_out(root):
     change(root, "sample_data", edit)
     points = NuScenesSource(root, lidar_sweeps=5)[2].lidar()
     np.testing.assert_allclose(points[:, 4], [0, 0, 0.05, 0.05], atol=1e-6)
+
+
+def test_a_teacher_sees_the_sweeps_that_follow_a_frame(root):
+    def chain(rows):
+        for k in (1, 2):
+            next(row for row in rows if row["token"] == f"scene-a-{k}-LIDAR_TOP")["prev"] = f"scene-a-{k - 1}-LIDAR_TOP"
+
+    change(root, "sample_data", chain)
+    middle, last = NuScenesSource(root, lidar_sweeps=Sweeps(2, 1)).frames[1:3]
+    points = middle.lidar()
+    np.testing.assert_allclose(points[:, 4], [0, 0, 0.5, 0.5, -0.5, -0.5], atol=1e-6)
+    np.testing.assert_allclose(points[2:4, 0], points[:2, 0] - 5, atol=1e-5)  # the vehicle drives 5 m between them
+    np.testing.assert_allclose(points[4:, 0], points[:2, 0] + 5, atol=1e-5)
+    np.testing.assert_array_equal(last.lidar()[:, 4], np.float32([0, 0, 0.5, 0.5]))  # nothing follows
+    first = NuScenesSource(root, lidar_sweeps=Sweeps(1, 1, 2))[0]
+    np.testing.assert_allclose(first.lidar()[:, 4], [0, 0, -1, -1], atol=1e-6)  # the second after it
 
 
 def test_sweeps_lead_back_in_time_and_stay_with_their_sensor(root):

@@ -8,6 +8,7 @@ import pytest
 from spawned import bytes_of_frames, in_worker
 
 from mapkd_core.data.labels import map_elements
+from mapkd_core.data.lidar import Sweeps
 from mapkd_core.geometry import inverse
 from mapkd_core.grid import GRID_60X30
 from mapkd_core.sim.drive import SimDrive
@@ -35,6 +36,23 @@ def test_a_frame_has_everything(drive):
     assert 0 <= points[:, 3].min() and points[:, 3].max() <= 255
     elements = map_elements(frame.vector_map(), frame.map_from_base, GRID_60X30)
     assert {"divider", "boundary"} <= {element.label for element in elements}
+
+
+def test_sweeps_after_a_frame_lie_where_the_vehicle_will_be(drive, monkeypatch):
+    times = []
+    ahead = SimDrive(1, size=SIZE, frames=3, lidar_sweeps=Sweeps(2, 3, 10))
+    monkeypatch.setattr(ahead, "sweep", lambda time_s: times.append(time_s) or np.float32([[10, 0, 0, 7, 3]]))
+    points = ahead[1].lidar()
+    np.testing.assert_allclose(points[:, 4], [0, 0.5, -0.5, -1, -1.5], atol=1e-6)
+    np.testing.assert_allclose(times, [1.5, 1, 2, 2.5, 3])
+    now, later = ahead.motion.pose(1.5), ahead.motion.pose(2.5)
+    seen = inverse(now) @ later @ ahead.rig.base_from_lidar @ [10, 0, 0, 1]
+    np.testing.assert_allclose(points[3, :3], seen[:3], atol=1e-4)
+    assert points[4, 0] > points[3, 0] > points[2, 0] > points[0, 0], "the vehicle drives on"
+    times.clear()
+    # Nothing is known beyond the drive's ends.
+    assert len(ahead[2].lidar()) == 4 and max(times) == ahead.motion.duration_s
+    assert len(SimDrive(1, size=SIZE, frames=3, lidar_sweeps=0).points(0)) == 0
 
 
 def test_stamps_are_those_of_a_nuscenes_keyframe(drive):
