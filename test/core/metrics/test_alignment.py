@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mapkd_core.grid import BevGrid
-from mapkd_core.metrics.alignment import AlignBounds, Alignment, best_alignment
+from mapkd_core.metrics.alignment import AlignBounds, Alignment, _Search, best_alignment
 from mapkd_core.metrics.line_places import LinePlaces, distances_m
 from mapkd_core.types import MapElement
 
@@ -45,30 +45,66 @@ def test_never_beyond_the_bounds_and_still_where_nothing_is_gained():
     assert best_alignment(far.moved(street()), street(), AlignBounds(0, 0, 0), GRID) == Alignment()
 
 
-def test_the_search_reads_the_agreement_that_it_promises():
-    """Exact distances in place of fields, every motion of the first search tried one by one."""
+def blurred(true):
+    """A prediction beside the truth that lacks its last line."""
     rng = np.random.default_rng(1)
+    return [MapElement(e.label, (e.points_m + rng.normal(0, 0.3, e.points_m.shape)).astype(np.float32))
+            for e in Alignment(0.8, 0.4, 0.5).moved(true)[:3]]  # fmt: skip
+
+
+def agreement(motion, predicted, true):
+    """Exact distances in place of fields."""
+    near = whole = 0.0
+    for label in ("divider", "boundary"):
+        for mine, theirs, at in (
+            (motion.moved(true), predicted, lambda p: p), (predicted, motion.moved(true), motion.points_back)
+        ):
+            places = LinePlaces.of(mine, label)
+            counted = places.length_m * GRID.contains(at(places.points_m))
+            distance = distances_m(places.points_m, theirs, label)
+            near += (counted * np.clip(1 - distance / 1.5, 0, None)).sum()
+            whole += counted.sum()
+    return near / whole
+
+
+@pytest.mark.parametrize("motion", [
+    Alignment(), Alignment(0.8, 0.4, 0.5), Alignment(-2, 1, -1.5), Alignment(2, -1, 1.5), Alignment(0, 0.9, 0),
+    Alignment(1.9, 0, 0), Alignment(0, 0, 1.4),
+])  # fmt: skip
+def test_the_search_reads_distances_to_a_cell(motion):
     true = street()
-    predicted = [MapElement(e.label, (e.points_m + rng.normal(0, 0.3, e.points_m.shape)).astype(np.float32))
-                 for e in Alignment(0.8, 0.4, 0.5).moved(true)[:3]]  # fmt: skip
+    predicted = blurred(true)
+    read = _Search(predicted, true, BOUNDS, GRID).agreement(motion)
+    assert read == pytest.approx(agreement(motion, predicted, true), abs=0.025)
 
-    def agreement(motion):
-        near = whole = 0.0
-        for label in ("divider", "boundary"):
-            for mine, theirs, at in (
-                (motion.moved(true), predicted, lambda p: p), (predicted, motion.moved(true), motion.points_back)
-            ):
-                places = LinePlaces.of(mine, label)
-                counted = places.length_m * GRID.contains(at(places.points_m))
-                distance = distances_m(places.points_m, theirs, label)
-                near += (counted * np.clip(1 - distance / 1.5, 0, None)).sum()
-                whole += counted.sum()
-        return near / whole
 
+def test_of_equals_the_smaller_motion_wins_and_a_degree_counts_as_a_quarter_metre():
+    assert Alignment(-1, 2, -4).size == 4 and Alignment().size == 0
+
+
+def test_a_moved_element_is_flat_and_keeps_what_it_is():
+    ring = MapElement("ped_crossing", np.array([(1, 0, 5), (2, 0, 5), (2, 1, 5), (1, 0, 5)], np.float32), 0.25, True)
+    (moved,) = Alignment(10, 20, 90).moved([ring])
+    assert (moved.label, moved.score, moved.closed, moved.points_m.dtype) == ("ped_crossing", 0.25, True, np.float32)
+    np.testing.assert_allclose(moved.points_m, [(10, 21), (10, 22), (9, 22), (10, 21)], atol=1e-6)
+
+
+def test_bounds_of_a_text():
+    assert AlignBounds.parse("2,1,1.5", "--align") == AlignBounds(2.0, 1.0, 1.5)
+    for text in ("2,1", "2,1,x", "2;1;1"):
+        with pytest.raises(ValueError, match=f"--align {text}: .*expected metres, metres, degrees"):
+            AlignBounds.parse(text, "--align")
+
+
+def test_no_motion_of_the_first_search_agrees_better_than_the_one_found():
+    """Every one of them tried one by one."""
+    true = street()
+    predicted = blurred(true)
     tried = [Alignment(x, y, yaw) for x, y, yaw in itertools.product(
         np.arange(-1, 1.01, 0.2), np.arange(-0.8, 0.81, 0.2), np.arange(-1, 1.01, 0.5))]  # fmt: skip
     found = best_alignment(predicted, true, AlignBounds(1.0, 0.8, 1.0), GRID)
-    assert agreement(found) >= max(map(agreement, tried)) - 0.015
+    best = max(agreement(motion, predicted, true) for motion in tried)
+    assert agreement(found, predicted, true) >= best - 0.015
 
 
 @pytest.mark.parametrize("bounds", [(-1, 0, 0), (0, 11, 0), (0, 0, float("nan"))])

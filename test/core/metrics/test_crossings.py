@@ -1,8 +1,9 @@
 from itertools import pairwise
 
 import numpy as np
+import pytest
 
-from mapkd_core.metrics.crossings import crossing_sides, in_side_form
+from mapkd_core.metrics.crossings import closed_line, crossing_sides, in_side_form
 from mapkd_core.types import MapElement
 
 
@@ -40,3 +41,43 @@ def test_sides_are_long_on_the_ground_whatever_their_heights():
     corners = [(0, -7, 0), (4, -7, 40), (4, 7, 0), (0, 7, 40)]
     sides = crossing_sides(crossing(corners))
     assert [ends(s) for s in sides] == [[(4, -7, 40), (4, 7, 0)], [(0, -7, 0), (0, 7, 40)]]
+
+
+@pytest.mark.parametrize(("turn_deg", "corners"), [(15, 4), (25, 5)])
+def test_an_outline_has_a_corner_where_it_turns_by_more_than_20_degrees(turn_deg, corners):
+    """The longest side bends in its middle: one side of 20 m, or two of 10 m beside the other one."""
+    turn = np.deg2rad(turn_deg)
+    bend = np.array([10, 0]) + 10 * np.array([np.cos(turn), np.sin(turn)])
+    sides = crossing_sides(crossing([(0, 0), (10, 0), tuple(bend), tuple(bend + (0, 6)), (0, 6)]))
+    assert sorted(len(s.points_m) for s in sides) == ([2, 3] if corners == 4 else [2, 2])
+
+
+def test_a_smooth_blob_has_edges_between_its_vertices():
+    angle = np.linspace(0, 2 * np.pi, 37)[:-1]
+    radius = np.where(np.arange(36) % 18 < 2, 3.02, 3.0)
+    sides = crossing_sides(crossing([tuple(p) for p in np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)]))
+    assert [len(s.points_m) for s in sides] == [2, 2]
+
+
+def test_an_outline_without_its_first_vertex_at_the_end_and_one_that_is_none():
+    corners = [(0, -7), (4, -7), (4, 7), (0, 7)]
+    whole = crossing_sides(crossing(corners))
+    bare = crossing_sides(MapElement("ped_crossing", np.array(corners, np.float32), 0.6, closed=True))
+    assert [ends(s) for s in bare] == [ends(s) for s in whole]
+    (flat,) = crossing_sides(crossing([(0, 0), (3, 0)]))
+    assert not flat.closed and flat.score == 0.6 and len(flat.points_m) == 3
+
+
+def test_a_side_that_runs_over_the_rings_first_vertex_is_in_one_piece():
+    ring = [(4, 0), (4, 7), (0, 7), (0, -7), (4, -7)]  # the first vertex lies in the middle of a long side
+    sides = crossing_sides(crossing(ring))
+    assert sorted(ends(s) for s in sides) == [[(0, -7), (0, 7)], [(4, -7), (4, 7)]]
+    assert sorted(len(s.points_m) for s in sides) == [2, 3]
+
+
+def test_the_line_of_a_ring_ends_where_it_begins_and_that_of_an_open_line_does_not():
+    square = np.array([(0, 0, 9), (3, 0, 9), (3, 4, 9)], np.float32)
+    assert closed_line(MapElement("boundary", square, closed=True)).tolist() == [[0, 0], [3, 0], [3, 4], [0, 0]]
+    assert closed_line(MapElement("boundary", square)).tolist() == [[0, 0], [3, 0], [3, 4]]
+    repeated = np.concatenate([square, square[:1]])
+    assert len(closed_line(MapElement("boundary", repeated, closed=True))) == 4
