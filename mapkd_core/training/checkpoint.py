@@ -11,7 +11,7 @@ from typing import IO, Any
 import torch
 
 from mapkd_core.archive import ArchiveFault, check_stored
-from mapkd_core.config import without_image_size
+from mapkd_core.config import DataConfig, config_dict, without_image_size
 from mapkd_core.config_keys import difference, with_new_names
 from mapkd_core.data.cache_place import is_streamed
 from mapkd_core.files import replacing, write_atomic
@@ -109,6 +109,10 @@ def refuse_another_run(folder: Path, config: Mapping[str, Any]) -> None:
         return
     there = read_json(written, "the config of a run", _CONFIG, "give --restart to throw that run away")
     theirs = with_new_names(there, str(written))
+    if "data" in theirs:  # what a run of before could not choose was as the default is now
+        default = config_dict(DataConfig())
+        usual = {k: v for k, v in config.get("data", {}).items() if k in default and v == default[k]}
+        theirs = {**theirs, "data": {**usual, **theirs["data"]}}
     size = theirs.get("data", {}).get("image_size")
     if "model_options" in theirs and size is not None:
         where = f"{written}: model_options"

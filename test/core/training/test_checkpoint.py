@@ -99,6 +99,18 @@ def test_an_old_run_that_repeats_its_image_size_resumes(tmp_path):
         claim_run_folder(tmp_path / "blind", config(352))
 
 
+def test_a_run_that_knew_fewer_keys_of_data_resumes_unless_one_is_changed(tmp_path):
+    config = config_dict(TrainConfig())
+    before = {**config, "data": {k: v for k, v in config["data"].items() if k != "lidar_points"}}
+    claim_run_folder(tmp_path, before)
+    save_checkpoint(tmp_path / "last.pt", {"step": 1})
+    with pytest.raises(ValueError, match=r"data\.lidar_points: \(absent\) -> 9"):
+        claim_run_folder(tmp_path, {**config, "data": {**config["data"], "lidar_points": 9}})
+    with pytest.raises(ValueError, match=r"data\.val: .* -> elsewhere"):
+        claim_run_folder(tmp_path, {**config, "data": {**config["data"], "val": "elsewhere"}})
+    assert claim_run_folder(tmp_path, config)
+
+
 def test_a_checkpoint_of_two_image_sizes_is_refused(tmp_path):
     values = {**config_dict(TrainConfig()), "model_options": {"image_size": [176, 64]}}
     save_checkpoint(tmp_path / "best.pt", {"step": 1, "best": 0.5, "config": values, "average": {}, "network": {}})

@@ -101,6 +101,21 @@ def test_without_real_images_in_the_batch_the_views_lines_are_left():
     assert isinstance(objective.modules, PerspectiveHead) and not any("hidden" in k for k in network.state_dict())
 
 
+def test_cells_that_nobody_labels_teach_the_map_nothing():
+    torch.manual_seed(0)
+    network = build_model("student", GRID, SIZE, OPTIONS)
+    objective = PerspectiveObjective(CONFIG)
+    objective.prepare(network)
+    made = batch()
+    made.semantic[:, 0] = 1
+    made.known_cells = torch.zeros(2, *GRID.shape, dtype=torch.bool)
+    prediction = network(made)
+    terms, _ = objective.terms(prediction, made, 0)
+    assert terms["semantic"] < 1e-6 and terms["lines"] > 0.1
+    made.known_cells[0] = True
+    assert objective.terms(prediction, made, 0)[0]["semantic"] > 0.1
+
+
 def test_which_objective_and_for_which_network():
     assert type(map_objective(CONFIG)) is PerspectiveObjective
     assert type(map_objective(replace(CONFIG, data=DataConfig()))) is TaskObjective

@@ -37,3 +37,19 @@ def test_known_labels_stay_whatever_the_teacher_says():
     assert drawn.elements[0] == partly.elements[0]
     assert torch.equal(drawn.semantic[1].argmax(0), wrong.semantic[1].argmax(0))
     assert partly.labelled is not None and not partly.semantic[1, 1:].any(), "the batch itself stays as it was"
+
+
+def test_outlines_of_what_nobody_labelled_are_the_teachers_crossings_alone():
+    known, hidden, unknown = samples()
+    partly = Collate(GRID, outlines=True)([unknown, known])
+    partly.outlines[1] = ("the labels' own",)
+    logits = 8.0 * Collate(GRID)([hidden, known]).semantic.float()
+    for top in (GRID.rows // 2 - 12, GRID.rows // 2 + 5):
+        logits[0, :, top : top + 7, 20:60] = 0.0
+        logits[0, 2, top : top + 7, 20:60] = 8.0
+    drawn = draw_unknown_labels(partly, Prediction(logits), GRID)
+    (ring,) = drawn.outlines[0]
+    assert (ring.label, ring.closed) == ("ped_crossing", True) and drawn.outlines[1] == ("the labels' own",)
+    assert [e.closed for e in drawn.elements[0] if e.label == "ped_crossing"] == [False, False]
+    assert Collate(GRID)([unknown, known]).outlines is None
+    assert draw_unknown_labels(Collate(GRID)([unknown, known]), Prediction(logits), GRID).outlines is None

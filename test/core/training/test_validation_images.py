@@ -5,6 +5,7 @@ from mapkd_core.draw import CLASS_COLORS
 from mapkd_core.grid import BevGrid
 from mapkd_core.training.validation_images import TAG, ValidationImages
 from mapkd_core.types import Batch, MapElement
+from mapkd_core.vector_elements import LEAST_SCORE
 
 GRID = BevGrid((-15.0, 15.0), (-7.5, 7.5), 0.3)
 LINE = MapElement("divider", np.array([(-12.0, 1.0), (12.0, 1.0)], np.float32))
@@ -55,3 +56,26 @@ def test_it_goes_to_the_log():
     seen(images, 1)
     images.write(log, 5)
     assert [(tag, step, form) for tag, _, step, form in log.added] == [(TAG, 5, "HWC")]
+
+
+def test_of_elements_those_are_kept_that_a_vehicle_would_show():
+    def scored(*scores):
+        return [MapElement("divider", LINE.points_m, score) for score in scores]
+
+    images = ValidationImages(GRID, 2)
+    images.see_elements([scored(0.9, LEAST_SCORE, LEAST_SCORE - 0.01)], [[LINE]])
+    images.see_elements([scored(0.8), scored(0.7)], [[], [LINE, LINE]])
+    assert [[e.score for e in found] for _, found, _ in images._kept] == [[0.9, LEAST_SCORE], [0.8]]
+    assert [len(truth) for _, _, truth in images._kept] == [1, 0]
+
+
+def test_the_frames_that_are_kept_are_the_first_ones_as_probabilities():
+    images = ValidationImages(GRID, 3)
+    for values in ((1.0, 2.0), (3.0, 4.0)):
+        logits = torch.zeros(2, 4, *GRID.shape)
+        logits[:, 1] = torch.tensor(values)[:, None, None]
+        seen(images, 2, logits)
+    expected = [np.exp(v) / (np.exp(v) + 3) for v in (1.0, 2.0, 3.0)]
+    np.testing.assert_allclose([kept[1, 0, 0] for kept, _, _ in images._kept], expected, rtol=1e-5)
+    height, width, _ = images.image().shape  # the map of 30 x 15 m stands upright
+    assert (height, width) == (300, 3 * (150 + 6 + 150 + 12)), "a narrow gap within a pair, a wide one between two"
