@@ -106,3 +106,11 @@ def test_equal_scores_keep_frame_order_when_corrected():
 def test_nothing_at_all_is_not_a_number():
     result = ap_chamfer([[]], [[]])
     assert np.isnan(result.ap).all() and result.as_dict()["mAP"] is None
+
+
+def test_the_corrected_form_sums_in_double_precision_and_the_compatible_one_in_single():
+    truth = [line([(-10, y), (10, y)]) for y in (-8, 0, 8)]
+    found = [line([(-10, 0), (10, 0)])]
+    corrected, compatible = (ap_chamfer([found], [truth], (0.5,), corrected=c) for c in (True, False))
+    assert corrected.per_class["divider"] == 1 / 3 and compatible.per_class["divider"] == float(np.float32(1 / 3))
+    assert (corrected.definition, compatible.definition) == ("ap_chamfer_corrected", "ap_chamfer")

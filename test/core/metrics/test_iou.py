@@ -74,6 +74,22 @@ def test_unknown_classes_and_cells_outside_are_not_counted():
     assert meter.union[1] == 0
 
 
+def test_some_cells_and_classes_of_several_frames_cell_by_cell():
+    rng = np.random.default_rng(2)
+    predicted, truth = rng.integers(0, 4, (3, 6, 7)), rng.uniform(size=(3, 4, 6, 7)) < 0.4
+    within = rng.uniform(size=(6, 7)) < 0.5
+    meter = IouMeter()
+    meter.update_classes(predicted, truth, within, known=("divider", "boundary"))
+    both, either = np.zeros(4, int), np.zeros(4, int)
+    for frame, row, col in np.ndindex(3, 6, 7):
+        for channel in (0, 1, 3) if within[row, col] else ():
+            ours, theirs = predicted[frame, row, col] == channel, truth[frame, channel, row, col]
+            both[channel] += ours and theirs
+            either[channel] += ours or theirs
+    assert meter.intersection.tolist() == both.tolist() and meter.union.tolist() == either.tolist()
+    assert meter.union[2] == 0 and (meter.intersection[[0, 1, 3]] > 0).all()
+
+
 def test_sums_over_ranks():
     class TwoEqualRanks:
         device = "cpu"
