@@ -198,10 +198,15 @@ class VectorPrediction:
     many: VectorPrediction | None = None
     """The elements of further queries, of which `repeats` answer for each true element; for training."""
     repeats: int = 1
-    embedding: Tensor | None = None
-    """None: what asks a raster network for its heads finds there are none."""
-    direction: Tensor | None = None
-    """None, the same."""
+
+    def dense(self) -> Prediction:
+        """The map beside the elements with the same taps; raises ValueError for a network that has none."""
+        if self.semantic is None:
+            raise ValueError(
+                "the network predicts vertices and no map beside them; choose view: pillars or lift_splat, or a method "
+                "that compares vertices"
+            )
+        return Prediction(self.semantic, taps=self.taps)
 
     def in_single_precision(self) -> VectorPrediction:
         """The same with every tensor float32, as losses want it."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mapkd_core.config import LossConfig, load_config_dict
 from mapkd_core.distill.regions import Regions
 from mapkd_core.grid import BevGrid
-from mapkd_core.types import Batch, Prediction
+from mapkd_core.types import Batch, Prediction, VectorPrediction
 
 
 @dataclass
@@ -28,6 +28,11 @@ class DistillStep:
     batch: Batch
     regions: Regions
     step: int
+
+    def dense(self) -> DistillStep:
+        """The same with maps alone: of a network that predicts vertices the map beside them."""
+        student = self.student.dense() if isinstance(self.student, VectorPrediction) else self.student
+        return replace(self, student=student)
 
     def of(self, role: str) -> Prediction:
         """The prediction of `student`, `teacher` or `coach`."""

@@ -10,7 +10,7 @@ from mapkd_core.distill.calibration import Calibration
 from mapkd_core.distill.config import DistillConfig
 from mapkd_core.distill.frozen import FrozenNetworks
 from mapkd_core.distill.interface import DistillStep, Method, Networks
-from mapkd_core.distill.methods import build_method
+from mapkd_core.distill.methods import build_method, method_class
 from mapkd_core.distill.probe import probe_step
 from mapkd_core.distill.regions import Regions
 from mapkd_core.distill.taps import tap
@@ -40,7 +40,7 @@ class DistillObjective:
             if self._distils:
                 teacher = self._frozen.teacher
                 assert teacher is not None
-                probe = probe_step(config, network, teacher, self._frozen.coach)
+                probe = _as_read(probe_step(config, network, teacher, self._frozen.coach), method_class(config.method))
                 networks = Networks(probe, teacher, config.grid, config.steps, config.loss, network)
                 method = build_method(config.method, networks, config.method_options)
                 method.prepare_student(network, teacher)
@@ -73,11 +73,12 @@ class DistillObjective:
         calibration: Calibration = self.modules["calibration"]  # type: ignore[index,assignment]
         teacher, coach = answers
         regions = Regions(labelled, self.config.grid)
-        given = method.terms(DistillStep(prediction, teacher, coach, labelled, regions, step))
+        seen = _as_read(DistillStep(prediction, teacher, coach, labelled, regions, step), type(method))
+        given = method.terms(seen)
         published = method.weights()
         calibration.settle(step)
         if given and calibration.wants(step):
-            pulled = tap(prediction, method.calibration_tap)
+            pulled = tap(seen.student, method.calibration_tap)
             calibration.measure(step, pulled, weigh(given, published), weigh(terms, weights))
         factor = float(calibration.factor)
         for name, term in given.items():
@@ -102,6 +103,11 @@ class DistillObjective:
         nothing = torch.zeros_like(labelled.semantic)
         nothing[:, 0] = 1
         return replace(labelled, known_cells=known, semantic=torch.where(known[:, None], labelled.semantic, nothing))
+
+
+def _as_read(step: DistillStep, method: type[Method]) -> DistillStep:
+    """The step as the method reads it: vertices, or maps alone."""
+    return step if method.vectors else step.dense()
 
 
 def _touch(module: nn.Module) -> Tensor:

@@ -20,7 +20,7 @@ from mapkd_core.model.build import build_model
 from mapkd_core.training import batches as loading
 from mapkd_core.training import loop as training
 from mapkd_core.training.teachers import frozen_networks
-from mapkd_core.types import VectorPrediction
+from mapkd_core.types import Prediction, VectorPrediction
 
 GRID = BevGrid((-12.0, 12.0), (-6.0, 6.0), 0.3)
 OPTIONS = {
@@ -131,3 +131,14 @@ def test_a_student_of_vertices_learns_from_either_teacher(tmp_path, monkeypatch,
     tags = set(events.Tags()["scalars"])
     wanted = {"class", "points", "feature"} if method == "matched_queries" else {"feature_teacher", "response_coach"}
     assert {f"train/kd_{name}" for name in wanted} <= tags and "train/points" in tags
+
+
+def test_methods_for_maps_see_the_map_beside_the_elements_alone():
+    torch.manual_seed(1)
+    student = predicted(0)
+    with pytest.raises(ValueError, match="vertices and no map beside them"):
+        student.dense()
+    student = replace(student, semantic=torch.randn(1, 4, *GRID.shape))
+    seen = DistillStep(student, student.dense(), None, None, None, 0).dense()
+    assert type(seen.student) is Prediction and seen.student.semantic is student.semantic
+    assert seen.student.taps is student.taps and seen.student.direction is None
