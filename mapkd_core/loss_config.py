@@ -35,5 +35,11 @@ class LossConfig:
     """Distance of matched vertices, in shares of the grid's sides."""
     edges: float = 0.005
     """One minus the cosine between an element's edges and the true ones."""
+    repeats: int = 1
+    """Elements that answer for each true one; more than 1 for a first stage (ours, after MapTRv2's further elements,
+    which cost time): each true element teaches several, and the next stage leaves it the best."""
+    likeness_m: float = 0.0
+    """Metres: an element's score learns to be exp(-d / this), d its vertices' mean distance from the true ones, so that
+    the better drawn of two ranks first; 0 for 1 whatever the distance (MapTR's)."""
     one_to_many: float = 1.0
     """The same three for the queries that are matched with every true element several times (MapTRv2's)."""

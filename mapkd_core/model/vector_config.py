@@ -61,6 +61,14 @@ class VectorConfig:
     anchors: bool = False
     """Whether elements start from lines of their own, learnt too (ours), or from places that a layer reads off their
     queries (MapTR)."""
+    placed: bool = False
+    """Whether a vertex's position encoding tells each layer where the vertex is now (ours; in MapTR it stays)."""
+    reach: tuple[float, ...] = ()
+    """Layer by layer, the last for all further ones: by how much farther than MapTR's one to four cells a vertex looks
+    round itself before training (ours: first far, then near, so that few steps suffice to find lines)."""
+    bends: int = 0
+    """Polynomials by which a layer moves an element as a whole, beside its vertices one by one (ours); moves then are
+    shares of the map's sides and start at zero. 0 for vertices alone, moved as logits (MapTR)."""
     many: int = 0
     """Further elements in training, of which `repeats` answer for each true one (MapTRv2)."""
     repeats: int = 6
@@ -86,6 +94,8 @@ class VectorConfig:
             raise ValueError(
                 f"view {self.view!r} goes with frame: base_link, rig_bound: false, can_bus: false, published: false"
             )
+        if any(factor <= 0 for factor in self.reach):
+            raise ValueError(f"reach is {self.reach}; expected factors above 0")
         if self.many and self.repeats < 1:
             raise ValueError(f"repeats is {self.repeats}; expected at least 1")
         shares = [("heads", self.heads), ("sampling_heads", self.sampling_heads)]
@@ -108,7 +118,8 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     },
     "vector_nano": {
         **_ANY_RIG, "view": "pillars", "backbone": TRUNK, "heights_m": (0.0, 1.0), "width": 96, "hidden": 192,
-        "vectors": 40, "layers": 3, "attention": "decoupled", "anchors": True, "dropout": 0.0,
+        "vectors": 40, "layers": 3, "attention": "decoupled", "anchors": True, "placed": True, "reach": (8.0, 3.0, 1.0),
+        "bends": 4, "dropout": 0.0,
     },
 }
 """Name -> what differs from the defaults. Sources: MapTR (arXiv 2208.14437), its configs nano_r18 and tiny_r50;

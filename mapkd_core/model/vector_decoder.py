@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +19,10 @@ from mapkd_core.model.vector_config import VectorConfig
 from mapkd_core.types import CLASSES
 
 _EPS = 1e-5
+_MOVE = 0.05
+"""Share of the map's side by which an output of 1 moves a vertex: a training step moves lines by a metre at most."""
+_OCTAVES = 6
+"""Of the waves that tell a place; the shortest is a sixteenth of the map's side, four metres by two."""
 
 
 class DecoderStart(NamedTuple):
@@ -90,19 +95,32 @@ class VectorDecoder(nn.Module):
         self.further = nn.Embedding(config.many, 2 * width) if config.many else None
         self.vertex = nn.Embedding(config.points, 2 * width)
         self.anchored = config.anchors
+        self.shapes: Tensor
         if config.anchors:
             self.anchor = nn.Parameter(_logit(anchors(config.vectors + config.many, config.points)))    # V P 2
         else:
             self.reference = nn.Linear(width, 2)
+        self.locate = nn.Linear(4 * _OCTAVES, width) if config.placed else None
         self.layers = nn.ModuleList(DecoderLayer(config, features) for _ in range(config.layers))
+        for number in range(config.layers if config.reach else 0):
+            with torch.no_grad():
+                self._layer(number).read.offsets.bias.mul_(config.reach[min(number, len(config.reach) - 1)])
         self.classify = nn.ModuleList(_classifier(width) for _ in range(config.layers))
         self.move = nn.ModuleList(_mover(width) for _ in range(config.layers))
+        self.bend: nn.ModuleList | None = None
+        if config.bends:
+            self.bend = nn.ModuleList(nn.Linear(width, 2 * config.bends) for _ in range(config.layers))
+            self.register_buffer("shapes", _polynomials(config.points, config.bends), persistent=False)
+            for last in (*self.bend, *(branch[-1] for branch in self.move)):  # type: ignore[index]
+                nn.init.zeros_(last.weight)  # type: ignore[arg-type]
+                nn.init.zeros_(last.bias)  # type: ignore[arg-type]
         for branch in self.classify:
             nn.init.constant_(branch[-1].bias, -4.6)  # type: ignore[index, arg-type] # focal loss: a hundredth
 
     def start(self, many: bool = False) -> DecoderStart:
         """The first layer up to where it reads the BEV; of the further elements if `many`."""
         position, content, place = self._queries(many)
+        position = self._located(position, place)
         layer = self._layer(0)
         query = layer.related(content, position)
         return DecoderStart(query, *layer.read.table(query + position, place, self.size))
@@ -118,10 +136,11 @@ class VectorDecoder(nn.Module):
         for number in range(len(self.layers)):
             layer = self._layer(number)
             if number:
-                x = layer.related(x, position)
-                table = layer.read.table(x + position, place, self.size)
+                here = self._located(position, place)
+                x = layer.related(x, here)
+                table = layer.read.table(x + here, place, self.size)
             x = layer(x, bev, table)
-            moved = (self.move[number](x) + _logit(place)).sigmoid()
+            moved = self._moved(number, x, place)
             if deep or number + 1 == len(self.layers):
                 logits.append(self.classify[number](x.unflatten(1, (-1, self.points)).mean(2)))
                 vertices.append(moved.unflatten(1, (-1, self.points)))
@@ -139,8 +158,31 @@ class VectorDecoder(nn.Module):
             return position, content, first.flatten(0, 1)[None].sigmoid()
         return position, content, self.reference(position).sigmoid()
 
+    def _moved(self, number: int, x: Tensor, place: Tensor) -> Tensor:
+        """B Q C queries and places B Q 2 -> places B Q 2."""
+        step = self.move[number](x)
+        if self.bend is None:
+            return (step + _logit(place)).sigmoid()
+        whole = x.unflatten(1, (-1, self.points)).mean(2)                               # B V C
+        shares = self.bend[number](whole).unflatten(-1, (-1, 2))                        # B V K 2
+        return place + _MOVE * (step + (self.shapes @ shares).flatten(1, 2))
+
+    def _located(self, position: Tensor, place: Tensor) -> Tensor:
+        """Positions 1 Q C with what waves of the places B Q 2 add to them."""
+        if self.locate is None:
+            return position
+        waves = torch.pi * 2.0 ** torch.arange(_OCTAVES, device=place.device)
+        angle = (place[..., None] * waves).flatten(2)                                   # B Q 2 octaves
+        return position + self.locate(torch.cat([angle.sin(), angle.cos()], -1))
+
     def _layer(self, number: int) -> DecoderLayer:
         return self.layers[number]  # type: ignore[return-value]
+
+
+def _polynomials(points: int, count: int) -> Tensor:
+    """P K: Legendre's polynomials along a line, from the constant on: shift, stretch or turn, bend, ..."""
+    along = np.linspace(-1, 1, points)
+    return torch.from_numpy(np.polynomial.legendre.legvander(along, count - 1)).float()
 
 
 def anchors(vectors: int, points: int) -> Tensor:

@@ -31,7 +31,7 @@ def map_terms(
     if isinstance(prediction, Prediction):
         return task_terms(prediction, batch, config)
     targets = batch_targets(batch, grid, prediction.points_m.shape[-2])
-    terms = vector_terms(prediction, targets, config, grid)
+    terms = vector_terms(prediction, targets, config, grid, config.repeats)
     if prediction.many is not None:
         many = vector_terms(prediction.many, targets, config, grid, prediction.repeats)
         terms["one_to_many"] = torch.stack([getattr(config, name) * term for name, term in many.items()]).sum()
@@ -62,9 +62,11 @@ def vector_terms(
             pairs = match(
                 logits[layer, sample], places[layer, sample], known, config.element_class, config.points, repeats
             )
-            wanted[layer, sample, pairs.predicted, known.labels[pairs.true]] = 1
             found.append(places[layer, sample, pairs.predicted])
             true.append(known.places[pairs.true, pairs.order])
+            wanted[layer, sample, pairs.predicted, known.labels[pairs.true]] = likeness(
+                found[-1] * sides, true[-1] * sides, config.likeness_m
+            )
     mine, theirs = torch.cat(found), torch.cat(true).to(places.dtype)                   # M P 2
     # As many pairs in every layer: their number in one of them is what each layer's sum is divided by.
     count = max(len(mine) / len(logits), 1.0)
@@ -75,10 +77,21 @@ def vector_terms(
     }
 
 
+@torch.no_grad()
+def likeness(found_m: Tensor, true_m: Tensor, scale_m: float) -> Tensor:
+    """M P 2 vertices each -> M scores that pairs should have: 1, or with a scale less the farther vertices are."""
+    if not scale_m:
+        return found_m.new_ones(len(found_m))
+    return (-(found_m - true_m).norm(dim=-1).mean(-1) / scale_m).exp()
+
+
 def focal(logits: Tensor, wanted: Tensor) -> Tensor:
-    """The sum of the focal loss (Lin et al. 2017) of sigmoids; `wanted` is 0 or 1."""
+    """The sum of the focal loss (Lin et al. 2017) of sigmoids.
+
+    `wanted` scores may lie between 0 and 1, as in Li et al. 2020 (arXiv 2006.04388, equation 5).
+    """
     probability = logits.sigmoid()
-    missed = torch.where(wanted > 0, 1 - probability, probability)
+    missed = (wanted - probability).abs()
     share = torch.where(wanted > 0, FOCAL_ALPHA, 1 - FOCAL_ALPHA)
     loss = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
     return (share * missed**FOCAL_GAMMA * loss).sum()

@@ -28,7 +28,7 @@ def tiny(seed=0, **options):
     torch.manual_seed(seed)
     network = build_model("vector_student", GRID, SIZE, {**TINY, **options})
     for name, parameter in network.decoder.named_parameters():  # what starts at zero would hide what lies behind it
-        if "weights" in name or "offsets.weight" in name:
+        if any(part in name for part in ("weights", "offsets.weight", "bend")) or name.endswith(".4.weight"):
             torch.nn.init.normal_(parameter, 0.0, 0.3)
     for part in network.modules():
         if isinstance(part, torch.nn.BatchNorm2d):
@@ -179,3 +179,38 @@ def test_maptrv2_has_its_published_sizes_and_any_rig_cannot_be_bound():
     ):  # fmt: skip
         with pytest.raises(ValueError, match=words):
             vector_config(options)
+
+
+def test_positions_follow_the_vertices_where_asked():
+    first, second = torch.rand(2, 1, 20, 2)
+    position = torch.randn(1, 20, 16)
+    placed = tiny(placed=True).decoder
+    assert not torch.allclose(placed._located(position, first), placed._located(position, second))
+    near = first + torch.tensor([0.5 / 24, 0.0])
+    apart = [(placed._located(position, place) - placed._located(position, first)).norm() for place in (near, second)]
+    assert 0 < apart[0] < apart[1], "near places have similar encodings"
+    plain = tiny(placed=False).decoder
+    assert torch.equal(plain._located(position, first), position)
+
+
+def test_layers_look_as_far_as_they_are_told_before_training():
+    def farthest(**options):
+        return [float(layer.read.offsets.bias.detach().abs().max()) for layer in tiny(**options).decoder.layers]
+
+    assert farthest() == [32.0, 12.0, 4.0] and farthest(reach=(8.0, 2.0)) == [32.0, 8.0, 8.0]
+    assert farthest(reach=()) == [4.0, 4.0, 4.0]
+    with pytest.raises(ValueError, match=r"reach is \(8.0, 0.0\); expected factors above 0"):
+        tiny(reach=(8.0, 0.0))
+
+
+def test_elements_start_where_their_anchors_lie_and_move_as_a_whole():
+    torch.manual_seed(0)
+    network = build_model("vector_student", GRID, SIZE, {**TINY, "bends": 3}).eval()
+    with torch.no_grad():
+        still = network(batch())
+        lines = network.plane.metres(network.decoder.anchor[:5].sigmoid())              # V P 2
+        assert torch.allclose(still.points_m, lines.expand_as(still.points_m), atol=1e-4)
+        network.decoder.bend[2].bias.copy_(torch.tensor([20 / 24, 0, 0, 20 / 12, 0, 0]))    # K 2, a twentieth each
+        moved = network(batch()).points_m[-1] - lines
+    assert torch.allclose(moved[..., 0], torch.ones(()), atol=1e-4), "one metre ahead"
+    assert torch.allclose(moved[..., 1], torch.linspace(-1, 1, 4).expand_as(moved[..., 1]), atol=1e-4), "and turned"

@@ -12,7 +12,7 @@ from mapkd_core.types import Batch, MapElement, Prediction, VectorPrediction
 from mapkd_core.vector_elements import elements_of
 from mapkd_core.vector_loss.matching import match
 from mapkd_core.vector_loss.targets import batch_targets, vector_targets
-from mapkd_core.vector_loss.terms import focal, map_terms, vector_terms
+from mapkd_core.vector_loss.terms import focal, likeness, map_terms, vector_terms
 
 GRID = BevGrid((-12.0, 12.0), (-6.0, 6.0), 0.3)
 SPANS = np.array([24.0, 12.0])
@@ -173,3 +173,30 @@ def test_further_elements_and_the_dense_map_add_their_terms():
     assert float(terms["one_to_many"].detach()) == pytest.approx(float(weigh(many, CONFIG).detach()))
     (terms["one_to_many"] + terms["semantic"]).backward()
     assert further.points_m.grad.abs().sum() > 0 and semantic.grad.abs().sum() > 0 and alone.logits.grad is None
+
+
+def test_scores_learn_how_near_the_vertices_are():
+    true = torch.tensor([[[0.0, 0.0], [2.0, 0.0]], [[1.0, 1.0], [1.0, 5.0]]])           # M P 2
+    found = true + torch.tensor([[[0.3, 0.4], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]])
+    assert likeness(found, true, 0.5).tolist() == pytest.approx([np.exp(-0.25 / 0.5), 1.0])
+    assert likeness(found, true, 0.0).tolist() == [1.0, 1.0], "whatever the distance"
+    targets = batch_targets(batch(), GRID, 6)
+    plain, wide, narrow = (
+        vector_terms(prediction(), targets, replace(CONFIG, likeness_m=scale), GRID) for scale in (0, 1e9, 1e-9)
+    )
+    assert wide["element_class"].item() == pytest.approx(plain["element_class"].item(), rel=1e-6)
+    logits = prediction().logits
+    assert narrow["element_class"].item() == pytest.approx(focal(logits, torch.zeros_like(logits)).item() / 3)
+
+
+def test_in_a_first_stage_several_elements_answer_for_a_true_one():
+    found, config = prediction(), replace(CONFIG, repeats=2)
+    targets = batch_targets(batch(), GRID, 6)
+    assert map_terms(found, batch(), config, GRID) == vector_terms(found, targets, config, GRID, 2)
+
+
+@pytest.mark.parametrize("wanted", [0.0, 0.3, 1.0])
+def test_focal_is_least_at_the_wanted_score(wanted):
+    scores = torch.linspace(0.01, 0.99, 99)
+    losses = [float(focal(torch.logit(score)[None], torch.tensor([wanted]))) for score in scores]
+    assert scores[int(np.argmin(losses))] == pytest.approx(min(max(wanted, 0.01), 0.99), abs=1e-6)
