@@ -19,9 +19,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,15 +29,11 @@ import numpy as np
 from mapkd_core.files import write_atomic
 
 if TYPE_CHECKING:
-    from mapkd_core.benchmark.mapping_cases import Pose
-    from mapkd_core.benchmark.mapping_drives import SeenSet
-    from mapkd_core.benchmark.mapping_scores import FrameScores
-    from mapkd_core.mapping.options import MappingOptions
+    from mapkd_core.benchmark.mapping_drives import DriveRecipe, SeenSet
+    from mapkd_core.benchmark.mapping_rows import Drives
+    from mapkd_core.predictor import MapPredictor
     from mapkd_core.vector_map import VectorMap
 
-_Way = tuple[str, Callable, "MappingOptions", Callable | None]
-"""Name, poses of the first pass, options, poses of a second pass."""
-SCORED_EVERY = 12
 RATE_HZ = 12.0
 TIMES_LONGER = 10
 PACKAGES = ("numpy", "scipy", "shapely", "torch")
@@ -54,41 +49,36 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--harder", type=int, default=6, metavar="N", help="drives that are mapped at worse poses, too (%(default)s)"
     )
+    parser.add_argument(
+        "--loops", type=int, default=4, metavar="N", help="of the drives' maps, drives round a block (%(default)s)"
+    )
     parser.add_argument("--weights", default="nano", help="a card (NAME.json), or shipped: nano, small, base")
     parser.add_argument("--image", type=Path, metavar="FILE.png", help="draw the map of a drive beside its truth, only")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the results there, too")
 
 
-@dataclass
-class _Case:
-    """One row of the table."""
-
-    name: str
-    scores: FrameScores
-    alignments: Counter[str] = field(default_factory=Counter)
-
-
 def run(args: argparse.Namespace) -> int:
     """Predicts what is not there yet, builds the maps, prints the tables."""
     from mapkd_core.benchmark.machine import command_line, describe
-    from mapkd_core.benchmark.mapping_drives import DriveRecipe, predicted_sets, sets_file
+    from mapkd_core.benchmark.mapping_drives import DriveRecipe, sets_file
+    from mapkd_core.benchmark.mapping_loops import LoopRecipe, loop_report
     from mapkd_core.predictor import MapPredictor
-    from mapkd_core.progress import Progress, say
+    from mapkd_core.progress import say
 
     predictor = MapPredictor.from_artifact(args.weights)
-    recipes = [DriveRecipe(args.first_seed + k, args.rate) for k in range(args.drives)]
+    recipes: list[DriveRecipe] = [DriveRecipe(args.first_seed + k, args.rate) for k in range(args.drives)]
+    around: list[DriveRecipe] = []
+    if args.loops:
+        every = (LoopRecipe(args.first_seed + k, args.rate) for k in range(args.drives))
+        around = list(islice((recipe for recipe in every if recipe.lanes), args.loops))
     if args.predicted_only:
-        recipes = [r for r in recipes if sets_file(r, predictor.card, args.sets).is_file()]
+        recipes, around = (
+            [recipe for recipe in some if sets_file(recipe, predictor.card, args.sets).is_file()]
+            for some in (recipes, around)
+        )
     if not recipes:
         raise ValueError(f"there are no predictions in {args.sets}; leave --predicted-only out")
-    drives: list[tuple[VectorMap, list[SeenSet]]] = []
-    with Progress("predict", sum(recipe.frames for recipe in recipes), "set") as bar:
-        for recipe in recipes:
-            sets = []
-            for one in predicted_sets(recipe, predictor, args.sets):
-                sets.append(one)
-                bar.update()
-            drives.append((recipe.road_map, sets))
+    drives = _seen(recipes, predictor, args.sets)
     if args.image:
         from mapkd_core.benchmark.mapping_image import street_beside_truth
         from mapkd_core.draw import write_png
@@ -103,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
         f"{predictor.card.version} ({predictor.engine}), {args.rate:g} a second.", "",
         *_quality(drives, args.harder), "", *_cost([sets for _, sets in drives]),
     ]  # fmt: skip
+    if around:
+        lines += ["", *loop_report(_seen(around, predictor, args.sets))]
     text = "\n".join(lines) + "\n"
     say(text)
     if args.out:
@@ -110,96 +102,57 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _quality(drives: Sequence[tuple[VectorMap, list[SeenSet]]], harder: int) -> list[str]:
+def _seen(
+    recipes: Sequence[DriveRecipe], predictor: MapPredictor, folder: Path
+) -> list[tuple[VectorMap, list[SeenSet]]]:
+    """The maps and the predicted sets of drives."""
+    from mapkd_core.benchmark.mapping_drives import predicted_sets
+    from mapkd_core.progress import Progress
+
+    drives: list[tuple[VectorMap, list[SeenSet]]] = []
+    with Progress("predict", sum(recipe.frames for recipe in recipes), "set") as bar:
+        for recipe in recipes:
+            sets = []
+            for one in predicted_sets(recipe, predictor, folder):
+                sets.append(one)
+                bar.update()
+            drives.append((recipe.road_map, sets))
+    return drives
+
+
+def _quality(drives: Drives, harder: int) -> list[str]:
     """The street maps of all drives at their true poses, and those of some of them at worse poses."""
     from mapkd_core.benchmark import mapping_cases as cases
+    from mapkd_core.benchmark.mapping_rows import Way, alignments, ceiling, scored, table, true_poses
     from mapkd_core.mapping.options import MappingOptions
 
-    on, off = MappingOptions(), MappingOptions(align=False)
-
-    def true_poses(sets: Sequence[SeenSet], rng: np.random.Generator) -> list[Pose]:
-        return [one.map_from_base for one in sets]
-
-    true: _Way = ("street map, true poses", true_poses, on, None)
-    worse: list[_Way] = [
-        ("street map, odometry drifts by 1 %", cases.drifting, on, None),
-        ("street map, jumps of 0.5 to 1.2 m every 80 m", cases.jumping, on, None),
-        ("street map, the same jumps, no alignment", cases.jumping, off, None),
-        ("two drives, the second 0.8 m off", true_poses, on, cases.shifted),
-        ("two drives, the second 0.8 m off, no alignment", true_poses, off, cases.shifted),
+    off = MappingOptions(align=False)
+    true = Way("street map, true poses", true_poses)
+    worse = [
+        Way("street map, odometry drifts by 1 %", cases.drifting),
+        Way("street map, jumps of 0.5 to 1.2 m every 80 m", cases.jumping),
+        Way("street map, the same jumps, no alignment", cases.jumping, off),
+        Way("two drives, the second 0.8 m off", true_poses, again=cases.shifted),
+        Way("two drives, the second 0.8 m off, no alignment", true_poses, off, cases.shifted),
     ]
-    single, best = _scored(drives, [true])
-    base, counts = single.scores.counts, best.scores.counts
+    single, best = scored(drives, [true])
+    base, counts, top = single.scores.counts, best.scores.counts, ceiling(drives)
     gain = counts.completeness / max(base.completeness, 1e-9)
     met = "met" if gain >= 1.5 and counts.precision > base.precision else "missed"
+    of_classes = ", ".join(f"{label} {100 * share:.1f}" for label, (share, _) in top.per_class().items())
     lines = [
-        "## Quality", "", f"All {len(drives)} drives, at their true poses:", "", _table([single, best]), "",
+        "## Quality", "", f"All {len(drives)} drives, at their true poses:", "", table([single, best]), "",
         f"Completeness {gain:.2f} times that of single maps, precision "
         f"{100 * (counts.precision - base.precision):+.1f} points: criterion {met}.", "",
+        f"Ceiling: {100 * top.completeness:.1f} % of the truth ({of_classes}) lies within 0.5 m of what any set of "
+        f"its drive shows, {top.completeness / max(base.completeness, 1e-9):.2f} times the completeness of single "
+        "maps.", "",
     ]  # fmt: skip
     if harder:
-        rows = _scored(drives[:harder], [true, *worse])
-        lines += [f"The first {len(drives[:harder])} drives, at worse poses:", "", _table(rows), "",
-                  "Sets by what alignment did:", ""]  # fmt: skip
-        lines += [
-            f"- {row.name}: " + ", ".join(f"{what} {count}" for what, count in row.alignments.most_common(4))
-            for row in rows if row.alignments
-        ]  # fmt: skip
+        rows = scored(drives[:harder], [true, *worse])
+        lines += [f"The first {len(drives[:harder])} drives, at worse poses:", "", table(rows), "",
+                  "Sets by what alignment did:", "", *alignments(rows)]  # fmt: skip
     return lines
-
-
-def _scored(drives: Sequence[tuple[VectorMap, list[SeenSet]]], ways: Sequence[_Way]) -> list[_Case]:
-    """Single maps, and the street maps of each way to take the poses."""
-    from mapkd_core.benchmark.mapping_scores import FrameScores, true_elements
-    from mapkd_core.progress import each
-
-    single = _Case("single maps", FrameScores())
-    rows = [_Case(name, FrameScores()) for name, *_ in ways]
-    for number, (road, sets) in enumerate(each(drives, "score", "drive")):
-        scored = range(0, len(sets), SCORED_EVERY)
-        truths = {k: true_elements(road, sets[k].map_from_base) for k in scored}
-        for k in scored:
-            single.scores.add(sets[k].elements, truths[k])
-        for row, (_, way, options, again) in zip(rows, ways, strict=True):
-            passes = [way(sets, np.random.default_rng([number, 1]))]
-            if again is not None:
-                passes.append(again(sets, np.random.default_rng([number, 2])))
-            _score(row, sets, passes, options, truths)
-    return [single, *rows]
-
-
-def _table(cases: Sequence[_Case]) -> str:
-    from mapkd_core.benchmark.machine import markdown_table
-
-    classes = [f"{label} c/p %" for label in ("divider", "ped_crossing", "boundary")]
-    return markdown_table(["", "completeness %", "precision %", "AP", *classes], map(_row, cases))
-
-
-def _score(
-    row: _Case, sets: Sequence[SeenSet], passes: Sequence[Sequence[Pose]], options: MappingOptions, truths: dict
-) -> None:
-    """Builds a map and scores it in the views of the first pass, at the poses that the builder had there."""
-    from mapkd_core.benchmark.mapping_scores import in_view
-    from mapkd_core.mapping.builder import MapBuilder
-
-    builder = MapBuilder(options)
-    placed: list[Pose] = []
-    for number, poses in enumerate(passes):
-        builder.begin_drive()
-        for one, pose in zip(sets, poses, strict=True):
-            corrected = builder.add(one.elements, pose, one.stamp_ns + number * 10**12)
-            if number == 0:
-                placed.append(corrected)
-    elements = [element.map_element for element in builder.street_map().elements]
-    for k, truth in truths.items():
-        row.scores.add(in_view(elements, placed[k]), truth)
-    row.alignments.update(builder.alignments)
-
-
-def _row(case: _Case) -> list[object]:
-    counts = case.scores.counts
-    classes = [f"{100 * a:.1f} / {100 * b:.1f}" for a, b in counts.per_class().values()]
-    return [case.name, 100 * counts.completeness, 100 * counts.precision, 100 * case.scores.ap, *classes]
 
 
 def _cost(drives: Sequence[Sequence[SeenSet]]) -> list[str]:

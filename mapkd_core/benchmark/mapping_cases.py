@@ -19,10 +19,10 @@ SECOND_PASS_M = 0.8
 Pose = NDArray[np.float64]
 
 
-def drifting(sets: Sequence[SeenSet], rng: np.random.Generator) -> list[Pose]:
+def drifting(sets: Sequence[SeenSet], rng: np.random.Generator, drift: float = DRIFT) -> list[Pose]:
     """Poses of an odometry that begins right: its wheels are of a wrong size, and it turns a little all the time."""
-    scale = 1 + DRIFT * rng.choice([-1, 1]) * rng.uniform(0.5, 1)
-    bend = 2 * DRIFT / DRIFT_OVER_M * rng.choice([-1, 1]) * rng.uniform(0.5, 1)
+    scale = 1 + drift * rng.choice([-1, 1]) * rng.uniform(0.5, 1)
+    bend = 2 * drift / DRIFT_OVER_M * rng.choice([-1, 1]) * rng.uniform(0.5, 1)
     poses = [sets[0].map_from_base]
     for before, after in pairwise(sets):
         step = inverse(before.map_from_base) @ after.map_from_base

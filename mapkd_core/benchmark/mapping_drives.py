@@ -63,6 +63,11 @@ class DriveRecipe:
     """Sets a second."""
     length_m: float = LENGTH_M
 
+    @property
+    def kind(self) -> str:
+        """Part of the name of its file."""
+        return ""
+
     @cached_property
     def road_map(self) -> VectorMap:
         """The truth."""
@@ -93,7 +98,7 @@ class DriveRecipe:
 
 def sets_file(recipe: DriveRecipe, card: ModelCard, folder: Path) -> Path:
     """Where the predictions of a drive are kept."""
-    return folder / f"{card.name}-{recipe.seed}-{recipe.rate_hz:g}hz-{recipe.length_m:g}m.jsonl"
+    return folder / f"{card.name}-{recipe.seed}-{recipe.rate_hz:g}hz-{recipe.length_m:g}m{recipe.kind}.jsonl"
 
 
 def predicted_sets(recipe: DriveRecipe, predictor: MapPredictor, folder: Path) -> Iterator[SeenSet]:

@@ -47,6 +47,13 @@ class LineCounts:
                 self.found[place] += np.isfinite(cKDTree(mine).query(theirs, distance_upper_bound=tolerance_m)[0]).sum()
                 self.right[place] += np.isfinite(cKDTree(theirs).query(mine, distance_upper_bound=tolerance_m)[0]).sum()
 
+    def add_found(self, shown: Sequence[MapElement], truth: Sequence[MapElement]) -> None:
+        """Counts the truth alone, and what of it is shown."""
+        other = LineCounts()
+        other.add(shown, truth)
+        self.true += other.true
+        self.found += other.found
+
     @property
     def completeness(self) -> float:
         """Share of the truth that is there, over all classes."""
@@ -110,6 +117,13 @@ def in_view(elements: Sequence[MapElement], map_from_base: NDArray[np.float64]) 
             for piece in clip_polylines([points], window)
         ]
     return result
+
+
+def in_map(element: MapElement, map_from_base: NDArray[np.float64]) -> MapElement:
+    """An element of a set, from `base_link` to the map's frame, on level ground."""
+    points = np.column_stack([element.points_m[:, :2], np.zeros(len(element.points_m))])
+    placed = apply(flattened(map_from_base), points.astype(np.float64))[:, :2].astype(np.float32)
+    return MapElement(element.label, placed, element.score, element.closed)
 
 
 def _clipped_ring(points: NDArray[np.float64], window: Range) -> NDArray[np.float32] | None:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,21 @@ import pytest
 from mapkd_core.artifact import SHIPPED, load_card
 from mapkd_core.benchmark import mapping_cases as cases
 from mapkd_core.benchmark.mapping_drives import DriveRecipe, SeenSet, read_sets, sets_file, write_sets
+from mapkd_core.benchmark.mapping_loops import (
+    BEYOND_M,
+    LONGEST_M,
+    SHORTEST_M,
+    LoopRecipe,
+    gap_m,
+    loop_path,
+    loop_report,
+)
+from mapkd_core.benchmark.mapping_rows import ceiling
 from mapkd_core.benchmark.mapping_scores import FrameScores, LineCounts, in_view, true_elements
 from mapkd_core.commands.main import main
-from mapkd_core.geometry import transform_from_yaw
+from mapkd_core.geometry import distances_along, transform_from_yaw
 from mapkd_core.schema import FileFault
+from mapkd_core.sim.roads.trajectory import STEP_M
 from mapkd_core.types import MapElement
 
 SECOND = 1_000_000_000
@@ -127,3 +139,67 @@ def test_a_run_on_predictions_that_are_there(predicted: Path, tmp_path: Path, mo
 def test_without_predictions_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["benchmark", "mapping", "--drives", "1", "--sets", str(tmp_path), "--predicted-only"]) == 2
     assert "leave --predicted-only out" in capsys.readouterr().err
+
+
+def test_the_ceiling_is_what_any_set_shows() -> None:
+    recipe = DriveRecipe(400_003, length_m=40)
+    pose = recipe.trajectory.pose(5.0)
+    truth = true_elements(recipe.road_map, pose)
+    nothing = SeenSet(0, pose, ())
+    half = [e for e in truth if e.label == "boundary"]
+    boundary, all_of_it = (ceiling([(recipe.road_map, [nothing, SeenSet(1, pose, tuple(shown))])])
+                           for shown in (half, truth))  # fmt: skip
+    assert all_of_it.completeness == 1 and 0 < boundary.completeness < 1
+    assert [share for share, _ in boundary.per_class().values()] == [0, 0, 1]
+    elsewhere = ceiling([(recipe.road_map, [nothing, SeenSet(1, transform_from_yaw(3, 1, 0) @ pose, tuple(truth))])])
+    assert elsewhere.completeness < 0.6
+
+
+def test_a_loop_comes_back_to_where_it_began() -> None:
+    recipe = LoopRecipe(400_004)
+    follows = recipe.road_map.lane_successors
+    assert all(b in follows[a] for a, b in pairwise([*recipe.lanes, recipe.lanes[0]]))
+    path = loop_path(recipe.road_map, recipe.lanes)
+    beyond = int(BEYOND_M / STEP_M)
+    assert np.linalg.norm(np.diff(path, axis=0), axis=1).max() < 2 * STEP_M
+    np.testing.assert_array_equal(path[:beyond], path[-beyond:])
+    round_m = distances_along(path[:-beyond])[-1]
+    assert SHORTEST_M < round_m < LONGEST_M
+    # no shorter way back to any of its lanes, by the powers of the graph of lanes
+    lengths = [distances_along(line)[-1] if len(line) > 1 else 0 for line in recipe.road_map.lane_centres_m]
+    best = {lane: lengths[lane] for lane in follows[recipe.lanes[0]]}
+    for _ in range(12):
+        for lane, way in list(best.items()):
+            for after in follows[lane]:
+                best[after] = min(best.get(after, np.inf), way + lengths[after])
+    assert sum(lengths[lane] for lane in recipe.lanes) == pytest.approx(best[recipe.lanes[0]])
+
+
+def test_a_loop_of_a_map_without_any_is_refused() -> None:
+    with pytest.raises(ValueError, match="has no loop of 200 to 400 m"):
+        _ = LoopRecipe(400_009).trajectory
+
+
+@pytest.mark.slow
+def test_the_table_of_loops_tells_how_far_they_are_from_closed() -> None:
+    recipe = LoopRecipe(400_004)
+    sets = []
+    for k in range(int(recipe.trajectory.duration_s)):
+        pose = recipe.trajectory.pose(k)
+        sets.append(SeenSet(k * SECOND, pose, tuple(true_elements(recipe.road_map, pose))))
+    text = "\n".join(loop_report([(recipe.road_map, sets)], (0.01,)))
+    rows = {row.split("|")[1].strip(): row.split("|") for row in text.split("Gap of each")[1].splitlines()[2:]
+            if row.startswith("| ")}  # fmt: skip
+    by_odometry, in_the_map = (float(rows["street map, odometry drifts by 1 %"][k]) for k in (2, 3))
+    assert [float(rows["street map, odometry drifts by 1 %, no alignment"][k]) for k in (2, 3)] == [by_odometry] * 2
+    assert 0.5 < by_odometry < 4 and in_the_map < 0.5 * by_odometry
+    assert float(rows["street map, true poses"][2]) == 0
+
+
+def test_the_gap_of_a_loop_by_hand() -> None:
+    square = [(0, 0, 0), (50, 0, 90), (50, 50, 180), (0, 50, 270), (0, 1, 0)]
+    sets = [SeenSet(k, transform_from_yaw(x, y, np.radians(turn)), ()) for k, (x, y, turn) in enumerate(square)]
+    moved = [transform_from_yaw(7, -3, 1) @ one.map_from_base for one in sets]
+    assert gap_m(sets, moved) == pytest.approx(0, abs=1e-9)
+    moved[-1] = moved[-1] @ transform_from_yaw(3, 4, 0)
+    assert gap_m(sets, moved) == pytest.approx(5)
