@@ -11,6 +11,7 @@ examples:
   mapkd sim export --out train --drives 40 --frames 20 --sweep-hz 10 --workers 4
   mapkd sim export --out /nfs/train --drives 4000 --engine ray://head:10001
   mapkd sim show --road boston-seaport --dataroot /data/nuscenes
+  mapkd sim show --road argoverse2 --dataroot /data/av2/val
   mapkd sim sheet --out sheet.png
 
 Everything follows from --seed. An interrupted export goes on where it stopped when it is started again.
@@ -44,12 +45,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         sub.add_argument("--seed", type=int, default=7, help="first seed (default: %(default)s)")
         sub.add_argument("--size", type=image_size, default=image_size(size), metavar="WxH",
                          help=f"images (default: {size})")  # fmt: skip
-        sub.add_argument("--dataroot", type=Path, help="nuScenes folder, for drives on its maps")
+        sub.add_argument("--dataroot", type=Path, help="nuScenes folder or logs of Argoverse 2, with maps to drive on")
         sub.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
         return sub
 
     def road(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--road", default="procedural", help="procedural, or a map such as boston-seaport")
+        sub.add_argument("--road", default="procedural", help="procedural, a map such as boston-seaport, or argoverse2")
         sub.add_argument("--poses", type=Path, help="JSON file of ego poses to drive through, on --road's map")
         sub.add_argument("--weather", choices=WEATHERS, help="by chance if not given")
         sub.add_argument("--rig", choices=("n008", "n015"), help="nuScenes vehicle, by chance if not given")
@@ -95,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
 def _drive(args: argparse.Namespace, seed: int, frames: int, lidar: bool) -> SimDrive:
     from mapkd_core.sim.drive import SimDrive
     from mapkd_core.sim.rig import RIGS
+    from mapkd_core.sim.roads.argoverse2_roads import ARGOVERSE2
     from mapkd_core.sim.roads.trajectory import read_poses
     from mapkd_core.sim.simdrive import default_dataroot
 
@@ -108,7 +110,7 @@ def _drive(args: argparse.Namespace, seed: int, frames: int, lidar: bool) -> Sim
         lidar=lidar,
         frames=frames,
         keyframe_s=args.every,
-        dataroot=args.dataroot or default_dataroot(),
+        dataroot=args.dataroot or (None if args.road == ARGOVERSE2 else default_dataroot()),
         rig=RIGS[args.rig] if args.rig else None,
         device=args.device,
     )

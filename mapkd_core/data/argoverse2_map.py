@@ -25,6 +25,8 @@ from mapkd_core.vector_map import MapLine, VectorMap
 
 Points = NDArray[np.float64]
 UNPAINTED = ("NONE", "UNKNOWN")
+BIKE = "BIKE"
+"""Type of the lanes that no vehicle drives on: their paint counts, their centers do not."""
 SAME_LINE_M = 0.2
 """A boundary so near to another is its copy: neighbors store theirs both ways, with other vertices."""
 ON_EDGE_M = 0.4
@@ -42,7 +44,7 @@ _MAP = record(
         "lane_segments": mapping(record({
             "left_lane_boundary": _LINE, "right_lane_boundary": _LINE,
             "left_lane_mark_type": text(), "right_lane_mark_type": text(),
-        }, {"successors": optional(list_of(anything))})),
+        }, {"successors": optional(list_of(anything)), "lane_type": anything})),
         "pedestrian_crossings": mapping(record({"edge1": _LINE, "edge2": _LINE})),
         "drivable_areas": mapping(record({"area_boundary": list_of(_POINT, 3)})),
     }
@@ -76,6 +78,7 @@ def load_argoverse2_map(path: Path) -> VectorMap:
     content = read_json(path, "a vector map of Argoverse 2", _MAP, _REMEDY)
     areas = [part for area in content["drivable_areas"].values() for part in _parts(_points(area["area_boundary"]))]
     road = MultiPolygon(list(_polygons(shapely.union_all(areas))))
+    driven = {key: segment for key, segment in content["lane_segments"].items() if segment.get("lane_type") != BIKE}
     crossings = (crossing_area(*(_points(c[edge]) for edge in ("edge1", "edge2")))
                  for c in content["pedestrian_crossings"].values())  # fmt: skip
     return VectorMap(
@@ -84,8 +87,8 @@ def load_argoverse2_map(path: Path) -> VectorMap:
         crossings=tuple(crossing for crossing in crossings if crossing is not None),
         crossings_apart=True,
         road_segments=tuple(areas),
-        lane_centres_m=tuple(_center(segment) for segment in content["lane_segments"].values()),
-        lane_successors=_successors(content["lane_segments"]),
+        lane_centres_m=tuple(_center(segment) for segment in driven.values()),
+        lane_successors=_successors(driven),
     )
 
 

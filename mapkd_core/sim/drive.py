@@ -58,7 +58,7 @@ class SimDrive:
 
     seed: int
     road: str = PROCEDURAL
-    """`procedural`, or the name of a nuScenes map such as `boston-seaport` (needs `dataroot`)."""
+    """`procedural`, a nuScenes map such as `boston-seaport`, or `argoverse2` (these need `dataroot`)."""
     size: tuple[int, int] = IMAGE_SIZE
     """(width, height) of the images."""
     lidar: bool = True
@@ -68,6 +68,7 @@ class SimDrive:
     lidar_sweeps: int | Sweeps = 1
     """Turns of the LiDAR gathered into each frame's points; fewer at the ends of the drive."""
     dataroot: Path | None = None
+    """Folder of nuScenes, or of one or more logs of Argoverse 2."""
     area_m: tuple[float, float, float, float] | None = None
     """(x_min, y_min, x_max, y_max) of the map that the vehicle stays in."""
     conditions: Conditions | None = None
@@ -100,7 +101,7 @@ class SimDrive:
         from mapkd_core.sim.roads.real_roads import real_map
 
         if self.dataroot is None:
-            raise ValueError(f"road {self.road!r} is a nuScenes map; give its folder (dataroot), or use {PROCEDURAL!r}")
+            raise ValueError(f"road {self.road!r} is a real map; give its folder (dataroot), or use {PROCEDURAL!r}")
         return real_map(self.dataroot, self.road, self.seed)
 
     @cached_property

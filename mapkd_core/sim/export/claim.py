@@ -12,6 +12,7 @@ import numpy as np
 from mapkd_core.files import code_fingerprint, fingerprint
 from mapkd_core.schema import anything, mapping, parse_json, record
 from mapkd_core.sim.drive import SimDrive
+from mapkd_core.sim.roads.argoverse2_roads import ARGOVERSE2, argoverse2_map_file
 from mapkd_core.storage import Storage, open_storage
 
 NOTE = "export.json"
@@ -75,11 +76,13 @@ def _facts(drive: SimDrive) -> dict[str, Any]:
         "conditions": asdict(drive.conditions),
         "area_m": drive.area_m,
         "poses": None if poses is None else fingerprint(*(np.asarray(values).tobytes() for values in poses)),
-        "map": None if drive.dataroot is None else _map_of(drive.dataroot, drive.road),
+        "map": None if drive.dataroot is None else _map_of(drive.dataroot, drive.road, drive.seed),
     }
 
 
-def _map_of(dataroot: Path, road: str) -> str | None:
+def _map_of(dataroot: Path, road: str, seed: int) -> str | None:
+    if road == ARGOVERSE2:
+        return fingerprint(argoverse2_map_file(dataroot, seed))
     path = dataroot / "maps" / "expansion" / f"{road}.json"
     return fingerprint(path) if path.is_file() else None
 

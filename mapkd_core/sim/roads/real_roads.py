@@ -1,4 +1,5 @@
-"""Real road geometry to drive on in the simulator: a nuScenes map expansion, painted and completed by chance.
+"""Real road geometry to drive on in the simulator: a nuScenes map expansion, painted and completed by chance, or
+the map of a log of Argoverse 2 (argoverse2_roads.py), whose own paint stands.
 
 The map expansion says where lines are, seldom how they are painted, and partial copies know no crossings. A simulated
 world is its own truth: paint is drawn by the seed, and where crossings are unknown they are invented at junctions
@@ -17,6 +18,7 @@ from shapely.geometry import LineString, Point, Polygon
 
 from mapkd_core.data.nuscenes_map import coverage, load_vector_map
 from mapkd_core.data.sd_map import find_sd_map, read_roads
+from mapkd_core.sim.roads.argoverse2_roads import ARGOVERSE2, argoverse2_road
 from mapkd_core.sim.roads.polyline import headings
 from mapkd_core.sim.roads.sd_lines import weakly_aligned
 from mapkd_core.vector_map import MapLine, VectorMap
@@ -30,7 +32,7 @@ LEFT_HAND = ("singapore-",)
 
 def is_complete(dataroot: Path, map_name: str, points_m: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which points (N, 2) have a complete map all around them."""
-    known = coverage(Path(dataroot), map_name)
+    known = None if map_name == ARGOVERSE2 else coverage(Path(dataroot), map_name)
     if known is None:
         return np.ones(len(points_m), bool)
     return _in_squares(known["all"], points_m, MARGIN_M)
@@ -49,8 +51,10 @@ def _in_squares(
 def real_map(dataroot: Path, map_name: str, seed: int) -> VectorMap:
     """A nuScenes map with paint of the seed's choice, crossings where they were unknown, and SD roads.
 
-    Raises FileNotFoundError where there is no such map.
+    `argoverse2` is the map of a log of Argoverse 2. Raises FileNotFoundError where there is no such map.
     """
+    if map_name == ARGOVERSE2:
+        return argoverse2_road(Path(dataroot), seed)
     source = load_vector_map(Path(dataroot), map_name)
     rng, known = np.random.default_rng([seed, *map_name.encode()]), coverage(Path(dataroot), map_name)
     invented = [crossing for crossing in _possible_crossings(Path(dataroot), map_name) if rng.random() < 0.6]

@@ -72,3 +72,23 @@ def test_frames_for_the_devkit_hold_areas_with_confidence_and_no_divider() -> No
         assert all(len(area["points"][0]) == 3 for area in areas)
     assert not any("confidence" in area for area in truth["f0"]["annotation"]["area"])
     assert found["results"].keys() == devkit_frames({}, truths)[1]["results"].keys()
+
+
+def test_a_true_ring_counts_its_first_vertex_once_and_a_predicted_one_twice() -> None:
+    """As the devkit does: the distance of a square from a triangle that lacks its first corner, by hand."""
+    square = np.array([[0.0, 0], [2, 0], [2, 2], [0, 2], [0, 0]])
+    triangle = np.array([[2.0, 0], [2, 2], [0, 2], [2, 0]])
+
+    def mean_between(true: np.ndarray, predicted: np.ndarray) -> float:
+        every = np.linalg.norm(true[:, None] - predicted, axis=-1)
+        return float(every.min(1).mean() + every.min(0).mean()) / 2
+
+    truth, found = (MapElement("ped_crossing", ring, 0.9, closed=True) for ring in (square, triangle))
+    true, predicted = area_points(truth), area_points(found)
+    assert len(true) == 17 and np.array_equal(true[0], true[-1]) and np.array_equal(predicted[0], predicted[-1])
+    right, doubled = mean_between(true[:-1], predicted), mean_between(true, predicted)
+    assert doubled - right > 0.01
+    thresholds = (right - 1e-6, right + 1e-6, doubled - 1e-6)
+    definition = AreaAp(thresholds)
+    ap = definition.total([definition.frame([found], [truth])]).ap
+    assert ap[1].tolist() == [0, 1, 1]
