@@ -8,6 +8,10 @@ student_node has published, and with the vehicle's poses (/tf from map or odom, 
     mapkd map monday.mcap tuesday.mcap --out street.streetmap     # several drives in one frame
     mapkd map wednesday.mcap --onto street.streetmap --out street.streetmap
 
+Odometry that drifts is held to the roads of a navigation map (OpenStreetMap's, in degrees), to some metres:
+
+    mapkd map drive.mcap --anchor roads.geojson --anchor-origin 42.3368,-71.0579 --start 120,-35,90 --out drive.osm
+
 A map file that other software wrote is never written over: --onto hd.osm --out hd.osm writes hd.built/hd.osm.
 
 Maps of drives are merged in the same way; the second is shifted and turned to fit the first:
@@ -26,7 +30,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from mapkd_core.commands.options import add_runtime_options, chosen_runtime, number, whole_number
+from mapkd_core.commands.options import add_runtime_options, chosen_runtime, number, place_on_earth, whole_number
 from mapkd_core.draw import write_png
 from mapkd_core.files import keep_inputs
 from mapkd_core.map_files.street_image import draw_street
@@ -75,6 +79,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--least-share", type=float, default=default.least_share, metavar="S",
         help="and where at least this share of the weighted sightings is for it (%(default)s)",
     )
+    parser.add_argument("--anchor", type=Path, metavar="FILE", help="hold the drive to these roads (.geojson, .shp)")
+    parser.add_argument(
+        "--anchor-origin", metavar="LAT,LON[,ALT]", type=place_on_earth,
+        help="where on Earth (0, 0) of the poses lies, if neither --onto nor the file of roads says",
+    )
+    parser.add_argument(
+        "--start", default="", metavar="X,Y,DEG", help="where odometry begins, in metres from there (default: 0,0,0)"
+    )
     parser.add_argument("--no-align", action="store_true", help="take poses as they are")
     parser.add_argument("--weights", type=Path, help="a card (NAME.json), or shipped: nano (default), small, base")
     add_runtime_options(parser)
@@ -90,6 +102,10 @@ def run(args: argparse.Namespace) -> int:
     maps = [str(path) for path in args.drives if path.suffix.lower() in SUFFIXES]
     if maps and len(maps) < len(args.drives):
         raise ValueError("the drives are bags and maps at once; build maps of the bags first, or give one with --onto")
+    if (args.anchor_origin or args.start) and not args.anchor:
+        raise ValueError("--anchor-origin and --start are of an --anchor; name its file of roads")
+    if args.anchor and (maps or (args.start and len(args.drives) > 1)):
+        raise ValueError("--anchor is for bags, not for maps" if maps else "--start is of one drive; map one at a time")
     if maps:
         result = _merged([*([start] if start else []), *map(_read, maps)], options)
         _write(args, target, result)
@@ -111,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
 def _checked_target(args: argparse.Namespace, start: StreetMap | None) -> MapName:
     """Where the map is written, never over one of others; refuses what cannot be before anything is predicted."""
     name, image = map_name(args.out), [args.image] if args.image else []
-    keep_inputs([*args.drives, *([args.rig] if args.rig else [])], [name.file, *image])
+    keep_inputs([*args.drives, *(path for path in (args.rig, args.anchor) if path)], [name.file, *image])
     names = [os.path.realpath(path) for path in args.drives]
     if (twice := next((path for path in args.drives if names.count(os.path.realpath(path)) > 1), None)) is not None:
         raise ValueError(f"{twice} is named twice; expected each drive once: its lines would count double")
@@ -164,9 +180,15 @@ def _build(args: argparse.Namespace, builder: MapBuilder) -> None:
     from mapkd_core.bags.ego_poses import read_poses
     from mapkd_core.bags.reader import BagReader
     from mapkd_core.map_files.mapped_drive import MappedDrive, map_drive
+    from mapkd_core.map_formats.navigation_roads import open_anchor, start_pose
 
+    anchor = None
+    if args.anchor:
+        anchor, builder.origin = open_anchor(args.anchor, args.anchor_origin, builder.origin)
     for place, path in enumerate(args.drives):
         drive = MappedDrive()
+        if anchor is not None:
+            anchor.begin_drive(start_pose(args.start) if args.start else None)
         with BagReader(path) as bag:
             for line in bag.notes:
                 say(line)
@@ -178,7 +200,7 @@ def _build(args: argparse.Namespace, builder: MapBuilder) -> None:
             builder.begin_drive()
             with Progress("map", None, "set") as bar:
                 seen, bar.total = _seen(args, bag, drive)
-                map_drive(builder, _counted(seen, bar), poses, drive)
+                map_drive(builder, _counted(seen, bar), poses, drive, anchor)
             for reason, count in drive.faults.most_common():
                 say(f"{count:6d}  {reason}")
             for line in bag.faults:
@@ -186,6 +208,8 @@ def _build(args: argparse.Namespace, builder: MapBuilder) -> None:
         if not drive.sets:
             why = next((reason for reason, _ in drive.faults.most_common(1)), "there is none in it")
             raise ValueError(f"{path}: no set came into the map: {why}")
+    for what, count in anchor.states.most_common() if anchor is not None else ():
+        say(f"{count:6d}  places of the way: {what}")
     for what, count in builder.alignments.most_common():
         say(f"{count:6d}  sets aligned {what}")
 

@@ -73,7 +73,7 @@ def read_roads(
     readers = {".shp": _shapefile_lines, ".geojson": _geojson_lines, ".json": _geojson_lines}
     if path.suffix.lower() not in readers:
         raise ValueError(f"SD map {path} is neither a shapefile (.shp) nor GeoJSON (.geojson, .json)")
-    origin = origin_lat_lon or ORIGINS.get(path.stem) or _geojson_origin(path)
+    origin = origin_lat_lon or ORIGINS.get(path.stem) or origin_in_file(path)
     if origin is None:
         raise ValueError(f"where is the map's origin in {path}? Give origin_lat_lon=(latitude, longitude) in degrees")
     lines, other = [], set()
@@ -161,7 +161,8 @@ def _kind(properties: dict[str, Any]) -> str | None:
     return next((str(properties[key]) for key in ("type", "highway", "fclass") if properties.get(key)), None)
 
 
-def _geojson_origin(path: Path) -> tuple[float, float] | None:
+def origin_in_file(path: Path) -> tuple[float, float] | None:
+    """(latitude, longitude) in a GeoJSON file's member `map_origin_lat_lon`, None where it has none."""
     if path.suffix.lower() == ".shp":
         return None
     origin = _geojson(path).get("map_origin_lat_lon")

@@ -15,6 +15,7 @@ from mapkd_core.cameras.timed_transforms import NoTransformError
 from mapkd_core.data.polylines import Range
 from mapkd_core.map_files.drive_maps import Predictor, predicted
 from mapkd_core.mapping.builder import MapBuilder
+from mapkd_core.mapping.road_anchor import RoadAnchor
 from mapkd_core.messages.vector_map import VECTOR_MAP, elements_of_message
 from mapkd_core.predictor import CameraError
 from mapkd_core.types import MapElement
@@ -39,14 +40,21 @@ class MappedDrive:
     """Sets that did not, by reason."""
 
 
-def map_drive(builder: MapBuilder, seen: Iterable[SeenMap], poses: EgoPoses, drive: MappedDrive) -> None:
-    """Takes sets in order of time into a builder; `drive` is filled meanwhile, so that it is true after Ctrl-C too."""
+def map_drive(
+    builder: MapBuilder, seen: Iterable[SeenMap], poses: EgoPoses, drive: MappedDrive, anchor: RoadAnchor | None = None
+) -> None:
+    """Takes sets in order of time into a builder; `drive` is filled meanwhile, so that it is true after Ctrl-C too.
+
+    With an `anchor` the poses are held to its roads first.
+    """
     for one in seen:
         try:
             pose = poses.at(one.stamp_ns)
         except NoTransformError as error:
             drive.faults[f"no pose in {poses.frame}: {_kind(str(error))}"] += 1
             continue
+        if anchor is not None:
+            pose = anchor.corrected(pose)
         builder.add(one.elements, pose, one.stamp_ns, one.view)
         drive.sets += 1
 

@@ -1,6 +1,7 @@
 """`mapkd map` as a user runs it."""
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -265,3 +266,29 @@ def test_what_is_no_map_costs_its_set(tmp_path: Path, capsys: pytest.CaptureFixt
     for words in ("1  no pose in map: too far", "1  /student_node/vector_map: bytes", "label 9", "rectangle (nan"):
         assert words in printed
     assert StreetMap.read(tmp_path / "a.streetmap").metadata["sets"] == 26
+
+
+def test_a_drive_is_held_to_roads_and_its_map_then_lies_on_earth(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    pytest.importorskip("pyproj")
+    from mapkd_core.map_formats.earth import EarthFrame, at_place
+
+    origin = at_place(48.1, 11.5)
+    degrees = EarthFrame(origin).degrees(np.array([[-50, 6, 0], [200, 6, 0]]))[:, :2]
+    roads = tmp_path / "roads.geojson"
+    roads.write_text(json.dumps({"type": "FeatureCollection", "features": [
+        {"type": "Feature", "properties": {"highway": "primary"},
+         "geometry": {"type": "LineString", "coordinates": degrees.tolist()}}]}))  # fmt: skip
+    bag, out = street_bag(tmp_path / "a.mcap"), tmp_path / "a.streetmap"
+    words = ["map", str(bag), "--anchor", str(roads), "--anchor-origin", "48.1,11.5", "--out", str(out)]
+    assert main(words) == 0
+    found = StreetMap.read(out)
+    assert found.origin == origin and "places of the way: held to a road" in capsys.readouterr().out
+    (way,) = found.paths_m
+    assert abs(way[0, 1]) < 0.1 and way[-1, 1] > 2
+    assert main([*words, "--start", "5,0"]) == 2 and "is not X,Y,DEGREES" in capsys.readouterr().err
+    assert main(["map", str(bag), "--start", "5,0,0", "--out", str(out)]) == 2
+    assert "name its file of roads" in capsys.readouterr().err
+    assert main([*words[:4], "--out", str(out)]) == 2 and "map's origin" in capsys.readouterr().err
+    assert main(["map", str(out), "--anchor", str(roads), "--out", str(tmp_path / "b.streetmap")]) == 2
