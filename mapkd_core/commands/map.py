@@ -45,8 +45,13 @@ from mapkd_core.progress import Progress, say
 from mapkd_core.types import CLASSES
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from mapkd_core.bags.reader import BagReader
     from mapkd_core.map_files.mapped_drive import MappedDrive, SeenMap
+    from mapkd_core.mapping.road_anchor import RoadAnchor
+    from mapkd_core.mapping.street_map import MapOrigin
 
 T = TypeVar("T")
 EXTRA = "bag"
@@ -98,7 +103,6 @@ def run(args: argparse.Namespace) -> int:
         least_sightings=args.least_sightings, least_share=args.least_share, align=not args.no_align
     )
     start = _read(args.onto) if args.onto else None
-    target = _checked_target(args, start)
     maps = [str(path) for path in args.drives if path.suffix.lower() in SUFFIXES]
     if maps and len(maps) < len(args.drives):
         raise ValueError("the drives are bags and maps at once; build maps of the bags first, or give one with --onto")
@@ -106,15 +110,22 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("--anchor-origin and --start are of an --anchor; name its file of roads")
     if args.anchor and (maps or (args.start and len(args.drives) > 1)):
         raise ValueError("--anchor is for bags, not for maps" if maps else "--start is of one drive; map one at a time")
+    anchor, origin = None, start.origin if start else None
+    if args.anchor:
+        from mapkd_core.map_formats.navigation_roads import open_anchor, start_pose
+
+        anchor, origin = open_anchor(args.anchor, args.anchor_origin, origin)
+        begin = start_pose(args.start) if args.start else None
+    target = _checked_target(args, origin)
     if maps:
         result = _merged([*([start] if start else []), *map(_read, maps)], options)
         _write(args, target, result)
         return 0
-    builder = builder_from(start, options) if start else MapBuilder(options)
+    builder = builder_from(start, options) if start else MapBuilder(options, origin=origin)
     known = builder.sets
     interrupted: KeyboardInterrupt | None = None
     try:
-        _build(args, builder)
+        _build(args, builder, None if anchor is None else (anchor, begin))
     except KeyboardInterrupt as error:  # what came until then is a map too
         interrupted = error
     if builder.sets > known:
@@ -124,7 +135,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _checked_target(args: argparse.Namespace, start: StreetMap | None) -> MapName:
+def _checked_target(args: argparse.Namespace, origin: MapOrigin | None) -> MapName:
     """Where the map is written, never over one of others; refuses what cannot be before anything is predicted."""
     name, image = map_name(args.out), [args.image] if args.image else []
     keep_inputs([*args.drives, *(path for path in (args.rig, args.anchor) if path)], [name.file, *image])
@@ -140,7 +151,7 @@ def _checked_target(args: argparse.Namespace, start: StreetMap | None) -> MapNam
     if target != name:
         say(f"{name.file} was not written by this software, and stays as it is: the map goes to {target.file}")
     if all(path.suffix.lower() not in SUFFIXES for path in args.drives):
-        check_target(target, start.origin if start else None)
+        check_target(target, origin)
     return target
 
 
@@ -175,20 +186,19 @@ def _merged(maps: list[StreetMap], options: MappingOptions) -> StreetMap:
     return result
 
 
-def _build(args: argparse.Namespace, builder: MapBuilder) -> None:
-    """Takes the bags into a builder."""
+def _build(
+    args: argparse.Namespace, builder: MapBuilder, held: tuple[RoadAnchor, NDArray[np.float64] | None] | None
+) -> None:
+    """Takes the bags into a builder, their poses held to roads, with odometry's begin among these."""
     from mapkd_core.bags.ego_poses import read_poses
     from mapkd_core.bags.reader import BagReader
     from mapkd_core.map_files.mapped_drive import MappedDrive, map_drive
-    from mapkd_core.map_formats.navigation_roads import open_anchor, start_pose
 
-    anchor = None
-    if args.anchor:
-        anchor, builder.origin = open_anchor(args.anchor, args.anchor_origin, builder.origin)
+    anchor, begin = held or (None, None)
     for place, path in enumerate(args.drives):
         drive = MappedDrive()
         if anchor is not None:
-            anchor.begin_drive(start_pose(args.start) if args.start else None)
+            anchor.begin_drive(begin)
         with BagReader(path) as bag:
             for line in bag.notes:
                 say(line)

@@ -69,6 +69,11 @@ def city_of(path: Path) -> str:
     return match["city"] if match else ""
 
 
+def is_map_name(name: str) -> bool:
+    """Whether a file's name is that of a log's vector map."""
+    return _NAME.fullmatch(name) is not None
+
+
 @lru_cache(maxsize=8)
 def load_argoverse2_map(path: Path) -> VectorMap:
     """The map of a file, in city coordinates; kept per process, since frames share it.

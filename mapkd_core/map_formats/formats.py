@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mapkd_core.data.argoverse2_map import is_map_name, map_file
 from mapkd_core.data.nuscenes_map import expansion_file
 from mapkd_core.map_formats.lanelet2_write import Lanelet2Options
 from mapkd_core.map_formats.opendrive_write import Version as OpenDriveVersion
@@ -14,10 +15,10 @@ from mapkd_core.mapping.street_map import SUFFIX, MapOrigin, StreetMap
 from mapkd_core.suggestion import did_you_mean
 
 SUFFIXES = {SUFFIX: "streetmap", ".osm": "lanelet2", ".geojson": "geojson", ".json": "geojson", ".xodr": "opendrive"}
-FORMATS = ("streetmap", "lanelet2", "geojson", "opendrive", "nuscenes")
+FORMATS = ("streetmap", "lanelet2", "geojson", "opendrive", "nuscenes", "argoverse2")
 FORMS = (
     "FILE.streetmap, FILE.osm (Lanelet2), FILE.geojson, FILE.xodr (OpenDRIVE), FORMAT:FILE, or "
-    "nuscenes:DATAROOT:LOCATION"
+    "nuscenes:DATAROOT:LOCATION; argoverse2:LOG is read alone"
 )
 
 
@@ -35,6 +36,8 @@ class MapName:
     @property
     def file(self) -> Path:
         """The file that holds it."""
+        if self.format == "argoverse2" and self.path.is_dir():
+            return map_file(self.path)
         return expansion_file(self.path, self.location) if self.format == "nuscenes" else self.path
 
 
@@ -56,6 +59,8 @@ def map_name(text: str) -> MapName:
         if not folder:
             raise ValueError(f"map {text!r} names no location; expected nuscenes:DATAROOT:LOCATION")
         return MapName(head, Path(folder).expanduser(), location)
+    if is_map_name(Path(text).name) or (Path(text).expanduser() / "map").is_dir():
+        return MapName("argoverse2", Path(text).expanduser())
     suffix = Path(text).suffix.lower()
     if suffix not in SUFFIXES:
         hint = did_you_mean(head, FORMATS) if rest else ""
@@ -74,6 +79,10 @@ def read_map(name: MapName, origin: MapOrigin | None = None) -> tuple[StreetMap,
         from mapkd_core.map_formats.expansion import read_nuscenes
 
         return read_nuscenes(name.path, name.location)
+    if name.format == "argoverse2":
+        from mapkd_core.map_formats.vector_maps import read_argoverse2
+
+        return read_argoverse2(name.file)
     return _reader(name.format)(name.path, origin)
 
 
@@ -94,6 +103,8 @@ def _reader(kind: str) -> Callable[[Path, MapOrigin | None], tuple[StreetMap, Re
 def write_map(street_map: StreetMap, name: MapName, options: WriteOptions | None = None) -> Report:
     """Writes a map and tells what the format cannot hold. Raises ValueError, OSError, ModuleNotFoundError."""
     options = options or WriteOptions()
+    if name.format == "argoverse2":
+        raise ValueError(f"{name} cannot be written: maps of Argoverse 2 are read alone; name a file of another format")
     if name.format == "streetmap":
         street_map.write(name.path)
         return Report()

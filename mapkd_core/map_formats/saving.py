@@ -21,6 +21,8 @@ def check_target(name: MapName, origin: MapOrigin | None) -> None:
             f"{name.file}: GeoJSON holds places on Earth, and where a drive's map lies is unknown; write a {SUFFIX} "
             f"file, and then: mapkd map convert FILE{SUFFIX} {name.file.name} --origin LAT,LON"
         )
+    if name.format == "argoverse2":
+        raise ValueError(f"{name.path}: maps of Argoverse 2 are read alone; write another format")
     if name.format == "nuscenes":
         from mapkd_core.map_formats.expansion import free_place
 

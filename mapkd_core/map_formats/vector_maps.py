@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import shapely
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
+from mapkd_core.data.argoverse2_map import load_argoverse2_map
 from mapkd_core.data.labels import boundary_lines
 from mapkd_core.data.sd_map import ORIGINS, degrees_from_metres
 from mapkd_core.map_formats.earth import EarthFrame
@@ -71,6 +73,14 @@ def street_map_of(vector_map: VectorMap) -> tuple[StreetMap, Report]:
     report.add("lane or road area: its outline is kept", len(vector_map.lanes) + len(vector_map.road_segments))
     report.add("walkway", len(vector_map.walkways))
     return StreetMap(tuple(elements), origin=_place(vector_map.name, elements)), report
+
+
+def read_argoverse2(path: Path) -> tuple[StreetMap, Report]:
+    """The vector map of a log of Argoverse 2, in the city's metres. Raises FileNotFoundError, FileFault."""
+    found, report = street_map_of(load_argoverse2_map(path))
+    report.add("elevation: the map is flat now", len(found.elements))
+    report.add("place on Earth: the file names a city alone")
+    return found, report
 
 
 def _place(name: str, elements: list[StreetElement]) -> MapOrigin | None:

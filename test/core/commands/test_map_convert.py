@@ -1,9 +1,11 @@
 """mapkd map convert and mapkd map check."""
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from street_maps import BERGEN, driven, street, two_blocks
 
@@ -99,3 +101,34 @@ def test_a_broken_map_fails_the_check(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_an_unknown_form_is_named(name: str) -> None:
     with pytest.raises(ValueError, match="expected"):
         map_name(name)
+
+
+def test_a_map_of_argoverse_2_is_read_and_none_is_written(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    def line(*points: tuple[float, float]) -> list[dict[str, float]]:
+        return [{"x": x, "y": y, "z": 3.0} for x, y in points]
+
+    lane = {"left_lane_boundary": line((10, 4), (60, 4)), "right_lane_boundary": line((10, 0.8), (60, 0.8)),
+            "left_lane_mark_type": "DOUBLE_SOLID_YELLOW", "right_lane_mark_type": "NONE", "lane_type": "VEHICLE",
+            "successors": []}  # fmt: skip
+    content = {
+        "lane_segments": {"1": lane},
+        "drivable_areas": {"2": {"area_boundary": line((9, 0), (61, 0), (61, 8), (9, 8))}},
+        "pedestrian_crossings": {"3": {"edge1": line((30, 0), (30, 8)), "edge2": line((33, 8), (33, 0))}},
+    }  # fmt: skip
+    log = tmp_path / "0a-log"
+    (log / "map").mkdir(parents=True)
+    file = log / "map" / "log_map_archive_0a-log____PIT_city_1.json"
+    file.write_text(json.dumps(content))
+    for number, name in enumerate((f"argoverse2:{log}", str(log), str(file))):
+        out = tmp_path / f"{number}.streetmap"
+        assert main(["map", "convert", name, str(out)]) == 0
+        told = capsys.readouterr().out
+        assert "3 elements" in told and "3 x elevation: the map is flat now" in told and "read again: the same" in told
+        found = StreetMap.read(out)
+        (divider,), (crossing,), (edge,) = (found.of(x) for x in ("divider", "ped_crossing", "boundary"))
+        assert np.ptp(divider.points_m, axis=0).tolist() == [50, 0, 0] and divider.attributes["color"] == "yellow"
+        assert crossing.closed and np.ptp(crossing.points_m, axis=0).tolist() == [3, 8, 0] and edge.closed
+    assert main(["map", "convert", str(out), f"argoverse2:{tmp_path / 'new'}"]) == 2
+    assert "read alone" in capsys.readouterr().err and not (tmp_path / "new").exists()
+    assert main(["map", "convert", f"argoverse2:{tmp_path / 'none'}", str(tmp_path / "x.osm")]) == 2
+    assert "none" in capsys.readouterr().err
