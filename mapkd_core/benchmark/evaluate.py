@@ -3,11 +3,13 @@
 examples:
   mapkd benchmark evaluate --out evaluate.md
   mapkd benchmark evaluate --hdmapnet ../HDMapNet --peer-frames 20 --out evaluate.md
+  mapkd benchmark evaluate --whole 6000 --frames 20
 
 Frames are invented: roads with three dividers, two boundaries and two crossings, predicted with noise, misses,
 duplicates and false alarms (about nine lines on each side). --hdmapnet names a checkout of HDMapNet, whose AP code is
 imported and timed on the CPU on masks drawn beforehand; ours includes the drawing. Both sides' numbers are compared.
 All run on one thread, and CPU seconds stand beside wall seconds, because a busy machine stretches only the latter.
+--whole adds one evaluation of so many frames from files on, as `mapkd evaluate` does it, with its memory.
 """
 from __future__ import annotations
 
@@ -21,6 +23,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mapkd_core.benchmark.evaluate_whole import whole_evaluation
 from mapkd_core.benchmark.machine import command_line, cores, describe, markdown_table
 from mapkd_core.benchmark.peer_checkout import cuda_calls, importable
 from mapkd_core.files import write_atomic
@@ -70,6 +73,12 @@ def invented_prediction(truth: Elements, rng: np.random.Generator) -> Elements:
     return found
 
 
+def invented_frame(rng: np.random.Generator) -> tuple[Elements, Elements]:
+    """A prediction and its truth."""
+    truth = invented_truth(rng)
+    return invented_prediction(truth, rng), truth
+
+
 def timed(work: Callable[[], object], rounds: int) -> tuple[float, float, float]:
     """Median wall, least wall and least CPU seconds (of this process)."""
     wall, cpu = [], []
@@ -112,13 +121,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--processes", type=int, default=cores(), help="of the parallel row (%(default)s)")
     parser.add_argument("--hdmapnet", type=Path, metavar="DIR", help="checkout of HDMapNet to time beside ours")
     parser.add_argument("--peer-frames", type=int, default=20, help="frames given to HDMapNet's evaluator")
+    parser.add_argument("--whole", type=int, default=0, metavar="N", help="frames of a whole evaluation; 0 for none")
     parser.add_argument("--out", type=Path, metavar="FILE", help="results file to write")
 
 
 def run(args: argparse.Namespace) -> int:
     """Times every definition, HDMapNet's if it is given, and prints the table."""
-    if args.frames < 1 or args.rounds < 1:
-        raise ValueError(f"--frames {args.frames} --rounds {args.rounds}; expected at least 1 of each")
+    if args.frames < 1 or args.rounds < 1 or args.whole < 0:
+        raise ValueError(
+            f"--frames {args.frames} --rounds {args.rounds} --whole {args.whole}; expected at least 1 of each, or no "
+            "--whole"
+        )
     cv2.setNumThreads(1)
     rng = np.random.default_rng(0)
     truths = [invented_truth(rng) for _ in range(args.frames)]
@@ -147,6 +160,8 @@ def run(args: argparse.Namespace) -> int:
             f"({1e3 * wall:.0f} ms wall) a frame. By CPU time `ap_hdmapnet` is {fast:.0f} times as fast. "
             f"Largest difference of the AP values: {gap:.1g}.",
         ]
+    if args.whole:
+        text += ["", whole_evaluation(args.whole, args.processes, GRID, invented_frame)]
     report = "\n".join(text)
     print(report)
     if args.out:

@@ -36,7 +36,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from mapkd_core.benchmark.latency_builds import HERE, BuildProcess, against_table, check_checkout
+from mapkd_core.benchmark.latency_builds import BuildProcess, against_table
 from mapkd_core.benchmark.machine import (
     command_line,
     cores,
@@ -47,6 +47,7 @@ from mapkd_core.benchmark.machine import (
     peak_memory_mb,
     summary,
 )
+from mapkd_core.benchmark.worker_of_build import HERE, check_checkout
 from mapkd_core.files import write_atomic
 from mapkd_core.runtime import BACKENDS, PRECISIONS, RuntimeOptions, wait_without_spinning
 

@@ -2,90 +2,37 @@
 from __future__ import annotations
 
 import base64
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import mapkd_core
 from mapkd_core.benchmark import latency_worker
 from mapkd_core.benchmark.machine import markdown_table, summary
+from mapkd_core.benchmark.worker_of_build import THIS, WorkerOfBuild
 
 if TYPE_CHECKING:
     from mapkd_core.benchmark.latency_contenders import Images
     from mapkd_core.runtime import RuntimeOptions
 
-HERE = Path(mapkd_core.__file__).resolve().parent.parent
-THIS = "this build"
 
-
-class BuildProcess:
-    """A process that runs an artifact with the code of a checkout: `with BuildProcess(...) as build: build.run()`.
-
-    Raises ValueError, naming the checkout, if the process ends without an answer.
-    """
+class BuildProcess(WorkerOfBuild):
+    """A process that runs an artifact with the code of a checkout: `with BuildProcess(...) as build: build.run()`."""
 
     def __init__(self, folder: Path, card: Path, options: RuntimeOptions, given: Images) -> None:
-        self.folder = folder
-        path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
-        self._process = subprocess.Popen(
-            [sys.executable, str(Path(latency_worker.__file__))], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True, env={**os.environ, "PYTHONPATH": path},
-        )  # fmt: skip
+        super().__init__(folder, latency_worker)
         intrinsics, poses = given.calibration
-        self._ask({
+        self.ask({
             "card": str(card.resolve()), "jpegs": [base64.b64encode(jpeg).decode() for jpeg in given.jpegs],
             "intrinsics": intrinsics.tolist(), "base_from_camera": poses.tolist(), "device": options.device,
             "backend": options.backend, "precision": options.precision, "threads": options.threads or None,
         })  # fmt: skip
-        served = self._answer()
+        served = self.answer()
         self.engine = f"{served['backend']} {served['precision']}"
 
     def run(self) -> dict[str, float]:
         """One set of images: milliseconds by stage, and of the processor."""
-        self._ask({})
-        return self._answer()
-
-    def _ask(self, what: Mapping[str, Any]) -> None:
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps(what) + "\n")
-            self._process.stdin.flush()
-        except BrokenPipeError as error:
-            raise ValueError(self._silence()) from error
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise ValueError(self._silence())
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def _silence(self) -> str:
-        return f"the code in {self.folder} ended without an answer; what it said stands above"
-
-    def __enter__(self) -> BuildProcess:
-        """Itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Ends the process."""
-        self._process.kill()
-        self._process.communicate()
-
-
-def check_checkout(folder: Path) -> Path:
-    """The folder, absolute. Raises ValueError if it holds no checkout of this project."""
-    if not (folder / "mapkd_core/predictor.py").is_file():
-        raise ValueError(f"--against {folder} has no mapkd_core/predictor.py; name a checkout of this project")
-    return folder.resolve()
+        self.ask({})
+        return self.answer()
 
 
 def against_table(times: Mapping[str, Mapping[str, list[dict[str, float]]]]) -> str:

@@ -4,33 +4,43 @@ examples:
   mapkd benchmark training --config config/train/student.yaml
   mapkd benchmark training --config config/train/student.yaml --data.train simdrive-v1:train:full:1 --data.workers 1
   mapkd benchmark training --config config/train/hdmapnet_60x30.yaml --steps 50 --accelerator cuda
+  mapkd benchmark training --config config/train/student.yaml --data.workers 0 --against ../mapkd_before
 
 Runs --warmup and then --steps steps of the config with the map losses, without validation, logs or checkpoints, and
 writes nothing. Parts: loading (waiting for the next batch and its copy to the device), forward (with the losses),
 backward, optimizer (with clipping). Loader processes that keep up show a loading time near nothing.
+
+--against names the checkout of another build: both train the same config, each in a process of its own, step by step in
+turn, and the table holds milliseconds of processors, which a busy machine leaves as they are (without those of loader
+processes: --data.workers 0 counts loading too). Both must know all keys of the config and read its data.
 """
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mapkd_core.benchmark import training_worker
 from mapkd_core.benchmark.machine import (
     command_line,
+    cores,
     describe,
     markdown_table,
     peak_memory_mb,
     summary,
     timed_ms,
 )
+from mapkd_core.benchmark.worker_of_build import HERE, THIS, WorkerOfBuild, check_checkout
 from mapkd_core.files import write_atomic
+from mapkd_core.progress import each
 
 if TYPE_CHECKING:
     from mapkd_core.config import TrainConfig
 
 TAKES_OVERRIDES = True
 """`--key value` and `--group.key value` override the config."""
-PARTS = ("loading", "forward", "backward", "optimizer")
+PARTS = training_worker.PARTS
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +48,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="YAML", help="training config (config/train/*.yaml); defaults without")
     parser.add_argument("--steps", dest="timed_steps", type=int, default=20, help="steps to time (%(default)s)")
     parser.add_argument("--warmup", type=int, default=3, help="steps before them (%(default)s)")
+    parser.add_argument("--against", type=Path, metavar="DIR", help="checkout of a build to train beside this one")
+    parser.add_argument("--threads", type=int, default=cores(), help="of each build with --against (%(default)s)")
     parser.add_argument("--report", type=Path, metavar="FILE", help="results file to write")
 
 
@@ -48,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
     if args.timed_steps < 1 or args.warmup < 0:
         raise ValueError(f"--steps {args.timed_steps} --warmup {args.warmup}; expected at least 1 and at least 0")
     config = load_config(TrainConfig, args.config, args.overrides)
+    if args.against is not None:
+        return _report(_beside(args, config, check_checkout(args.against)), args.report)
     times, device, memory = time_steps(config, args.warmup, args.timed_steps)
     step_ms = [sum(step.values()) for step in times]
     seconds = sum(step_ms) / 1e3
@@ -62,10 +76,43 @@ def run(args: argparse.Namespace) -> int:
             markdown_table(("part", "median ms", "p95", "max"), [*rows, ["step", *summary(step_ms)]]),
         ]
     )
+    return _report(text, args.report)
+
+
+def _report(text: str, path: Path | None) -> int:
     print(text)
-    if args.report:
-        write_atomic(args.report, text + "\n")
+    if path is not None:
+        write_atomic(path, text + "\n")
     return 0
+
+
+def _beside(args: argparse.Namespace, config: TrainConfig, other: Path) -> str:
+    """Both builds' steps in turn, as a page."""
+    folders = {THIS: HERE, str(args.against): other}
+    given = {"config": str(Path(args.config).resolve()) if args.config else None, "overrides": args.overrides}
+    times: dict[str, list[dict[str, float]]] = {name: [] for name in folders}
+    with ExitStack() as held:
+        workers = {n: held.enter_context(WorkerOfBuild(f, training_worker)) for n, f in folders.items()}
+        for worker in workers.values():
+            worker.ask({**given, "threads": args.threads})
+        for _ in each(range(args.warmup + args.timed_steps), "train", "step"):
+            for name, worker in workers.items():
+                worker.ask({})
+                times[name].append(worker.answer())
+    timed = [steps[args.warmup :] for steps in times.values()]
+    rows = []
+    for part in (*PARTS, "step"):
+        own, their = ([sum(s.values()) if part == "step" else s[part] for s in steps] for steps in timed)
+        a, b = summary(own), summary(their)
+        rows.append([part, a.median, min(own), b.median, min(their), f"{b.median / max(a.median, 1e-9):.2f}"])
+    heads = ("part", f"{THIS}, median", "least", "the other build, median", "least", "times this build's")
+    return "\n\n".join([
+        f"# Training step of {config.name} beside {args.against}", describe(), f"`{command_line()}`",
+        f"Model {config.model} {config.model_options or ''}, batch {config.batch_size}, {config.precision}, data "
+        f"{config.data.train}, {args.threads} threads, {args.timed_steps} steps of each build in turn; milliseconds of "
+        "processors.",
+        markdown_table(heads, rows),
+    ])  # fmt: skip
 
 
 def time_steps(config: TrainConfig, warmup: int, steps: int) -> tuple[list[dict[str, float]], str, str]:

@@ -2,7 +2,7 @@
 
 examples:
   mapkd evaluate --weights student.json --data simdrive-v1:val:small
-  mapkd evaluate --weights student.json --data /data/nuscenes --split val --out runs/student/val --processes 8
+  mapkd evaluate --weights student.json --data /data/nuscenes --split val --out runs/student/val
   mapkd evaluate --weights runs/teacher --data cache:caches/val
   mapkd evaluate --weights runs/teacher --data cache:/nfs/val --engine ray://head:10001 --unit-gpus 1
   mapkd evaluate --weights base --data /data/nuscenes --align 2.0,1.0,1.5
@@ -69,7 +69,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="output folder (default runs/evaluate/NAME)")
     parser.add_argument("--overwrite", action="store_true", help="throw away what the folder holds")
-    parser.add_argument("--processes", type=whole_number(1), default=1, help="processes for scoring")
+    parser.add_argument("--processes", type=whole_number(1), help="processes for scoring (all cores)")
     parser.add_argument(
         "--images", type=whole_number(0), default=3, metavar="N", help="images of each group; 0 for none"
     )
@@ -78,6 +78,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Predicts if asked to, scores, writes the results and prints the table."""
+    from mapkd_core.benchmark.machine import cores
     from mapkd_core.evaluation.evaluate import PREDICTIONS, TRUTH, score_frames
     from mapkd_core.metrics.tables import lines_table, main_table
 
@@ -95,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
             stale = _others(out, (predictions, truth), args.overwrite)
         else:
             raise ValueError("give either --data (with --weights), or --predictions and --truth")
-        evaluation = score_frames(predictions, truth, grid, thresholds, args.processes, align)
+        evaluation = score_frames(predictions, truth, grid, thresholds, args.processes or cores(), align)
         for path in stale:
             path.unlink(missing_ok=True)
         _write(evaluation, out, args, source)

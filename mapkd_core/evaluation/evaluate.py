@@ -19,7 +19,6 @@ from mapkd_core.grid import BevGrid
 from mapkd_core.metrics.alignment import AlignBounds
 from mapkd_core.metrics.bands import bands_of
 from mapkd_core.metrics.frame_file import FrameFile, FrameRecord, read_frames, read_header
-from mapkd_core.metrics.openlane_area import AreaAp
 from mapkd_core.metrics.parallel import map_frames
 from mapkd_core.metrics.scoring import THRESHOLD_SETS, FrameScore, Scorer
 from mapkd_core.metrics.submission import read_submission
@@ -159,7 +158,7 @@ def score_frames(
         "aligned": scorer.aligned(scores),
         "by_distance": scorer.by_distance(scores),
         "by_condition": scorer.by_condition(scores),
-        "openlane_v2": _area_ap(paired, truths) if rings else None,
+        "openlane_v2": scorer.area_ap(scores) if rings else None,
         "latency_ms": _latency(predictions),
         "notes": _notes(missing, truths, rings),
     }
@@ -207,17 +206,6 @@ def _common_grid(
     if any(other != found for other in named):
         raise ValueError(f"predictions, truth and options disagree on the grid: {found} and {named}")
     return found
-
-
-def _area_ap(predictions: Sequence[FrameRecord], truths: Sequence[FrameRecord]) -> dict[str, object]:
-    """OpenLane-V2's area metric, of the classes that each frame's truth knows."""
-    definition = AreaAp()
-    frames = []
-    for predicted, truth in zip(predictions, truths, strict=True):
-        lines = [e for e in truth.elements if e.label != "ped_crossing"] + list(truth.outlines or ())
-        pair = ([e for e in elements if e.label in truth.known] for elements in (predicted.elements, lines))
-        frames.append(definition.frame(*pair))
-    return definition.total(frames).as_dict()
 
 
 def _latency(records: Iterable[FrameRecord]) -> dict[str, float]:

@@ -23,6 +23,7 @@ from mapkd_core.metrics.crossings import in_side_form
 from mapkd_core.metrics.frame_file import FrameRecord
 from mapkd_core.metrics.iou import IouMeter
 from mapkd_core.metrics.line_agreement import LineCounts, count_lines
+from mapkd_core.metrics.openlane_area import AreaAp
 from mapkd_core.metrics.pooled import FrameMatches
 from mapkd_core.metrics.raster_ap import RasterAp
 from mapkd_core.types import CLASSES, MapElement
@@ -62,6 +63,8 @@ class FrameScore:
     ap_bands: Mapping[str, FrameMatches]
     lines: LineCounts
     """Lengths found and right."""
+    area: FrameMatches
+    """By OpenLane-V2's area metric; means something where crossings are rings."""
     aligned: AlignedScore | None = None
 
     @property
@@ -123,8 +126,11 @@ class Scorer:
                 meters[band.name].update_classes(classes, target, band.cells(self.grid), known)
         cut = {band.name: self._far().frame(band.cut(found), band.cut(exact)) for band in self.bands}
         lines = count_lines(*same_form, bands_of(self.grid, LINE_BAND_M), self.grid)
+        area = AreaAp().frame(found, rings)
         aligned = self._aligned(same_form, classes, exact, known) if self.align is not None else None
-        return FrameScore(predicted.token, truth.conditions, known, whole, drawn, partial, meters, cut, lines, aligned)
+        return FrameScore(
+            predicted.token, truth.conditions, known, whole, drawn, partial, meters, cut, lines, area, aligned
+        )
 
     def _aligned(
         self, same_form: tuple[list[MapElement], list[MapElement]], classes: NDArray[np.uint8] | None,
@@ -181,6 +187,10 @@ class Scorer:
                 },
             }
         return table
+
+    def area_ap(self, frames: Sequence[FrameScore]) -> dict[str, Any]:
+        """OpenLane-V2's area metric, of the classes that each frame's truth knows, as plain values."""
+        return AreaAp().total([f.area for f in frames]).as_dict()
 
     def lines(self, frames: Sequence[FrameScore]) -> dict[str, Any]:
         """Recall and precision of lines by length, class and ring, as plain values."""
