@@ -19,7 +19,7 @@ class BuildProcess(WorkerOfBuild):
     """A process that runs an artifact with the code of a checkout: `with BuildProcess(...) as build: build.run()`."""
 
     def __init__(self, folder: Path, card: Path, options: RuntimeOptions, given: Images) -> None:
-        super().__init__(folder, latency_worker)
+        super().__init__(folder, Path(latency_worker.__file__))
         intrinsics, poses = given.calibration
         self.ask({
             "card": str(card.resolve()), "jpegs": [base64.b64encode(jpeg).decode() for jpeg in given.jpegs],

@@ -21,7 +21,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mapkd_core.benchmark import training_worker
 from mapkd_core.benchmark.machine import (
     command_line,
     cores,
@@ -40,7 +39,9 @@ if TYPE_CHECKING:
 
 TAKES_OVERRIDES = True
 """`--key value` and `--group.key value` override the config."""
-PARTS = training_worker.PARTS
+PARTS = ("loading", "forward", "backward", "optimizer")
+_WORKER = Path(__file__).with_name("training_worker.py")
+"""It imports this file of the build that it trains with, and so cannot be imported here."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -92,7 +93,7 @@ def _beside(args: argparse.Namespace, config: TrainConfig, other: Path) -> str:
     given = {"config": str(Path(args.config).resolve()) if args.config else None, "overrides": args.overrides}
     times: dict[str, list[dict[str, float]]] = {name: [] for name in folders}
     with ExitStack() as held:
-        workers = {n: held.enter_context(WorkerOfBuild(f, training_worker)) for n, f in folders.items()}
+        workers = {n: held.enter_context(WorkerOfBuild(f, _WORKER)) for n, f in folders.items()}
         for worker in workers.values():
             worker.ask({**given, "threads": args.threads})
         for _ in each(range(args.warmup + args.timed_steps), "train", "step"):

@@ -1,26 +1,24 @@
 """Trains in a process of its own and says what each step took; `mapkd benchmark training --against` starts it.
 
 It is run as a file, so that it measures the build that PYTHONPATH names, older ones too: it uses nothing of this
-package but `load_config` and `time_steps` of `mapkd benchmark training`. The first line of JSON on stdin names config
-and threads; each further line asks for one step, and the line of JSON that answers it holds milliseconds of all
-processors of this process by part.
+package but `load_config`, and `time_steps` and PARTS of `mapkd benchmark training`. The first line of JSON on stdin
+names config and threads; each further line asks for one step, and the line of JSON that answers it holds milliseconds
+of all processors of this process by part.
 """
 from __future__ import annotations
 
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TextIO
-
-PARTS = ("loading", "forward", "backward", "optimizer")
 
 
 class Turns:
     """Takes the place of the benchmark's clock: waits for its turn before a step, and answers after it."""
 
-    def __init__(self, asked: TextIO, answers: TextIO) -> None:
-        self.asked, self.answers = asked, answers
+    def __init__(self, asked: TextIO, answers: TextIO, parts: Sequence[str]) -> None:
+        self.asked, self.answers, self.parts = asked, answers, parts
         self.spent: list[float] = []
 
     def __call__(self, work: Callable[[], object], device: str = "cpu") -> float:
@@ -30,8 +28,8 @@ class Turns:
         began = time.process_time()
         work()
         self.spent.append(1e3 * (time.process_time() - began))
-        if len(self.spent) == len(PARTS):
-            self.answers.write(json.dumps(dict(zip(PARTS, self.spent, strict=True))) + "\n")
+        if len(self.spent) == len(self.parts):
+            self.answers.write(json.dumps(dict(zip(self.parts, self.spent, strict=True))) + "\n")
             self.answers.flush()
             self.spent = []
         return 0.0
@@ -47,7 +45,7 @@ def answer(lines: TextIO, out: TextIO) -> None:
     from mapkd_core.config import TrainConfig, load_config
 
     config = load_config(TrainConfig, given["config"], given["overrides"])
-    training.timed_ms = Turns(lines, out)  # type: ignore[assignment]
+    training.timed_ms = Turns(lines, out, training.PARTS)  # type: ignore[assignment]
     training.time_steps(config, 0, sys.maxsize)
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import Any, TypeVar
 
 import mapkd_core
@@ -18,16 +18,16 @@ Own = TypeVar("Own", bound="WorkerOfBuild")
 
 
 class WorkerOfBuild:
-    """`with WorkerOfBuild(folder, module) as worker: worker.ask({...}); worker.answer()`.
+    """`with WorkerOfBuild(folder, file) as worker: worker.ask({...}); worker.answer()`.
 
     Raises ValueError, naming the checkout, if the process ends without an answer.
     """
 
-    def __init__(self, folder: Path, worker: ModuleType) -> None:
+    def __init__(self, folder: Path, worker: Path) -> None:
         self.folder = folder
         path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
         self._process = subprocess.Popen(
-            [sys.executable, str(worker.__file__)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            [sys.executable, str(worker)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env={**os.environ, "PYTHONPATH": path},
         )  # fmt: skip
 
