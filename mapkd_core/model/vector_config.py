@@ -16,6 +16,8 @@ VIEWS = ("kernel", "pillars", "lift_splat")
 ATTENTIONS = ("joint", "decoupled")
 TRUNK = "trunk"
 """Backbone of the students that ship (image_trunk.py), a quarter of the image's size."""
+TRUNKS = {TRUNK: "own", "lite0": "lite0"}
+"""Backbone -> trunk of the raster student (student_config.py)."""
 ENCODER_STRIDE = 16
 """Of the features of a backbone by name (backbones.py)."""
 FRAMES = ("base_link", "nuscenes_lidar")
@@ -30,9 +32,9 @@ class VectorConfig:
     """`kernel` (MapTR's GKT on one feature map, a BEV of embeddings), `pillars` or `lift_splat` (the raster student's
     views and BEV network, whose trained weights serve as `init`; any calibrated rig)."""
     backbone: str = "resnet-18"
-    """One of RESNETS; of the views `pillars` and `lift_splat` also `trunk`, or any name of backbones.py."""
+    """One of RESNETS; of the views `pillars` and `lift_splat` also `trunk`, `lite0` or any name of backbones.py."""
     pretrained: bool = False
-    """Start a backbone of backbones.py from its published weights."""
+    """Start `lite0` or a backbone of backbones.py from its published weights."""
     width: int = 256
     """Channels of every token."""
     hidden: int = 512
@@ -141,10 +143,17 @@ def vector_config(options: Mapping[str, Any]) -> VectorConfig:
 def raster_config(config: VectorConfig) -> StudentConfig:
     """The raster student whose trunk, view and BEV network a student of the view `pillars` or `lift_splat` has."""
     return StudentConfig(
-        config.image_width, config.view_channels, config.bev_width, config.heights_m, config.view, config.bev_factor
+        config.image_width,
+        TRUNKS.get(config.backbone, "own"),
+        config.pretrained and config.backbone in TRUNKS,
+        config.view_channels,
+        config.bev_width,
+        config.heights_m,
+        config.view,
+        config.bev_factor,
     )
 
 
 def view_stride(config: VectorConfig) -> int:
     """Of the features that such a view reads."""
-    return TRUNK_STRIDE if config.backbone == TRUNK else ENCODER_STRIDE
+    return TRUNK_STRIDE if config.backbone in TRUNKS else ENCODER_STRIDE

@@ -25,10 +25,11 @@ def tiny_images(cameras: int = 6, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (cameras, SIZE[1], SIZE[0], 3), dtype=np.uint8)
 
 
-def save_tiny_student(folder: Path, seed: int = 0) -> Path:
-    """Writes tiny.json and tiny.safetensors; returns the card's path."""
+def save_tiny_student(folder: Path, seed: int = 0, **options: object) -> Path:
+    """Writes tiny.json and tiny.safetensors, of the tiny student with `options`; returns the card's path."""
     torch.manual_seed(seed)
-    model = build_model("student", GRID, SIZE, OPTIONS)
+    options = {**OPTIONS, **options}
+    model = build_model("student", GRID, SIZE, options)
     intrinsics, poses = tiny_rig()
     batch = Batch(
         torch.randn(2, 6, 3, SIZE[1], SIZE[0]), torch.tensor(np.stack([intrinsics] * 2)).float(),
@@ -36,5 +37,5 @@ def save_tiny_student(folder: Path, seed: int = 0) -> Path:
     )
     for _ in range(3):
         model(batch)  # gives the batch norms statistics that folding must carry over
-    save_artifact(folder / "tiny.json", ModelCard("tiny", "1", "student", OPTIONS, GRID, SIZE), model.state_dict())
+    save_artifact(folder / "tiny.json", ModelCard("tiny", "1", "student", options, GRID, SIZE), model.state_dict())
     return folder / "tiny.json"

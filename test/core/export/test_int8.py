@@ -59,6 +59,20 @@ def test_nearly_the_same_probabilities(artifact):
     assert (coarse.backend, coarse.precision) == ("onnx", "int8")
 
 
+@needs_instructions
+def test_the_trunk_lite0_runs_in_eight_bits(tmp_path):
+    path = save_tiny_student(tmp_path, 0, trunk="lite0")
+    student, card = load_model(path)
+    export_onnx(student, graph_path(path), card)
+    note_graph(path, graph_path(path))
+    export_int8.export_int8(path, proof_frames(None, SIZE, 2))
+    with_torch = RuntimeOptions(device="cpu", backend="torch", precision="fp32")
+    exact = open_runtime(path, with_torch).probabilities(tiny_images(), *tiny_rig())
+    for precision, within in (("fp32", 1e-5), ("int8", 0.02)):
+        found = open_runtime(path, onnx_on_cpu(precision)).probabilities(tiny_images(), *tiny_rig())
+        assert np.abs(found - exact).mean() < within
+
+
 @pytest.mark.parametrize("cameras", [1, 4, 8])
 def test_any_number_of_cameras_runs_in_eight_bits(artifact, monkeypatch, cameras):
     # Without the instructions the numbers are others, but of the right shape, and an unseen camera still adds nothing.
