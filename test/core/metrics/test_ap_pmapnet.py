@@ -36,6 +36,14 @@ def test_short_piece_of_a_line_is_near_but_overlaps_too_little():
         assert ap_pmapnet([half], [truth], GRID, corrected=corrected).mean == 1
 
 
+@pytest.mark.parametrize("corrected", [False, True])
+@pytest.mark.parametrize(("length_m", "counts"), [(4.6, 0), (6.2, 1)])
+def test_a_tenth_of_the_pixels_in_common_is_enough(length_m, counts, corrected):
+    """The pen makes both lines 0.75 m longer: 9.1 and 11.8 % of 58.75 m."""
+    piece = [line([(0, 0), (length_m, 0)])]
+    assert ap_pmapnet([piece], [[line([(-29, 0), (29, 0)])]], GRID, corrected=corrected).mean == counts
+
+
 def test_pair_without_overlap_is_struck_out_all_the_same():
     # The short piece is nearest and fails the overlap; with it goes the truth that the second prediction would match.
     truth = [line([(-29, 0), (29, 0)])]

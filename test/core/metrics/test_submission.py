@@ -89,3 +89,22 @@ def test_more_vertices_than_there_are_is_refused(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps({"results": {"t": [vector]}}))
     with pytest.raises(FileFault, match=r"results\.t\[0\]\.pts_num is 3; expected at most the 2 vertices"):
         read_submission(tmp_path / "a.json")
+
+
+def test_which_lines_are_read_as_rings_and_what_stands_for_a_missing_confidence(tmp_path):
+    ring = [[0, 0], [4, 0], [4, 9], [0, 0]]
+    vectors = [
+        {"pts": ring, "type": 1}, {"pts": ring, "type": 2}, {"pts": ring[:3], "type": 1},
+        {"pts": [[0, 0], [4, 0], [0, 0]], "type": 1}, {"pts": ring, "type": 1, "pts_num": 3, "confidence_level": 0.25},
+    ]  # fmt: skip
+    (tmp_path / "a.json").write_text(json.dumps({"results": {"t": vectors}}))
+    read = read_submission(tmp_path / "a.json", rings=True)["t"]
+    assert [e.closed for e in read] == [True, False, False, False, False]
+    assert [e.score for e in read] == [1, 1, 1, 1, 0.25] and len(read[4].points_m) == 3
+    assert [e.label for e in read] == ["ped_crossing", "boundary"] + ["ped_crossing"] * 3
+
+
+def test_sensors_are_those_named(tmp_path):
+    write_submission(tmp_path / "a.json", {}, sensors=("use_lidar", "use_external"))
+    meta = json.loads((tmp_path / "a.json").read_text())["meta"]
+    assert [name for name, used in meta.items() if used] == ["use_lidar", "use_external", "vector"]
