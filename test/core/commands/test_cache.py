@@ -76,3 +76,8 @@ def test_other_sweeps_are_another_cache(folder, tmp_path, capsys):
 def test_sweeps_that_cannot_be(folder, tmp_path, options, told, capsys):
     assert main(["cache", str(folder), str(tmp_path / "cache"), "--no-labels", *options]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_a_bag_has_no_sweeps(tmp_path, capsys):
+    assert main(["cache", "bag:drive.mcap", str(tmp_path / "cache"), "--sweeps", "1"]) == 2
+    assert "--sweeps with bag:drive.mcap: of bags only images are read" in capsys.readouterr().err

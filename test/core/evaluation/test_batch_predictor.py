@@ -49,3 +49,10 @@ def test_a_missing_input_is_named(weights):
     predictor = BatchPredictor(weights, "cpu")
     with pytest.raises(ValueError, match="LiDAR"):
         predictor.predict_frame(replace(whole_frame(), lidar=None))
+
+
+@pytest.mark.parametrize(("training", "points"), [({}, 81920), ({"config": {"data": {"lidar_points": 3}}}, 3)])
+def test_a_network_sees_as_many_points_as_in_training(training, points):
+    card = ModelCard("lidar", "1", "hdmapnet_lidar", OPTIONS, GRID, (88, 32), training=training)
+    predictor = BatchPredictor((build_model("hdmapnet_lidar", GRID, (88, 32), OPTIONS), card), "cpu")
+    assert predictor._collate.lidar_points == points

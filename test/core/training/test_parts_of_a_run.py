@@ -116,6 +116,8 @@ def test_every_process_draws_numbers_of_its_own_and_the_first_those_of_the_seed(
         drawn.append(torch.rand(3))
     torch.manual_seed(7)
     assert torch.equal(drawn[0], torch.rand(3))
+    torch.manual_seed(8)  # nor do two runs of neighbouring seeds share numbers
+    assert not torch.equal(drawn[1], torch.rand(3))
     assert not any(torch.equal(a, b) for a, b in ((drawn[0], drawn[1]), (drawn[0], drawn[2]), (drawn[1], drawn[2])))
 
 
@@ -226,6 +228,12 @@ def test_weights_of_the_task_are_the_configs():
     batch = Collate(GRID)([ToySamples()[1]])
     terms, weights = TaskObjective(config).terms(Prediction(torch.zeros(1, 4, *GRID.shape)), batch, 0)
     assert weights == asdict(config.loss) and set(terms) == {"semantic", "dice"}
+
+
+def test_a_network_sees_as_many_points_as_the_config_says():
+    assert loading.collate_for(TrainConfig(data=DataConfig(lidar_points=7))).lidar_points == 7
+    with pytest.raises(ValueError, match=r"data\.lidar_points is 0; expected at least 1"):
+        DataConfig(lidar_points=0)
 
 
 def test_every_unlabelled_sample_gets_its_own_map_and_crossings_as_edges():

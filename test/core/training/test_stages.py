@@ -65,6 +65,12 @@ def test_stages_of_stages_come_first(three_recipes):
     ]
 
 
+def test_recipes_are_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = ROOT / "config" / "train" / "small" / "teacher.yaml"
+    assert list(stages._commands("runs/small/teacher"))[-1] == f"mapkd train --config {recipe}"
+
+
 def test_a_stage_without_recipe_and_a_card(three_recipes):
     with pytest.raises(FileNotFoundError, match=r"--config YAML --out mine --name unknown"):
         check_stages(["mine/unknown"])
