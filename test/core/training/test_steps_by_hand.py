@@ -160,7 +160,11 @@ def test_after_validation_the_network_trains_on(opened):
 def test_the_average_is_what_is_validated_and_it_stays_in_eval_mode(opened, monkeypatch):
     context, batches = opened(val_every=1, ema=0.9)
     with context as (run, _):
+        before = run._plain().mix.weight.detach().clone()
         run.advance(batches)
+        now = run._plain().mix.weight.detach()
+        assert not torch.equal(now, before)
+        torch.testing.assert_close(run.average.module.mix.weight, 0.1 * before + 0.9 * now)
         assert run._plain().modes == [(True, True)], "the network itself is not validated"
         assert run.average.module.modes == [(False, False)]
         run.advance(batches)
