@@ -33,7 +33,7 @@ ROAD_OFF_M, OUTLIER_M = 3.0, 4.0
 less than half."""
 BESIDE_M = 2.5
 """So far beside the center lines the vehicle may drive, either side."""
-HOLD_M, HOLD_RAD = 3.0, 0.01
+HOLD_M, HOLD_RAD = 3.0, 0.03
 """How far the motion may be from that of before where nothing tells of it."""
 TOGETHER = 10.0
 """So many neighboring places are wrong by the same, and count as one."""

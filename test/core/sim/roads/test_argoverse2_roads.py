@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import shapely
 
 from mapkd_core.data.labels import map_elements
-from mapkd_core.geometry import apply, transform_from_yaw, yaw_of
+from mapkd_core.geometry import apply, inverse, transform_from_yaw, yaw_of
 from mapkd_core.grid import GRID_60X30
 from mapkd_core.sim.drive import SimDrive
 from mapkd_core.sim.export.placement import PLOT_M, place
@@ -95,43 +96,42 @@ def test_its_export_stands_in_a_plot_of_its_own() -> None:
 
 @pytest.mark.slow
 def test_the_logs_paint_is_in_the_images() -> None:
-    """Where the log has a solid white line, the road in the images is brighter than half a metre beside it."""
-    from dataclasses import replace
-
-    drive = _drive(5).in_weather("overcast")
+    """Where the log has a line of white paint, the images are brighter there than beside it, and nowhere else."""
+    drive = replace(_drive(5).in_weather("overcast"), size=(704, 256))
     assert drive.conditions is not None
     drive.conditions = replace(drive.conditions, paint_wear=0.0)
     content = _content()
     lines = [_xy(s[f"{side}_lane_boundary"]) for s in content["lane_segments"].values() for side in ("left", "right")
-             if s[f"{side}_lane_mark_type"] in ("SOLID_WHITE", "SOLID_YELLOW", "DOUBLE_SOLID_YELLOW")]  # fmt: skip
-    on, beside = [], []
-    for index in (0, 4, 8):
+             if s[f"{side}_lane_mark_type"] == "SOLID_WHITE"]  # fmt: skip
+    edges = shapely.MultiLineString([_xy(a["area_boundary"]) for a in content["drivable_areas"].values()])
+    across = np.array([-0.6, 0.6, -0.12, -0.06, 0.0, 0.06, 0.12])  # beside, and on
+    stands_out: dict[bool, list[float]] = {True: [], False: []}
+    for index in (0, 3, 6, 9):
         frame = drive[index]
         for view in frame.views:
-            pixels = view.image.rgb().astype(float).mean(2)
-            camera_from_map = np.linalg.inv(view.map_from_base @ view.base_from_camera)
-            for line in lines:
-                for a, b in pairwise(line):
-                    count = max(int(np.linalg.norm(b - a)), 1)
-                    normal = np.array([a[1] - b[1], b[0] - a[0]]) / np.linalg.norm(b - a)
-                    for k in range(count):
-                        place_m = a + (b - a) * (k + 0.5) / count
-                        if not 3 < np.linalg.norm(place_m - frame.map_from_base[:2, 3]) < 9:
+            pixels, camera_from_map = view.image.rgb().astype(float).mean(2), inverse(
+                view.map_from_base @ view.base_from_camera
+            )
+            for a, b in (pair for line in lines for pair in pairwise(line)):
+                normal = np.array([a[1] - b[1], b[0] - a[0]]) / np.linalg.norm(b - a)
+                for share in np.arange(0.5, max(np.linalg.norm(b - a), 1)) / max(np.linalg.norm(b - a), 1):
+                    if edges.distance(shapely.Point(a + (b - a) * share)) < 1.0:
+                        continue  # along the road's edge it is no divider, and not painted
+                    for painted, shift in ((True, 0.0), (False, 1.2)):
+                        spots = a + (b - a) * share + (across[:, None] + shift) * normal
+                        solid = np.column_stack([spots, drive.world.height_m(spots)])
+                        camera = apply(camera_from_map, solid)
+                        if camera[:, 2].min() < 1 or np.linalg.norm(camera, axis=1).max() > 9:
                             continue
-                        values = []
-                        for off in (0.0, 0.6, -0.6):
-                            spot = place_m + off * normal
-                            high = float(drive.world.height_m(spot))
-                            x, y, z = (camera_from_map @ [*spot, high, 1])[:3]
-                            u, v = view.intrinsics[0] @ [x / z, y / z, 1], view.intrinsics[1] @ [x / z, y / z, 1]
-                            if z < 1 or not (0 <= u < 352 and 0 <= v < 128):
-                                break
-                            values.append(pixels[int(v), int(u)])
-                        if len(values) == 3:
-                            on.append(values[0])
-                            beside.append(np.mean(values[1:]))
-    assert len(on) > 60
-    assert np.mean(np.array(on) > np.array(beside) + 8) > 0.6, (np.median(on), np.median(beside))
+                        u, v = (camera @ view.intrinsics.T)[:, :2].T / camera[:, 2]
+                        if u.min() < 0 or u.max() >= 704 or v.min() < 0 or v.max() >= 256:
+                            continue
+                        values = pixels[v.astype(int), u.astype(int)]
+                        stands_out[painted].append(values[2:].max() - values[:2].mean())
+    on, off = (np.array(stands_out[painted]) for painted in (True, False))
+    assert len(on) > 10 and len(off) > 10
+    # a piece that goes on in a longer dashed line is dashed, too: between the dashes there is nothing
+    assert np.mean(on > 20) > 0.2 > 0.1 > np.mean(off > 20), (np.percentile(on, [10, 50]), np.percentile(off, [50, 90]))
 
 
 def test_a_folder_of_logs_takes_turns_and_one_without_is_named(tmp_path: Path) -> None:
