@@ -57,7 +57,8 @@ def run(args: argparse.Namespace) -> int:
         if os.path.realpath(args.report) == os.path.realpath(target.file):
             raise ValueError(f"the map and --report are both {args.report}; expected two files")
     if target.file.exists() and not args.overwrite:
-        raise ValueError(f"{target.file} is there already; give another name, or --overwrite")
+        remedy = "folder: an expansion is never replaced" if target.format == "nuscenes" else "name, or --overwrite"
+        raise ValueError(f"{target.file} is there already; give another {remedy}")
     place = None if args.origin is None else at_place(*args.origin)
     street_map, found = read_map(source, None)
     if place is not None and street_map.origin is None:

@@ -132,3 +132,18 @@ def test_a_map_of_argoverse_2_is_read_and_none_is_written(tmp_path: Path, capsys
     assert "read alone" in capsys.readouterr().err and not (tmp_path / "new").exists()
     assert main(["map", "convert", f"argoverse2:{tmp_path / 'none'}", str(tmp_path / "x.osm")]) == 2
     assert "none" in capsys.readouterr().err
+
+
+def test_what_is_there_is_kept_and_the_way_out_that_is_named_is_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    street().write(tmp_path / "a.streetmap")
+    places = ((f"{tmp_path}/b.osm", "--overwrite"), (f"nuscenes:{tmp_path}:boston-seaport", "another folder"))
+    for target, way_out in places:
+        words = ["map", "convert", str(tmp_path / "a.streetmap"), target]
+        assert main(words) == 0
+        capsys.readouterr()
+        assert main(words) == 2
+        told = capsys.readouterr().err
+        assert "is there already" in told and way_out in told
+        assert main([*words, "--overwrite"]) == (0 if way_out == "--overwrite" else 2)
