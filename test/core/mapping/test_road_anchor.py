@@ -62,7 +62,7 @@ def test_nothing_is_torn_the_way_changes_by_a_twentieth_at_most() -> None:
     corrected = np.array([anchor.corrected(pose) for pose in round_the_corner()[:150]])
     steps = np.linalg.norm(np.diff(corrected[:, :2, 3], axis=0), axis=1)
     assert np.abs(steps - 2).max() < 2 * MOST_SHIFT * TRACE_M + 1e-6
-    assert corrected[-1, 1, 3] > 8, "it was moved to the road"
+    assert corrected[-1, 1, 3] > 5, "it was moved towards the road"
 
 
 def test_without_a_road_in_reach_the_poses_stand() -> None:
