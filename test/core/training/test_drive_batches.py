@@ -1,5 +1,6 @@
 """Batches straight from the simulator: the drives follow from the seed, a batch mixes several, nothing comes twice."""
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from mapkd_core.grid import BevGrid
 from mapkd_core.sim.drive import SimDrive
 from mapkd_core.training import drive_batches
 from mapkd_core.training.drive_batches import FIRST_SEED, DriveBatches
+from mapkd_core.types import Batch
 
 pytest.importorskip("numba")
 CONFIG = TrainConfig(
@@ -44,3 +46,47 @@ def test_parts_that_a_batch_lacks_stay_away():
     both = drive_batches.joined([two, one])
     assert both.lidar is None and both.tokens == made.tokens[::-1]
     assert torch.equal(both.semantic, made.semantic.flip(0))
+
+
+def unlike(number, frames):
+    """Frames that say from which drive and which place in it they are."""
+    images = torch.zeros(frames, 1, 3, 1, 1)
+    return Batch(images, images[..., 0], images[..., 0], tokens=[f"{number}:{k}" for k in range(frames)])
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Which drives were asked for first, and how many frames a drive has."""
+    found = []
+
+    def made(config, first, frames):
+        found.append((first, frames))
+        return (SimpleNamespace(frames=unlike(number, frames)) for number in range(first, first + 99))
+
+    monkeypatch.setattr(drive_batches, "made_drives", made)
+    monkeypatch.setattr(drive_batches, "rendered", lambda drive, device: drive.frames)
+    return found
+
+
+def tokens(count, **options):
+    batches = DriveBatches(replace(CONFIG, seed=options.pop("seed", 2)), "cpu", frames=4, **options)
+    return [next(batches).tokens for _ in range(count)], batches
+
+
+def test_a_batch_is_drawn_from_the_frames_of_several_drives_and_the_others_wait(asked):
+    drawn, batches = tokens(10, pool=10)
+    flat = [token for batch in drawn for token in batch]
+    assert all(len(batch) == 2 for batch in drawn) and len(set(flat)) == 20
+    assert {t.split(":")[0] for t in drawn[0] + drawn[1]} <= {"0", "1", "2"}, "three drives hold at least ten frames"
+    assert len(batches._pool) == 8, "seven drives have come"
+    assert not {b.tokens[0] for b in batches._pool} & set(flat)
+    assert flat != sorted(flat, key=lambda t: tuple(map(int, t.split(":")))) and asked == [(0, 4)]
+    assert len(tokens(1, pool=1)[1]._pool) == 2, "never fewer than a batch"
+
+
+def test_the_draw_follows_from_the_seed_and_a_later_start_sees_later_drives(asked):
+    assert tokens(4, pool=8)[0] == tokens(4, pool=8)[0] != tokens(4, pool=8, seed=3)[0]
+    later, _ = tokens(4, pool=8, first_batch=10)
+    assert asked[-1] == (5, 4) and min(int(t.split(":")[0]) for batch in later for t in batch) >= 5
+    moved = [[f"{int(t.split(':')[0]) - 5}:{t.split(':')[1]}" for t in batch] for batch in later]
+    assert moved != tokens(4, pool=8)[0], "nor are they drawn in the same order"
