@@ -146,6 +146,22 @@ def test_a_run_alone_draws_its_own_numbers_whatever_others_drew_meanwhile():
     assert torch.equal(torch.cat(drawn), expected)
 
 
+def test_every_process_goes_on_with_its_own_numbers_and_a_new_one_with_those_it_has():
+    states = []
+    for seed in (11, 12):
+        torch.manual_seed(seed)
+        states.append([torch.get_rng_state()])
+    expected = [torch.rand(3, generator=torch.Generator().manual_seed(seed)) for seed in (11, 12, 13)]
+    for rank in (0, 1, 2):
+        torch.manual_seed(13)
+        fabric = SimpleNamespace(device=torch.device("cpu"), world_size=3, global_rank=rank)
+        state = RandomState(fabric)
+        state.restore(states)
+        assert torch.equal(torch.rand(3), expected[rank])
+        with state.alone():
+            assert torch.equal(torch.rand(3), expected[rank]), "what was restored is where the run alone goes on"
+
+
 @pytest.mark.parametrize(("layer", "draws"), [
     (nn.Dropout(0.1), True), (nn.Dropout(0.0), False), (nn.MultiheadAttention(4, 2, dropout=0.2), True),
     (nn.MultiheadAttention(4, 2), False), (nn.BatchNorm1d(2), False),
