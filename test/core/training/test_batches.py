@@ -184,6 +184,13 @@ def test_a_streamed_cache_is_read_by_place_seed_and_share_and_changed_by_number(
     assert not torch.equal(batches[0].images[0], batches[2].images[1]), "the same frame under another number"
 
 
+@pytest.mark.parametrize("more", [{"unlabelled": "drives"}, {"streets": ("images",)}])
+def test_a_streamed_cache_stands_alone(more):
+    data = replace(CONFIG.data, train="cache:https://example.org/train", **more)
+    with pytest.raises(ValueError, match=r"is streamed; with data\.unlabelled or data\.streets it must be a local"):
+        loading.training_batches(replace(CONFIG, data=data))
+
+
 def test_loading_takes_no_random_numbers_from_the_networks():
     torch.manual_seed(0)
     before = torch.get_rng_state()

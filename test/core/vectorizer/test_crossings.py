@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import shapely
 
-from mapkd_core.vectorizer.crossings import pair_edges
+from mapkd_core.vectorizer.crossings import pair_edges, ring_of_outline
 from mapkd_core.vectorizer.lines import Polyline
 
 WIDTHS = (10.0, 60.0)
@@ -49,3 +50,33 @@ def test_edges_of_one_crossing_are_parallel_side_by_side_and_of_a_crossing_s_wid
     other: Polyline, fits: bool
 ) -> None:
     assert pairs(edge(0, 40, 0), other) == ([{0, 1}] if fits else [])
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.7, 2.0])
+@pytest.mark.parametrize("slant", [-9, 0, 9])
+@pytest.mark.parametrize("ways", [(1, 1), (1, -1), (-1, 1), (-1, -1)])
+def test_a_ring_does_not_cross_itself_whichever_way_its_edges_run(
+    ways: tuple[int, int], slant: float, turn: float
+) -> None:
+    corners = np.array([0, 20, 40, 40 + slant + 25j, 20 + 25j, slant + 25j]) * np.exp(1j * turn)
+    edges = [Polyline(part.astype(np.complex64)[::way], score, False)
+             for part, way, score in zip((corners[:3], corners[3:]), ways, (0.5, 0.9), strict=True)]  # fmt: skip
+    (ring,), rest = pair_edges(edges, WIDTHS)
+    outline = shapely.Polygon([(p.real, p.imag) for p in ring.points.tolist()])
+    assert rest == [] and ring.points[0] == ring.points[-1] and len(ring.points) == 7
+    assert outline.is_valid and outline.area == pytest.approx(40 * 25, rel=1e-5)
+    assert ring.score == pytest.approx(0.7)
+    first, second = ring.sides
+    assert {first[0], first[1]} == set(edges[0].points[[0, -1]].tolist())
+    assert {second[0], second[1]} == set(edges[1].points[[0, -1]].tolist())
+    assert ((first[1] - first[0]) * (second[1] - second[0]).conj()).real > 0, "its sides run the same way"
+
+
+def test_an_outline_that_was_drawn_has_the_long_sides_of_its_rectangle() -> None:
+    for corners in ([0, 40, 40 + 15j, 15j], [0, 15, 15 + 40j, 40j]):
+        outline = np.array([*corners, corners[0]], np.complex64) * np.complex64(np.exp(0.4j))
+        ring = ring_of_outline(Polyline(outline, 0.6, True))
+        assert ring.points.tolist() == outline.tolist() and ring.score == 0.6
+        (a, b), (c, d) = ring.sides
+        assert [abs(b - a), abs(d - c), abs(a - c)] == pytest.approx([40, 40, 15], rel=1e-2)
+        assert ((b - a) * (d - c).conj()).real > 0
