@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mapkd_core.config import TrainConfig, load_config
+from mapkd_core.config import DataConfig, TrainConfig, load_config
 from mapkd_core.distill.config import DistillConfig
 from mapkd_core.distill.probe import probe_batch
 from mapkd_core.distill.taps import STAND_INS
@@ -77,3 +77,15 @@ def test_other_numbers_of_halvings_are_refused():
     for model, halvings in (("hdmapnet", 4), ("hdmapnet", 0), ("student", 3), ("student", 0)):
         with pytest.raises(ValueError, match=f"halvings is {halvings}"):
             build_model(model, BevGrid(cell_m=0.3), (176, 64), {"halvings": halvings})
+
+
+def test_an_artificial_batch_has_the_inputs_that_the_config_gives():
+    plain = TrainConfig(grid=BevGrid((-12.0, 12.0), (-6.0, 6.0), 0.5), data=DataConfig(image_size=(64, 32)))
+    batch = probe_batch(plain)
+    assert batch.lidar is None and batch.lidar_mask is None and batch.sd_map is None
+    assert batch.images.shape == (1, 6, 3, 32, 64) and batch.semantic.shape == (1, 4, 24, 48)
+    assert (batch.semantic.sum(1) == 1).all() and batch.semantic[0, 1].sum(1).tolist() == 12 * [0] + [48] + 11 * [0]
+    lidar = probe_batch(replace(plain, data=replace(plain.data, lidar=True)))
+    assert lidar.lidar.shape == (1, 64, 5) and lidar.lidar_mask.all() and lidar.sd_map is None
+    roads = probe_batch(replace(plain, data=replace(plain.data, sd_map=True)))
+    assert roads.lidar is None and roads.sd_map.shape == (1, 1, 24, 48) and (roads.sd_map == -1).all()

@@ -63,6 +63,7 @@ def test_a_pair_has_one_shape_and_the_other_side_no_gradient():
     mine, theirs = pair(hand.step())
     assert mine.shape == theirs.shape == (2, 5, 8, 6) and not theirs.requires_grad and mine.requires_grad
     np.testing.assert_allclose(array(theirs), block_mean(array(hand.teacher.taps["up1"]), (8, 6)), rtol=1e-4)
+    assert hand.reached(mine.sum()) == {"student.up1"}
     expected = point_wise(block_mean(array(student.taps["up1"]), (8, 6)), pair.adapt)
     np.testing.assert_allclose(array(mine), expected, rtol=1e-3, atol=1e-5)
 

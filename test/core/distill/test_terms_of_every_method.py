@@ -42,3 +42,38 @@ def test_a_coach_is_asked_only_by_methods_that_read_it(name, hand):
     readers = {"mapkd", "mapkd_code", "mapkd_final", "mapkd_token", "predictable", "ours"}
     assert method.asks_coach() == (name in readers)
     assert method.whole_from() == (1000 if name == "labeldistill" else 0)
+
+
+SMALL, LOGITS, THREE, UP1 = {"bev_small"}, {"semantic"}, {"enc1", "enc3", "up1"}, {"up1"}
+OF_MAPKD = {"attention": SMALL, "feature": SMALL, "patches": SMALL, "response": LOGITS}
+OF_MFD = {"lines": THREE, "background": THREE, "spatial": THREE, "mistakes": UP1}
+REACHED = {
+    "kd_logit": {"response": LOGITS}, "kd_mse": {"feature": SMALL},
+    # The released attention is the identity whatever the features are.
+    "mapkd_code": {**OF_MAPKD, "attention": set()},
+    **{name: OF_MAPKD for name in ("mapkd", "mapkd_final", "mapkd_token", "mapkd_coach")},
+    **{name: {**OF_MAPKD, "hallucination": LOGITS} for name in ("predictable", "ours", "line_space")},
+    "balanced": {"lines": LOGITS, "background": LOGITS}, "pyramid": {"overlap": LOGITS},
+    "bridgeta": {"feature": SMALL, "decoder": UP1, "response": LOGITS, "assistant": set()},
+    "dualdistill": {**OF_MFD, "head": UP1, "direction": UP1}, "distillbev": OF_MFD,
+    "unidistill": {"feature": {"full_bev"}, "relation": {"enc3"}, "response": LOGITS, "direction": {"direction"}},
+    "bevdistill": {"dense": SMALL, "instance": UP1, "heat": SMALL}, "tigbev": {"points": UP1, "channels": UP1},
+    "mapdistill": {
+        "relation": {"cam_bev", "image"}, "low": {"cam_bev", "image"}, "high": {"enc3"}, "response": LOGITS,
+        "direction": {"direction"},
+    },
+    "x3kd": {"images": {"image"}, "feature": SMALL, "adversary": SMALL, "output": LOGITS},
+    "labeldistill": {"label": SMALL | UP1, "teacher": SMALL | UP1, "response": LOGITS, "encoder": set()},
+}  # fmt: skip
+"""Method -> term -> the features and outputs of the student that the term teaches."""
+
+
+@pytest.mark.parametrize("name", sorted(set(METHODS) - {"none", "matched_queries"}))
+def test_each_term_teaches_its_features_of_the_student_and_nobody_else(name, hand):
+    found = {}
+    for term, value in hand.method(name).terms(hand.step(2000)).items():
+        found[term] = hand.reached(value)
+    assert found
+    for term, reached in found.items():
+        expected = REACHED[name][term.removesuffix("_teacher").removesuffix("_coach")]
+        assert reached == {f"student.{tap}" for tap in expected}, term

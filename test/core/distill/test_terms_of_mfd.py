@@ -11,6 +11,7 @@ from slow_regions import foreground, instances
 from torch import nn
 
 from mapkd_core.distill.dualdistill import Aoa
+from mapkd_core.distill.mfd import Mfd
 from mapkd_core.model.bev_encode import BevEncode
 
 
@@ -270,3 +271,8 @@ def test_no_line_at_all_gives_background_alone():
     lines = torch.autograd.grad(terms["lines"], hand.student.taps["up1"], retain_graph=True)[0]
     background = torch.autograd.grad(terms["background"], hand.student.taps["up1"])[0]
     assert lines[0].any() and not lines[1].any() and background[1].all(0).all()
+
+
+def test_the_smoothing_of_the_students_mean_starts_as_none():
+    feature = torch.randn(2, 1, 6, 7, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(Mfd().smooth(feature), feature)

@@ -68,7 +68,9 @@ def test_frames_for_the_devkit_hold_areas_with_confidence_and_no_divider() -> No
     for token, elements in predictions.items():
         areas = found["results"][token]["predictions"]["area"]
         assert len(areas) == sum(e.label != "divider" for e in elements)
-        assert {area["category"] for area in areas} <= {1, 2} and all("confidence" in area for area in areas)
+        kinds = {"ped_crossing": 1, "boundary": 2}
+        assert [area["category"] for area in areas] == [kinds[e.label] for e in elements if e.label in kinds]
+        assert [area["confidence"] for area in areas] == [e.score for e in elements if e.label in kinds]
         assert all(len(area["points"][0]) == 3 for area in areas)
     assert not any("confidence" in area for area in truth["f0"]["annotation"]["area"])
     assert found["results"].keys() == devkit_frames({}, truths)[1]["results"].keys()

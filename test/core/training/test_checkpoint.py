@@ -129,6 +129,11 @@ def test_a_run_killed_before_its_first_checkpoint_is_not_overwritten_in_silence(
     assert not (folder / "log").exists()
 
 
+def test_results_without_a_config_belong_to_nobody(tmp_path):
+    save_checkpoint(tmp_path / "last.pt", {"step": 1})
+    assert claim_run_folder(tmp_path, config_dict(TrainConfig())) and (tmp_path / "config.json").exists()
+
+
 def test_another_config_is_told_in_a_line_of_bearable_length(tmp_path):
     theirs = {"lr": "x" * 5000, **{f"key{i}": 1 for i in range(40)}}
     claim_run_folder(tmp_path, theirs)

@@ -130,6 +130,8 @@ def test_every_process_draws_numbers_of_its_own_and_the_first_those_of_the_seed(
     assert torch.equal(drawn[0], torch.rand(3))
     torch.manual_seed(8)  # nor do two runs of neighbouring seeds share numbers
     assert not torch.equal(drawn[1], torch.rand(3))
+    seed_process(8, 1)
+    assert not torch.equal(drawn[1], torch.rand(3))
     assert not any(torch.equal(a, b) for a, b in ((drawn[0], drawn[1]), (drawn[0], drawn[2]), (drawn[1], drawn[2])))
 
 
