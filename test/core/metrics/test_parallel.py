@@ -11,36 +11,29 @@ from mapkd_core.metrics.pooled import FrameMatches, nearest_hits, pooled_ap
 EMPTY = np.zeros(0)
 
 
-class Pool:
-    """Processes in this one; keeps what each is given."""
+class Engine:
+    """Works in this process; keeps how many it was to have, and how many frames came at a time."""
 
     made: ClassVar = []
 
-    def __init__(self, processes, context, initializer):
-        self.given = []
-        self.made.append((processes, context.get_start_method(), self.given))
+    def __init__(self, processes):
+        self.alone, self.sizes = processes <= 1, []
+        self.made.append((processes, self.sizes))
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
-
-    def map(self, score, *columns):
-        for row in zip(*columns, strict=False):
-            self.given.append(len(row[1]))
-            yield score(*row)
+    def map(self, job, chunks):
+        for chunk in chunks:
+            self.sizes.append(len(chunk[0]))
+            yield job(chunk)
 
 
-@pytest.mark.parametrize(("processes", "count", "chunks"), [
-    (1, 40, None), (0, 40, None), (3, 16, None), (3, 17, [16, 1]), (2, 40, [16, 16, 8]),
+@pytest.mark.parametrize(("processes", "count", "chosen", "sizes"), [
+    (1, 20, 1, 20 * [1]), (3, 16, 1, 16 * [1]), (3, 17, 3, [16, 1]), (2, 40, 2, [16, 16, 8]),
 ])  # fmt: skip
-def test_every_frame_is_scored_once_in_order(monkeypatch, processes, count, chunks):
-    monkeypatch.setattr(parallel, "ProcessPoolExecutor", Pool)
-    monkeypatch.setattr(Pool, "made", [])
+def test_every_frame_is_scored_once_in_order(monkeypatch, processes, count, chosen, sizes):
+    monkeypatch.setattr(parallel, "LocalEngine", Engine)
+    monkeypatch.setattr(Engine, "made", [])
     found = map_frames(lambda a, b: (a, b), list(range(count)), [10 * k for k in range(count)], processes)
-    assert found == [(k, 10 * k) for k in range(count)]
-    assert Pool.made == ([] if chunks is None else [(processes, "spawn", chunks)])
+    assert found == [(k, 10 * k) for k in range(count)] and Engine.made == [(chosen, sizes)]
 
 
 def test_both_sides_have_one_entry_a_frame():
