@@ -1,14 +1,17 @@
 """A whole evaluation of many frames as `mapkd evaluate` does it: from files of predictions and truth to all scores."""
 from __future__ import annotations
 
+import contextlib
+import os
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 
-from mapkd_core.benchmark.machine import peak_memory_mb
 from mapkd_core.data.raster import rasterize
 from mapkd_core.evaluation.evaluate import PREDICTIONS, TRUTH, score_frames
 from mapkd_core.grid import BevGrid
@@ -26,26 +29,55 @@ def whole_evaluation(frames: int, processes: int, grid: BevGrid, invent: Invent)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _write(folder, frames, grid, invent)
-        wall, own, workers = time.perf_counter(), time.process_time(), _workers()
-        score_frames(folder / PREDICTIONS, folder / TRUTH, processes=processes)
+        wall, own, before = time.perf_counter(), time.process_time(), _of_workers_s()
+        with Memory() as memory:
+            score_frames(folder / PREDICTIONS, folder / TRUTH, processes=processes)
         wall, own = time.perf_counter() - wall, time.process_time() - own
-    peak = _workers()
     return (
         f"A whole evaluation, {frames} frames with semantic rasters and rings, from files to every score by "
-        f"{processes} processes: {wall:.0f} s by the clock, {own + peak[0] - workers[0]:.0f} s of processors, "
-        f"of which {own:.0f} s in the first process. Peak memory: {peak_memory_mb():.0f} MB in the first process, "
-        f"{peak[1]:.0f} MB in the largest other one."
+        f"{processes} processes: {wall:.0f} s by the clock, {own + _of_workers_s() - before:.0f} s of processors, "
+        f"of which {own:.0f} s in the first process. Most memory: {memory.own_mb:.0f} MB in the first process, "
+        f"{memory.other_mb:.0f} MB in the largest other one."
     )
 
 
-def _workers() -> tuple[float, float]:
-    """Seconds of processors of the child processes that have ended, and MB of the largest; 0 where nobody tells."""
-    try:
-        import resource
-    except ImportError:
-        return 0.0, 0.0
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6
+class Memory:
+    """`with Memory() as memory:` the most resident MB of this process and of any child, looked at ten times a second.
+
+    The system's own peak of child processes holds what this process had when it started them, too.
+    """
+
+    def __init__(self) -> None:
+        self.own_mb = self.other_mb = 0.0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Memory:
+        """Itself, at work."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Looks no more."""
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        this = psutil.Process()
+        while True:
+            self.own_mb = max(self.own_mb, this.memory_info().rss / 1e6)
+            for child in this.children(recursive=True):
+                with contextlib.suppress(psutil.Error):  # it has just ended
+                    if child.exe() == this.exe() and child.cmdline() != this.cmdline():  # not a fork before its exec
+                        self.other_mb = max(self.other_mb, child.memory_info().rss / 1e6)
+            if self._over.wait(0.1):
+                return
+
+
+def _of_workers_s() -> float:
+    """Seconds of processors of child processes that have ended."""
+    used = os.times()
+    return used.children_user + used.children_system
 
 
 def _write(folder: Path, frames: int, grid: BevGrid, invent: Invent) -> None:
