@@ -48,10 +48,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Converts, compares, prints the report."""
     from mapkd_core.map_formats.earth import at_place
-    from mapkd_core.map_formats.formats import WriteOptions, map_name, read_map, write_map
+    from mapkd_core.map_formats.formats import WriteOptions, check_written, map_name, read_map, write_map
     from mapkd_core.map_formats.lanelet2_write import Lanelet2Options
 
     source, target = map_name(args.source), map_name(args.target)
+    check_written(target)
     if args.report is not None:
         keep_inputs([source.file], [args.report])
         if os.path.realpath(args.report) == os.path.realpath(target.file):

@@ -100,11 +100,16 @@ def _reader(kind: str) -> Callable[[Path, MapOrigin | None], tuple[StreetMap, Re
     return read_opendrive
 
 
+def check_written(name: MapName) -> None:
+    """Raises ValueError for a format that is read alone."""
+    if name.format == "argoverse2":
+        raise ValueError(f"{name} cannot be written: maps of Argoverse 2 are read alone; name a file of another format")
+
+
 def write_map(street_map: StreetMap, name: MapName, options: WriteOptions | None = None) -> Report:
     """Writes a map and tells what the format cannot hold. Raises ValueError, OSError, ModuleNotFoundError."""
     options = options or WriteOptions()
-    if name.format == "argoverse2":
-        raise ValueError(f"{name} cannot be written: maps of Argoverse 2 are read alone; name a file of another format")
+    check_written(name)
     if name.format == "streetmap":
         street_map.write(name.path)
         return Report()

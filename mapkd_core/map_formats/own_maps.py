@@ -36,10 +36,10 @@ def is_own(name: MapName) -> bool:
 
     A file says by its head, `MetaInfo`, collection's member or `userData` that we have written it; a Lanelet2 map to
     which somebody has added rules is no longer ours. One that cannot be read is not ours. A map expansion of nuScenes
-    is never written over (`free_place`), and counts as ours here.
+    is never written over (`free_place`), and counts as ours here, as do formats that are never written.
     """
     file = name.file
-    if name.format == "nuscenes" or not file.is_file() or file.stat().st_size == 0:
+    if name.format in ("nuscenes", "argoverse2") or not file.is_file() or file.stat().st_size == 0:
         return True
     try:
         if name.format == "streetmap":

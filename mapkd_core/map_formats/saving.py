@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from mapkd_core.files import inside
-from mapkd_core.map_formats.formats import MapName
+from mapkd_core.map_formats.formats import MapName, check_written
 from mapkd_core.mapping.street_map import SUFFIX, MapOrigin, StreetMap
 
 
@@ -21,8 +21,7 @@ def check_target(name: MapName, origin: MapOrigin | None) -> None:
             f"{name.file}: GeoJSON holds places on Earth, and where a drive's map lies is unknown; write a {SUFFIX} "
             f"file, and then: mapkd map convert FILE{SUFFIX} {name.file.name} --origin LAT,LON"
         )
-    if name.format == "argoverse2":
-        raise ValueError(f"{name.path}: maps of Argoverse 2 are read alone; write another format")
+    check_written(name)
     if name.format == "nuscenes":
         from mapkd_core.map_formats.expansion import free_place
 

@@ -13,6 +13,8 @@ from mapkd_core.commands.main import main
 from mapkd_core.map_formats.earth import at_place
 from mapkd_core.map_formats.formats import map_name, read_map
 from mapkd_core.map_formats.lanelet2_write import write_lanelet2
+from mapkd_core.map_formats.own_maps import own_place
+from mapkd_core.map_formats.saving import check_target
 from mapkd_core.mapping.street_map import StreetMap
 
 pytest.importorskip("lanelet2")
@@ -128,8 +130,14 @@ def test_a_map_of_argoverse_2_is_read_and_none_is_written(tmp_path: Path, capsys
         (divider,), (crossing,), (edge,) = (found.of(x) for x in ("divider", "ped_crossing", "boundary"))
         assert np.ptp(divider.points_m, axis=0).tolist() == [50, 0, 0] and divider.attributes["color"] == "yellow"
         assert crossing.closed and np.ptp(crossing.points_m, axis=0).tolist() == [3, 8, 0] and edge.closed
-    assert main(["map", "convert", str(out), f"argoverse2:{tmp_path / 'new'}"]) == 2
-    assert "read alone" in capsys.readouterr().err and not (tmp_path / "new").exists()
+    before = file.read_bytes()
+    for place in (tmp_path / "new", log, file):
+        assert main(["map", "convert", str(out), f"argoverse2:{place}"]) == 2
+        assert "read alone" in (told := capsys.readouterr().err) and "--overwrite" not in told
+        assert own_place(map_name(f"argoverse2:{place}")).path == place
+        with pytest.raises(ValueError, match="read alone"):
+            check_target(map_name(f"argoverse2:{place}"), None)
+    assert file.read_bytes() == before and not (tmp_path / "new").exists()
     assert main(["map", "convert", f"argoverse2:{tmp_path / 'none'}", str(tmp_path / "x.osm")]) == 2
     assert "none" in capsys.readouterr().err
 
