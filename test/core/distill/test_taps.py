@@ -108,6 +108,12 @@ def test_a_dead_channel_counts_as_a_tenth_of_the_others():
     assert given[3].item() == pytest.approx(1 / floor.item(), rel=1e-4) and given[3] < 15
 
 
+def test_a_teacher_without_any_signal_makes_no_infinities():
+    stats = ChannelStats(3)
+    stats.follow(torch.zeros(1, 3, 4, 4))
+    assert (stats.deviation > 0).all() and stats(torch.ones(1, 3, 2, 2)).isfinite().all()
+
+
 def test_statistics_have_no_gradient_and_are_saved():
     stats = ChannelStats(2)
     stats.follow(torch.randn(1, 2, 3, 3, requires_grad=True))

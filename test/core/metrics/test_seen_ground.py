@@ -122,3 +122,14 @@ def test_distances_are_metres_between_cells():
     assert np.isinf(distance_to_m(cells_)).all()
     cells_[2, 1] = True
     assert np.isclose(distance_to_m(cells_)[2, 7], 0.6) and distance_to_m(cells_)[2, 1] == 0
+
+
+def test_a_predicted_line_finds_what_lies_in_its_own_row_of_cells():
+    """Of a line one cell wide, paint five rows aside lies 0.5 m away, and six rows aside 0.6 m."""
+    known, paint = np.ones(GRID.shape, bool), np.zeros(GRID.shape, bool)
+    for rows_aside in (5, 6):
+        paint[150 + rows_aside, 160:200] = True
+        counts = image_agreement([line("divider", (-14, 0.05), (14, 0.05))], SeenGround(known, paint, known & False))
+        paint[:] = False
+        assert counts.found[0].tolist() == ([40, 40, 40] if rows_aside == 5 else [0, 40, 40])
+        assert counts.seen.tolist() == [40, 0]

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import shapely
 
+from mapkd_core.vectorizer.crossing_fit import _rectangles
 from mapkd_core.vectorizer.crossings import pair_edges, ring_of_outline
 from mapkd_core.vectorizer.lines import Polyline
 
@@ -52,18 +53,19 @@ def test_edges_of_one_crossing_are_parallel_side_by_side_and_of_a_crossing_s_wid
     assert pairs(edge(0, 40, 0), other) == ([{0, 1}] if fits else [])
 
 
-@pytest.mark.parametrize("turn", [0.0, 0.7, 2.0])
-@pytest.mark.parametrize("slant", [-9, 0, 9])
+@pytest.mark.parametrize("turn", [0.0, 2.0])
+@pytest.mark.parametrize("slant", [-9, 9])
+@pytest.mark.parametrize("step", [1, 2], ids=["three vertices", "two vertices"])
 @pytest.mark.parametrize("ways", [(1, 1), (1, -1), (-1, 1), (-1, -1)])
 def test_a_ring_does_not_cross_itself_whichever_way_its_edges_run(
-    ways: tuple[int, int], slant: float, turn: float
+    ways: tuple[int, int], step: int, slant: float, turn: float
 ) -> None:
     corners = np.array([0, 20, 40, 40 + slant + 25j, 20 + 25j, slant + 25j]) * np.exp(1j * turn)
-    edges = [Polyline(part.astype(np.complex64)[::way], score, False)
+    edges = [Polyline(part.astype(np.complex64)[:: way * step], score, False)
              for part, way, score in zip((corners[:3], corners[3:]), ways, (0.5, 0.9), strict=True)]  # fmt: skip
     (ring,), rest = pair_edges(edges, WIDTHS)
     outline = shapely.Polygon([(p.real, p.imag) for p in ring.points.tolist()])
-    assert rest == [] and ring.points[0] == ring.points[-1] and len(ring.points) == 7
+    assert rest == [] and ring.points[0] == ring.points[-1] and len(ring.points) == (7 if step == 1 else 5)
     assert outline.is_valid and outline.area == pytest.approx(40 * 25, rel=1e-5)
     assert ring.score == pytest.approx(0.7)
     first, second = ring.sides
@@ -80,3 +82,11 @@ def test_an_outline_that_was_drawn_has_the_long_sides_of_its_rectangle() -> None
         (a, b), (c, d) = ring.sides
         assert [abs(b - a), abs(d - c), abs(a - c)] == pytest.approx([40, 40, 15], rel=1e-2)
         assert ((b - a) * (d - c).conj()).real > 0
+
+
+def test_a_fit_starts_at_the_rings_own_middle_and_sides() -> None:
+    ring = pair_edges([edge(0, 40, 10), edge(4, 44, 30)], WIDTHS)[0][0]
+    (col, row, angle, length, width, _), other = _rectangles(ring)
+    assert (col, row) == pytest.approx((22, 20)) and np.cos(angle) ** 2 == pytest.approx(1)
+    assert (length, width) == pytest.approx((40, abs(4 + 20j)))
+    assert other[:2] == pytest.approx([22, 20]) and other[3:5] == pytest.approx([abs(4 + 20j), 40])
