@@ -39,7 +39,9 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Major version of the card; a reader refuses another one."""
-SHIPPED = {name: Path(__file__).parent / "weights" / f"{name}.json" for name in ("nano", "small", "base")}
+SHIPPED = {
+    name: Path(__file__).parent / "weights" / f"{name}.json" for name in ("nano", "small", "base", "nano_robust")
+}
 """The students that come with the package, by the name that stands for their card."""
 
 

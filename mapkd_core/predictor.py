@@ -108,7 +108,7 @@ class MapPredictor:
     ) -> MapPredictor:
         """Loads NAME.json + NAME.safetensors; raises ArtifactError (a ValueError) if unfit.
 
-        `nano`, `small` and `base` name the students that ship with the package.
+        `nano`, `small`, `base` and `nano_robust` name the students that ship with the package.
 
         `options` say how the network is run. Their fields may be given by name in their place:
         `from_artifact("student.json", device="cpu", backend="onnx", precision="int8", threads=2)`; see RuntimeOptions.

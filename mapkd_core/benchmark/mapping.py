@@ -52,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--loops", type=int, default=4, metavar="N", help="of the drives' maps, drives round a block (%(default)s)"
     )
-    parser.add_argument("--weights", default="nano", help="a card (NAME.json), or shipped: nano, small, base")
+    parser.add_argument("--weights", default="nano", help="a card (NAME.json), or a shipped name such as base")
     parser.add_argument("--image", type=Path, metavar="FILE.png", help="draw the map of a drive beside its truth, only")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the results there, too")
 

@@ -63,5 +63,5 @@ def test_empty_weights_mean_those_of_the_package():
     assert predictor.device == "cpu"
     assert predictor.card == student_node.load_predictor({**VALUES, "device": "cpu", "weights": DEFAULT_WEIGHTS}).card
     assert predictor.card == student_node.load_predictor({**VALUES, "device": "cpu", "weights": "nano"}).card
-    with pytest.raises(ValueError, match=r"no model card .*, or one of nano, small, base"):
+    with pytest.raises(ValueError, match=r"no model card .*, or one of nano, small, base, nano_robust"):
         student_node.load_predictor({**VALUES, "weights": "/nowhere/student.json"})
