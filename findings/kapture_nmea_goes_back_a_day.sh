@@ -3,7 +3,7 @@
 # Expected: extract_gnss_from_nmea gives one record for each position of an NMEA log, at the time that it says.
 # Happens: The date comes from the RMC sentence before; receivers send GGA first. The position of midnight UTC is stamped a day
 #   early, and the first one of a log is left out. The digits after the seconds are read as a count of milliseconds: 120000.2500
-#   is 12:00:02.500. Sentences of talker GN (more than one satellite system, every receiver of today) give no record at all.
+#   is 12:00:02.500. Sentences of talker GN (more than one satellite system, as in most receivers) give no record at all.
 #   Nothing is raised.
 # Matters: Midnight UTC is the afternoon in California and the morning in Japan. Records are sorted by time: the stray one
 #   comes first, and the track begins a day and a jump too early. An empty track looks like a log without reception.

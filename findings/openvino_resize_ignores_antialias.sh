@@ -3,7 +3,7 @@
 # Expected: Resize with antialias=1 (opset 18) averages over the pixels that fall together, as Pillow and torch do, and
 #   keep_aspect_ratio_policy keeps the ratio; or OpenVINO raises, as it does for half_pixel_symmetric.
 # Happens: Both attributes are passed over; the result equals that without antialias to the last bit. Lines of 100, four pixels
-#   apart, in a image that is made four times smaller become 0 in one half of it and 50 in the other, by where they stand, in
+#   apart, in an image that is made four times smaller become 0 in one half of it and 50 in the other, by where they stand, in
 #   place of about 25. With not_larger a 6 x 6 image becomes the asked 7 x 13, not 7 x 7.
 # Matters: Models that carry their own preprocessing see aliased images, where thin lane markings flicker or vanish; they differ
 #   most from training on exactly what a lane network looks for.
