@@ -22,6 +22,7 @@ from mapkd_core.frame_sources import open_frames
 from mapkd_core.grid import GRID_60X30
 from mapkd_core.model.build import build_model
 from mapkd_core.model.student import Student
+from mapkd_core.model.vector_student import VectorStudent
 from mapkd_core.predictor import MapPredictor
 from mapkd_core.runtime import RuntimeOptions, fold_batch_norms, graph_path
 from mapkd_core.runtime.onnx_backend import ENGINES
@@ -124,7 +125,7 @@ def with_graph(path: Path, options: RuntimeOptions, folder: Path) -> Path:
     if options.backend not in (*ENGINES, "openvino") or options.precision == "int8" or graph_path(path).is_file():
         return path
     fresh, card = load_model(path)
-    assert isinstance(fresh, Student)
+    assert isinstance(fresh, Student | VectorStudent)
     copied = folder / f"{path.stem}-with-graph.json"
     save_artifact(copied, card, fresh.state_dict())
     export_onnx(fresh, graph_path(copied), load_card(copied))
@@ -203,10 +204,11 @@ def _size(model: nn.Module, call: Callable[[], Any]) -> tuple[float, float]:
 
 
 def _student_call(model: nn.Module, size: Sequence[int], device: str) -> Callable[[], Any]:
-    assert isinstance(model, Student)
-    lookup = model.lookup(*(m.to(device) for m in example_calibration(model.image_size, 6)))
+    assert isinstance(model, Student | VectorStudent)
+    with torch.inference_mode():  # a vector student's look-up holds weights, whose gradients the counter would follow
+        lookup = model.lookup(*(m.to(device) for m in example_calibration(model.image_size, 6)))
     images = torch.zeros(1, 6, 3, size[1], size[0], device=device)
-    return lambda: model.infer(images, lookup)
+    return lambda: model.infer(images, lookup)  # type: ignore[arg-type] # its own kind of look-up
 
 
 def _inputs(device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -8,6 +8,8 @@ from tiny_student import save_tiny_student
 
 from mapkd_core.benchmark import latency, latency_contenders, latency_peer, peer_checkout
 from mapkd_core.commands.main import main
+from mapkd_core.grid import BevGrid
+from mapkd_core.model.build import build_model
 
 
 def test_report_of_a_small_run(tmp_path, capsys, monkeypatch):
@@ -104,6 +106,14 @@ def test_refusals(arguments, reason, capsys, monkeypatch):
     monkeypatch.setattr(latency_contenders, "example_images", lambda _: given)
     assert main(["benchmark", "latency", *arguments]) == 2
     assert reason in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("variant", ["vector_nano", "maptr_nano"])
+def test_vector_students_are_counted_like_any(variant):
+    options = {"variant": variant, "width": 16, "hidden": 16, "vectors": 5, "points": 4, "layers": 2}
+    network = build_model("vector_student", BevGrid((-12.0, 12.0), (-6.0, 6.0), 0.3), (96, 64), options).eval()
+    millions, gflop = latency_contenders._size(network, latency_contenders._student_call(network, (96, 64), "cpu"))
+    assert millions == pytest.approx(sum(p.numel() for p in network.parameters()) / 1e6) and gflop > 0.01
 
 
 def test_stand_ins_leave_no_trace():
