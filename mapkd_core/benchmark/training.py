@@ -122,8 +122,9 @@ def time_steps(config: TrainConfig, warmup: int, steps: int) -> tuple[list[dict[
     from lightning_fabric import Fabric
 
     from mapkd_core.losses import weigh
+    from mapkd_core.model.build import build_model
     from mapkd_core.training.batches import training_batches
-    from mapkd_core.training.loop import make_optimizer, network_to_train
+    from mapkd_core.training.loop import make_optimizer
     from mapkd_core.training.perspective import map_objective
 
     fabric = Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)  # type: ignore[arg-type]
@@ -131,7 +132,8 @@ def time_steps(config: TrainConfig, warmup: int, steps: int) -> tuple[list[dict[
     fabric.seed_everything(config.seed, verbose=False)
     device = fabric.device.type
     objective = map_objective(config)
-    plain = network_to_train(config).train()
+    network_of = (config.model, config.grid, config.data.image_size, config.model_options)
+    plain = build_model(*network_of).train()
     network, optimizer = fabric.setup(plain, make_optimizer(config, plain.parameters()))
     batches = training_batches(config)
     times = []

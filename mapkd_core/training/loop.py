@@ -69,7 +69,7 @@ def open_run(config: TrainConfig, objective: Objective, restart: bool = False) -
     first = fabric.global_rank == 0
     with FolderLock(folder) if first else contextlib.nullcontext():
         resuming = bool(fabric.broadcast(claim_run_folder(folder, config_dict(config), restart) if first else False))
-        network = network_to_train(config)
+        network = build_model(config.model, config.grid, config.data.image_size, config.model_options)
         for stage in config.init:
             start_from(network, stage)
         freeze_parts(network, config.frozen)
@@ -78,15 +78,6 @@ def open_run(config: TrainConfig, objective: Objective, restart: bool = False) -
             network = synchronized(network, fabric)
         seed_process(config.seed, fabric.global_rank)
         yield Run(config, folder, fabric, network, objective, validation), resuming
-
-
-def network_to_train(config: TrainConfig) -> nn.Module:
-    """The config's network with random weights, its images and features channels last.
-
-    Convolutions then find their inputs as they compute with them, on CPUs and on tensor cores.
-    """
-    network = build_model(config.model, config.grid, config.data.image_size, config.model_options)
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def synchronized(network: nn.Module, fabric: Fabric) -> nn.Module:

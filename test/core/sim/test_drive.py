@@ -49,9 +49,15 @@ def test_sweeps_after_a_frame_lie_where_the_vehicle_will_be(drive, monkeypatch):
     seen = inverse(now) @ later @ ahead.rig.base_from_lidar @ [10, 0, 0, 1]
     np.testing.assert_allclose(points[3, :3], seen[:3], atol=1e-4)
     assert points[4, 0] > points[3, 0] > points[2, 0] > points[0, 0], "the vehicle drives on"
-    times.clear()
-    # Nothing is known beyond the drive's ends.
-    assert len(ahead[2].lidar()) == 4 and max(times) == ahead.motion.duration_s
+
+
+def test_no_sweep_lies_beyond_the_ends_of_a_drive(monkeypatch):
+    times = []
+    whole = SimDrive(1, size=SIZE, frames=3, lidar_sweeps=Sweeps(5, 100, 10))  # half a second apart, from 2 s before
+    monkeypatch.setattr(whole, "sweep", lambda time_s: times.append(time_s) or np.float32([[10, 0, 0, 7, 3]]))
+    assert len(whole[0].lidar()) == len(times)
+    assert min(times) == 0.5, "a sweep takes time: there is none that ends with the drive's first moment"
+    assert max(times) <= whole.motion.duration_s < max(times) + 0.5
     assert len(SimDrive(1, size=SIZE, frames=3, lidar_sweeps=0).points(0)) == 0
 
 

@@ -11,7 +11,6 @@ from toy import SIZE, ToySamples
 
 from mapkd_core.config import DataConfig, LossConfig, TrainConfig, config_dict
 from mapkd_core.data.dataset import Collate
-from mapkd_core.model.build import build_model
 from mapkd_core.training import batches as loading
 from mapkd_core.training import loop as training
 from mapkd_core.training.averaging import averaged_model
@@ -32,17 +31,6 @@ def test_the_averages_decay_grows_with_the_steps_up_to_the_configs(ema, step, ke
     run = training.Run.__new__(training.Run)
     run.config, run.step = TrainConfig(ema=ema), step
     assert run._decay() == pytest.approx(kept)
-
-
-def test_what_is_trained_has_its_channels_last_and_the_weights_of_the_seed():
-    config = TrainConfig(model_options=STUDENT, grid=GRID, data=DataConfig(image_size=SIZE))
-    torch.manual_seed(5)
-    network = training.network_to_train(config)
-    torch.manual_seed(5)
-    plain = build_model(config.model, config.grid, config.data.image_size, config.model_options)
-    for found, expected in zip(network.parameters(), plain.parameters(), strict=True):
-        assert torch.equal(found, expected)
-        assert found.dim() != 4 or found.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_an_average_keeps_its_share_of_weights_and_statistics_and_copies_counts():
