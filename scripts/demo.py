@@ -78,8 +78,9 @@ def play(dataroot: Path, version: str, device: str, mcap: Path) -> None:
         print(f"  {'nodes started':<48}{time.monotonic() - began:4.0f} s")
         began = time.monotonic()
         player = start(
-            "nuscenes_player", dataroot=dataroot, version=version, stamps="now", hold=HOLD_S, wait_for_subscribers=30.0
-        )
+            "nuscenes_player", dataroot=dataroot, version=version, stamps="now", hold=HOLD_S,
+            wait_for_subscribers=30.0, subscribers=2,
+        )  # fmt: skip
         for process, code in ((player, player.wait(PLAY_S)), (student, student.stop()), (recorder, recorder.stop())):
             if code:
                 raise RuntimeError(f"{process.name} ended with exit code {code}. Its last words:\n{process.tail()}")

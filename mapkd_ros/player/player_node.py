@@ -26,6 +26,8 @@ from mapkd_ros.sensor_messages import clock_message, message_class, to_message
 NODE_NAME = "nuscenes_player"
 
 _DRIVE_ONLY = ("version", "scene", "image_transport", "lidar", "hold")
+SETTLE_S = 0.5
+"""A subscriber that is known here may learn of the publishers a little later, and would miss the first images."""
 _TF_DEPTH = 100
 
 
@@ -118,18 +120,21 @@ class NuscenesPlayer(Node):
         self.spinner.spin_once(timeout_sec=seconds)
 
     def wait_for_subscribers(self, stopping: Callable[[], bool]) -> None:
-        """Waits, within the parameter's limit, until every image topic has a subscriber; without images, any."""
-        limit_s = self.values["wait_for_subscribers"]
+        """Waits, within the parameter's limit, until every image topic has its subscribers; without images, any."""
+        limit_s, least = self.values["wait_for_subscribers"], self.values["subscribers"]
         until = time.monotonic() + limit_s
         while limit_s and not stopping():
-            lonely = [topic for topic in self.images if not self.senders[topic].get_subscription_count()]
-            if self.images and not lonely:
-                return
-            if not self.images and any(sender.get_subscription_count() for sender in self.senders.values()):
+            found = {topic: sender.get_subscription_count() for topic, sender in self.senders.items()}
+            lacking = [topic for topic in self.images if found[topic] < least]
+            if not lacking if self.images else any(found.values()):
+                settled = time.monotonic() + SETTLE_S
+                while (left_s := settled - time.monotonic()) > 0 and not stopping():
+                    self.wait(left_s)
                 return
             if time.monotonic() >= until:
-                missing = ", ".join(lonely) or "any topic"
-                self.get_logger().warning(f"after {limit_s:g} s there is no subscriber of {missing}; playing anyhow")
+                few = "no subscriber" if least == 1 else f"fewer than {least} subscribers"
+                missing = ", ".join(lacking) or "any topic"
+                self.get_logger().warning(f"after {limit_s:g} s there is {few} of {missing}; playing anyhow")
                 return
             self.wait(0.05)
 

@@ -110,6 +110,27 @@ def ns(header):
     return header.stamp.sec * SECOND_NS + header.stamp.nanosec
 
 
+def test_it_waits_for_as_many_subscribers_as_are_asked_for(dataroot, listen, start_node):
+    first = listen(IMAGE_TOPICS)
+    given = {"dataroot": dataroot, "scene": "scene-1", "rate": 4, "wait_for_subscribers": 30.0, "subscribers": 2}
+    process = start_node("nuscenes_player", **given, **LOSSLESS)
+    process.wait_for("playing", PATIENCE_S)
+    soon = time.monotonic() + 2.0
+    first.until(lambda heard: time.monotonic() > soon)
+    assert not first.heard, "a second one may still come"
+    second = listen(IMAGE_TOPICS)
+    for listener in (second, first):
+        listener.until(lambda heard: len(heard.heard) >= 3 * 6)
+    assert process.wait(PATIENCE_S) == 0
+
+
+def test_what_no_subscriber_asks_for_is_played_after_the_wait(dataroot, listen, start_node):
+    given = {"dataroot": dataroot, "scene": "scene-1", "rate": 8, "wait_for_subscribers": 1.0, "subscribers": 2}
+    process = start_node("nuscenes_player", **given)
+    assert process.wait(PATIENCE_S) == 0
+    assert "after 1 s there is fewer than 2 subscribers of camera/" in process.output
+
+
 def test_a_drive_arrives_whole_with_true_bytes_and_stamps(dataroot, listen, start_node):
     listener = listen(ALL_TOPICS)
     given = {"dataroot": dataroot, "scene": "scene-1", "rate": 2, "wait_for_subscribers": 30.0}
