@@ -131,6 +131,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if args.dataroot is None:
             raise ValueError("--dataroot is missing; start this as: mapkd benchmark pipeline")
+        if args.out and args.out.is_dir():
+            raise ValueError(f"--out {args.out} is a folder; expected the name of a file")
         for case in list(cases(args)):
             lines.append(measure(case, args, domain))
             print(f"  {case.transport} {case.rate}: {_brief(lines[-1].figures)}", flush=True)
@@ -142,7 +144,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = pipeline_tables.markdown(lines, command, args.parameters)
         print(f"\n{text}")
         if args.out:
-            write_atomic(args.out, text)
+            try:
+                write_atomic(args.out, text)
+            except OSError as error:  # what was measured stands above
+                print(f"pipeline benchmark: {error}", file=sys.stderr)
+                code = 2
     return code
 
 

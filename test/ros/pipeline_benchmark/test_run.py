@@ -37,6 +37,13 @@ def test_a_rate_that_makes_no_sense_is_refused(rate: str) -> None:
         list(pipeline_benchmark.cases(options("--seconds", "0")))
 
 
+def test_a_folder_for_the_results_is_refused_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pipeline_benchmark.main(["--dataroot", str(tmp_path), "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"pipeline benchmark: --out {tmp_path} is a folder; expected the name of a file\n"
+
+
 @pytest.mark.ros
 def test_a_short_run_gives_every_table_and_leaves_nothing_behind(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
