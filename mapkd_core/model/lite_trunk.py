@@ -35,14 +35,13 @@ class SamePadding(nn.Conv2d):
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         before = (kernel - stride) // 2
-        self.pads = (before, kernel - stride - before)
-        even = self.pads[0] == self.pads[1]
-        super().__init__(channels_in, channels_out, kernel, stride, before if even else 0, groups=groups, bias=False)
-        self.uneven = not even
+        super().__init__(channels_in, channels_out, kernel, stride, before, groups=groups, bias=False)
+        self.more_behind = kernel - stride - 2 * before
 
     def forward(self, x: Tensor) -> Tensor:
         """M C H W -> M C' H/stride W/stride."""
-        return super().forward(functional.pad(x, self.pads * 2) if self.uneven else x)
+        more = self.more_behind
+        return super().forward(functional.pad(x, (0, more, 0, more)) if more else x)
 
 
 def _layer(channels_in: int, channels_out: int, kernel: int, stride: int, groups: int, act: bool) -> nn.Sequential:
