@@ -5,6 +5,7 @@ Legend: V views, H W pixels, P parts.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -18,6 +19,9 @@ from mapkd_core.sim.world.world import World
 
 GLOSS = 0.05
 """Share of light that lacquer mirrors where one looks straight at it (Schlick's approximation)."""
+MOUNTING_STEP = 1e-7
+"""Mountings found from poses in the world are rounded to it (metres, and a rotation's cosines), so that those of one rig are
+the same in every frame: what the rig sees of its vehicle is then found once."""
 PAINTS = ((0.75, 0.75, 0.76), (0.03, 0.03, 0.035), (0.3, 0.31, 0.33), (0.35, 0.02, 0.02), (0.03, 0.08, 0.25))
 
 
@@ -63,25 +67,13 @@ class OwnBody:
 
         The poses of `views` are mountings in `base_link`.
         """
-        width, height = views.size
-        corner, step_u, step_v = cameras.pixel_steps(views.intrinsics, views.pose[:, :3, :3], device)
-        origins = torch.from_numpy(views.pose[:, :3, 3].astype(np.float32)).to(device)
-        u, v = torch.arange(width, device=device)[:, None], torch.arange(height, device=device)[:, None]
-        share = torch.zeros((len(origins), height, width), device=device)
-        normal = torch.zeros((*share.shape, 3), device=device)
-        for view in range(len(origins)):
-            reached = [part for part in self.parts if not _inside(part, views.pose[view, :3, 3])]
-            for du, dv in cameras.SUBPIXELS:
-                rows = corner[view] + (v + dv) * step_v[view]                          # H 3
-                direction = rows[:, None] + ((u + du) * step_u[view])[None]            # H W 3
-                seen, facing = _first_hit(reached, origins[view], direction)
-                share[view] += seen / len(cameras.SUBPIXELS)
-                normal[view] += facing
-        return share, normal / normal.square().sum(-1, keepdim=True).sqrt().clamp_min(1e-6)
+        intrinsics, pose = (np.ascontiguousarray(array, np.float64).tobytes() for array in (views.intrinsics, views.pose))
+        return _cover(self.parts, intrinsics, pose, views.size, device)
 
     def drawn(self, image: Tensor, world: World, views: cameras.Views, world_from_base: NDArray[np.float64]) -> Tensor:
         """Light (V, H, W, 3) of views of the world with the vehicle, whose poses (V, 4, 4) are given, before it."""
         mountings = np.stack([inverse(base) @ camera for base, camera in zip(world_from_base, views.pose, strict=True)])
+        mountings = np.round(mountings / MOUNTING_STEP) * MOUNTING_STEP + 0.0  # no -0
         share, normal = self.cover(replace(views, pose=mountings), image.device)
         if not share.any():
             return image
@@ -95,6 +87,31 @@ class OwnBody:
         gloss = GLOSS + (1 - GLOSS) * (1 - up[..., 2:].clamp(0, 1)) ** 5
         body = rgb(self.color, up) * lit + gloss * sky
         return torch.lerp(image, body, share[..., None])
+
+
+@lru_cache(maxsize=1)
+def _cover(
+    parts: tuple[Part, ...], intrinsics: bytes, base_from_camera: bytes, size: tuple[int, int], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """As `OwnBody.cover`, of float64 matrices (V, 3, 3) and (V, 4, 4) by their bytes. Whoever asks must not write into it."""
+    mountings = np.frombuffer(base_from_camera).reshape(-1, 4, 4)
+    width, height = size
+    corner, step_u, step_v = cameras.pixel_steps(
+        np.frombuffer(intrinsics).reshape(-1, 3, 3), mountings[:, :3, :3], device
+    )
+    origins = torch.from_numpy(mountings[:, :3, 3].astype(np.float32)).to(device)
+    u, v = torch.arange(width, device=device)[:, None], torch.arange(height, device=device)[:, None]
+    share = torch.zeros((len(origins), height, width), device=device)
+    normal = torch.zeros((*share.shape, 3), device=device)
+    for view in range(len(origins)):
+        reached = [part for part in parts if not _inside(part, mountings[view, :3, 3])]
+        for du, dv in cameras.SUBPIXELS:
+            rows = corner[view] + (v + dv) * step_v[view]                              # H 3
+            direction = rows[:, None] + ((u + du) * step_u[view])[None]                # H W 3
+            seen, facing = _first_hit(reached, origins[view], direction)
+            share[view] += seen / len(cameras.SUBPIXELS)
+            normal[view] += facing
+    return share, normal / normal.square().sum(-1, keepdim=True).sqrt().clamp_min(1e-6)
 
 
 def _inside(part: Part, point: NDArray[np.float64]) -> bool:

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from small_world import BASE_FROM_FRONT, INTRINSICS, at, camera_pose, world
 
-from mapkd_core.geometry import apply, inverse, project, scale_intrinsics, transform
+from mapkd_core.geometry import apply, inverse, project, scale_intrinsics, transform, transform_from_yaw
+from mapkd_core.sim.render import cameras, own_body
 from mapkd_core.sim.render.own_body import OwnBody, Part
 from mapkd_core.sim.render.renderer import Renderer
 
@@ -57,3 +58,16 @@ def test_a_camera_inside_a_part_sees_through_it():
 def test_bodies_at_random_follow_the_generator():
     assert OwnBody.sample(np.random.default_rng(3)) == OwnBody.sample(np.random.default_rng(3))
     assert OwnBody.sample(np.random.default_rng(3)) != OwnBody.sample(np.random.default_rng(4))
+
+
+def test_what_a_rig_sees_of_its_vehicle_is_found_once_on_a_drive(monkeypatch):
+    casts = []
+    monkeypatch.setattr(own_body, "_first_hit", lambda *args, cast=own_body._first_hit: casts.append(1) or cast(*args))
+    own_body._cover.cache_clear()
+    drawn = Renderer(world(), own_body=BONNET)
+    for x, yaw in ((0.0, 0.0), (7.3, 0.4), (19.1, -0.7)):
+        base = transform_from_yaw(*at(x, 0), yaw)
+        drawn.images(K[None], SIZE, (base @ BASE_FROM_FRONT)[None], [0.0], map_from_base=base[None])
+    assert len(casts) == len(cameras.SUBPIXELS)
+    BONNET.visible(K[None], (transform((0.0, 0.0, 0.01)) @ BASE_FROM_FRONT)[None], SIZE)
+    assert len(casts) == 2 * len(cameras.SUBPIXELS)
