@@ -20,8 +20,8 @@ from mapkd_core.sim.world.world import World
 GLOSS = 0.05
 """Share of light that lacquer mirrors where one looks straight at it (Schlick's approximation)."""
 MOUNTING_STEP = 1e-7
-"""Mountings found from poses in the world are rounded to it (metres, and a rotation's cosines), so that those of one rig are
-the same in every frame: what the rig sees of its vehicle is then found once."""
+"""Mountings found from poses in the world are rounded to it (metres, and a rotation's cosines), so that those of one
+rig are the same in every frame: what the rig sees of its vehicle is then found once."""
 PAINTS = ((0.75, 0.75, 0.76), (0.03, 0.03, 0.035), (0.3, 0.31, 0.33), (0.35, 0.02, 0.02), (0.03, 0.08, 0.25))
 
 
@@ -67,7 +67,7 @@ class OwnBody:
 
         The poses of `views` are mountings in `base_link`.
         """
-        intrinsics, pose = (np.ascontiguousarray(array, np.float64).tobytes() for array in (views.intrinsics, views.pose))
+        intrinsics, pose = (np.asarray(array, np.float64).tobytes() for array in (views.intrinsics, views.pose))
         return _cover(self.parts, intrinsics, pose, views.size, device)
 
     def drawn(self, image: Tensor, world: World, views: cameras.Views, world_from_base: NDArray[np.float64]) -> Tensor:
@@ -93,7 +93,7 @@ class OwnBody:
 def _cover(
     parts: tuple[Part, ...], intrinsics: bytes, base_from_camera: bytes, size: tuple[int, int], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """As `OwnBody.cover`, of float64 matrices (V, 3, 3) and (V, 4, 4) by their bytes. Whoever asks must not write into it."""
+    """As `OwnBody.cover`, of float64 matrices (V, 3, 3) and (V, 4, 4) by their bytes; shared, so nobody writes to it."""
     mountings = np.frombuffer(base_from_camera).reshape(-1, 4, 4)
     width, height = size
     corner, step_u, step_v = cameras.pixel_steps(
