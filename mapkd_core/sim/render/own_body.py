@@ -93,7 +93,7 @@ class OwnBody:
 def _cover(
     parts: tuple[Part, ...], intrinsics: bytes, base_from_camera: bytes, size: tuple[int, int], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """As `OwnBody.cover`, of float64 matrices (V, 3, 3) and (V, 4, 4) by their bytes; shared, so nobody writes to it."""
+    """As `OwnBody.cover`, of float64 matrices (V, 3, 3) and (V, 4, 4) by their bytes; shared: nobody writes to it."""
     mountings = np.frombuffer(base_from_camera).reshape(-1, 4, 4)
     width, height = size
     corner, step_u, step_v = cameras.pixel_steps(
