@@ -45,9 +45,6 @@ from mapkd_core.progress import Progress, say
 from mapkd_core.types import CLASSES
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from mapkd_core.bags.reader import BagReader
     from mapkd_core.map_files.mapped_drive import MappedDrive, SeenMap
     from mapkd_core.mapping.road_anchor import RoadAnchor
@@ -112,10 +109,9 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("--anchor is for bags, not for maps" if maps else "--start is of one drive; map one at a time")
     anchor, origin = None, start.origin if start else None
     if args.anchor:
-        from mapkd_core.map_formats.navigation_roads import open_anchor, start_pose
+        from mapkd_core.map_formats.navigation_roads import open_anchor
 
-        anchor, origin = open_anchor(args.anchor, args.anchor_origin, origin)
-        begin = start_pose(args.start) if args.start else None
+        anchor, origin = open_anchor(args.anchor, args.anchor_origin, origin, args.start)
     target = _checked_target(args, origin)
     if maps:
         result = _merged([*([start] if start else []), *map(_read, maps)], options)
@@ -125,11 +121,14 @@ def run(args: argparse.Namespace) -> int:
     known = builder.sets
     interrupted: KeyboardInterrupt | None = None
     try:
-        _build(args, builder, None if anchor is None else (anchor, begin))
+        _build(args, builder, anchor)
     except KeyboardInterrupt as error:  # what came until then is a map too
         interrupted = error
     if builder.sets > known:
-        _write(args, target, builder.street_map({"drives": [path.name for path in args.drives]}))
+        result = builder.street_map({"drives": [path.name for path in args.drives]})
+        _write(args, target, result)
+        if start:
+            say(f"{args.onto}: {_stayed(start, result)}")
     if interrupted is not None:
         raise interrupted
     return 0
@@ -172,6 +171,14 @@ def _write(args: argparse.Namespace, name: MapName, result: StreetMap) -> None:
         say(f"{args.image}")
 
 
+def _stayed(before: StreetMap, after: StreetMap) -> str:
+    """How many elements of the map that was gone on with are as they were, are changed, and are gone."""
+    now = {element.id: element for element in after.elements}
+    there = [(element, now[element.id]) for element in before.elements if element.id in now]
+    same = sum(not StreetMap((a,)).differences(StreetMap((b,))) for a, b in there)
+    return f"{same} elements are as they were, {len(there) - same} changed, {len(before.elements) - len(there)} gone"
+
+
 def _read(text: str) -> StreetMap:
     """A map of any format."""
     return read_map(map_name(text))[0]
@@ -186,19 +193,16 @@ def _merged(maps: list[StreetMap], options: MappingOptions) -> StreetMap:
     return result
 
 
-def _build(
-    args: argparse.Namespace, builder: MapBuilder, held: tuple[RoadAnchor, NDArray[np.float64] | None] | None
-) -> None:
-    """Takes the bags into a builder, their poses held to roads, with odometry's begin among these."""
+def _build(args: argparse.Namespace, builder: MapBuilder, anchor: RoadAnchor | None) -> None:
+    """Takes the bags into a builder, their poses held to the roads of an anchor."""
     from mapkd_core.bags.ego_poses import read_poses
     from mapkd_core.bags.reader import BagReader
     from mapkd_core.map_files.mapped_drive import MappedDrive, map_drive
 
-    anchor, begin = held or (None, None)
     for place, path in enumerate(args.drives):
         drive = MappedDrive()
         if anchor is not None:
-            anchor.begin_drive(begin)
+            anchor.begin_drive()
         with BagReader(path) as bag:
             for line in bag.notes:
                 say(line)

@@ -14,18 +14,20 @@ from mapkd_core.mapping.street_map import MapOrigin
 
 
 def open_anchor(
-    path: Path, place: tuple[float, ...] | None = None, origin: MapOrigin | None = None
+    path: Path, place: tuple[float, ...] | None = None, origin: MapOrigin | None = None, start: str = ""
 ) -> tuple[RoadAnchor, MapOrigin | None]:
     """The anchor of a file of roads, and the origin on Earth of the metres in which it corrects poses.
 
     The origin is that of the map to go on with (`origin`), or else the `place` (latitude, longitude) that the user
     names, or else what the file says. Files named as nuScenes' maps are in its own spherical metres, without origin.
+    `start` is where odometry begins in these metres, as `start_pose` takes it; empty where it begins in their frame.
     Raises FileNotFoundError, ValueError.
     """
+    begin = start_pose(start) if start else None
     if origin is not None and place is not None:
         raise ValueError(f"the map to go on with says where it lies ({origin}); leave the anchor's origin out")
     if origin is None and place is None and path.stem in ORIGINS:
-        return RoadAnchor(read_roads(path)), None
+        return RoadAnchor(read_roads(path), begin), None
     centre = (origin.latitude_deg, origin.longitude_deg) if origin else place[:2] if place else None
     roads = read_roads(path, None if centre is None else (centre[0], centre[1]))
     if centre is None:
@@ -37,7 +39,7 @@ def open_anchor(
     for line in roads:
         degrees = degrees_from_metres(line, (centre[0], centre[1]))
         lines.append(frame.metres(np.column_stack([degrees, np.full(len(line), origin.altitude_m)]))[:, :2])
-    return RoadAnchor(lines), origin
+    return RoadAnchor(lines, begin), origin
 
 
 def start_pose(text: str) -> NDArray[np.float64]:

@@ -31,9 +31,16 @@ class Chain:
     closed: bool
 
 
-def linked(xy_m: NDArray[np.float64], along: NDArray[np.floating], join_m: float) -> list[Chain]:
-    """Chains of samples (N, 2) with directions (N, 2); each sample is in one chain."""
+def linked(
+    xy_m: NDArray[np.float64], along: NDArray[np.floating], join_m: float, given: NDArray[np.int64] | None = None
+) -> list[Chain]:
+    """Chains of samples (N, 2) with directions (N, 2); each sample is in one chain.
+
+    `given` (L, 2) are samples of which the second is known to lie ahead of the first.
+    """
     partner = np.full((len(xy_m), 2), -1, np.int64)
+    if given is not None:
+        partner[given[:, 0], 0], partner[given[:, 1], 1] = given[:, 1], given[:, 0]
     if len(xy_m) > 1:
         _link(partner, *_short_links(xy_m, along))
         if join_m > LINK_M:

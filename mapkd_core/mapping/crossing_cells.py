@@ -5,10 +5,12 @@ Source: ours.
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from mapkd_core.mapping.options import MappingOptions
@@ -18,6 +20,8 @@ from mapkd_core.mapping.tiles import TILE_M, Bounds, tiles_of
 CELL_M = 0.25
 SIDE = round(TILE_M / CELL_M)
 LEAST_AREA_M2 = 3.0
+BESIDE_M, LEAST_BESIDE_M2 = 1.0, 8.0
+"""So far around a crossing that stays as it was, cells are of it; what adjoins it is another one from this area on."""
 RECTANGLE_SHARE = 0.7
 """An area that fills so much of the smallest rectangle around it is taken for that rectangle."""
 FAVOR, AGAINST, SEEN, HEIGHT = range(4)
@@ -92,33 +96,79 @@ class CrossingCells:
                 for layer, value in ((FAVOR, favor), (AGAINST, against), (SEEN, seen)):
                     cells[layer][inside] += value
 
-    def rings(self, options: MappingOptions, bounds_m: Bounds | None = None) -> list[CrossingRing]:
-        """The crossings of the map, or of the tiles that a rectangle touches."""
-        keys = list(self.tiles) if bounds_m is None else [key for key in tiles_of(bounds_m) if key in self.tiles]
-        return [ring for group in _neighbours(keys) for ring in self._rings(group, options)]
+    def inside(self, ring_m: NDArray[np.float64]) -> NDArray[np.float32]:
+        """(4, N) the evidence of the cells in a ring."""
+        parts: list[NDArray[np.float32]] = [np.zeros((4, 0), np.float32)]
+        for tile in tiles_of((*ring_m[:, :2].min(0), *ring_m[:, :2].max(0))):
+            if tile in self.tiles:
+                parts.append(self.tiles[tile][:, _filled(ring_m, tile).astype(bool)])
+        return np.concatenate(parts, axis=1)
 
-    def _rings(self, keys: list[tuple[int, int]], options: MappingOptions) -> list[CrossingRing]:
+    def rings(
+        self, options: MappingOptions, bounds_m: Bounds | None = None, kept_m: Sequence[NDArray[np.float64]] = ()
+    ) -> list[CrossingRing]:
+        """The crossings of the map, or of the tiles that a rectangle touches, beside those (N, 3) that are kept."""
+        keys = list(self.tiles) if bounds_m is None else [key for key in tiles_of(bounds_m) if key in self.tiles]
+        taken = _taken(kept_m)
+        keys = [
+            key for key in keys
+            if key not in taken or (is_accepted(self.tiles[key], options) & ~taken[key].astype(bool)).any()
+        ]  # fmt: skip
+        return [ring for group in _neighbours(keys) for ring in self._rings(group, options, taken)]
+
+    def _rings(
+        self, keys: list[tuple[int, int]], options: MappingOptions, taken: dict[tuple[int, int], NDArray[np.uint8]]
+    ) -> list[CrossingRing]:
         """The crossings of tiles that touch each other, as one raster."""
         first, last = np.min(keys, axis=0), np.max(keys, axis=0)
-        canvas = np.zeros((4, *((last - first + 1)[::-1] * SIDE)), np.float32)
+        shape = tuple((last - first + 1)[::-1] * SIDE)
+        canvas, others = np.zeros((4, *shape), np.float32), np.zeros(shape, np.uint8)
         for x, y in keys:
             row, col = (y - first[1]) * SIDE, (x - first[0]) * SIDE
             canvas[:, row : row + SIDE, col : col + SIDE] = self.tiles[x, y]
+            if (x, y) in taken:
+                others[row : row + SIDE, col : col + SIDE] = taken[x, y]
         favor, against, seen, height = canvas
         share = favor / np.maximum(favor + against, 1e-6)
-        there = ((share >= options.least_share) & (seen >= options.least_sightings)).astype(np.uint8)
+        there = is_accepted(canvas, options).astype(np.uint8) & ~others
         there = cv2.morphologyEx(there, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
         count, parts = cv2.connectedComponents(there, connectivity=4)
+        beside = set(np.unique(parts[cv2.dilate(others, np.ones((5, 5), np.uint8)) > 0]).tolist())
         origin = first * TILE_M
         found = []
         for part in range(1, count):
             mask = parts == part
-            if mask.sum() * CELL_M**2 < LEAST_AREA_M2:
+            if mask.sum() * CELL_M**2 < (LEAST_BESIDE_M2 if part in beside else LEAST_AREA_M2):
                 continue
             outline = _outline(mask.astype(np.uint8))
             ring = np.column_stack([outline * CELL_M + origin, np.full(len(outline), float(height[mask].mean()))])
             found.append(CrossingRing(np.vstack([ring, ring[:1]]), float(share[mask].mean()), int(seen[mask].max())))
         return found
+
+
+def is_accepted(cells: NDArray[np.float32], options: MappingOptions) -> NDArray[np.bool_]:
+    """Whether cells (4, ...) belong to the map by their evidence."""
+    share = cells[FAVOR] / np.maximum(cells[FAVOR] + cells[AGAINST], 1e-6)
+    return np.asarray((share >= options.least_share) & (cells[SEEN] >= options.least_sightings))
+
+
+def evidence_of(cells: NDArray[np.float32]) -> float:
+    """All that speaks for or against cells (4, N): it grows whenever a set has something to say of one."""
+    return float(cells[[FAVOR, AGAINST, SEEN]].sum(dtype=np.float64))
+
+
+def _taken(rings_m: Sequence[NDArray[np.float64]]) -> dict[tuple[int, int], NDArray[np.uint8]]:
+    """(SIDE, SIDE) of each tile: 1 where a ring, or the `BESIDE_M` around it, is."""
+    found: dict[tuple[int, int], NDArray[np.uint8]] = {}
+    for ring in rings_m:
+        wider = shapely.make_valid(shapely.Polygon(ring[:, :2])).buffer(BESIDE_M, join_style="mitre")
+        for part in shapely.get_parts(wider):
+            corners = shapely.get_coordinates(shapely.get_exterior_ring(part))
+            for tile in tiles_of((*corners.min(0), *corners.max(0))):
+                inside = _filled(corners, tile)
+                if inside.any():
+                    found[tile] = np.maximum(found[tile], inside) if tile in found else inside
+    return found
 
 
 def _outline(mask: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -37,7 +37,7 @@ _FIELDS: dict[str, tuple[type, tuple[int, ...]]] = {
     "xyz_m": (np.float64, (3,)), "along": (np.float32, (2,)), "label": (np.int8, ()), "weight": (np.float32, ()),
     "favor": (np.float32, ()), "against": (np.float32, ()), "seen": (np.int32, ()), "score": (np.float32, ()),
     "line_id": (np.int64, ()), "home_m": (np.float64, (2,)), "born_m": (np.float32, ()),
-    "gone": (np.bool_, ()),
+    "of": (np.int32, ()), "step": (np.int32, ()), "touched": (np.bool_, ()), "gone": (np.bool_, ()),
 }  # fmt: skip
 
 
@@ -71,6 +71,12 @@ class LineSamples:
     """Where it was when it came: the index knows it there."""
     born_m: NDArray[np.float32]
     """How far the vehicle had driven then."""
+    of: NDArray[np.int32]
+    """Place of the element that was there before, of which it was made (prior.py); -1 where a sighting made it."""
+    step: NDArray[np.int32]
+    """Which of that element's samples it is, counted from its first vertex."""
+    touched: NDArray[np.bool_]
+    """Whether a set has come since that shows it, or should."""
     gone: NDArray[np.bool_]
 
     def __init__(self) -> None:
@@ -103,8 +109,12 @@ class LineSamples:
 
     def accepted(self, numbers: NDArray[np.int64], options: MappingOptions) -> NDArray[np.int64]:
         """Those of some samples that belong to the map by their evidence."""
+        return numbers[self.is_accepted(numbers, options)]
+
+    def is_accepted(self, numbers: NDArray[np.int64], options: MappingOptions) -> NDArray[np.bool_]:
+        """(N,) whether samples belong to the map by their evidence."""
         enough = self.seen[numbers] >= options.least_sightings
-        return numbers[enough & (self.share(numbers) >= options.least_share)]
+        return np.asarray(enough & (self.share(numbers) >= options.least_share))
 
     def match(self, sight: Sighting, options: MappingOptions) -> Match:
         """Finds for each sample in view what shows it."""
@@ -170,6 +180,7 @@ class LineSamples:
         self.weight[numbers] = np.minimum(self.weight[numbers] + weight, MOST_WEIGHT)
         self.favor[numbers] += weight
         self.seen[numbers] += seen
+        self.touched[numbers] = True
         self.score[numbers] += gain * (sight.score[at] - self.score[numbers])
 
     def _thin(self, sight: Sighting, match: Match) -> None:
@@ -185,11 +196,17 @@ class LineSamples:
             & (np.abs(lateral[there] - lateral[here]) < TWIN_M)
         )  # fmt: skip
         a, b = match.sample[here[twins]], match.sample[there[twins]]
-        self.forget(np.unique(np.where(self.favor[a] < self.favor[b], a, b)))
+        weaker = np.where(self.favor[a] < self.favor[b], a, b)
+        before = self.of[a] >= 0, self.of[b] >= 0
+        weaker = np.where(before[0] & ~before[1], b, np.where(before[1] & ~before[0], a, weaker))
+        two = before[0] & before[1] & (self.of[a] != self.of[b])  # lines of another map may lie so near
+        self.forget(np.unique(weaker[~two]))
 
     def _doubt(self, sight: Sighting, match: Match, options: MappingOptions) -> None:
         missed = np.setdiff1d(match.in_view[~self.gone[match.in_view]], match.sample, assume_unique=True)
-        self.against[missed] += options.against * sight.missed_weight(self.xyz_m[missed, :2])
+        weight = sight.missed_weight(self.xyz_m[missed, :2])
+        self.against[missed] += options.against * weight
+        self.touched[missed] |= weight > 0
         hopeless = missed[
             (self.against[missed] > HOPELESS_AGAINST) & (self.share(missed) < HOPELESS_SHARE)
         ]
@@ -215,12 +232,13 @@ class LineSamples:
     def insert(
         self, xyz_m: NDArray, along: NDArray, label: NDArray, weight: NDArray, favor: NDArray, score: NDArray,
         seen: NDArray, line_id: NDArray | int = 0, driven_m: float = -np.inf, against: NDArray | float = 0.0,
-    ) -> None:  # fmt: skip
-        """Adds samples; one entry of each array is a sample."""
+        of: NDArray | int = -1, step: NDArray | int = 0,
+    ) -> NDArray[np.int64]:  # fmt: skip
+        """Adds samples; one entry of each array is a sample. Returns their numbers."""
         reused = [self._free.pop() for _ in range(min(len(self._free), len(xyz_m)))]
         numbers = np.array([*reused, *range(self.count, self.count + len(xyz_m) - len(reused))], np.int64)
         if not len(numbers):
-            return
+            return numbers
         self.count = max(self.count, int(numbers.max()) + 1)
         if self.count > len(self.xyz_m):
             for name, (kind, shape) in _FIELDS.items():
@@ -228,8 +246,12 @@ class LineSamples:
                 grown: NDArray = np.zeros((max(self.count, len(old) * 3 // 2), *shape), kind)
                 grown[: len(old)] = old
                 setattr(self, name, grown)
-        values = (xyz_m, along, label, weight, favor, against, seen, score, line_id, xyz_m[:, :2], driven_m, False)
+        values = (
+            xyz_m, along, label, weight, favor, against, seen, score, line_id, xyz_m[:, :2], driven_m, of, step, False,
+            False,
+        )  # fmt: skip
         for name, value in zip(_FIELDS, values, strict=True):
             getattr(self, name)[numbers] = value
         self._index.add(numbers, self.xyz_m[numbers, :2])
+        return numbers
 

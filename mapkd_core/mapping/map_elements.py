@@ -6,28 +6,42 @@ while it grows, and the longer part where it is cut.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
 from mapkd_core.geometry import distances_along
+from mapkd_core.mapping.chain_lines import chain_line
 from mapkd_core.mapping.chains import linked
-from mapkd_core.mapping.crossing_cells import CrossingCells, CrossingRing
+from mapkd_core.mapping.crossing_cells import CrossingCells
 from mapkd_core.mapping.line_samples import LineSamples
-from mapkd_core.mapping.options import MappingOptions
+from mapkd_core.mapping.options import STEP_M, MappingOptions
+from mapkd_core.mapping.prior import Kept, PriorElements
 from mapkd_core.mapping.sighting import LINE_LABELS
 from mapkd_core.mapping.street_map import StreetElement
 from mapkd_core.mapping.tiles import TILE_M, Bounds, tiles_of
 from mapkd_core.types import CLASSES
 
-SIMPLE_M = 0.05
-"""Vertices are left out where the line stays this near to them."""
-SMOOTHING = 3
-"""Rounds of a mean over three neighbors."""
 SAME_CROSSING_M = 4.0
 """Centers of one crossing in two maps are no farther apart."""
+LEAST_LEFT_M = 1.0
+"""What is left of an element that was there before is kept from this length on."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """A line that has no id yet."""
+
+    samples: NDArray[np.int64]
+    label: str
+    points_m: NDArray[np.float64]
+    closed: bool
+    score: float
+    sightings: int
+    attributes: Mapping[str, str]
 
 
 class ElementMaker:
@@ -35,78 +49,120 @@ class ElementMaker:
 
     def __init__(self, options: MappingOptions) -> None:
         self.options = options
+        self.prior = PriorElements()
         self.next_id = 1
         self._crossings: dict[tuple[int, int], dict[int, NDArray[np.float64]]] = {}
 
     def elements(
         self, lines: LineSamples, crossings: CrossingCells, bounds_m: Bounds | None = None
     ) -> list[StreetElement]:
-        """All elements, or those about a rectangle, lines cut to it."""
+        """All elements, or those about a rectangle, lines cut to it. What was there before and stays comes first."""
         numbers = lines.all() if bounds_m is None else lines.near(bounds_m)
         if bounds_m is not None:
             xy = lines.xyz_m[numbers, :2]
             numbers = numbers[np.all((xy >= bounds_m[:2]) & (xy <= bounds_m[2:]), axis=1)]
-        accepted = lines.accepted(numbers, self.options)
-        found = []
-        for label in LINE_LABELS:
-            own = accepted[lines.label[accepted] == label]
-            found += self._lines(lines, own, CLASSES[label])
-        return found + self._rings(crossings.rings(self.options, bounds_m), bounds_m)
+        kept = self.prior.kept(lines, crossings, self.options, bounds_m)
+        whole, cut = list(kept.whole), list[_Piece]()
+        if bounds_m is not None:
+            whole, cut = self._cut(lines, numbers, kept)
+        found = [self.prior.elements[place] for place in whole]
+        there = numbers[(lines.is_accepted(numbers, self.options) | kept.sample[numbers]) & ~kept.of_whole[numbers]]
+        pieces = [
+            piece for label in LINE_LABELS for piece in self._pieces(lines, there[lines.label[there] == label], kept)
+        ]
+        found += self._with_ids(lines, [*cut, *pieces], {element.id for element in found})
+        return found + self._rings(crossings, bounds_m, kept)
 
-    def _lines(self, lines: LineSamples, numbers: NDArray[np.int64], label: str) -> list[StreetElement]:
-        chains = []
-        for chain in linked(lines.xyz_m[numbers, :2], lines.along[numbers], self.options.join_m):
+    def _pieces(self, lines: LineSamples, numbers: NDArray[np.int64], kept: Kept) -> Iterator[_Piece]:
+        """The lines of the samples of one class."""
+        given = self.prior.links(lines, numbers, kept, self.options.join_m)
+        for chain in linked(lines.xyz_m[numbers, :2], lines.along[numbers], self.options.join_m, given):
             if len(chain.samples) < 2:
                 continue
             samples = numbers[chain.samples]
-            points = lines.xyz_m[samples]
-            closed = chain.closed and len(points) > 6
-            if distances_along(points[:, :2])[-1] >= self.options.least_length_m:
-                chains.append((samples, _smooth(points, closed), closed))
-        ids = self._ids([lines.line_id[samples] for samples, _, _ in chains])
-        result = []
-        for (samples, points, closed), key in zip(chains, ids, strict=True):
-            lines.line_id[samples] = key
+            closed = chain.closed and len(samples) > 6
+            least = LEAST_LEFT_M if kept.sample[samples].any() else self.options.least_length_m
+            if distances_along(lines.xyz_m[samples, :2])[-1] < least:
+                continue
             seen = int(lines.seen[samples].max())
             score = float(np.clip(lines.share(samples).mean(), 0, 1)) * seen / (seen + 1)
-            result.append(StreetElement(key, label, points, score, seen, closed))
-        return result
+            yield _Piece(
+                samples, CLASSES[int(lines.label[samples[0]])], chain_line(lines, samples, closed, self.prior, kept),
+                closed, score, seen, self.prior.attributes_of(lines, samples),
+            )  # fmt: skip
 
-    def _ids(self, held: Sequence[NDArray[np.int64]]) -> list[int]:
+    def _cut(self, lines: LineSamples, numbers: NDArray[np.int64], kept: Kept) -> tuple[list[int], list[_Piece]]:
+        """Of what stays as it was, those elements that some samples are all of, and pieces of others."""
+        whole, pieces = [place for place in kept.whole if not len(self.prior.samples[place])], []
+        own = numbers[kept.of_whole[numbers]]
+        own = own[np.lexsort((lines.step[own], lines.of[own]))]
+        of, step = lines.of[own], lines.step[own]
+        ends = np.flatnonzero((np.diff(of) != 0) | (np.diff(step) > self.options.join_m / STEP_M)) + 1
+        for run in np.split(own, ends) if len(own) else ():
+            place = int(lines.of[run[0]])
+            first, last = int(lines.step[run[0]]), int(lines.step[run[-1]])
+            element = self.prior.elements[place]
+            if last - first == len(self.prior.samples[place]) - 1:
+                whole.append(place)
+            elif last > first:
+                points = self.prior.part(place, first, last)
+                pieces.append(
+                    _Piece(run, element.label, points, False, element.score, element.sightings, element.attributes)
+                )
+        return whole, pieces
+
+    def _with_ids(self, lines: LineSamples, pieces: Sequence[_Piece], taken: set[int]) -> list[StreetElement]:
+        """The pieces as elements with ids that are not `taken`."""
+        ids = self._ids([lines.line_id[piece.samples] for piece in pieces], taken)
+        for piece, key in zip(pieces, ids, strict=True):
+            lines.line_id[piece.samples] = key
+        return [
+            StreetElement(key, one.label, one.points_m, one.score, one.sightings, one.closed, one.attributes)
+            for one, key in zip(pieces, ids, strict=True)
+        ]
+
+    def _ids(self, held: Sequence[NDArray[np.int64]], taken: set[int]) -> list[int]:
         """One id for each chain of the ids that its samples hold (0 for none)."""
         wishes = []
         for chain, ids in enumerate(held):
             wishes += [(count, chain, key) for key, count in Counter(ids[ids > 0].tolist()).items()]
         chosen: dict[int, int] = {}
-        taken: set[int] = set()
+        taken = set(taken)
         for _, chain, key in sorted(wishes, key=lambda wish: (-wish[0], wish[2], wish[1])):
             if chain not in chosen and key not in taken:
                 chosen[chain] = key
                 taken.add(key)
         for chain in range(len(held)):
             if chain not in chosen:
-                chosen[chain] = self._new_id()
+                chosen[chain] = self.new_id()
         return [chosen[chain] for chain in range(len(held))]
 
-    def _new_id(self) -> int:
+    def new_id(self) -> int:
+        """An id that no element has had."""
         self.next_id += 1
         return self.next_id - 1
 
-    def _rings(self, rings: Sequence[CrossingRing], bounds_m: Bounds | None) -> list[StreetElement]:
+    def _rings(self, crossings: CrossingCells, bounds_m: Bounds | None, kept: Kept) -> list[StreetElement]:
+        whole = [self.prior.elements[place] for place in kept.whole if place in self.prior.evidence]
         result = []
         free = self._crossings_near(bounds_m)
-        for ring in rings:
+        for element in whole:
+            free.pop(element.id, None)
+        for ring in crossings.rings(self.options, bounds_m, [element.points_m for element in whole]):
             centre = ring.ring_m[:-1, :2].mean(0)
             if bounds_m is not None and not shapely.Polygon(ring.ring_m[:, :2]).intersects(shapely.box(*bounds_m)):
                 continue
             gaps = {key: float(np.linalg.norm(known - centre)) for key, known in free.items()}
             key = min(gaps, key=gaps.__getitem__, default=0)
             if not key or gaps[key] > SAME_CROSSING_M:
-                key = self._new_id()
+                key = self.new_id()
             free.pop(key, None)
             self.remember_crossing(key, centre)
             score = ring.score * ring.sightings / (ring.sightings + 1)
-            result.append(StreetElement(key, "ped_crossing", ring.ring_m, float(score), ring.sightings, True))
+            attributes = self.prior.crossing_attributes(key)
+            result.append(
+                StreetElement(key, "ped_crossing", ring.ring_m, float(score), ring.sightings, True, attributes)
+            )
         return result
 
     def remember_crossing(self, key: int, centre_m: NDArray[np.float64]) -> None:
@@ -122,18 +178,3 @@ class ElementMaker:
         x0, y0, x1, y1 = bounds_m
         around = tiles_of((x0 - 2 * TILE_M, y0 - 2 * TILE_M, x1 + 2 * TILE_M, y1 + 2 * TILE_M))
         return {key: centre for tile in around for key, centre in self._crossings.get(tile, {}).items()}
-
-
-def _smooth(points: NDArray[np.float64], closed: bool) -> NDArray[np.float64]:
-    """A chain without the samples' jitter, with fewer vertices."""
-    line = np.array(points)
-    for _ in range(SMOOTHING):
-        if closed:
-            line = (np.roll(line, 1, axis=0) + 2 * line + np.roll(line, -1, axis=0)) / 4
-        else:
-            line[1:-1] = (line[:-2] + 2 * line[1:-1] + line[2:]) / 4
-    if closed:
-        line = np.vstack([line, line[:1]])
-    simple = shapely.get_coordinates(shapely.LineString(line).simplify(SIMPLE_M), include_z=True)
-    return simple if len(simple) >= (4 if closed else 2) else line
-

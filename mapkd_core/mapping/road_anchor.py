@@ -48,10 +48,12 @@ LONGEST_STEP_M = 30.0
 class RoadAnchor:
     """Corrects poses one after the other. `begin_drive` before each drive.
 
-    Raises ValueError for roads without a line.
+    `begin` (4, 4) map_from_odometry brings the poses of each drive near the roads' frame; where there is none they are
+    near it. Raises ValueError for roads without a line.
     """
 
-    def __init__(self, roads_m: Iterable[NDArray[np.floating]]) -> None:
+    def __init__(self, roads_m: Iterable[NDArray[np.floating]], begin: NDArray[np.float64] | None = None) -> None:
+        self._begin = np.eye(4) if begin is None else np.asarray(begin, np.float64)
         points: list[NDArray[np.float64]] = [np.zeros((0, 2))]
         along: list[NDArray[np.float64]] = [np.zeros((0, 2))]
         for line in (np.asarray(road, np.float64)[:, :2] for road in roads_m):
@@ -70,9 +72,9 @@ class RoadAnchor:
         """How often the way was compared, by what came of it."""
         self.begin_drive()
 
-    def begin_drive(self, map_from_odometry: NDArray[np.float64] | None = None) -> None:
-        """The next pose is of another drive, whose poses `map_from_odometry` (4, 4) brings near the roads' frame."""
-        self.correction = np.eye(4) if map_from_odometry is None else np.asarray(map_from_odometry, np.float64)
+    def begin_drive(self) -> None:
+        """The next pose is of another drive."""
+        self.correction = self._begin
         self.beside_m = 0.0
         """How far to the left of the vehicle the center lines are, as far as is known."""
         self._trace: deque[tuple[float, float, float, float]] = deque(maxlen=int(WINDOW_M / TRACE_M))

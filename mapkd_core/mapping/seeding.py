@@ -13,6 +13,7 @@ from mapkd_core.data.polylines import Range
 from mapkd_core.geometry import apply, distances_along
 from mapkd_core.mapping.alignment import LEAST_PAIRS, Alignment, Lines, aligned
 from mapkd_core.mapping.builder import MapBuilder
+from mapkd_core.mapping.crossing_cells import SEEN
 from mapkd_core.mapping.line_samples import MOST_WEIGHT
 from mapkd_core.mapping.options import STEP_M, MappingOptions
 from mapkd_core.mapping.sighting import CROSSING, LINE_LABELS, Sighting, sighting
@@ -116,22 +117,51 @@ def _told(seen: Lines, way_m: NDArray[np.float64]) -> bool:
 
 
 def seed(builder: MapBuilder, elements: Sequence[StreetElement]) -> None:
-    """Takes elements with their ids into a builder that has none."""
+    """Takes elements with their ids into a builder, as what was there before: none of those ids may be there yet."""
+    prior, first = builder.maker.prior, len(builder.maker.prior)
     sight, of = whole_sighting(elements)
     favor, against, seen, ids = _evidence(elements)
-    builder.lines.insert(
+    begins = np.searchsorted(of, np.arange(len(elements) + 1))
+    numbers = builder.lines.insert(
         sight.xyz_m, sight.along, sight.label, np.minimum(favor[of], MOST_WEIGHT), favor[of], sight.score, seen[of],
-        ids[of], against=against[of],
+        ids[of], against=against[of], of=first + of, step=np.arange(len(of)) - begins[of],
     )  # fmt: skip
+    for element, begin, end in zip(elements, begins[:-1], begins[1:], strict=True):
+        prior.add(element, numbers[begin:end])
     _insert_crossings(builder, elements)
+    prior.note_crossings(builder.crossings)
     for element in elements:
         if element.label == _CROSSING:
             builder.maker.remember_crossing(element.id, element.points_m[:-1, :2].mean(0))
-    builder.maker.next_id = max([element.id for element in elements], default=0) + 1
+    builder.maker.next_id = max([builder.maker.next_id, *(element.id + 1 for element in elements)])
 
 
 def fuse(builder: MapBuilder, elements: Sequence[StreetElement]) -> None:
-    """Takes the elements of another map, with all their evidence, into a builder."""
+    """Takes the elements of another map, with all their evidence, into a builder.
+
+    Those that have nothing in common with what is there stay as they are, with another id where theirs is taken.
+    """
+    if not elements:
+        return
+    sight, of = whole_sighting(elements)
+    met = {int(k) for k in of[builder.lines.match(sight, builder.options).sighted]}
+    alone = [k for k, element in enumerate(elements) if k not in met and not _covered(builder, element)]
+    taken = {element.id for element in builder.maker.prior.elements}
+    _fuse_met(builder, [element for k, element in enumerate(elements) if k not in set(alone)])
+    builder.maker.next_id = max(builder.maker.next_id, max(element.id for element in elements) + 1)
+    seed(builder, [
+        elements[k] if elements[k].id not in taken else replace(elements[k], id=builder.maker.new_id()) for k in alone
+    ])  # fmt: skip
+
+
+def _covered(builder: MapBuilder, element: StreetElement) -> bool:
+    """Whether a crossing lies where there is one."""
+    is_area = element.label == _CROSSING and element.closed
+    return is_area and bool((builder.crossings.inside(element.points_m)[SEEN] > 0).any())
+
+
+def _fuse_met(builder: MapBuilder, elements: Sequence[StreetElement]) -> None:
+    """Takes in what the other map has of the same streets."""
     if not elements:
         return
     sight, of = whole_sighting(elements)

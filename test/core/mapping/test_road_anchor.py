@@ -89,8 +89,7 @@ def test_odometry_begins_where_the_user_says_and_a_jump_forgets_the_way_before()
     true = round_the_corner()
     begin = true[0].copy()
     odometry = [np.linalg.inv(transform_from_yaw(100, 40, 1.0)) @ pose for pose in true]
-    anchor = RoadAnchor(CORNER)
-    anchor.begin_drive(start_pose("100,40,57.29577951308232"))
+    anchor = RoadAnchor(CORNER, start_pose("100,40,57.29577951308232"))
     np.testing.assert_allclose(anchor.corrected(odometry[0]), begin, atol=1e-9)
     assert off_m([anchor.corrected(pose) for pose in odometry], true).max() < 3
     seen = sum(anchor.states.values())
