@@ -43,11 +43,12 @@ class LabelEncoder(nn.Module):
         for before in (4 + 2 + len(CLASSES), width, width)[:halvings]:
             layers += [nn.Conv2d(before, width, 4, 2, 1), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
         self.net = nn.Sequential(*layers, ResidualBlock(width, width), nn.Conv2d(width, channels, 1))
-        self.norm = nn.GroupNorm(1, channels)
+        self.norm = nn.LayerNorm(channels)
 
     def forward(self, planes: Tensor) -> Tensor:
-        """B 9 Y X -> B C Y/s X/s, s = 2 ** halvings."""
-        return self.norm(self.net(planes))
+        """B 9 Y X -> B C Y/s X/s, s = 2 ** halvings; normalised over the channels of each cell."""
+        code: Tensor = self.norm(self.net(planes).movedim(1, -1))
+        return code.movedim(-1, 1)
 
 
 class FrozenDecoder:

@@ -148,3 +148,48 @@ def test_terms_of_half_precision_outputs_are_worked_out_in_single_precision(dtyp
     for name in ("dice", "overlap", "variance", "distance", "direction"):
         assert given[name].dtype == torch.float32
         assert given[name].item() == expected[name].item(), name
+
+
+def test_a_term_without_a_weight_is_not_computed():
+    prediction, batch = bench()
+    config = LossConfig(direction=0.0, variance=0.0, distance=0.0)
+    assert set(losses.task_terms(prediction, batch, config)) == {"semantic"}
+
+
+def test_pixels_are_pulled_to_a_mean_that_follows_them():
+    """The gradient against differences of the slow formula: a mean that stood still would pull half as well."""
+    prediction, batch = bench()
+    embedding, instance = prediction.embedding.detach().double(), batch.instance.numpy()
+    for part in range(2):
+        leaf = embedding.float().requires_grad_()
+        (gradient,) = torch.autograd.grad(losses.discriminative(leaf, batch.instance)[part], leaf)
+        for place in ((0, 0, 8, 2), (0, 1, 8, 3), (1, 0, 4, 12)):  # a line of four cells, and a longer one
+            moved = [array(embedding), array(embedding)]
+            for sign, values in zip((1, -1), moved, strict=True):
+                values[place] += sign * 1e-5
+            slope = np.diff([embedding_losses(values, instance)[part] for values in reversed(moved)])[0] / 2e-5
+            assert gradient[place].item() == pytest.approx(slope, rel=2e-3, abs=1e-6), (part, place)
+
+
+def test_where_labels_do_not_count_the_prediction_is_sure_of_what_they_say():
+    """Logits of 20 for background and -20 for lines, and no gradient; elsewhere the network's own."""
+    prediction, batch = bench()
+    assert losses.where_known(prediction, batch) is prediction
+    known = torch.rand(2, 16, 24, generator=torch.Generator().manual_seed(4)) < 0.5
+    seen = losses.where_known(prediction, replace(batch, known_cells=known))
+    cells = known[:, None].expand_as(prediction.semantic)
+    assert torch.equal(seen.semantic[cells], prediction.semantic[cells])
+    beyond = seen.semantic.movedim(1, -1)[~known]
+    assert torch.equal(beyond, torch.tensor([20.0, -20, -20, -20]).expand_as(beyond))
+    (gradient,) = torch.autograd.grad(seen.semantic.sum(), prediction.semantic)
+    assert torch.equal(gradient, cells.float())
+    assert seen.embedding is prediction.embedding and seen.direction is prediction.direction
+
+
+def test_weights_are_the_papers():
+    """HDMapNet's and P-MapNet's of map terms, MapTR's and MapTRv2's of elements; ours are off but those of streets."""
+    published = {"semantic": 1.0, "variance": 0.1, "distance": 0.1, "direction": 0.1, "pos_weight": 2.13,
+                 "element_class": 2.0, "points": 5.0, "edges": 0.005, "one_to_many": 1.0}  # fmt: skip
+    ours = {"dice": 0.0, "overlap": 0.0, "class_weight": (1.0, 1.0, 1.0), "repeats": 1, "likeness_m": 0.0,
+            "surface": 0.5, "lines": 0.5}  # fmt: skip
+    assert vars(LossConfig()) == {**published, **ours}

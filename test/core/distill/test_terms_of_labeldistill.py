@@ -15,7 +15,7 @@ from slow_math import (
 )
 from slow_regions import foreground, heat
 
-from mapkd_core.distill.labeldistill import label_planes
+from mapkd_core.distill.labeldistill import LabelEncoder, label_planes
 from mapkd_core.types import CLASSES
 
 
@@ -105,6 +105,21 @@ def test_the_code_is_a_target_and_learns_from_the_task_alone(hand):
         gradients = torch.autograd.grad(term, encoder, retain_graph=True, allow_unused=True)
         learned = [g is not None and bool(g.abs().sum() > 0) for g in gradients]
         assert sum(learned) > 0.7 * len(learned) if name == "encoder" else not any(learned), name
+
+
+@pytest.mark.parametrize("halvings", [3, 2])
+def test_the_code_is_normalised_over_the_channels_of_each_cell(halvings):
+    """Cell by cell, so that what a code says of a place does not depend on what lies elsewhere in the map."""
+    torch.manual_seed(1)
+    encoder = LabelEncoder(6, halvings).eval()
+    planes = torch.randn(2, 9, 16, 24, generator=torch.Generator().manual_seed(2))
+    code, raw = encoder(planes), encoder.net(planes)
+    assert code.shape == (2, 6, 16 // 2**halvings, 24 // 2**halvings)
+    apart = array(raw) - array(raw).mean(1, keepdims=True)
+    expected = apart / np.sqrt((apart**2).mean(1, keepdims=True) + 1e-5)
+    np.testing.assert_allclose(array(code), expected, rtol=1e-4, atol=1e-5)
+    strided = [m for m in encoder.net if isinstance(m, torch.nn.Conv2d)][:halvings]
+    assert [(m.kernel_size, m.stride, m.padding) for m in strided] == [((4, 4), (2, 2), (1, 1))] * halvings
 
 
 def test_lessons_from_labels_begin_after_the_encoders_steps(hand):

@@ -50,6 +50,23 @@ def test_no_other_pairing_is_cheaper(seed):
         assert order == slow_cost(logits, places, targets, v, g)[1]
 
 
+def test_the_cost_of_a_class_is_by_how_much_its_focal_loss_would_rise():
+    logits = torch.linspace(-6, 6, 39).reshape(13, 3)
+    p = 1 / (1 + np.exp(-logits.double().numpy()))
+    expected = 0.25 * (1 - p) ** 2 * -np.log(p) - 0.75 * p**2 * -np.log(1 - p)
+    np.testing.assert_allclose(class_cost(logits).numpy(), expected, rtol=1e-4, atol=1e-5)
+    assert torch.isfinite(class_cost(torch.tensor([[-200.0, 0.0, 200.0]]))).all()
+
+
+def test_distances_are_summed_along_both_axes_for_every_order():
+    logits, places, targets = case(0)
+    apart = order_distances(places, targets.places)
+    assert apart.shape == (5, *targets.places.shape[:2])
+    for v, g, o in np.ndindex(*apart.shape):
+        expected = (places[v] - targets.places[g, o]).abs().sum().item()
+        assert apart[v, g, o].item() == pytest.approx(expected, rel=1e-5)
+
+
 def test_both_weights_decide():
     logits, places, targets = case(1)
     near = match(logits, places, targets, 0.0, POINTS_WEIGHT).predicted
