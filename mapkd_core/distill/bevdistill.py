@@ -100,6 +100,8 @@ class BevDistill(Method):
 
 
 def _projection(channels: int, width: int = 512) -> nn.Sequential:
+    """As released: a linear map to the common width, and an MLP of two layers."""
     return nn.Sequential(
-        nn.Linear(channels, width), nn.BatchNorm1d(width), nn.ReLU(inplace=True), nn.Linear(width, width)
+        nn.Linear(channels, width),
+        nn.Linear(width, width), nn.BatchNorm1d(width), nn.ReLU(inplace=True), nn.Linear(width, width),
     )

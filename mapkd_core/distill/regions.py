@@ -69,14 +69,16 @@ class Regions:
         """For each sample E count 2: points evenly spaced along each element, x y in metres."""
         return [self._stacked([along(e, count) for e in elements], (0, count, 2)) for elements in self._elements()]
 
-    def ribbons_m(self, along_count: int, across_m: NDArray[np.float64], most: int) -> list[Tensor]:
+    def ribbons_m(self, along_count: int, across_m: NDArray[np.float64], most: int, number: int) -> list[Tensor]:
         """For each sample E (along_count * len(across_m)) 2: points along each element and beside it, metres.
 
-        Of a ring, along its outline alone. At most `most` elements of a sample, spread evenly over them.
+        Of a ring, along its outline alone. At most `most` elements of a sample, drawn anew for each `number`, that of
+        the step, so that in the course of a training all of them have their turn.
         """
         samples = []
-        for elements in self._elements():
-            chosen = np.unique(np.linspace(0, len(elements) - 1, min(most, len(elements))).round().astype(int))
+        for sample, elements in enumerate(self._elements()):
+            random = np.random.default_rng((number, sample))
+            chosen = np.sort(random.permutation(len(elements))[:most])
             ribbons = [_ribbon(elements[i], along_count, across_m) for i in chosen]
             samples.append(self._stacked(ribbons, (0, along_count * len(across_m), 2)))
         return samples

@@ -56,7 +56,7 @@ class TigBev(Method):
         adapted, theirs = self.pair(step)
         mine = same_size(tap(step.student, "up1"), theirs)[0]  # products of points need no common width
         points, channels = [mine.sum() * 0], [adapted.sum() * 0]
-        ribbons = step.regions.ribbons_m(self.config.along, self.across_m, self.config.most_elements)
+        ribbons = step.regions.ribbons_m(self.config.along, self.across_m, self.config.most_elements, step.step)
         for sample, where in enumerate(ribbons):                                        # E P 2
             if len(where):
                 raw, wide, known = (step.regions.sample(f[sample], where) for f in (mine, adapted, theirs))  # E P C

@@ -67,13 +67,13 @@ def test_keypoints_are_evenly_spaced_and_rings_have_a_centre():
 
 
 def test_ribbons_lie_beside_their_line():
-    ribbon = regions().ribbons_m(24, np.linspace(-0.8, 0.8, 9), 16)[0]
+    ribbon = regions().ribbons_m(24, np.linspace(-0.8, 0.8, 9), 16, 0)[0]
     assert ribbon.shape == (2, 216, 2)
     assert torch.allclose(ribbon[0, :, 1].unique().sort()[0][[0, -1]], torch.tensor([-0.65, 0.95]), atol=1e-4)
-    assert len(regions([LINE] * 9).ribbons_m(4, np.zeros(1), 3)[0]) == 3
+    assert len(regions([LINE] * 9).ribbons_m(4, np.zeros(1), 3, 0)[0]) == 3
 
 
 def test_no_lines():
     empty = regions(())
-    assert empty.keypoints_m(9)[0].shape == (0, 9, 2) and empty.ribbons_m(24, np.zeros(9), 16)[0].shape == (0, 216, 2)
+    assert empty.keypoints_m(9)[0].shape == (0, 9, 2) and empty.ribbons_m(24, np.zeros(9), 16, 0)[0].shape == (0, 216, 2)
     assert empty.heat().max() == 0 and empty.foreground().max() == 0 and empty.instance_scale((5, 10)).max() == 0

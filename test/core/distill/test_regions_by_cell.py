@@ -82,7 +82,7 @@ def test_samples_between_cells_and_beyond_the_edge(regions):
 
 def test_ribbons_go_to_the_left_of_travel():
     (line,) = LINES[0][:1]
-    ribbon = Regions(batch_by_hand(((line,),)), GRID).ribbons_m(3, np.array([0.25, -0.5]), 4)[0][0].numpy()
+    ribbon = Regions(batch_by_hand(((line,),)), GRID).ribbons_m(3, np.array([0.25, -0.5]), 4, 0)[0][0].numpy()
     start, end = metres(line[1])[[0, -1]]
     for k, place in enumerate((start, (start + end) / 2, end)):  # along +x, whose left is +y
         np.testing.assert_allclose(ribbon[2 * k : 2 * k + 2], [place + [0, 0.25], place + [0, -0.5]], atol=1e-5)
@@ -90,10 +90,10 @@ def test_ribbons_go_to_the_left_of_travel():
 
 def test_every_sample_has_its_own_elements(regions):
     assert [len(points) for points in regions.keypoints_m(9)] == [3, 2]
-    assert [len(ribbon) for ribbon in regions.ribbons_m(4, np.zeros(2), 16)] == [3, 2]
+    assert [len(ribbon) for ribbon in regions.ribbons_m(4, np.zeros(2), 16, 0)] == [3, 2]
     empty = Regions(batch_by_hand(((), ())), GRID)
     assert [p.shape for p in empty.keypoints_m(9)] == [(0, 9, 2)] * 2
-    assert empty.ribbons_m(4, np.zeros(2), 16)[0].shape == (0, 8, 2)
+    assert empty.ribbons_m(4, np.zeros(2), 16, 0)[0].shape == (0, 8, 2)
 
 
 def test_labels_without_lines_are_refused():
