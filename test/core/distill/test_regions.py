@@ -75,5 +75,6 @@ def test_ribbons_lie_beside_their_line():
 
 def test_no_lines():
     empty = regions(())
-    assert empty.keypoints_m(9)[0].shape == (0, 9, 2) and empty.ribbons_m(24, np.zeros(9), 16, 0)[0].shape == (0, 216, 2)
+    assert empty.keypoints_m(9)[0].shape == (0, 9, 2)
+    assert empty.ribbons_m(24, np.zeros(9), 16, 0)[0].shape == (0, 216, 2)
     assert empty.heat().max() == 0 and empty.foreground().max() == 0 and empty.instance_scale((5, 10)).max() == 0

@@ -59,7 +59,7 @@ def test_the_cost_of_a_class_is_by_how_much_its_focal_loss_would_rise():
 
 
 def test_distances_are_summed_along_both_axes_for_every_order():
-    logits, places, targets = case(0)
+    _, places, targets = case(0)
     apart = order_distances(places, targets.places)
     assert apart.shape == (5, *targets.places.shape[:2])
     for v, g, o in np.ndindex(*apart.shape):
