@@ -96,6 +96,21 @@ def test_thinning_written_out(factor):
     np.testing.assert_allclose(thinned(soft, factor), slow_thinned(soft.double().numpy(), factor), atol=1e-5)
 
 
+def test_the_map_is_the_thinned_one_of_the_teachers_class_probabilities():
+    """Of logits that are sure of nothing, where one sigmoid a class would be another map."""
+    logits = torch.randn(2, 4, GRID.rows // 2, GRID.cols // 2, generator=torch.Generator().manual_seed(3))
+
+    class Unsure(Seen):
+        def forward(self, batch):
+            return Prediction(logits, taps={"enc3": logits[:, :2]})
+
+    teacher = CoarserTeacher(Unsure(), GRID.scaled(2), (SIZE[0] // 2, SIZE[1] // 2), GRID, SIZE)
+    answer = teacher(batch_of())
+    expected = thinned(logits.softmax(1), 2).clamp(min=1e-6)
+    torch.testing.assert_close(answer.semantic.exp(), expected)
+    assert torch.equal(answer.taps["enc3"], logits[:, :2]), "features as they are"
+
+
 @pytest.mark.parametrize(("cells", "images"), [(2, 1), (1, 2), (3, 1)])
 def test_cells_or_images_alone_may_be_larger(cells, images):
     size = (SIZE[0] // images, SIZE[1] // images)

@@ -6,6 +6,7 @@ import torch
 from distill_bench import COACH, TEACHER, batch_of, network
 
 from mapkd_core.distill.frozen import FrozenNetworks, Teachers
+from mapkd_core.types import Prediction
 
 
 class Counted(torch.nn.Module):
@@ -59,3 +60,36 @@ def test_unknown_labels_are_drawn_once_a_batch_from_the_answer_that_all_share():
     assert len(calls) == teacher.calls == 2
     with pytest.raises(ValueError, match="no teacher that draws them"):
         FrozenNetworks(None).with_drawn_labels(partly)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_frozen_networks_compute_in_the_runs_precision_and_answer_in_single(precision):
+    halves = []
+
+    class Half(torch.nn.Linear):
+        def forward(self, batch):
+            found = super().forward(batch.images[:, 0, :, :2, :2].flatten(1))
+            halves.append(found.dtype)
+            semantic = found.view(len(found), 4, 1, 2)
+            return Prediction(semantic, semantic * 2, semantic * 3, {"up1": semantic * 4})
+
+    frozen = FrozenNetworks(Half(12, 8), precision=precision)
+    answer, _ = frozen.answers(batch_of(), ask_coach=False)
+    assert halves == [torch.bfloat16 if precision == "bf16-mixed" else torch.float32]
+    given = [answer.semantic, answer.embedding, answer.direction, answer.taps["up1"]]
+    assert [tensor.dtype for tensor in given] == [torch.float32] * 4 and not any(t.requires_grad for t in given)
+
+
+def test_teacher_and_coach_are_not_taken_for_each_other():
+    class Says(torch.nn.Module):
+        def __init__(self, value):
+            super().__init__()
+            self.value = torch.nn.Parameter(torch.tensor(value))
+
+        def forward(self, batch):
+            return Prediction(self.value * torch.ones(1, 4, 1, 1))
+
+    frozen, batch = FrozenNetworks(Says(1.0), Says(2.0)), batch_of()
+    for _ in range(2):
+        teacher, coach = frozen.answers(batch, ask_coach=True)
+        assert (teacher.semantic.mean().item(), coach.semantic.mean().item()) == (1.0, 2.0)

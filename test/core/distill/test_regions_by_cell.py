@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 import torch
-from hand_step import GRID, LINES, Hand, batch_by_hand, metres
+from hand_step import GRID, LINES, Hand, batch_by_hand, cells_of, metres
 from slow_math import array, block_max, sampled
 from slow_regions import foreground, heat, instances, keypoints_m
 
@@ -101,3 +101,21 @@ def test_labels_without_lines_are_refused():
     batch.elements = None
     with pytest.raises(ValueError, match="needs the labels as lines"):
         Regions(batch, GRID).keypoints_m(9)
+
+
+@pytest.mark.parametrize("name", ["heat", "distances"])
+def test_an_open_line_with_a_bend_is_not_closed_and_one_between_cells_is_in_the_cell_it_lies_in(name):
+    """An L: the straight way from its end to its start is no line."""
+    lines = ((("boundary", ((2, 3), (2, 20), (13, 20))), ("divider", ((14, 1), (14, 4)))),)
+    batch = batch_by_hand(lines)
+    for element in batch.elements[0]:
+        element.points_m[:] += 0.2  # of half a metre: still the same cells, by rounding the next ones
+    found = Regions(batch, GRID)
+    if name == "heat":
+        np.testing.assert_allclose(array(found.heat()), heat(lines), atol=1e-4)
+    else:
+        cells = np.array([cell for _, vertices in lines[0][:1] for cell in cells_of(vertices)])
+        for row, col in ((7, 11), (13, 3), (0, 0), (15, 23)):
+            nearest = 0.5 * np.hypot(*(cells - (row, col)).T).min()
+            assert found.distance_m[0, 2, row, col].item() == pytest.approx(nearest, rel=1e-4)
+        assert found.distance_m[0, 1].min() > 13, "far beyond the grid of 12 by 8 metres where a class has no line"

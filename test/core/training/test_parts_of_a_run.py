@@ -15,7 +15,7 @@ from mapkd_core.training import batches as loading
 from mapkd_core.training import loop as training
 from mapkd_core.training.averaging import averaged_model
 from mapkd_core.training.checkpoint import claim_run_folder, load_checkpoint, save_checkpoint
-from mapkd_core.training.gradients import average_gradients, finite_everywhere
+from mapkd_core.training.gradients import apply_gradients, average_gradients, finite_everywhere
 from mapkd_core.training.objective import TaskObjective
 from mapkd_core.training.pseudo_labels import draw_unknown_labels
 from mapkd_core.training.random_state import RandomState, draws_random_numbers, seed_process
@@ -98,6 +98,29 @@ def test_a_number_is_finite_only_if_it_is_in_every_process():
         number = torch.tensor(value)
         assert finite_everywhere(alone, number) is finite and finite_everywhere(good, number) is finite
         assert finite_everywhere(bad, number) is False
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(0.5, [0.3, 0.4]), (100.0, [3.0, 4.0]), (0.0, [24.0, 32.0])])
+def test_scaled_gradients_are_unscaled_before_they_are_clipped_and_gone_after_the_step(limit, expected):
+    """Scaled by 8; without a limit the scaler itself unscales them in the optimizer's step."""
+    module, seen = nn.Linear(2, 1, bias=False), []
+    module.weight.grad = torch.tensor([[24.0, 32.0]])
+    precision = SimpleNamespace(
+        scaler=SimpleNamespace(get_scale=lambda: 8.0), unscale_gradients=lambda optimizer: module.weight.grad.div_(8)
+    )
+    optimizer = SimpleNamespace(
+        optimizer="the optimizer", step=lambda: seen.append(module.weight.grad.tolist()),
+        zero_grad=lambda: seen.append("gone"),
+    )
+    fabric = SimpleNamespace(strategy=SimpleNamespace(precision=precision), world_size=1)
+    apply_gradients(fabric, optimizer, {"the network": module, "nothing": nn.Module()}, limit)
+    assert seen == [[pytest.approx(expected)], "gone"]
+    module.weight.grad = torch.tensor([[float("inf"), 1.0]])
+    apply_gradients(fabric, optimizer, {"the network": module}, 1.0)  # the scaler leaves such a step out
+    precision.scaler = None
+    module.weight.grad = torch.tensor([[float("inf"), 1.0]])
+    with pytest.raises(FloatingPointError, match=r"the gradient of the network \(norm inf\)"):
+        apply_gradients(fabric, optimizer, {"the network": module}, 1.0)
 
 
 def test_losses_are_logged_as_the_mean_over_processes():

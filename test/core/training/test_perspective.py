@@ -150,3 +150,22 @@ def test_a_streamed_cache_is_refused():
     config = replace(CONFIG, data=replace(CONFIG.data, train="cache:https://example.org/train"))
     with pytest.raises(ValueError, match=r"data\.streets it must be a local folder"):
         loading.training_batches(config)
+
+
+def test_the_head_is_a_convolution_a_relu_and_one_logit_for_each_surface_and_line():
+    torch.manual_seed(1)
+    head = PerspectiveHead(5)
+    features = torch.randn(2, 5, 4, 6)
+    surface, lines = head(features)
+    hidden = functional.conv2d(features, head.hidden.weight, head.hidden.bias, padding=1)
+    assert hidden.shape[1] == 32 and (hidden < -0.1).any()
+    expected = torch.einsum("bhyx,ch->bcyx", hidden.clamp(min=0), head.out.weight[..., 0, 0])
+    expected = expected + head.out.bias[:, None, None]
+    torch.testing.assert_close(torch.cat([surface, lines], 1), expected, rtol=1e-4, atol=1e-5)
+    assert surface.shape == (2, 6, 4, 6) and lines.shape == (2, 2, 4, 6)
+
+
+def test_lines_drawn_one_over_another_count_once():
+    logits = torch.randn(1, 2, 3, 4, generator=torch.Generator().manual_seed(0))
+    target = (torch.rand(1, 2, 3, 4, generator=torch.Generator().manual_seed(1)) > 0.5).float()
+    torch.testing.assert_close(line_bce(logits, 2 * target), line_bce(logits, target))

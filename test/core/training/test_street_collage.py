@@ -133,3 +133,27 @@ def test_as_often_as_asked_for():
     share = StreetShare(Streets(), 0, 0.0, collages=0.3, grid=GRID)
     made = [share.added(ToySamples()[0], np.random.default_rng(k)).seen is not None for k in range(60)]
     assert 8 <= sum(made) <= 28
+
+
+def test_where_paint_and_edge_meet_a_cell_is_boundary_and_edges_are_known():
+    ground = SeenGround(*(np.zeros(SeenGround.grid().shape, bool) for _ in range(3)))
+    ground.edge[150, 100:200] = True
+    ground.paint[100:200, 150] = True
+    labels = seen_map(ground, GRID)
+    one = labels.semantic.astype(int)
+    assert (one.sum(0) == 1).all(), "one class in every cell"
+    divider, boundary = one[CLASS_IDS["divider"]], one[CLASS_IDS["boundary"]]
+    row, col = np.floor(GRID.cells_from_metres(np.array([[0.05, 0.05]])))[0, ::-1].astype(int)
+    assert boundary[row, col] == 1 and divider[row, col] == 0 and divider.any()
+    assert (labels.known == (one[1:].max(0) > 0)).all(), "what is drawn counts, even where no camera saw the ground"
+
+
+def test_a_collages_images_are_changed_as_the_others_are():
+    class Darker(Streets):
+        def changed(self, images, rng):
+            return images // 2
+
+    sample = ToySamples()[0]
+    plain, darker = (collage(sample, s, GRID, np.random.default_rng(0)) for s in (Streets(), Darker()))
+    np.testing.assert_array_equal(darker.images, plain.images // 2)
+    np.testing.assert_array_equal(darker.seen.semantic, plain.seen.semantic)
