@@ -29,10 +29,10 @@ from camera_bench import CameraBench  # noqa: E402
 from soak_faults import EXCEPT, FAULTS, OF_IMAGES, Cameras, Fault  # noqa: E402
 
 from mapkd_core.benchmark.machine import cores, cpu_name  # noqa: E402
+from mapkd_core.benchmark.process_usage import read_usage  # noqa: E402
 from mapkd_core.files import write_atomic  # noqa: E402
 from mapkd_core.progress import Progress  # noqa: E402
 from mapkd_ros.child_process import ChildProcess, private_domain  # noqa: E402
-from mapkd_ros.pipeline_benchmark.process_usage import read_usage  # noqa: E402
 
 MOST_GROWTH_MB, MOST_RECOVERY_S, UNDER_WAY = 20.0, 5.0, 2
 MOST_UNACCOUNTED = 0.005

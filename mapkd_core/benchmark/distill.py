@@ -23,6 +23,7 @@ from mapkd_core.benchmark.distill_jobs import NOTE, ScoreRun, TrainNetwork, Trai
 from mapkd_core.engine import open_engine
 from mapkd_core.engine.arguments import add_engine_options, chosen_engine
 from mapkd_core.files import inside, write_atomic
+from mapkd_core.output_file import output_file
 from mapkd_core.progress import Progress
 from mapkd_core.storage import Storage, open_storage
 
@@ -78,7 +79,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rescore", action="store_true", help="score finished runs again, as after a new vectorizer")
     add_engine_options(parser, "networks, rows and scores")
-    parser.add_argument("--out", type=Path, metavar="FILE.md", help="also write the table here")
+    parser.add_argument("--out", type=output_file, metavar="FILE.md", help="also write the table here")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -33,6 +33,7 @@ from mapkd_core.metrics.ap_hdmapnet import ap_hdmapnet
 from mapkd_core.metrics.ap_pmapnet import ap_pmapnet
 from mapkd_core.metrics.drawing import draw
 from mapkd_core.metrics.iou import IouMeter
+from mapkd_core.output_file import output_file
 from mapkd_core.progress import each
 from mapkd_core.types import MapElement
 
@@ -122,7 +123,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hdmapnet", type=Path, metavar="DIR", help="checkout of HDMapNet to time beside ours")
     parser.add_argument("--peer-frames", type=int, default=20, help="frames given to HDMapNet's evaluator")
     parser.add_argument("--whole", type=int, default=0, metavar="N", help="frames of a whole evaluation; 0 for none")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="results file to write")
+    parser.add_argument("--out", type=output_file, metavar="FILE", help="results file to write")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,17 +1,15 @@
 """A whole evaluation of many frames as `mapkd evaluate` does it: from files of predictions and truth to all scores."""
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import psutil
 
+from mapkd_core.benchmark.process_usage import MostMemory
 from mapkd_core.data.raster import rasterize
 from mapkd_core.evaluation.evaluate import PREDICTIONS, TRUTH, score_frames
 from mapkd_core.grid import BevGrid
@@ -30,7 +28,7 @@ def whole_evaluation(frames: int, processes: int, grid: BevGrid, invent: Invent)
         folder = Path(name)
         _write(folder, frames, grid, invent)
         wall, own, before = time.perf_counter(), time.process_time(), _of_workers_s()
-        with Memory() as memory:
+        with MostMemory() as memory:
             score_frames(folder / PREDICTIONS, folder / TRUTH, processes=processes)
         wall, own = time.perf_counter() - wall, time.process_time() - own
     return (
@@ -39,39 +37,6 @@ def whole_evaluation(frames: int, processes: int, grid: BevGrid, invent: Invent)
         f"of which {own:.0f} s in the first process. Most memory: {memory.own_mb:.0f} MB in the first process, "
         f"{memory.other_mb:.0f} MB in the largest other one."
     )
-
-
-class Memory:
-    """`with Memory() as memory:` the most resident MB of this process and of any child, looked at ten times a second.
-
-    The system's own peak of child processes holds what this process had when it started them, too.
-    """
-
-    def __init__(self) -> None:
-        self.own_mb = self.other_mb = 0.0
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-
-    def __enter__(self) -> Memory:
-        """Itself, at work."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Looks no more."""
-        self._over.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        this = psutil.Process()
-        while True:
-            self.own_mb = max(self.own_mb, this.memory_info().rss / 1e6)
-            for child in this.children(recursive=True):
-                with contextlib.suppress(psutil.Error):  # it has just ended
-                    if child.exe() == this.exe() and child.cmdline() != this.cmdline():  # not a fork before its exec
-                        self.other_mb = max(self.other_mb, child.memory_info().rss / 1e6)
-            if self._over.wait(0.1):
-                return
 
 
 def _of_workers_s() -> float:

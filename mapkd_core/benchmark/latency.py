@@ -49,6 +49,7 @@ from mapkd_core.benchmark.machine import (
 )
 from mapkd_core.benchmark.worker_of_build import HERE, check_checkout
 from mapkd_core.files import write_atomic
+from mapkd_core.output_file import output_file
 from mapkd_core.runtime import BACKENDS, PRECISIONS, RuntimeOptions, wait_without_spinning
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="checkout of HDMapNet or P-MapNet to run beside ours; may be given again",
     )
     parser.add_argument("--against", type=Path, metavar="DIR", help="checkout of a build to run beside this one")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="results file to write")
+    parser.add_argument("--out", type=output_file, metavar="FILE", help="results file to write")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mapkd_core.files import write_atomic
+from mapkd_core.output_file import output_file
 
 if TYPE_CHECKING:
     from mapkd_core.benchmark.mapping_drives import DriveRecipe, SeenSet
@@ -53,8 +54,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--loops", type=int, default=4, metavar="N", help="of the drives' maps, drives round a block (%(default)s)"
     )
     parser.add_argument("--weights", default="nano", help="a card (NAME.json), or a shipped name such as base")
-    parser.add_argument("--image", type=Path, metavar="FILE.png", help="draw the map of a drive beside its truth, only")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the results there, too")
+    parser.add_argument("--image", type=output_file, metavar="FILE.png", help="draw a drive beside its truth, only")
+    parser.add_argument("--out", type=output_file, metavar="FILE", help="write the results there, too")
 
 
 def run(args: argparse.Namespace) -> int:

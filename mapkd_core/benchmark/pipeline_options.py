@@ -5,6 +5,7 @@ import argparse
 from pathlib import Path
 
 from mapkd_core.cameras.topics import FORMER_TRANSPORTS, IMAGE_TRANSPORTS
+from mapkd_core.output_file import output_file
 from mapkd_core.suggestion import RenamedOption
 
 TRANSPORTS = (*IMAGE_TRANSPORTS, "raw-large")
@@ -26,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--warm-up", type=float, default=4.0, metavar="S", help="before each (default: %(default)s)")
     parser.add_argument("-p", dest="parameters", action="append", default=[], metavar="NAME:=VALUE",
                         help="parameter of student_node; may be given several times")
-    parser.add_argument("--out", type=Path, metavar="FILE.md", help="Markdown file to write")  # fmt: skip
+    parser.add_argument("--out", type=output_file, metavar="FILE.md", help="Markdown file to write")  # fmt: skip
 
 
 def words(args: argparse.Namespace, dataroot: Path) -> list[str]:

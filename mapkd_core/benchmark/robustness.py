@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from mapkd_core.benchmark.machine import command_line, cores, describe, markdown_table
 from mapkd_core.files import FolderLock, write_atomic
+from mapkd_core.output_file import output_file
 from mapkd_core.runtime import PRECISIONS, RuntimeOptions, wait_without_spinning
 from mapkd_core.schema import FileFault, anything, mapping, read_json
 
@@ -50,7 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--work", type=Path, default=Path("runs/robustness"), metavar="DIR", help="caches and scores (%(default)s)"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="results file to write")
+    parser.add_argument("--out", type=output_file, metavar="FILE", help="results file to write")
 
 
 def run(args: argparse.Namespace) -> int:

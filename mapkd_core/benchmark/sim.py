@@ -20,14 +20,13 @@ from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 
-import mapkd_core
 from mapkd_core.benchmark.machine import command_line, describe, markdown_table, memory_gbs
 from mapkd_core.benchmark.sim_processes import Build, Drive, Took
 from mapkd_core.benchmark.sim_worker import PARTS
+from mapkd_core.benchmark.worker_of_build import HERE, THIS, check_checkout
 from mapkd_core.files import write_atomic
 from mapkd_core.progress import Progress
 
-HERE = Path(mapkd_core.__file__).resolve().parent.parent
 PACKAGES = ("torch", "numba", "numpy", "shapely", "scipy", "opencv-python-headless")
 FIRST_SEED = 1000
 
@@ -60,9 +59,9 @@ def run(args: argparse.Namespace) -> int:
     """Renders in turn, prints the tables."""
     if min(args.frames + args.processes + [args.drives]) < 1 or args.every <= 0:
         raise ValueError("--frames, --processes and --drives: expected at least 1 of each, and --every above 0")
-    if args.against is not None and not (args.against / "mapkd_core/sim/drive.py").is_file():
-        raise ValueError(f"--against {args.against} has no mapkd_core/sim/drive.py; name a checkout of this project")
-    folders = {"this build": HERE} | ({str(args.against): args.against.resolve()} if args.against else {})
+    folders = {THIS: HERE}
+    if args.against is not None:
+        folders[str(args.against)] = check_checkout(args.against, "mapkd_core/sim/drive.py")
     rounds = len(args.sizes) * sum(count + -(-args.drives // count) * count for count in args.processes)
     rates, parts = [], []
     with Progress("benchmark sim", rounds * len(folders), "drive") as bar, ExitStack() as stack:

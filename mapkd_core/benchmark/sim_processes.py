@@ -1,17 +1,14 @@
 """The processes of one build of this project that `mapkd benchmark sim` times."""
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple
 
 from mapkd_core.benchmark import sim_worker
+from mapkd_core.benchmark.worker_of_build import WorkerOfBuild
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -38,44 +35,27 @@ class Build:
 
     def __init__(self, folder: Path, processes: int) -> None:
         self.folder, self.processes = folder, processes
-        self._running: list[subprocess.Popen[str]] = []
+        self._stack = ExitStack()
+        self._workers: list[WorkerOfBuild] = []
 
     def __enter__(self) -> Build:
         """Starts them."""
-        path = os.pathsep.join(filter(None, [str(self.folder), os.environ.get("PYTHONPATH")]))
-        environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": path}
-        command = [sys.executable, str(Path(sim_worker.__file__))]
         for _ in range(self.processes):
-            self._running.append(subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
-            ))  # fmt: skip
+            worker = WorkerOfBuild(self.folder, Path(sim_worker.__file__), ONE_THREAD)
+            self._workers.append(self._stack.enter_context(worker))
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Ends them."""
-        for process in self._running:
-            if kind is not None:
-                process.kill()
-            process.communicate()
-        self._running = []
+        self._stack.close()
+        self._workers = []
 
     def render(self, drives: Sequence[Drive]) -> Took:
         """Renders as many drives as there are processes, at the same time; raises ValueError if a process ends."""
         began = time.perf_counter()
-        for process, drive in zip(self._running, drives, strict=True):
-            assert process.stdin is not None
-            process.stdin.write(json.dumps(drive._asdict()) + "\n")
-            process.stdin.flush()
-        answers = [self._answer(process) for process in self._running]
+        for worker, drive in zip(self._workers, drives, strict=True):
+            worker.ask(drive._asdict())
+        answers = [worker.answer() for worker in self._workers]
         wall_s = time.perf_counter() - began
         processor = [{part: seconds[1] for part, seconds in answer["parts"].items()} for answer in answers]
         return Took(wall_s, processor, max(answer["peak_mb"] for answer in answers))
-
-    def _answer(self, process: subprocess.Popen[str]) -> dict:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
-            raise ValueError(f"the code in {self.folder} ended without an answer; what it said stands above")
-        return json.loads(line)

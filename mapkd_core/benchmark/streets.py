@@ -23,6 +23,7 @@ from typing import Any
 from mapkd_core.benchmark.machine import command_line, describe, markdown_table
 from mapkd_core.files import write_atomic
 from mapkd_core.metrics.alignment import AlignBounds
+from mapkd_core.output_file import output_file
 
 BOUNDS = "2.0,1.0,1.5"
 _NAMES = {"divider": "divider", "ped_crossing": "crossing", "boundary": "boundary"}
@@ -37,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, default=64, metavar="N", help="only the first N of those (default 64)")
     parser.add_argument("--align", default=BOUNDS, metavar="X,Y,YAW", help=f"as of `mapkd evaluate` (default {BOUNDS})")
     parser.add_argument("--processes", type=int, default=1, help="processes for scoring")
-    parser.add_argument("--out", type=Path, metavar="FILE.md", help="also write the tables here, and FILE.json")
+    parser.add_argument("--out", type=output_file, metavar="FILE.md", help="also write the tables here, and FILE.json")
 
 
 def run(args: argparse.Namespace) -> int:

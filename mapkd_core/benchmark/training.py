@@ -32,6 +32,7 @@ from mapkd_core.benchmark.machine import (
 )
 from mapkd_core.benchmark.worker_of_build import HERE, THIS, WorkerOfBuild, check_checkout
 from mapkd_core.files import write_atomic
+from mapkd_core.output_file import output_file
 from mapkd_core.progress import each
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--warmup", type=int, default=3, help="steps before them (%(default)s)")
     parser.add_argument("--against", type=Path, metavar="DIR", help="checkout of a build to train beside this one")
     parser.add_argument("--threads", type=int, default=cores(), help="of each build with --against (%(default)s)")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="results file to write")
+    parser.add_argument("--report", type=output_file, metavar="FILE", help="results file to write")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mapkd_core.files import write_atomic
+from mapkd_core.output_file import output_file
 
 if TYPE_CHECKING:
     from mapkd_core.benchmark.vectorize_inputs import Array
@@ -59,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--peer-frames", type=int, default=4, metavar="N", help="frames for it (%(default)s)")
     parser.add_argument("--peer-heads", nargs="+", default=["labels", "semantic"], metavar="NAME")
     parser.add_argument("--note", default="", help="a line for the report, such as what else the machine did")
-    parser.add_argument("--out", type=Path, metavar="FILE.md", help="also write the report here")
+    parser.add_argument("--out", type=output_file, metavar="FILE.md", help="also write the report here")
 
 
 def run(args: argparse.Namespace) -> int:

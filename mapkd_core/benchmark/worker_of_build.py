@@ -20,15 +20,16 @@ Own = TypeVar("Own", bound="WorkerOfBuild")
 class WorkerOfBuild:
     """`with WorkerOfBuild(folder, file) as worker: worker.ask({...}); worker.answer()`.
 
-    Raises ValueError, naming the checkout, if the process ends without an answer.
+    `environment` is added to this process's. Raises ValueError, naming the checkout, if the process ends without an
+    answer.
     """
 
-    def __init__(self, folder: Path, worker: Path) -> None:
+    def __init__(self, folder: Path, worker: Path, environment: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
         self._process = subprocess.Popen(
             [sys.executable, str(worker)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env={**os.environ, "PYTHONPATH": path},
+            env={**os.environ, **(environment or {}), "PYTHONPATH": path},
         )  # fmt: skip
 
     def ask(self, what: Mapping[str, Any]) -> None:
@@ -64,8 +65,8 @@ class WorkerOfBuild:
         self._process.communicate()
 
 
-def check_checkout(folder: Path) -> Path:
-    """The folder, absolute. Raises ValueError if it holds no checkout of this project."""
-    if not (folder / "mapkd_core/predictor.py").is_file():
-        raise ValueError(f"--against {folder} has no mapkd_core/predictor.py; name a checkout of this project")
+def check_checkout(folder: Path, file: str = "mapkd_core/predictor.py") -> Path:
+    """The folder, absolute. Raises ValueError if it holds no checkout of this project with such a file."""
+    if not (folder / file).is_file():
+        raise ValueError(f"--against {folder} has no {file}; name a checkout of this project")
     return folder.resolve()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mapkd_core.commands.options import number, place_on_earth
+from mapkd_core.output_file import output_file
 
 if TYPE_CHECKING:
     from mapkd_core.bags.bag_frames import BagFrames
@@ -39,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--time-offset", type=float, metavar="S", help="add this to images' stamps to have the time of the poses"
     )
-    group.add_argument("--image", type=Path, metavar="FILE.png", help="the map drawn into the images of some frames")
+    group.add_argument("--image", type=output_file, metavar="FILE.png", help="the map drawn into some frames' images")
     group.add_argument(
         "--align", action="store_true", default=None,
         help="shift and turn the drive to where the lines of a network's predictions lie on the map's",

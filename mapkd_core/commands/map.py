@@ -36,11 +36,12 @@ from mapkd_core.files import keep_inputs
 from mapkd_core.map_files.street_image import draw_street
 from mapkd_core.map_formats.formats import FORMS, SUFFIXES, MapName, map_name, read_map, write_map
 from mapkd_core.map_formats.own_maps import own_place
-from mapkd_core.map_formats.saving import check_target, check_writable, rescued
+from mapkd_core.map_formats.saving import check_target, rescued
 from mapkd_core.mapping.builder import MapBuilder
 from mapkd_core.mapping.options import MappingOptions
 from mapkd_core.mapping.seeding import builder_from, driven_m_of, merged
 from mapkd_core.mapping.street_map import StreetMap
+from mapkd_core.output_file import check_writable, output_file
 from mapkd_core.progress import Progress, say
 from mapkd_core.types import CLASSES
 
@@ -63,7 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     default = MappingOptions()
     parser.add_argument("drives", nargs="+", type=Path, metavar="DRIVE", help="bags, or maps of drives to merge")
     parser.add_argument("--out", required=True, metavar="MAP", help=FORMS)
-    parser.add_argument("--image", type=Path, metavar="FILE.png", help="the map from above as an image too")
+    parser.add_argument("--image", type=output_file, metavar="FILE.png", help="the map from above as an image too")
     parser.add_argument("--onto", metavar="MAP", help="go on with this map: its elements keep their ids")
     parser.add_argument("--frame", default="", help="fixed frame of the poses (default: map, else odom, else Odometry)")
     parser.add_argument("--base-frame", default="base_link", help="vehicle's frame (%(default)s)")

@@ -14,11 +14,11 @@ from __future__ import annotations
 import argparse
 import os
 from dataclasses import replace
-from pathlib import Path
 
 from mapkd_core.commands.options import place_on_earth
 from mapkd_core.files import keep_inputs, write_atomic
 from mapkd_core.map_formats.formats import FORMS
+from mapkd_core.output_file import output_file
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--opendrive-version", choices=("1.7", "1.8"), default="1.7", help="of an OpenDRIVE file's header (%(default)s)"
     )  # fmt: skip
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write what is lost to a file, too")
+    parser.add_argument("--report", type=output_file, metavar="FILE", help="write what is lost to a file, too")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
 
 

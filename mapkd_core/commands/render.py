@@ -11,7 +11,6 @@ stays unless --overwrite is given; Ctrl-C leaves the video until then. To look a
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from mapkd_core.commands.moment_options import (
     add_moment_options,
@@ -22,13 +21,14 @@ from mapkd_core.commands.moment_options import (
     opened_moments,
 )
 from mapkd_core.commands.options import whole_number
+from mapkd_core.output_file import output_file
 from mapkd_core.progress import say
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
     add_moment_options(parser)
-    parser.add_argument("--video", type=Path, required=True, metavar="FILE.mp4", help="the file to write")
+    parser.add_argument("--video", type=output_file, required=True, metavar="FILE.mp4", help="the file to write")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
     parser.add_argument("--truth", action="store_true", help="the true map beside the predicted one")
     parser.add_argument(

@@ -15,6 +15,7 @@ import argparse
 from pathlib import Path
 
 from mapkd_core.files import keep_inputs, write_atomic
+from mapkd_core.output_file import output_file
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--evaluation", type=Path, action="append", default=[], metavar="DIR", help="one more of them"
     )
-    parser.add_argument("--out", type=Path, default=Path("report.html"), help="the file to write (default report.html)")
+    parser.add_argument("--out", type=output_file, default="report.html", help="the file to write (%(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -27,6 +27,7 @@ from mapkd_core.benchmark.sim import image_size
 from mapkd_core.commands.options import folder_or_url
 from mapkd_core.engine import open_engine
 from mapkd_core.engine.arguments import add_engine_options, chosen_engine
+from mapkd_core.output_file import output_file
 from mapkd_core.progress import Progress, each
 from mapkd_core.storage import is_object_storage
 
@@ -60,7 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     show = job("show", "render one moment of a drive and open the image", "800x450")
     road(show)
     show.add_argument("--frame", type=int, default=4, help="which frame (default: %(default)s)")
-    show.add_argument("--out", type=Path, default=Path("sim.png"), help="image file (default: %(default)s)")
+    show.add_argument("--out", type=output_file, default="sim.png", help="image file (default: %(default)s)")
     show.add_argument("--plain", action="store_true", help="do not draw the map onto the images")
     show.add_argument("--no-open", action="store_true", help="only write the image")
 
@@ -80,7 +81,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
     sheet = job("sheet", "draw a contact sheet of varied scenes", "704x396")
-    sheet.add_argument("--out", type=Path, default=Path("sim_sheet.png"), help="image file (default: %(default)s)")
+    sheet.add_argument("--out", type=output_file, default="sim_sheet.png", help="image file (default: %(default)s)")
     sheet.add_argument("--scenes", type=int, default=12, help="how many (default: %(default)s)")
 
     bench = job("bench", "measure how fast this machine renders", "352x128")

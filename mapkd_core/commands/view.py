@@ -17,7 +17,6 @@ import argparse
 import importlib
 import importlib.util
 import threading
-from pathlib import Path
 
 from mapkd_core.cameras.topics import IMAGE_TRANSPORTS
 from mapkd_core.commands.moment_options import (
@@ -29,6 +28,7 @@ from mapkd_core.commands.moment_options import (
     opened_moments,
 )
 from mapkd_core.commands.options import whole_number
+from mapkd_core.output_file import output_file
 from mapkd_core.progress import say
 
 LIVE = "live"
@@ -44,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--image-width", type=whole_number(64), default=640, metavar="PX", help="images at most so wide (%(default)s)"
     )
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--save", type=Path, metavar="FILE.rrd", help="write a file; no viewer is needed")
+    where.add_argument("--save", type=output_file, metavar="FILE.rrd", help="write a file; no viewer is needed")
     where.add_argument("--web", action="store_true", help="serve the viewer to a browser on this machine, until Ctrl-C")
     group = parser.add_argument_group(f"of topics (the source {LIVE})")
     group.add_argument("--namespace", help="namespace of student_node")

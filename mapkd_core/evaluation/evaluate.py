@@ -147,9 +147,9 @@ def score_frames(
     paired = [by_token.get(record.token, FrameRecord(record.token, [])) for record in truths]
     if missing:  # an empty vector map is right for AP, but says nothing about cells
         paired = [replace(record, semantic_png=None) for record in paired]
-    scorer = Scorer(grid, threshold_sets, bands_of(grid), align)
-    scores = map_frames(scorer.frame, paired, truths, processes, progress="score")
     rings = any(record.outlines is not None for record in truths)
+    scorer = Scorer(grid, threshold_sets, bands_of(grid), align, rings)
+    scores = map_frames(scorer.frame, paired, truths, processes, progress="score")
     result = {
         "predictions": about or str(predictions_path),
         "grid": grid.as_dict(),
@@ -158,7 +158,7 @@ def score_frames(
         "aligned": scorer.aligned(scores),
         "by_distance": scorer.by_distance(scores),
         "by_condition": scorer.by_condition(scores),
-        "openlane_v2": scorer.area_ap(scores) if rings else None,
+        "openlane_v2": scorer.area_ap(scores),
         "latency_ms": _latency(predictions),
         "notes": _notes(missing, truths, rings),
     }

@@ -2,13 +2,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 from pathlib import Path
 
 from mapkd_core.files import inside
 from mapkd_core.map_formats.formats import MapName, check_written
 from mapkd_core.mapping.street_map import SUFFIX, MapOrigin, StreetMap
+from mapkd_core.output_file import check_writable
 
 
 def check_target(name: MapName, origin: MapOrigin | None) -> None:
@@ -31,23 +31,6 @@ def check_target(name: MapName, origin: MapOrigin | None) -> None:
 
         projector_info(origin, Lanelet2Options()).check(name.path.parent)
     check_writable(name.file)
-
-
-def check_writable(path: Path) -> None:
-    """Raises OSError if no file can be made at a path; missing folders are not made. What is there stays."""
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; expected the name of a file")
-    folder = next(parent for parent in target.parents if parent.exists())
-    if not folder.is_dir():
-        raise NotADirectoryError(f"{path} cannot be made: {folder} is no folder; choose another place")
-    if target.exists() and not target.is_file():
-        return  # a device or a pipe
-    try:
-        with tempfile.TemporaryFile(dir=folder) as probe:
-            probe.write(b"\0")
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def rescued(street_map: StreetMap, name: MapName) -> Path | None:

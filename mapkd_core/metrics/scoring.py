@@ -63,8 +63,8 @@ class FrameScore:
     ap_bands: Mapping[str, FrameMatches]
     lines: LineCounts
     """Lengths found and right."""
-    area: FrameMatches
-    """By OpenLane-V2's area metric; means something where crossings are rings."""
+    area: FrameMatches | None
+    """By OpenLane-V2's area metric."""
     aligned: AlignedScore | None = None
 
     @property
@@ -87,6 +87,8 @@ class Scorer:
     bands: tuple[Band, ...] = ()
     align: AlignBounds | None = None
     """How far a frame's truth may be moved for the aligned scores; None for no such scores."""
+    areas: bool = False
+    """Whether OpenLane-V2's area metric is computed; it means something where crossings are rings."""
     definitions: Mapping[str, Definition] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -126,7 +128,7 @@ class Scorer:
                 meters[band.name].update_classes(classes, target, band.cells(self.grid), known)
         cut = {band.name: self._far().frame(band.cut(found), band.cut(exact)) for band in self.bands}
         lines = count_lines(*same_form, bands_of(self.grid, LINE_BAND_M), self.grid)
-        area = AreaAp().frame(found, rings)
+        area = AreaAp().frame(found, rings) if self.areas else None
         aligned = self._aligned(same_form, classes, exact, known) if self.align is not None else None
         return FrameScore(
             predicted.token, truth.conditions, known, whole, drawn, partial, meters, cut, lines, area, aligned
@@ -188,9 +190,9 @@ class Scorer:
             }
         return table
 
-    def area_ap(self, frames: Sequence[FrameScore]) -> dict[str, Any]:
-        """OpenLane-V2's area metric, of the classes that each frame's truth knows, as plain values."""
-        return AreaAp().total([f.area for f in frames]).as_dict()
+    def area_ap(self, frames: Sequence[FrameScore]) -> dict[str, Any] | None:
+        """OpenLane-V2's area metric, of the classes that each frame's truth knows, as plain values; None without it."""
+        return AreaAp().total([f.area for f in frames if f.area is not None]).as_dict() if self.areas else None
 
     def lines(self, frames: Sequence[FrameScore]) -> dict[str, Any]:
         """Recall and precision of lines by length, class and ring, as plain values."""

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mapkd_core.benchmark.pipeline_options import configure
+from mapkd_core.benchmark.process_usage import UsageSampler
 from mapkd_core.files import write_atomic
 from mapkd_ros import large_data
 from mapkd_ros.child_process import ChildProcess, node_executable, private_domain
 from mapkd_ros.pipeline_benchmark import tables as pipeline_tables
-from mapkd_ros.pipeline_benchmark.process_usage import UsageSampler, remove_left_over, shared_files
+from mapkd_ros.pipeline_benchmark.fast_dds_files import remove_left_over, shared_files
 from mapkd_ros.pipeline_benchmark.statistics import RunFigures, run_figures, span_ns
 
 START_S = 180.0
@@ -131,8 +132,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if args.dataroot is None:
             raise ValueError("--dataroot is missing; start this as: mapkd benchmark pipeline")
-        if args.out and args.out.is_dir():
-            raise ValueError(f"--out {args.out} is a folder; expected the name of a file")
         for case in list(cases(args)):
             lines.append(measure(case, args, domain))
             print(f"  {case.transport} {case.rate}: {_brief(lines[-1].figures)}", flush=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mapkd_core.benchmark.machine import PACKAGES, Summary, describe, markdown_table
-from mapkd_ros.pipeline_benchmark.process_usage import Usage, cpu_percent, mb_per_minute
+from mapkd_core.benchmark.process_usage import Usage, cpu_percent, mb_per_minute
 from mapkd_ros.pipeline_benchmark.statistics import RunFigures
 
 READING = """\

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mapkd_core.output_file import output_file
 from mapkd_ros.node_main import run_main
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--image-transport", default="compressed")
     made.add_argument("--image-width", type=int, default=640)
     made.add_argument("--limit", type=int)
-    made.add_argument("--save", type=Path)
+    made.add_argument("--save", type=output_file)
     made.add_argument("--web", action="store_true")
     made.add_argument("--port", type=int, default=9090)
     return made

@@ -1,8 +1,9 @@
 """The simulator's benchmark renders with the code of the checkout that it names, and beside this build's."""
 import pytest
 
-from mapkd_core.benchmark.sim import HERE, image_size
+from mapkd_core.benchmark.sim import image_size
 from mapkd_core.benchmark.sim_processes import Build, Drive
+from mapkd_core.benchmark.worker_of_build import HERE
 from mapkd_core.commands.main import main
 
 OTHER_BUILD = '''

@@ -92,6 +92,13 @@ def test_truth_without_rings_compares_sides():
     assert ap["ap_chamfer"]["0.5/1/1.5"]["per_class"]["ped_crossing"] == pytest.approx(1)
 
 
+def test_the_area_metric_is_computed_only_where_it_is_wanted():
+    wanted, other = scorer(areas=True), scorer()
+    frames = [each.frame(predicted([*LINES, RING]), truth()) for each in (wanted, other)]
+    assert wanted.area_ap(frames[:1])["mAP"] == pytest.approx(1)
+    assert frames[1].area is None and other.area_ap(frames[1:]) is None
+
+
 def test_vectors_alone_have_no_iou_and_are_ranked_by_ap():
     chosen = scorer()
     good = chosen.frame(replace(predicted([*LINES, RING]), semantic_png=None), truth())

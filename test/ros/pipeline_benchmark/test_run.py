@@ -10,7 +10,7 @@ import tiny_nuscenes
 
 from mapkd_core.commands.benchmark_pipeline import configure
 from mapkd_ros.pipeline_benchmark import run as pipeline_benchmark
-from mapkd_ros.pipeline_benchmark.process_usage import shared_files
+from mapkd_ros.pipeline_benchmark.fast_dds_files import shared_files
 
 
 def options(*words: str) -> argparse.Namespace:
@@ -40,8 +40,9 @@ def test_a_rate_that_makes_no_sense_is_refused(rate: str) -> None:
 def test_a_folder_for_the_results_is_refused_before_anything_is_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert pipeline_benchmark.main(["--dataroot", str(tmp_path), "--out", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == f"pipeline benchmark: --out {tmp_path} is a folder; expected the name of a file\n"
+    with pytest.raises(SystemExit, match="2"):
+        pipeline_benchmark.main(["--dataroot", str(tmp_path), "--out", str(tmp_path)])
+    assert f"--out: {tmp_path} is a folder; expected the name of a file\n" in capsys.readouterr().err
 
 
 @pytest.mark.ros

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from mapkd_core.benchmark.machine import Summary
-from mapkd_ros.pipeline_benchmark.process_usage import Usage
+from mapkd_core.benchmark.process_usage import Usage
 from mapkd_ros.pipeline_benchmark.statistics import RunFigures
 from mapkd_ros.pipeline_benchmark.tables import Line, evenly, markdown
 

@@ -1,18 +1,17 @@
-"""What processes use of the machine, read while they run: processor time, memory, Fast DDS files."""
+"""What processes use of the machine, read while they run: processor time and memory."""
 from __future__ import annotations
 
-import re
+import contextlib
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TypeVar
 
 import psutil
 
-SHARED = Path("/dev/shm")
-_FAST_DDS = re.compile("fastdds|fastrtps")  # the latter until version 2, that is in Humble and Jazzy
 PERIOD_S = 0.5
+Own = TypeVar("Own", bound="Watch")
 
 
 @dataclass(frozen=True)
@@ -50,53 +49,69 @@ def read_machine_cpu_s() -> float:
     return sum(times) - sum(getattr(times, name, 0.0) for name in ("idle", "iowait", "guest", "guest_nice"))
 
 
-def shared_files(pid: int) -> set[Path]:
-    """Fast DDS's shared-memory files that a process has mapped; empty if it has ended."""
-    try:
-        paths = {Path(mapped.path) for mapped in psutil.Process(pid).memory_maps()}
-    except psutil.Error:
-        return set()
-    return {path for path in paths if path.parent == SHARED and _FAST_DDS.search(path.name)}
+class Watch:
+    """Does `look` once a period, in a thread of its own, while the `with` block runs."""
 
-
-def remove_left_over(files: set[Path]) -> list[Path]:
-    """Removes those of the files that no process has mapped any more, as killed processes leave them; returns them."""
-    if not files:
-        return []
-    in_use = set().union(*(shared_files(pid) for pid in psutil.pids()))
-    removed = [path for path in sorted(files - in_use) if path.exists()]
-    for path in removed:
-        path.unlink(missing_ok=True)
-    return removed
-
-
-class UsageSampler:
-    """Reads processes twice a second in a thread of its own while the `with` block runs."""
-
-    def __init__(self, pids: Mapping[str, int], period_s: float = PERIOD_S) -> None:
-        self.samples: dict[str, list[Usage]] = {name: [] for name in pids}
-        self.machine: list[Usage] = []
-        """The whole machine's processor time, whoever used it."""
-        self._pids, self._period_s = dict(pids), period_s
-        self._stopping = threading.Event()
+    def __init__(self, period_s: float) -> None:
+        self._period_s = period_s
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> UsageSampler:
+    def __enter__(self: Own) -> Own:
+        """Itself, at work."""
         self._thread.start()
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._stopping.set()
+    def __exit__(self, *_: object) -> None:
+        """Looks no more."""
+        self._over.set()
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stopping.wait(self._period_s):
-            self.machine.append(Usage(time.monotonic_ns(), read_machine_cpu_s(), 0.0, 0.0, 0))
-            for name, pid in self._pids.items():
-                try:
-                    self.samples[name].append(read_usage(pid))
-                except psutil.Error:  # it has ended
-                    continue
+        while not self._over.wait(self._period_s):
+            self.look()
+
+    def look(self) -> None:
+        """What is done again and again."""
+        raise NotImplementedError
+
+
+class UsageSampler(Watch):
+    """Reads processes twice a second."""
+
+    def __init__(self, pids: Mapping[str, int], period_s: float = PERIOD_S) -> None:
+        super().__init__(period_s)
+        self.samples: dict[str, list[Usage]] = {name: [] for name in pids}
+        self.machine: list[Usage] = []
+        """The whole machine's processor time, whoever used it."""
+        self._pids = dict(pids)
+
+    def look(self) -> None:
+        """Adds a sample of the machine, and of each process that is there."""
+        self.machine.append(Usage(time.monotonic_ns(), read_machine_cpu_s(), 0.0, 0.0, 0))
+        for name, pid in self._pids.items():
+            with contextlib.suppress(psutil.Error):  # it has ended
+                self.samples[name].append(read_usage(pid))
+
+
+class MostMemory(Watch):
+    """The most resident MB of this process and of any child, looked at ten times a second.
+
+    The system's own peak of child processes holds what this process had when it started them, too.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(0.1)
+        self.own_mb = self.other_mb = 0.0
+
+    def look(self) -> None:
+        """Takes what is more than before."""
+        this = psutil.Process()
+        self.own_mb = max(self.own_mb, read_usage(this.pid).rss_mb)
+        for child in this.children(recursive=True):
+            with contextlib.suppress(psutil.Error):  # it has just ended
+                if child.exe() == this.exe() and child.cmdline() != this.cmdline():  # not a fork before its exec
+                    self.other_mb = max(self.other_mb, read_usage(child.pid).rss_mb)
 
 
 def cpu_percent(samples: Sequence[Usage], begin_ns: int, end_ns: int) -> float | None:

@@ -4,21 +4,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import NamedTuple
 
 import psutil
 import pytest
 
-from mapkd_ros.pipeline_benchmark import process_usage
-from mapkd_ros.pipeline_benchmark.process_usage import (
+from mapkd_core.benchmark.process_usage import (
+    MostMemory,
     Usage,
     UsageSampler,
     cpu_percent,
     mb_per_minute,
     read_machine_cpu_s,
     read_usage,
-    remove_left_over,
 )
 
 
@@ -83,20 +81,8 @@ def test_the_sampler_outlives_its_processes() -> None:
     assert sampler.machine[-1].cpu_s >= sampler.machine[0].cpu_s > 0
 
 
-@pytest.mark.parametrize("maker", ["fastdds", "fastrtps"])  # from version 3 on, and before
-def test_only_files_that_nobody_maps_are_removed(maker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process_usage, "SHARED", tmp_path)
-    used, left, foreign = (tmp_path / f"{maker}_{name}" for name in ("used", "left", "foreign"))
-    for path in (used, left, foreign):
-        path.write_bytes(b"x" * 4096)
-    wait = "import mmap, sys; f = open(sys.argv[1], 'r+b'); m = mmap.mmap(f.fileno(), 0); print('mapped', flush=True); "
-    with subprocess.Popen(
-        [sys.executable, "-c", wait + "sys.stdin.read()", used], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as child:
-        assert child.stdout is not None and child.stdout.readline() == b"mapped\n"
-        assert process_usage.shared_files(child.pid) == {used}
-        assert remove_left_over({used, left}) == [left]
-        assert used.exists() and foreign.exists() and not left.exists()
-        child.communicate()
-    assert remove_left_over(set()) == []
-    assert process_usage.shared_files(2**22 + 1) == set()
+def test_the_memory_of_a_child_is_its_own() -> None:
+    held = bytearray(150_000_000)
+    with MostMemory() as memory:
+        subprocess.run([sys.executable, "-c", "held = bytearray(60_000_000); import time; time.sleep(0.5)"], check=True)
+    assert memory.own_mb > len(held) / 1e6 and 60 < memory.other_mb < 120
