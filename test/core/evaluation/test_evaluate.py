@@ -19,6 +19,7 @@ def test_the_truth_itself_scores_one_by_every_definition(tmp_path):
         # The compatible truth is re-sampled every metre and may lose a metre at line ends, never more.
         assert sets["0.5/1/1.5"]["mAP"] > (0.99 if "corrected" in definition else 0.85), definition
     assert result["iou_exact_lines"]["miou"] == pytest.approx(1)
+    assert result["openlane_v2"]["mAP"] == pytest.approx(1)
     assert result["latency_ms"] == {"network": 5, "total": 6, "vectorize": 1}
     assert set(result["by_condition"]) == {"day", "night"} and result["by_condition"]["day"]["frames"] == 2
     assert result["predictions"]["data"] == "invented"
