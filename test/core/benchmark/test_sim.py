@@ -58,7 +58,8 @@ def test_both_builds_stand_in_the_report(tmp_path, capsys):
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
     rates, parts = rows[:2], rows[2:]
     assert [row[3] for row in rates] == [row[1] for row in parts] == ["this build", str(other)]
-    assert float(rates[0][6]) == 1 and float(rates[1][6]) > 1.2, "so many seconds of LiDAR are more than a drive takes"
+    ours, theirs = (float(row[5]) for row in rates)
+    assert float(rates[0][6]) == 1 and float(rates[1][6]) == pytest.approx(theirs / ours, abs=0.02)
     assert [float(cell) for cell in parts[1][2:]] == pytest.approx([30, 60, 20, 2500], rel=0.2)
     assert "Floor of six 32x18 images: 3456 pixels" in text
 
