@@ -120,7 +120,7 @@ def escaped(text: str) -> str:
 def _cell(text: str) -> str:
     """A cell of a table: escaped, but for a name of ours between backticks at its beginning."""
     code = _CODE.fullmatch(text)
-    return f"`{code[1]}`{escaped(code[2])}" if code else escaped(text)
+    return f"`{code[1]}` {escaped(code[2])}".rstrip() if code else escaped(text)
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -41,3 +41,29 @@ def test_words_of_a_file_stay_words():
     shown = r"a\|b \<img src=x\> \[c\](d) \`e\` # f"
     assert text.startswith(f"# {shown}\n") and f"- {shown}" in text and f"| {shown} | 3 |" in text
     assert "<img" not in text.replace(r"\<img", "")
+
+
+def test_each_number_stands_under_its_heading():
+    line = {"true_m": 7.0, "predicted_m": 0.0, "recall": {"0.5": 0.1, "1": 0.2, "1.5": 0.3},
+            "precision": {"0.5": 0.4, "1": 0.5, "1.5": 0.6}}  # fmt: skip
+    nothing = {**line, "true_m": 0.0}
+    other = {**line, "true_m": 0.0, "predicted_m": 9.0}
+    ap = {"mAP": 0.9, "per_class": {"divider": 0.7, "ped_crossing": 0.8, "boundary": None}}
+    every = {"ap_hdmapnet": {"a": AP}, "ap_hdmapnet_corrected": {"a": AP}, "ap_chamfer_corrected": {"a": ap}}
+    text = markdown({
+        **SUMMARY, "iou_exact_lines": {"miou": 0.4, "divider": 0.1, "ped_crossing": 0.2, "boundary": 0.3},
+        "openlane_v2": ap, "lines": {"0-15 m": {"divider": line, "boundary": nothing, "ped_crossing": other}},
+        "aligned": {"lines": {}, "motions": {str(k): {"x_m": k, "y_m": 0, "yaw_deg": 0} for k in range(25)}},
+        "by_distance": {"0-10 m": {"iou": None, "ap_chamfer_corrected": {"a": ap}}},
+        "by_condition": {"rain": {"frames": 4, "iou": None, "ap": every}},
+        "latency_ms": {"decode": 1.04, "network": 20},
+    })  # fmt: skip
+    assert "| metric | thresholds m | divider | crossing | boundary | mean |" in text
+    assert "| IoU, exact lines |  | 10.00 | 20.00 | 30.00 | 40.00 |" in text
+    assert "| `det_a_openlane_v2` | 0.5/1/1.5 | 70.00 | 80.00 | - | 90.00 |" in text
+    assert "| as it stands | 0-15 m | divider | 7 | 0 | 10/20/30 | 40/50/60 |" in text
+    assert "| 0-15 m | crossing | 0 | 9 |" in text and "| 0-15 m | boundary |" not in text
+    assert "| 19 | 19.00 | 0.00 | 0.00 |" in text and "| 20 |" not in text
+    assert "| 0-10 m | `ap_chamfer_corrected` a | 70.00 | 80.00 | - | 90.00 |" in text and "| 0-10 m | IoU" not in text
+    assert "| condition | frames | mIoU | `ap_hdmapnet` a | `ap_chamfer_corrected` a |" in text
+    assert "| rain | 4 | - | 50.00 | 90.00 |" in text and "| decode | network |" in text and "| 1.0 | 20.0 |" in text
