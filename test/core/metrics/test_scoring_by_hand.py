@@ -114,11 +114,13 @@ def test_the_area_metric_and_lengths_of_lines_see_rings(scorer, monkeypatch):
     monkeypatch.setattr(scoring.AreaAp, "frame", lambda self, found, true: seen.append((found, true)))
     lines = scoring.count_lines
     monkeypatch.setattr(scoring, "count_lines", lambda *args: seen.append(args[:2]) or lines(*args))
-    scorer.frame(FrameRecord("a", FOUND), FrameRecord("a", TRUE, outlines=[ring(3)]))
+    frame = FrameRecord("a", FOUND), FrameRecord("a", TRUE, outlines=[ring(3)])
+    replace(scorer, areas=True).frame(*frame)
     for found, true in seen:
         same(found, FOUND)
         same(true, [*TRUE[:2], ring(3)])
     assert len(seen) == 2
+    assert scorer.frame(*frame).area is None and scorer.area_ap([]) is None and len(seen) == 3, "only if asked for"
 
 
 def classes(value):
