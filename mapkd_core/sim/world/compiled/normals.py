@@ -10,31 +10,37 @@ from typing import Any
 import numpy as np
 from numba import types
 from numba.extending import intrinsic
-from numba.np.random._constants import (
-    fi_double,
-    ki_double,
-    wi_double,
-    ziggurat_nor_inv_r,
-    ziggurat_nor_r,
-)
 from numpy.typing import NDArray
 
 from mapkd_core.sim.kernel import exact, exact_kernel
 
+TABLES: tuple[Any, ...] | None
+"""Widths, sure magnitudes and heights of the 256 layers."""
+try:
+    # NumPy's tables cannot be computed: their last bits are not those of exact arithmetic. Numba's copy is no part of
+    # its public face; in a version without it NumPy itself draws, three times as long.
+    from numba.np.random import _constants
+
+    TABLES = _constants.wi_double, _constants.ki_double, _constants.fi_double
+except (ImportError, AttributeError):
+    TABLES = None
+
 U = np.uint64
+TAIL, PER_TAIL = 3.6541528853610087963519472518, 0.27366123732975827203338247596
+"""Where the tail of 256 layers begins, and its inverse."""
 MULTIPLIER = 0x2360ED051FC65DA44385DF649FCCF645
 WORD = (1 << 64) - 1
 
 
 def fill_normals(rng: np.random.Generator, out: NDArray[np.float64]) -> None:
     """Fills `out` as `rng.standard_normal(out=out)` would, and leaves `rng` as that would."""
-    if type(rng.bit_generator) is not np.random.PCG64:
+    if TABLES is None or type(rng.bit_generator) is not np.random.PCG64:
         rng.standard_normal(out=out)
         return
     held: Any = rng.bit_generator.state
     pcg = held["state"]
     words = np.array([pcg["state"] >> 64, pcg["state"] & WORD, pcg["inc"] >> 64, pcg["inc"] & WORD], np.uint64)
-    _fill(words, wi_double, ki_double, fi_double, out.reshape(-1))
+    _fill(words, *TABLES, out.reshape(-1))
     pcg["state"] = int(words[0]) << 64 | int(words[1])
     rng.bit_generator.state = held
 
@@ -90,14 +96,14 @@ def _fill(words, wide, known, height, out):
                     break
                 continue
             while True:  # the tail
-                beyond = -ziggurat_nor_inv_r * math.log1p(-share)
+                beyond = -PER_TAIL * math.log1p(-share)
                 high, low = _stepped(high, low, add_high, add_low)
                 y = -math.log1p(-_share(_output(high, low)))
                 if y + y > beyond * beyond:
                     break
                 high, low = _stepped(high, low, add_high, add_low)
                 share = _share(_output(high, low))
-            x = ziggurat_nor_r + beyond
+            x = TAIL + beyond
             if (magnitude >> U(8)) & U(1):
                 x = -x
             break
