@@ -123,6 +123,11 @@ def test_cells_or_images_alone_may_be_larger(cells, images):
     answer = teacher(batch)
     assert answer.semantic.shape == (2, 4, *grid.shape) and (teacher.factor, teacher.shrink) == (cells, images)
     assert seen.batch.images.shape[-2:] == size[::-1]
+    assert seen.batch.sd_map.shape[-2:] == (grid.rows // cells, grid.cols // cells)
+    focal, center = batch.intrinsics[0, 0, 0, 0], batch.intrinsics[0, 0, 0, 2]
+    small = seen.batch.intrinsics[0, 0]
+    assert small[0, 0].item() == pytest.approx(focal.item() / images)
+    assert small[0, 2].item() == pytest.approx((center.item() + 0.5) / images - 0.5, abs=1e-4), "by the images' size"
     torch.testing.assert_close(answer.semantic.exp().sum(1), torch.ones(2, *grid.shape), atol=1e-4, rtol=0)
     assert answer.semantic.min().item() == pytest.approx(np.log(1e-6), rel=1e-4)
 

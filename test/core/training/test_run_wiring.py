@@ -64,11 +64,14 @@ def test_a_network_is_started_frozen_and_prepared_in_this_order_before_numbers_a
 
 
 def test_frozen_parts_are_not_the_optimizers_and_train_only_modules_are(opened):
-    context, _ = opened(frozen=("norm",))
+    context, batches = opened(frozen=("norm",))
     with context as (run, _):
         held = {id(p) for group in run.optimizer.param_groups for p in group["params"]}
         network = run._plain()
         assert held == {id(p) for p in (*network.mix.parameters(), run.objective.modules.scale)}
+        for _ in range(2):
+            run.advance(batches)
+        assert not network.norm.training and network.mix.training and int(network.norm.num_batches_tracked) == 0
 
 
 class Processes:
