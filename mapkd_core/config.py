@@ -79,6 +79,8 @@ class AugmentConfig:
     """Mirror the world left-right: images, calibration and labels together."""
     yaw_degrees: float = 0.0
     """Largest turn of the BEV frame: extrinsics and labels together."""
+    shift_m: float = 0.0
+    """Largest shift of the BEV frame ahead or back, half of it aside: extrinsics and labels together."""
     camera_dropout: float = 0.0
     """Chance that a sample loses one camera: its image becomes gray, and the student's cells do not look there."""
     extrinsic_degrees: float = 0.0

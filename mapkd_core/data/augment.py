@@ -32,6 +32,8 @@ def augment(sample: Sample, config: AugmentConfig, rng: np.random.Generator) -> 
         sample = mirror(sample)
     if config.yaw_degrees:
         sample = turn(sample, float(np.radians(rng.uniform(-config.yaw_degrees, config.yaw_degrees))))
+    if config.shift_m:
+        sample = shift(sample, rng.uniform(-1, 1, 2) * config.shift_m * np.array([1.0, 0.5]))
     if config.scale:
         sample = zoom(sample, config.scale, rng)
     if config.extrinsic_degrees or config.extrinsic_m:
@@ -91,6 +93,19 @@ def turn(sample: Sample, yaw: float) -> Sample:
         moved, base_from_camera=rotation @ sample.base_from_camera,
         base_from_lidar=None if lidar is None else rotation @ lidar,
     )
+
+
+def shift(sample: Sample, by_m: NDArray[np.float64]) -> Sample:
+    """The sample seen from a base moved by -`by_m` (ahead, left): everything around it moves by `by_m`."""
+    whole = np.array([*by_m, 0.0])
+    moved = _points_moved(sample, lambda points: points + whole[: points.shape[-1]])
+    base_from_camera = sample.base_from_camera.copy()
+    base_from_camera[:, :3, 3] += whole
+    lidar = sample.base_from_lidar
+    if lidar is not None:
+        lidar = lidar.copy()
+        lidar[:3, 3] += whole
+    return replace(moved, base_from_camera=base_from_camera, base_from_lidar=lidar)
 
 
 def zoom(sample: Sample, strength: float, rng: np.random.Generator) -> Sample:

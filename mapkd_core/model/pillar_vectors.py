@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from mapkd_core.grid import BevGrid
 from mapkd_core.model.backbones import BackboneEncoder
@@ -19,7 +20,7 @@ from mapkd_core.model.pillar_sampling import PillarLookup
 from mapkd_core.model.student import Student
 from mapkd_core.model.vector_config import TRUNKS, VectorConfig, raster_config, view_stride
 from mapkd_core.model.vector_decoder import DecoderStart, VectorDecoder
-from mapkd_core.types import Batch, VectorPrediction
+from mapkd_core.types import CLASSES, Batch, VectorPrediction
 
 
 class PillarVectorLookup(NamedTuple):
@@ -47,7 +48,11 @@ class PillarVectorStudent(Student):
             self.feature_size = feature_size(image_size, view_stride(config))
         coarse = grid.scaled(config.bev_factor)
         self.plane = BevPlane(grid, coarse.cell_m, (0.0,), config.frame)
-        self.decoder = VectorDecoder(config, self.plane.size, config.bev_width)
+        unfit = [cells for cells in config.evidence if any(side % cells for side in self.plane.size)]
+        if unfit:
+            raise ValueError(f"evidence {unfit[0]} does not divide the BEV's {self.plane.size} cells; choose a divisor")
+        planes = config.bev_width + len(CLASSES) * len(config.evidence)
+        self.decoder = VectorDecoder(config, self.plane.size, planes)
 
     def lookup(  # type: ignore[override] # more than the raster student's, which is in it
         self, intrinsics: Tensor, base_from_camera: Tensor, visible: Tensor | None = None
@@ -63,8 +68,10 @@ class PillarVectorStudent(Student):
         """B N 3 H W normalised images -> the last layer's elements."""
         kind = PillarLookup if self.vector_config.view == "pillars" else SplatLookup
         features = self.trunk(images.flatten(0, 1)).unflatten(0, images.shape[:2])
-        scales = self._scales(features, kind(lookup.where, lookup.taken))
-        return self._elements(scales["fine"], DecoderStart(lookup.first, lookup.at, lookup.share), deep=False)
+        fine = self._scales(features, kind(lookup.where, lookup.taken))["fine"]
+        semantic = self.heads["semantic"](fine) if self.vector_config.evidence else None
+        start = DecoderStart(lookup.first, lookup.at, lookup.share)
+        return self._elements(self.read(fine, semantic), start, deep=False)
 
     def forward(self, batch: Batch) -> VectorPrediction:  # type: ignore[override]
         """Every layer's elements for a training batch, the dense map and, in training, the further elements.
@@ -76,13 +83,26 @@ class PillarVectorStudent(Student):
         lookup = super().lookup(batch.intrinsics, batch.base_from_camera, visible)
         features = self.trunk(batch.images.flatten(0, 1)).unflatten(0, batch.images.shape[:2])
         scales = self._scales(features, lookup)
-        prediction = self._elements(scales["fine"], self.decoder.start())
-        prediction.semantic = self.heads["semantic"](scales["fine"])
+        semantic = self.heads["semantic"](scales["fine"])
+        bev = self.read(scales["fine"], semantic)
+        prediction = self._elements(bev, self.decoder.start())
+        prediction.semantic = semantic
         prediction.taps = {"image": features, **scales}
         if self.training and self.vector_config.many:
-            prediction.many = self._elements(scales["fine"], self.decoder.start(many=True), many=True)
+            prediction.many = self._elements(bev, self.decoder.start(many=True), many=True)
             prediction.repeats = self.vector_config.repeats
         return prediction
+
+    def read(self, fine: Tensor, semantic: Tensor | None) -> Tensor:
+        """What the decoder reads: features B F Y X, and planes of the dense map's logits B 4 Y' X' as its evidence.
+
+        What the decoder learns does not move the map that it is shown.
+        """
+        if semantic is None or not self.vector_config.evidence:
+            return fine
+        classes = semantic.detach().softmax(1)[:, 1:]                                   # B 3 Y' X'
+        classes = functional.avg_pool2d(classes, self.vector_config.bev_factor)         # B 3 Y X
+        return torch.cat([fine, *(averaged(classes, cells) for cells in self.vector_config.evidence)], 1)
 
     def _scales(self, features: Tensor, lookup: PillarLookup | SplatLookup) -> dict[str, Tensor]:
         """B N C h w -> `cam_bev` and the BEV network's scales."""
@@ -90,7 +110,15 @@ class PillarVectorStudent(Student):
         return {"cam_bev": bev, **self.bev(torch.cat([bev, seen], 1))}
 
     def _elements(
-        self, fine: Tensor, start: DecoderStart, deep: bool = True, many: bool = False
+        self, bev: Tensor, start: DecoderStart, deep: bool = True, many: bool = False
     ) -> VectorPrediction:
-        logits, places = self.decoder(fine, start, deep, many)
+        logits, places = self.decoder(bev, start, deep, many)
         return VectorPrediction(logits, self.plane.metres(places), {})
+
+
+def averaged(planes: Tensor, cells: int) -> Tensor:
+    """B C Y X -> B C Y X: means of `cells` by `cells`, between their centers bilinear."""
+    if cells == 1:
+        return planes
+    means = functional.avg_pool2d(planes, cells)
+    return functional.interpolate(means, size=planes.shape[-2:], mode="bilinear", align_corners=False)

@@ -71,6 +71,10 @@ class VectorConfig:
     bends: int = 0
     """Polynomials by which a layer moves an element as a whole, beside its vertices one by one (ours); moves then are
     shares of the map's sides and start at zero. 0 for vertices alone, moved as logits (MapTR)."""
+    evidence: tuple[int, ...] = ()
+    """Beside the BEV's features the decoder reads the dense map's three classes, averaged over so many cells of the BEV,
+    one plane of each class for every number (ours): where lines are, and far from them where to go. Of the views
+    `pillars` and `lift_splat`."""
     many: int = 0
     """Further elements in training, of which `repeats` answer for each true one (MapTRv2)."""
     repeats: int = 6
@@ -96,6 +100,10 @@ class VectorConfig:
             raise ValueError(
                 f"view {self.view!r} goes with frame: base_link, rig_bound: false, can_bus: false, published: false"
             )
+        if self.evidence and self.view == "kernel":
+            raise ValueError("evidence is read off the dense map, which view 'kernel' lacks; leave it out")
+        if any(cells < 1 for cells in self.evidence):
+            raise ValueError(f"evidence is {self.evidence}; expected numbers of cells, 1 or more")
         if any(factor <= 0 for factor in self.reach):
             raise ValueError(f"reach is {self.reach}; expected factors above 0")
         if self.many and self.repeats < 1:
@@ -121,7 +129,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "vector_nano": {
         **_ANY_RIG, "view": "pillars", "backbone": TRUNK, "heights_m": (0.0, 1.0), "width": 96, "hidden": 192,
         "vectors": 40, "layers": 3, "attention": "decoupled", "anchors": True, "placed": True, "reach": (8.0, 3.0, 1.0),
-        "bends": 4, "dropout": 0.0,
+        "bends": 4, "evidence": (1, 4, 10), "dropout": 0.0,
     },
 }
 """Name -> what differs from the defaults. Sources: MapTR (arXiv 2208.14437), its configs nano_r18 and tiny_r50;

@@ -65,13 +65,13 @@ def vector_terms(
             found.append(places[layer, sample, pairs.predicted])
             true.append(known.places[pairs.true, pairs.order])
             wanted[layer, sample, pairs.predicted, known.labels[pairs.true]] = likeness(
-                found[-1] * sides, true[-1] * sides, config.likeness_m
+                found[-1] * sides, true[-1].to(places.dtype) * sides, config.likeness_m
             )
     mine, theirs = torch.cat(found), torch.cat(true).to(places.dtype)                   # M P 2
     # As many pairs in every layer: their number in one of them is what each layer's sum is divided by.
     count = max(len(mine) / len(logits), 1.0)
     return {
-        "element_class": focal(logits[:, labelled], wanted[:, labelled]) / count,
+        "element_class": focal(logits[:, labelled], wanted[:, labelled], soft=bool(config.likeness_m)) / count,
         "points": (mine - theirs).abs().sum() / count,
         "edges": edge_turns(mine * sides, theirs * sides).sum() / count,
     }
@@ -79,22 +79,40 @@ def vector_terms(
 
 @torch.no_grad()
 def likeness(found_m: Tensor, true_m: Tensor, scale_m: float) -> Tensor:
-    """M P 2 vertices each -> M scores that pairs should have: 1, or with a scale less the farther vertices are."""
+    """M P 2 vertices each -> M scores that pairs should have: 1, or with a scale less the farther the lines are."""
     if not scale_m:
         return found_m.new_ones(len(found_m))
-    return (-(found_m - true_m).norm(dim=-1).mean(-1) / scale_m).exp()
+    return (-line_distances(found_m, true_m) / scale_m).exp()
 
 
-def focal(logits: Tensor, wanted: Tensor) -> Tensor:
+def line_distances(one: Tensor, other: Tensor) -> Tensor:
+    """M P 2 each -> M: how far the vertices of each line are from the other line, the mean of both ways; metres.
+
+    Vertices that slide along a line do not count, as they do not for the AP.
+    """
+    return (_to_line(one, other) + _to_line(other, one)) / 2
+
+
+def _to_line(points: Tensor, line: Tensor) -> Tensor:
+    """M P 2 vertices, M S+1 2 lines -> M: mean distance from the nearest of S segments."""
+    start, step = line[:, None, :-1], line.diff(dim=1)[:, None]                         # M 1 S 2
+    away = points[:, :, None] - start                                                   # M P S 2
+    along = ((away * step).sum(-1) / step.square().sum(-1).clamp(min=1e-9)).clamp(0, 1)
+    return (away - along[..., None] * step).norm(dim=-1).amin(-1).mean(-1)
+
+
+def focal(logits: Tensor, wanted: Tensor, soft: bool = False) -> Tensor:
     """The sum of the focal loss (Lin et al. 2017) of sigmoids.
 
-    `wanted` scores may lie between 0 and 1, as in Li et al. 2020 (arXiv 2006.04388, equation 5).
+    With `soft`, `wanted` scores lie between 0 and 1, and cross entropy teaches those above 0 in full, as in DEIM
+    (arXiv 2412.04234, section 3.2): weighed by the distance of scores, as in Li et al. (arXiv 2006.04388), a pair
+    whose score should be 0.3, as crossings' long are, teaches a tenth of what one with 1 does.
     """
     probability = logits.sigmoid()
-    missed = (wanted - probability).abs()
-    share = torch.where(wanted > 0, FOCAL_ALPHA, 1 - FOCAL_ALPHA)
     loss = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-    return (share * missed**FOCAL_GAMMA * loss).sum()
+    missed = (wanted - probability).abs() ** FOCAL_GAMMA
+    weight = torch.where(wanted > 0, FOCAL_ALPHA * missed, (1 - FOCAL_ALPHA) * missed)
+    return ((torch.where(wanted > 0, 1.0, missed) if soft else weight) * loss).sum()
 
 
 def edge_turns(found_m: Tensor, true_m: Tensor) -> Tensor:
