@@ -191,7 +191,7 @@ def main() -> None:
         print(f"step {step}, {time.process_time():.0f} s: {listed}", flush=True)
         if found["ap_chamfer"] > best:
             best = found["ap_chamfer"]
-            facts = {"step": step, "command": command_line(), "val": found}
+            facts = {"step": step, "command": command_line(), "val": {name: round(float(value), 4) for name, value in found.items()}}
             card = ModelCard(
                 "vector-nano", "0.1.0", config.model, OPTIONS, config.grid, config.data.image_size, training=facts
             )

@@ -13,7 +13,8 @@ MOST = 10_000
 """Of anything that a network has by number: layers, channels, heads. More is a slip, and takes all memory."""
 _SCHEMAS: dict[Any, Schema] = {
     bool: flag, int: integer(0, MOST), float: number(), str: text(),
-    tuple[float, ...]: list_of(number(), at_most=MOST), tuple[str, ...]: list_of(text(), at_most=MOST),
+    tuple[int, ...]: list_of(integer(0, MOST), at_most=MOST), tuple[float, ...]: list_of(number(), at_most=MOST),
+    tuple[str, ...]: list_of(text(), at_most=MOST),
 }  # fmt: skip
 """Type of an option -> what fits it."""
 

@@ -85,6 +85,22 @@ def test_turn():
     assert np.allclose(sample.lidar[:, :3], sample.elements[0].points_m, atol=1e-5)
 
 
+def test_shift():
+    sample = painted()
+    moved = augment.shift(sample, np.array([2.0, -1.0]))
+    assert_painted_where_projected(moved)
+    assert np.allclose(moved.base_from_camera[:, :3, 3] - sample.base_from_camera[:, :3, 3], [2.0, -1.0, 0.0])
+    assert np.allclose(moved.elements[0].points_m[:, :2], sample.elements[0].points_m[:, :2] + [2.0, -1.0], atol=1e-5)
+    assert moved.base_from_lidar is None or np.allclose(moved.base_from_lidar[:2, 3], [2.0, -1.0])
+    config = AugmentConfig(shift_m=4.0)
+    ways = [
+        (augment.augment(sample, config, np.random.default_rng(k)).base_from_camera - sample.base_from_camera)[0, :2, 3]
+        for k in range(50)
+    ]
+    ahead, aside = np.abs(ways).max(0)
+    assert 3 < ahead <= 4 and 1.5 < aside <= 2 and np.min(ways) < 0 < np.max(ways)
+
+
 def test_zoom():
     sample = augment.zoom(painted(), 0.3, np.random.default_rng(0))
     assert_painted_where_projected(sample, at_least=2)

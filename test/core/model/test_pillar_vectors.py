@@ -81,6 +81,31 @@ def test_decoupled_attention_is_across_elements_then_along_their_vertices():
     assert torch.allclose(whole, layer.inner_norm(first + inner).reshape(1, 20, 16), atol=1e-5)
 
 
+def test_the_decoder_reads_the_dense_map_beside_the_features():
+    network = tiny()
+    fine, semantic = torch.randn(1, 8, 20, 40), torch.randn(1, 4, *GRID.shape, requires_grad=True)
+    read = network.read(fine, semantic)
+    assert read.shape == (1, 8 + 9, 20, 40) and torch.equal(read[:, :8], fine) and not read.requires_grad
+    classes = semantic.detach().softmax(1)[0, 1:].numpy()                               # 3 Y' X'
+    assert np.allclose(read[0, 8:11, 3, 5], classes[:, 6:8, 10:12].mean((1, 2)), atol=1e-6)
+    # Means of 4 by 4 cells; halfway between two centers it is the half of both.
+    block = classes.reshape(3, 5, 8, 10, 8).mean((2, 4))
+    between = read[0, 11:14, 0, 3:5].mean(-1)
+    assert np.allclose(between, block[:, 0, :2].mean(-1), atol=1e-6)
+    assert network.decoder.layers[0].read.value.shape[1] == 17
+    assert tiny(evidence=()).decoder.layers[0].read.value.shape[1] == 8
+
+
+@pytest.mark.parametrize(("options", "told"), [
+    ({"evidence": [3]}, r"evidence 3 does not divide the BEV's \(20, 40\) cells"),
+    ({"evidence": [0]}, "numbers of cells, 1 or more"),
+    ({"view": "kernel", "frame": "base_link"}, "leave it out"),
+])
+def test_evidence_that_cannot_be_had_is_refused(options, told):
+    with pytest.raises(ValueError, match=told):
+        tiny(**options)
+
+
 def test_elements_start_from_lines_all_over_the_map():
     lines = anchors(40, 20)
     assert lines.shape == (40, 20, 2) and lines.min() >= 0.01 and lines.max() <= 0.99

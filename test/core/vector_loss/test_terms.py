@@ -175,18 +175,25 @@ def test_further_elements_and_the_dense_map_add_their_terms():
     assert further.points_m.grad.abs().sum() > 0 and semantic.grad.abs().sum() > 0 and alone.logits.grad is None
 
 
-def test_scores_learn_how_near_the_vertices_are():
+def test_scores_learn_how_near_the_lines_are():
     true = torch.tensor([[[0.0, 0.0], [2.0, 0.0]], [[1.0, 1.0], [1.0, 5.0]]])           # M P 2
     found = true + torch.tensor([[[0.3, 0.4], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]])
-    assert likeness(found, true, 0.5).tolist() == pytest.approx([np.exp(-0.25 / 0.5), 1.0])
+    # Of the first pair's vertices: 0.4 and 0 from the true line, 0.5 and 0 the other way.
+    assert likeness(found, true, 0.5).tolist() == pytest.approx([np.exp(-0.225 / 0.5), 1.0])
     assert likeness(found, true, 0.0).tolist() == [1.0, 1.0], "whatever the distance"
-    targets = batch_targets(batch(), GRID, 6)
-    plain, wide, narrow = (
-        vector_terms(prediction(), targets, replace(CONFIG, likeness_m=scale), GRID) for scale in (0, 1e9, 1e-9)
-    )
-    assert wide["element_class"].item() == pytest.approx(plain["element_class"].item(), rel=1e-6)
-    logits = prediction().logits
-    assert narrow["element_class"].item() == pytest.approx(focal(logits, torch.zeros_like(logits)).item() / 3)
+    slid = torch.tensor([[[0.0, 1.0], [1.0, 1.0], [8.0, 1.0]]])
+    assert likeness(slid, torch.tensor([[[0.0, 1.0], [5.0, 1.0], [8.0, 1.0]]]), 0.5).tolist() == pytest.approx([1.0])
+
+
+def test_scores_that_should_be_low_are_taught_in_full():
+    targets, found = batch_targets(batch(), GRID, 6), prediction()
+    logits = found.logits
+    narrow = vector_terms(found, targets, replace(CONFIG, likeness_m=1e-9), GRID)
+    background = (logits.sigmoid() ** 2 * -torch.nn.functional.logsigmoid(-logits)).sum()
+    assert narrow["element_class"].item() == pytest.approx(background.item() / 3), "pairs infinitely far apart"
+    low = torch.logit(torch.tensor([0.1])).requires_grad_()
+    focal(low, torch.tensor([0.3]), soft=True).backward()
+    assert low.grad.item() == pytest.approx(0.1 - 0.3), "cross entropy's"
 
 
 def test_in_a_first_stage_several_elements_answer_for_a_true_one():
@@ -195,8 +202,9 @@ def test_in_a_first_stage_several_elements_answer_for_a_true_one():
     assert map_terms(found, batch(), config, GRID) == vector_terms(found, targets, config, GRID, 2)
 
 
+@pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("wanted", [0.0, 0.3, 1.0])
-def test_focal_is_least_at_the_wanted_score(wanted):
+def test_focal_is_least_at_the_wanted_score(wanted, soft):
     scores = torch.linspace(0.01, 0.99, 99)
-    losses = [float(focal(torch.logit(score)[None], torch.tensor([wanted]))) for score in scores]
+    losses = [float(focal(torch.logit(score)[None], torch.tensor([wanted]), soft)) for score in scores]
     assert scores[int(np.argmin(losses))] == pytest.approx(min(max(wanted, 0.01), 0.99), abs=1e-6)
