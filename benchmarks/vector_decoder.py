@@ -6,7 +6,7 @@
 A step takes the decoder's time alone, about half of that with frozen images (config/train/vector_nano.yaml). Features
 are stored of --copies of each frame, whose images, calibration and labels are changed as in training (photometric,
 zoom, turn, shift; in bfloat16 where the processor has it), and mirrored with their labels at random. The rate falls as
-a cosine. Every --val-every steps it prints the AP of validation frames by averaged weights, and writes the best of them.
+a cosine. Every --val-every steps it prints the AP of validation frames by averaged weights, and writes the best.
 """
 from __future__ import annotations
 
@@ -107,8 +107,8 @@ def drawn(stored: Stored, which: list[int], rng: np.random.Generator) -> tuple[t
 
 
 @torch.inference_mode()
-def scores(network: PillarVectorStudent, stored: Stored, config: TrainConfig) -> dict[str, float]:
-    """AP of the stored frames."""
+def scores(network: PillarVectorStudent, stored: Stored, config: TrainConfig) -> tuple[dict[str, float], float | None]:
+    """AP of the stored frames, and the least score to show."""
 
     class Alone:
         world_size = 1
@@ -117,7 +117,8 @@ def scores(network: PillarVectorStudent, stored: Stored, config: TrainConfig) ->
     for number, batch in enumerate(stored.labels):
         part = stored.features[number * AT_ONCE : number * AT_ONCE + len(batch.images)].astype(np.float32)
         validation.see(batch, network._elements(torch.from_numpy(part), network.decoder.start(), deep=False))
-    return validation.result(Alone())  # type: ignore[arg-type]
+    found = validation.result(Alone())  # type: ignore[arg-type]
+    return {name: round(float(value), 4) for name, value in found.items()}, validation.least_score
 
 
 def train(
@@ -186,14 +187,15 @@ def main() -> None:
     print(f"features stored, {time.process_time():.0f} s of processor time", flush=True)
     best = -1.0
     for step in train(network, stored, val, config, args):
-        found = scores(network, val, config)
+        found, least_score = scores(network, val, config)
         listed = ", ".join(f"{name} {100 * value:.1f}" for name, value in found.items())
         print(f"step {step}, {time.process_time():.0f} s: {listed}", flush=True)
         if found["ap_chamfer"] > best:
             best = found["ap_chamfer"]
-            facts = {"step": step, "command": command_line(), "val": {name: round(float(value), 4) for name, value in found.items()}}
+            facts = {"step": step, "command": command_line(), "val": found}
             card = ModelCard(
-                "vector-nano", "0.1.0", config.model, OPTIONS, config.grid, config.data.image_size, training=facts
+                "vector-nano", "0.1.0", config.model, OPTIONS, config.grid, config.data.image_size, training=facts,
+                least_score=least_score,
             )
             save_artifact(args.out, replace(card, cameras=load_card(card_path("nano")).cameras), network.state_dict())
 

@@ -25,6 +25,7 @@ from mapkd_core.schema import (
     integer,
     list_of,
     mapping,
+    number,
     numbers,
     optional,
     read_json,
@@ -55,6 +56,7 @@ _CARD = record(
     {
         "weights_sha256": text(), "classes": list_of(text()), "cameras": list_of(text(), 1), "mean": numbers(3),
         "std": numbers(3, low=1e-6), "training": _TRAINED, "graphs_sha256": mapping(text()),
+        "least_score": optional(number(0, 1)),
     },
 )  # fmt: skip
 
@@ -86,6 +88,9 @@ class ModelCard:
     format: int = FORMAT
     graphs_sha256: dict[str, str] = field(default_factory=dict)
     """SHA-256 of the graphs beside the card, by ending: `onnx`, `int8.onnx`."""
+    least_score: float | None = None
+    """Of a network that predicts vertices: below this an element is not shown, as its validation chose; None for
+    `vector_elements.LEAST_SCORE`."""
 
     def __post_init__(self) -> None:
         trained = self.training.get("config", {}).get("data", {}).get("image_size")
@@ -117,6 +122,8 @@ def save_artifact(
         checksum = sha256(partial)
     graphs = card.graphs_sha256 if checksum == card.weights_sha256 else {}  # those of other weights are no longer true
     values = {**asdict(card), "grid": card.grid.as_dict(), "weights_sha256": checksum, "graphs_sha256": graphs}
+    if card.least_score is None:
+        del values["least_score"]
     write_atomic(path, json.dumps(values, indent=2))
     return load_card(path)
 

@@ -39,7 +39,7 @@ class LossConfig:
     """Elements that answer for each true one; more than 1 for a first stage (ours, after MapTRv2's further elements,
     which cost time): each true element teaches several, and the next stage leaves it the best."""
     likeness_m: float = 0.0
-    """Metres: an element's score learns to be exp(-d / this), d the mean distance of both lines' vertices from the other
-    line, so that the better drawn of two ranks first; 0 for 1 whatever the distance (MapTR's)."""
+    """Metres: an element's score learns to be exp(-d / this), d the mean distance of each line's vertices from the
+    other line, so that the better drawn of two ranks first; 0 for 1 whatever the distance (MapTR's)."""
     one_to_many: float = 1.0
     """The same three for the queries that are matched with every true element several times (MapTRv2's)."""

@@ -94,7 +94,8 @@ class MapPredictor:
     def __init__(self, runtime: Runtime, vectorize_config: VectorizeConfig | None = None) -> None:
         self.runtime = runtime
         self.vectorize_config = vectorize_config or VectorizeConfig()
-        self.least_score = LEAST_SCORE
+        own = runtime.card.least_score
+        self.least_score = LEAST_SCORE if own is None else own
         """Elements of a vector network below this are left out; evaluations set 0, since AP ranks all."""
         self._pool = ThreadPoolExecutor(6, thread_name_prefix="decode")
 

@@ -13,7 +13,7 @@ from mapkd_core.types import CLASS_IDS, CLASSES, MapElement
 MOST_ELEMENTS = 50
 """Of one map, as in MapTR (arXiv 2208.14437): an element may come under several classes."""
 LEAST_SCORE = 0.3
-"""On the vehicle, below this an element is not shown; scores of AP keep all."""
+"""On the vehicle, below this an element is not shown unless the card has a least score of its own; AP keeps all."""
 _SAME_POINT_M = 1e-3
 
 

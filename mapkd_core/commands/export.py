@@ -22,6 +22,7 @@ of the proof) and writes nothing below 0.8. What it costs in accuracy: mapkd eva
 from __future__ import annotations
 
 import argparse
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +61,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--onnx", action=argparse.BooleanOptionalAction, default=None,
         help="write NAME.onnx, or not; by default it is written of a student",
     )
+    parser.add_argument(
+        "--least-score", type=_share_of_one, metavar="SCORE",
+        help="of a vector student: do not show elements below this score (0..1); by default the one with the highest "
+        "F1 on the validation frames of its training",
+    )
     parser.add_argument("--int8", action="store_true", help="write NAME.int8.onnx as well")
     parser.add_argument("--calibrate", metavar="NAME", help="frames that show int8 its ranges; simulated ones else")
     parser.add_argument("--data", metavar="NAME", help="frames of the proof, named as for mapkd evaluate")
@@ -81,6 +87,10 @@ def run(args: argparse.Namespace) -> int:
     else:
         network, card = load_run(args.run, args.which, args.name, args.version or "0.1.0")
     card = replace(card, training={**card.training, **_added(card, dict(args.about))})
+    if args.least_score is not None:
+        if card.model != "vector_student":
+            raise ValueError(f"--least-score is for a vector student, this is a {card.model}; leave it out")
+        card = replace(card, least_score=args.least_score)
     if args.blend:
         from mapkd_core.training.blending import blend
 
@@ -144,6 +154,13 @@ def _fact(text: str) -> tuple[str, str]:
     if not (key and equals and value):
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=TEXT")
     return key, value
+
+
+def _share_of_one(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) <= 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a score from 0 to 1")
 
 
 def _share(text: str) -> tuple[str, float]:

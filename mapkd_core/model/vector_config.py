@@ -72,8 +72,8 @@ class VectorConfig:
     """Polynomials by which a layer moves an element as a whole, beside its vertices one by one (ours); moves then are
     shares of the map's sides and start at zero. 0 for vertices alone, moved as logits (MapTR)."""
     evidence: tuple[int, ...] = ()
-    """Beside the BEV's features the decoder reads the dense map's three classes, averaged over so many cells of the BEV,
-    one plane of each class for every number (ours): where lines are, and far from them where to go. Of the views
+    """Beside the BEV's features the decoder reads the dense map's three classes, averaged over so many cells of the
+    BEV, a plane of each class for every number (ours): where lines are, and far from them where to go. Of the views
     `pillars` and `lift_splat`."""
     many: int = 0
     """Further elements in training, of which `repeats` answer for each true one (MapTRv2)."""

@@ -85,7 +85,8 @@ NETWORKS: Mapping[str, PublishedNetwork] = {
 }
 """name for `mapkd import --as` -> network."""
 NOT_KNOWN: Mapping[str, str] = {
-    "maptrv2": "MapTRv2's arithmetic has not been held to the authors' numbers: nobody could tell a network that is "
-    "right from one that is nearly right",
+    "maptrv2": "MapTRv2's depth network, BEV encoder and second set of queries are not among our parts, and no outputs "
+    "of the authors' code are at hand that a copy could be held to: nobody could tell a network that is right from one "
+    "that is nearly right; import maptr_tiny, or train config/train/maptrv2_60x30.yaml",
 }
 """Names that somebody may ask for -> why not."""

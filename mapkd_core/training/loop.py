@@ -112,6 +112,7 @@ class Run:
             self.average.to(fabric.device)
         self.random = RandomState(fabric)
         self.step, self.best = 0, -math.inf
+        self.least_score: float | None = None
 
     def fit(self, resuming: bool) -> Path:
         """Steps until `config.steps`."""
@@ -219,6 +220,7 @@ class Run:
                 prediction = network(moved)
             validation.see(moved, prediction)
         scores = validation.result(self.fabric)
+        self.least_score = validation.least_score
         self.fabric.log_dict({f"val/{name}": value for name, value in scores.items()}, self.step)
         if self.fabric.global_rank == 0:
             validation.images.write(self.fabric.logger, self.step)
@@ -231,6 +233,7 @@ class Run:
         return {
             "step": self.step,
             "best": self.best,
+            "least_score": self.least_score,
             "network": self._plain().state_dict(),
             "train_only": self.objective.modules.state_dict(),
             "average": self.average.module.state_dict() if self.average is not None else {},
@@ -261,6 +264,7 @@ class Run:
         self.random.restore(state["random"])
         self.fabric.strategy.precision.load_state_dict(state["loss_scaling"])
         self.step, self.best = state["step"], state["best"]
+        self.least_score = state.get("least_score")
 
     def _stop_at(self, batch: Batch, terms: dict[str, Tensor], what: str = "the loss") -> NoReturn:
         rank = f"_process{self.fabric.global_rank}" if self.fabric.world_size > 1 else ""

@@ -8,7 +8,7 @@ from torch import nn
 
 from mapkd_core.artifact import SHIPPED, ModelCard, load_model
 from mapkd_core.files import sha256
-from mapkd_core.schema import anything, fit, integer, list_of, mapping, optional, record, text
+from mapkd_core.schema import anything, fit, integer, list_of, mapping, number, optional, record, text
 from mapkd_core.types import CAMERAS
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _STATE = record({
     "step": integer(0), "best": anything, "config": mapping(anything), "network": mapping(anything),
     "average": optional(mapping(anything)),
-}, {"cameras": list_of(text())})  # fmt: skip
+}, {"cameras": list_of(text()), "least_score": optional(number(0, 1))})  # fmt: skip
 """Schema of a checkpoint from which a network is taken."""
 
 
@@ -53,6 +53,7 @@ def load_run(folder: Path, which: str = "best", name: str = "", version: str = "
         )
     network, config, facts = trained_network(folder, which)
     cameras = tuple(facts.pop("cameras")) or CAMERAS  # runs of before do not name theirs
+    least_score = facts.pop("least_score")
     return network, ModelCard(
         name=name or config.name,
         version=version or f"step {facts['step']}",
@@ -62,6 +63,7 @@ def load_run(folder: Path, which: str = "best", name: str = "", version: str = "
         input_size=config.data.image_size,
         weights_sha256=sha256(checkpoint),
         cameras=cameras,
+        least_score=least_score,
         training={**facts, "torch": torch.__version__, "config": config_dict(config)},
     )
 
@@ -85,6 +87,7 @@ def trained_network(folder: Path, which: str = "best") -> tuple[nn.Module, Train
         network.load_state_dict(state["average"] or state["network"])
     return network.eval(), config, {
         "step": state["step"], f"best_val_{_score(config)}": state["best"], "cameras": state.get("cameras", []),
+        "least_score": state.get("least_score"),
     }  # fmt: skip
 
 

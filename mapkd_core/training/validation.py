@@ -9,10 +9,13 @@ from lightning_fabric import Fabric
 from mapkd_core.config import TrainConfig
 from mapkd_core.metrics.ap_chamfer import ChamferAp
 from mapkd_core.metrics.iou import IouMeter
-from mapkd_core.metrics.pooled import FrameMatches
+from mapkd_core.metrics.pooled import FrameMatches, best_least_score
 from mapkd_core.training.validation_images import ValidationImages
 from mapkd_core.types import Batch, Prediction, VectorPrediction
 from mapkd_core.vector_elements import elements_of
+
+LEAST_SCORE_AT_M = 1.0
+"""Within this Chamfer distance elements count as found when the least score that is shown is chosen."""
 
 
 class MapValidation:
@@ -20,6 +23,8 @@ class MapValidation:
 
     score = "miou"
     """Which of the results says which checkpoint is the best."""
+    least_score: float | None = None
+    """For the card, once there is a result: below this score an element is not shown."""
 
     def __init__(self, config: TrainConfig) -> None:
         self.meter, self.images = IouMeter(), ValidationImages(config.grid)
@@ -41,6 +46,7 @@ class VectorValidation:
     """MapTR's AP of the elements (`ap_chamfer`, metrics/ap_chamfer.py)."""
 
     score = "ap_chamfer"
+    least_score: float | None = None
 
     def __init__(self, config: TrainConfig) -> None:
         self.definition, self.frames = ChamferAp(), list[FrameMatches]()
@@ -67,6 +73,7 @@ class VectorValidation:
             torch.distributed.all_gather_object(parts, frames)
             frames = [frame for part in parts for frame in part]
         total = self.definition.total(frames)
+        self.least_score = best_least_score(frames, self.definition.thresholds_m.index(LEAST_SCORE_AT_M))
         named = {"ap_chamfer": total.mean, **{f"ap_{label}": value for label, value in total.per_class.items()}}
         return {name: value if value == value else 0.0 for name, value in named.items()}
 

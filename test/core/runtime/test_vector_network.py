@@ -1,4 +1,6 @@
 """A network that predicts vertices, run as the node runs it."""
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -61,6 +63,18 @@ def test_evaluation_keeps_elements_of_every_score(place):
                   for k, pixels in enumerate(tiny_images()))
     found = BatchPredictor(place, "cpu").predict_frame(Frame("t", "s", 0, views))
     assert len(found.elements) == 18 and found.elements[-1].score < LEAST_SCORE
+
+
+def test_a_card_says_which_elements_are_shown(place, tmp_path):
+    network, card = load_model(place)
+    assert "least_score" not in place.read_text(), "a card without one stays as it was"
+    shown = []
+    for least in (None, 0.0, 0.5):
+        save_artifact(tmp_path / "own.json", replace(card, least_score=least), network.state_dict())
+        predictor = MapPredictor.from_artifact(tmp_path / "own.json", device="cpu", backend="torch")
+        shown.append([e.score for e in predictor.predict(list(tiny_images()), *tiny_rig()).elements])
+    assert len(shown[1]) == 18 and shown[0] == [score for score in shown[1] if score >= LEAST_SCORE]
+    assert shown[2] == [score for score in shown[1] if score >= 0.5] and len(shown[2]) < len(shown[0])
 
 
 def test_learning_a_map_from_it_is_refused(place):

@@ -1,7 +1,7 @@
 """Every shipped recipe of the published networks and of the vector student trains as it is written, cut in sizes alone.
 
-What is cut: images, grid, widths of the network, steps, processes. Losses, optimizer, schedule, precision, augmentation
-and everything else are the file's. At full size: `slow` in test_recipes_whole.py.
+What is cut: images, grid, widths and backbone of the network, steps, processes, earlier stages. Losses, optimizer,
+schedule, precision, augmentation and everything else are the file's.
 """
 from dataclasses import replace
 from pathlib import Path
@@ -29,8 +29,6 @@ VECTORS = {
     "pretrained": False, "image_width": 8, "view_channels": 8, "bev_width": 8, "width": 32, "hidden": 16, "vectors": 6,
     "points": 4, "layers": 2, "heads": 2, "sampling_heads": 4,
 }  # fmt: skip
-ROWS = {"hd_prior": {"pretrained", "encoder", "camera_channels", "lidar_channels", "pillar_width", "view_hidden"}}
-"""Model -> sizes of PAPERS that it does not have a use for."""
 TRAINED = sorted(
     path.stem for pattern in ("*_60x30.yaml", "*_120x60.yaml", "vector_nano*.yaml") for path in RECIPES.glob(pattern)
     if not path.stem.startswith("distill")
@@ -64,8 +62,8 @@ def cut(stem):
     recipe = yaml.safe_load((RECIPES / f"{stem}.yaml").read_text())
     options = dict(recipe.get("model_options", {}))
     options.update(VECTORS if recipe["model"] == "vector_student" else PAPERS)
-    if options.get("backbone", options.get("variant", "")) in ("maptr_tiny", "maptrv2"):
-        options["backbone"] = "resnet-18" if options["variant"] == "maptr_tiny" else "small"
+    if options.get("variant") in ("maptr_tiny", "maptrv2"):
+        options["backbone"] = "resnet-18" if options["variant"] == "maptr_tiny" else "trunk"
     if options.get("variant") in ("maptr_nano", "maptr_tiny"):
         options["bev_cell_m"] = 1.5
     if options.get("variant") == "vector_nano":

@@ -80,6 +80,12 @@ def test_a_killed_run_resumes_to_the_same_losses(tmp_path, monkeypatch):
     assert halves[4] == whole[4]
 
 
+def test_its_card_says_below_which_score_elements_are_not_shown(tmp_path, monkeypatch):
+    monkeypatch.setattr("mapkd_core.training.validation.best_least_score", lambda frames, threshold: 0.17)
+    folder = training.train(config(tmp_path, steps=1, val_every=1))
+    assert load_run(folder)[1].least_score == 0.17 and "least_score" not in load_run(folder)[1].training
+
+
 def test_frozen_parts_stay_through_steps_of_the_loop(tmp_path):
     first = training.train(config(tmp_path, name="first", steps=1))
     changes = {"init": (str(first),), "frozen": ("trunk", "bev"), "steps": 2, "ema": 0.5}
@@ -113,5 +119,6 @@ def test_validation_counts_the_elements_of_all_samples(tmp_path):
     result = validation.result(Alone())
     assert result["ap_divider"] == result["ap_boundary"] == pytest.approx(1.0)
     assert result["ap_ped_crossing"] == 0.0 and result["ap_chamfer"] == pytest.approx(2 / 3), "guesses, no truth"
+    assert validation.least_score == pytest.approx(0.01), "what there is, is found whatever the score"
     shown = [e for e in validation.images._kept[0][1]]
     assert [type(e) for e in shown] == [MapElement, MapElement]
