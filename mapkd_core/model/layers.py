@@ -16,6 +16,15 @@ def conv_bn_relu(channels_in: int, channels_out: int, kernel: int = 3, stride: i
     )
 
 
+def softmax_of_maps(logits: Tensor) -> Tensor:
+    """B C Y X -> B C Y X: classes' shares of 1.
+
+    Written out: ONNX Runtime's Softmax over this axis takes 8 ms where this takes 1 ms.
+    """
+    weights = (logits - logits.amax(1, keepdim=True)).exp()
+    return weights / weights.sum(1, keepdim=True)
+
+
 class StridedPoint(nn.Conv2d):
     """A 1x1 convolution of every `stride`-th cell, without bias.
 

@@ -16,6 +16,7 @@ from mapkd_core.model.backbones import BackboneEncoder
 from mapkd_core.model.bev_plane import BevPlane
 from mapkd_core.model.depth_splatting import SplatLookup
 from mapkd_core.model.image_size import check_image_size, feature_size
+from mapkd_core.model.layers import softmax_of_maps
 from mapkd_core.model.pillar_sampling import PillarLookup
 from mapkd_core.model.student import Student
 from mapkd_core.model.vector_config import TRUNKS, VectorConfig, raster_config, view_stride
@@ -100,7 +101,7 @@ class PillarVectorStudent(Student):
         """
         if semantic is None or not self.vector_config.evidence:
             return fine
-        classes = semantic.detach().softmax(1)[:, 1:]                                   # B 3 Y' X'
+        classes = softmax_of_maps(semantic.detach())[:, 1:]                             # B 3 Y' X'
         classes = functional.avg_pool2d(classes, self.vector_config.bev_factor)         # B 3 Y X
         return torch.cat([fine, *(averaged(classes, cells) for cells in self.vector_config.evidence)], 1)
 
