@@ -241,6 +241,15 @@ def test_levels_attend_at_the_size_of_enc3(dual):
     }
 
 
+def test_a_students_finer_enc3_is_attended_at_the_size_of_the_teachers(dual):
+    """Attention grows with the square of that size."""
+    dual.student.taps["enc3"] = torch.randn(2, 8, 8, 12)
+    method = dual.method("dualdistill")
+    assert {n: (a.pooled, a.size) for n, a in method.aoa.items()} == {
+        "enc1": ((4, 6), (8, 12)), "enc3": ((4, 6), (4, 6))
+    }
+
+
 def test_the_student_inherits_what_has_the_same_shape(dual, caplog):
     class Student(nn.Module):
         def __init__(self, channels):

@@ -79,6 +79,17 @@ def test_flat_ended_bands_that_do_not_meet_make_a_pair_infinitely_far():
     assert np.isinf(distance[0, 0]) and distance[0, 1] == pytest.approx(0.5, abs=1e-6)
 
 
+def test_bands_of_two_metres_to_either_side_meet_up_to_four():
+    one = line([(0, 0), (20, 0)])
+    apart = [line([(0, y), (20, y)]) for y in (1.0, 3.9, 4.1, -3.9, -4.1)]
+    distance = pair_distances_m([one], apart, 10.0)[0]
+    assert distance[[0, 1, 3]].tolist() == pytest.approx([1.0, 3.9, 3.9]) and np.isinf(distance[[2, 4]]).all()
+    assert pair_distances_m([one], apart, 1.5)[0].tolist() == pytest.approx([1.0, 3.9, 4.1, 3.9, 4.1]), "a miss anyway"
+    short = line([(5, 0), (6, 0)])
+    beyond = [line([(x, 3.0), (x + 1, 3.0)]) for x in (5.9, 6.1)]
+    assert np.isfinite(pair_distances_m([short], beyond, 10.0)[0]).tolist() == [True, False], "their ends are flat"
+
+
 def test_second_nearest_truth_is_never_tried():
     truth = [line([(-10, 0), (10, 0)]), line([(-10, 1), (10, 1)])]
     found = [line([(-10, 0.1), (10, 0.1)], 0.9), line([(-10, 0.2), (10, 0.2)], 0.8)]

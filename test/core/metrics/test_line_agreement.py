@@ -95,3 +95,17 @@ def test_a_place_at_a_rings_very_edge_belongs_to_the_outer_ring(middle, band):
     result = counted([short], [short])
     assert {name for name, classes in result.items() if classes["divider"]["true_m"]} == {band}
     assert {name for name, classes in result.items() if classes["divider"]["predicted_m"]} == {band}
+
+
+def test_frames_add_up_on_both_sides():
+    """Of 10 m found in one frame of two, and 10 of 30 predicted metres right."""
+    there, aside = line([(0, 0), (10, 0)]), line([(0, 9), (10, 9)])
+    first = count_lines([there, aside], [there], BANDS, GRID)
+    second = count_lines([aside], [there], BANDS, GRID)
+    for both in (first + second, second + first):
+        result = both.as_dict()["0-15 m"]["divider"]
+        assert (result["true_m"], result["predicted_m"]) == pytest.approx((20, 30))
+        assert list(result["recall"].values()) == pytest.approx([0.5] * 3)
+        assert list(result["precision"].values()) == pytest.approx([1 / 3] * 3)
+    twice = first + first
+    assert twice.as_dict()["0-15 m"]["divider"]["precision"]["1"] == pytest.approx(0.5)

@@ -74,6 +74,14 @@ def test_frozen_parts_are_not_the_optimizers_and_train_only_modules_are(opened):
         assert not network.norm.training and network.mix.training and int(network.norm.num_batches_tracked) == 0
 
 
+def test_train_only_modules_train_in_every_step_whatever_set_them_to_eval_mode(opened):
+    context, batches = opened()
+    with context as (run, _):
+        run.objective.modules.eval()
+        run.advance(batches)
+        assert run.objective.modes == [True]
+
+
 class Processes:
     """The second of three, as far as `fit`, `resume` and `_stop_at` look."""
 
