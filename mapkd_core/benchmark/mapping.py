@@ -53,6 +53,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--loops", type=int, default=4, metavar="N", help="of the drives' maps, drives round a block (%(default)s)"
     )
+    parser.add_argument(
+        "--true-loops", type=int, metavar="N",
+        help="only how far so many loops are closed, with the truth, made worse, in place of predictions",
+    )
     parser.add_argument("--weights", default="nano", help="a card (NAME.json), or a shipped name such as base")
     parser.add_argument("--image", type=output_file, metavar="FILE.png", help="draw a drive beside its truth, only")
     parser.add_argument("--out", type=output_file, metavar="FILE", help="write the results there, too")
@@ -62,16 +66,19 @@ def run(args: argparse.Namespace) -> int:
     """Predicts what is not there yet, builds the maps, prints the tables."""
     from mapkd_core.benchmark.machine import command_line, describe
     from mapkd_core.benchmark.mapping_drives import DriveRecipe, sets_file
-    from mapkd_core.benchmark.mapping_loops import LoopRecipe, loop_report
+    from mapkd_core.benchmark.mapping_loops import LoopRecipe, gap_report, loop_report
     from mapkd_core.predictor import MapPredictor
     from mapkd_core.progress import say
 
+    loops = (LoopRecipe(seed, args.rate) for seed in range(args.first_seed, args.first_seed + args.drives))
+    if args.true_loops:
+        say(gap_report(list(islice((recipe for recipe in loops if recipe.lanes), args.true_loops))))
+        return 0
     predictor = MapPredictor.from_artifact(args.weights)
     recipes: list[DriveRecipe] = [DriveRecipe(args.first_seed + k, args.rate) for k in range(args.drives)]
     around: list[DriveRecipe] = []
     if args.loops:
-        every = (LoopRecipe(args.first_seed + k, args.rate) for k in range(args.drives))
-        around = list(islice((recipe for recipe in every if recipe.lanes), args.loops))
+        around = list(islice((recipe for recipe in loops if recipe.lanes), args.loops))
     if args.predicted_only:
         recipes, around = (
             [recipe for recipe in some if sets_file(recipe, predictor.card, args.sets).is_file()]

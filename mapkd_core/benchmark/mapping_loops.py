@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -14,7 +14,9 @@ from mapkd_core.benchmark.machine import markdown_table
 from mapkd_core.benchmark.mapping_cases import Pose
 from mapkd_core.benchmark.mapping_drives import DriveRecipe, SeenSet
 from mapkd_core.benchmark.mapping_rows import Drives, Way, alignments, scored, table, true_poses
+from mapkd_core.benchmark.mapping_scores import true_elements
 from mapkd_core.geometry import inverse
+from mapkd_core.mapping.builder import MapBuilder
 from mapkd_core.mapping.options import MappingOptions
 from mapkd_core.sim.roads.polyline import length_m, resampled
 from mapkd_core.sim.roads.trajectory import STEP_M, Trajectory, drive_along
@@ -22,6 +24,8 @@ from mapkd_core.vector_map import VectorMap
 
 SHORTEST_M, LONGEST_M = 200.0, 400.0
 """Of the way round: longer than two views, and not much to render."""
+JITTER_M = 0.25
+"""About what `nano` is off within 16 m ahead."""
 BEYOND_M = 140.0
 """So far the drive goes on where it has been: beyond the 80 m after which a place counts as seen before."""
 
@@ -103,6 +107,34 @@ def gap_m(sets: Sequence[SeenSet], poses: Sequence[Pose]) -> float:
     first = int(np.argmin(np.linalg.norm(places[: len(sets) // 2] - places[-1], axis=1)))
     there, here = (inverse(one[first]) @ one[-1] for one in ([s.map_from_base for s in sets], poses))
     return float(np.linalg.norm(there[:2, 3] - here[:2, 3]))
+
+
+def true_sets(recipe: LoopRecipe) -> list[SeenSet]:
+    """A loop without images and network: the true elements of each second, four in five, each off by `JITTER_M`."""
+    rng = np.random.default_rng(recipe.seed)
+    sets = []
+    for k in range(int(recipe.trajectory.duration_s)):
+        pose = recipe.trajectory.pose(k)
+        shown = tuple(
+            replace(element, points_m=(element.points_m + rng.normal(0, JITTER_M, 2)).astype(np.float32))
+            for element in true_elements(recipe.road_map, pose) if rng.random() > 0.2
+        )  # fmt: skip
+        sets.append(SeenSet(k * 1_000_000_000, pose, shown))
+    return sets
+
+
+def gap_report(recipes: Sequence[LoopRecipe], drifts: Sequence[float] = (0.0, *DRIFTS)) -> str:
+    """How far loops of `true_sets` are from being closed, by odometry and in the map."""
+    rows = []
+    for number, recipe in enumerate(recipes):
+        sets, row = true_sets(recipe), [str(recipe.seed)]
+        for drift in drifts:
+            poses = cases.drifting(sets, np.random.default_rng([number, 1]), drift)
+            builder = MapBuilder()
+            placed = [builder.add(one.elements, pose, one.stamp_ns) for one, pose in zip(sets, poses, strict=True)]
+            row.append(f"{gap_m(sets, poses):.2f} -> {gap_m(sets, placed):.2f}")
+        rows.append(row)
+    return markdown_table(["loop", *(f"drift of {100 * drift:g} %" for drift in drifts)], rows)
 
 
 def loop_report(drives: Drives, drifts: Sequence[float] = DRIFTS) -> list[str]:

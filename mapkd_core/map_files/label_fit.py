@@ -10,10 +10,10 @@ from scipy.spatial import cKDTree
 from mapkd_core.bags.bag_frames import BagFrames
 from mapkd_core.data.polylines import Range
 from mapkd_core.geometry import apply, yaw_of
-from mapkd_core.mapping.alignment import Lines
+from mapkd_core.mapping.alignment import Lines, fitted
 from mapkd_core.mapping.builder import MapBuilder
 from mapkd_core.mapping.options import MappingOptions
-from mapkd_core.mapping.seeding import fitted, lines_of
+from mapkd_core.mapping.seeding import lines_of
 from mapkd_core.mapping.street_map import StreetMap
 from mapkd_core.predictor import MapPredictor
 from mapkd_core.progress import Progress

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mapkd_core.data.polylines import Range
 from mapkd_core.geometry import yaw_of
-from mapkd_core.mapping.alignment import LEAST_PAIRS, Alignment, Lines, about, aligned
+from mapkd_core.mapping.alignment import LEAST_PAIRS, Alignment, Lines, about, aligned, fitted
 from mapkd_core.mapping.crossing_cells import CrossingCells
 from mapkd_core.mapping.line_samples import LineSamples
 from mapkd_core.mapping.map_elements import ElementMaker
@@ -36,6 +36,10 @@ AGAIN_M = 80.0
 drives along with the vehicle, as networks see them, is not taken for a sign that the pose is wrong."""
 AGAIN_GAIN = 0.3
 """Of a misfit to an earlier pass, this share is taken at each set: the lines of one set are uncertain."""
+HELD_M = 20.0
+"""So far a fit to an earlier pass holds, until one is refused: the next begins at it. Otherwise any shift within
+`SEARCH` times the bound might be the right one: all are tried, and what fits in two ways is refused."""
+SEARCH, SEARCH_EVERY_M = 2.0, 2.0
 JUMP_TRIES = 6
 """Sets that are tried after a jump, until one can be aligned."""
 
@@ -67,6 +71,8 @@ class MapBuilder:
         self.maker = ElementMaker(self.options)
         self._motion = Motion()
         self._tries, self._jumped_m, self._way_m = 0, 0.0, 0.0
+        self._held_m = self._searched_m = -np.inf
+        """How far the vehicle had driven when a set was last fitted to an earlier pass, and when that was tried."""
 
     def add(
         self, elements: Sequence[MapElement], map_from_base: NDArray[np.floating], stamp_ns: int = 0,
@@ -114,29 +120,37 @@ class MapBuilder:
             self.drive_begins.append(len(self.path_m))
 
     def _aligned(self, sight: Sighting) -> Sighting:
-        known = self.lines.accepted(self.lines.near(sight.bounds_m(self.options.align_m)), self.options)
+        known = self.lines.accepted(self.lines.near(sight.bounds_m(SEARCH * self.options.align_m)), self.options)
         after_jump = self._tries > 0
         old_m = self._jumped_m if after_jump else self._way_m - AGAIN_M
         known = known[self.lines.born_m[known] <= old_m]
         if len(known) < LEAST_PAIRS:
             self._tries = max(self._tries - 1, 0)
             return sight
-        result = aligned(
-            Lines(sight.xyz_m[:, :2], sight.along, sight.label, sight.weight * sight.score),
-            Lines(self.lines.xyz_m[known, :2], self.lines.along[known], self.lines.label[known],
-                  self.lines.weight[known]),
-            sight.map_from_base[:2, 3], self.options.align_m, np.radians(self.options.align_deg),
-        )  # fmt: skip
+        held = after_jump or self._way_m - self._held_m <= HELD_M
+        if not held and self._way_m - self._searched_m < SEARCH_EVERY_M:
+            return sight
+        centre, bound_rad = sight.map_from_base[:2, 3], float(np.radians(self.options.align_deg))
+        seen = Lines(sight.xyz_m[:, :2], sight.along, sight.label, sight.weight * sight.score)
+        there = Lines(
+            self.lines.xyz_m[known, :2], self.lines.along[known], self.lines.label[known], self.lines.weight[known]
+        )
+        if held:
+            result = aligned(seen, there, centre, self.options.align_m, bound_rad)
+        else:
+            self._searched_m = self._way_m
+            result = fitted(seen, there, SEARCH * self.options.align_m, bound_rad)
         self.last_alignment = result
         what = "after a jump" if after_jump else "where it was before"
         self.alignments[f"{what}, refused: {result.refused.split(':')[0]}" if result.refused else what] += 1
         self._tries = max(self._tries - 1, 0) if result.refused else 0
         if result.refused:
+            self._held_m = -np.inf
             return sight
-        centre = sight.map_from_base[:2, 3]
+        if not after_jump:
+            self._held_m = self._way_m
         gain = 1.0 if after_jump else AGAIN_GAIN
-        way = result.shift[:2, :2] @ centre + result.shift[:2, 3] - centre
-        shift = about(centre, gain * way, gain * yaw_of(result.shift))
+        shift = about(centre, gain * result.way_m(centre), gain * yaw_of(result.shift))
         self.correction = shift @ self.correction
         return sight.moved(shift)
 

@@ -31,7 +31,8 @@ class MappingOptions:
     """Whether sets are shifted and turned to fit the map where the vehicle comes by again, or its pose jumps."""
     align_m: float = 1.5
     """A set is shifted at most so far from where the set before was put: less than half a lane, so that no lane is
-    taken for its neighbor. What would need more is refused and counted."""
+    taken for its neighbor. At most twice so far where the vehicle comes to an earlier pass, and no other shift fits
+    as well. What would need more is refused and counted."""
     align_deg: float = 3.0
     """The same for its turn."""
 

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from mapkd_core.data.polylines import Range
 from mapkd_core.geometry import apply, distances_along
-from mapkd_core.mapping.alignment import LEAST_PAIRS, Alignment, Lines, aligned
+from mapkd_core.mapping.alignment import Alignment, Lines, fitted
 from mapkd_core.mapping.builder import MapBuilder
 from mapkd_core.mapping.crossing_cells import SEEN
 from mapkd_core.mapping.line_samples import MOST_WEIGHT
@@ -26,16 +25,6 @@ PRIOR_SIGHTINGS = 10
 """An element of another map that nobody counted counts as seen so often."""
 MERGE_M, MERGE_DEG = 5.0, 5.0
 """Maps of two drives are shifted and turned at most so far."""
-STARTS_M = 1.5
-"""Shifts that are tried first lie so far apart: beyond that the nearest line is no longer the right one."""
-ALONE_M = 0.5
-"""A sample without a partner counts as misfit by so much."""
-LEAST_TOLD = 0.03
-"""Share of lines across a motion, below which nothing tells of it."""
-SURE = 0.85
-"""The best shift must leave less than this share of the misfit of the next best, or it is not known which is right."""
-FAR_APART_M = 1.0
-"""Two results nearer than this are the same."""
 _CROSSING = CLASSES[CROSSING]
 
 
@@ -71,49 +60,6 @@ def merged(
     builder.driven_m += driven_m_of(second)
     builder.take_paths([apply(found.shift, way) for way in second.paths_m])
     return builder.street_map(), found
-
-
-def fitted(seen: Lines, known: Lines, bound_m: float, bound_rad: float) -> Alignment:
-    """The motion of `seen` onto `known` among all shifts within the bound; refused where two fit about as well.
-
-    `pairs` is 0 where the two have no line in common.
-    """
-    reach = bound_m + STARTS_M
-    if len(known.xy_m):
-        near = np.isfinite(cKDTree(known.xy_m).query(seen.xy_m, distance_upper_bound=reach)[0])
-        seen = Lines(seen.xy_m[near], seen.along[near], seen.label[near], seen.weight[near])
-    if min(len(seen.xy_m), len(known.xy_m)) < LEAST_PAIRS:
-        return Alignment(np.eye(4), 0, 0.0, 0.0, "no lines in common")
-    centre = seen.xy_m.mean(0)
-    steps = np.arange(-np.floor(bound_m / STARTS_M), np.floor(bound_m / STARTS_M) + 1) * STARTS_M
-    starts = sorted(((x, y) for x in steps for y in steps if np.hypot(x, y) <= bound_m), key=lambda xy: np.hypot(*xy))
-    results: list[tuple[float, NDArray[np.float64], Alignment]] = []
-    for x, y in starts:
-        shifted = Lines(seen.xy_m + (x, y), seen.along, seen.label, seen.weight)
-        one = aligned(shifted, known, centre + (x, y), STARTS_M, bound_rad)
-        start = np.eye(4)
-        start[:2, 3] = x, y
-        whole = Alignment(one.shift @ start, one.pairs, one.before_m, one.after_m)
-        way = whole.shift[:2, :2] @ centre + whole.shift[:2, 3] - centre
-        if not one.refused and np.hypot(*way) <= bound_m:
-            misfit = (one.after_m * one.pairs + ALONE_M * (len(seen.xy_m) - one.pairs)) / len(seen.xy_m)
-            results.append((misfit, way, whole))
-    if not results:
-        return Alignment(np.eye(4), len(seen.xy_m), 0.0, 0.0, f"no shift within {bound_m:g} m fits")
-    least, place, best = min(results, key=lambda result: result[0])
-    for misfit, way, other in results:  # the smallest shift first
-        if least >= SURE * misfit and np.linalg.norm(way - place) > FAR_APART_M:
-            if _told(seen, way - place):
-                return Alignment(np.eye(4), best.pairs, 0.0, 0.0, "two shifts fit about as well")
-            if np.linalg.norm(way) < np.linalg.norm(place):
-                place, best = way, other
-    return best
-
-
-def _told(seen: Lines, way_m: NDArray[np.float64]) -> bool:
-    """Whether lines tell of a motion: those that run along it do not."""
-    across = np.abs(seen.along[:, 0] * way_m[1] - seen.along[:, 1] * way_m[0]) / np.linalg.norm(way_m)
-    return float(np.square(across).mean()) > LEAST_TOLD
 
 
 def seed(builder: MapBuilder, elements: Sequence[StreetElement]) -> None:

@@ -196,6 +196,15 @@ def test_the_table_of_loops_tells_how_far_they_are_from_closed() -> None:
     assert float(rows["street map, true poses"][2]) == 0
 
 
+@pytest.mark.slow
+def test_the_gaps_of_loops_with_the_truth_in_place_of_predictions(capsys: pytest.CaptureFixture) -> None:
+    assert main(["benchmark", "mapping", "--true-loops", "1", "--first-seed", "400004", "--drives", "1"]) == 0
+    row = capsys.readouterr().out.strip().splitlines()[-1].split("|")
+    gaps = [[float(value) for value in cell.split(" -> ")] for cell in row[2:6]]
+    assert row[1].strip() == "400004" and gaps[0][0] == 0 and gaps[0][1] < 0.3
+    assert all(after < 0.5 * before for before, after in gaps[1:])
+
+
 def test_the_gap_of_a_loop_by_hand() -> None:
     square = [(0, 0, 0), (50, 0, 90), (50, 50, 180), (0, 50, 270), (0, 1, 0)]
     sets = [SeenSet(k, transform_from_yaw(x, y, np.radians(turn)), ()) for k, (x, y, turn) in enumerate(square)]
