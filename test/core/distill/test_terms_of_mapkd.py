@@ -6,6 +6,8 @@ from hand_step import Hand, prediction_by_hand
 from slow_math import array, block_mean, cross_entropy, divergence, moments, point_wise, softmax, standardised
 from slow_regions import foreground
 
+from mapkd_core.distill.mapdistill import cross_attention
+from mapkd_core.distill.mapkd import msrd, token_and_patches
 from mapkd_core.distill.taps import patch_cells
 from mapkd_core.grid import BevGrid
 
@@ -221,3 +223,24 @@ def test_the_token_weighs_the_patches():
 ])  # fmt: skip
 def test_a_patch_has_metres(size, patch_m, cells):
     assert patch_cells(patch_m, size, BevGrid()) == cells
+
+
+def test_a_mask_that_weighs_little_counts_as_much_as_its_weights_say():
+    """A mean over weights, however small their sum; 0 where there is none."""
+    hand = Hand()
+    answers = hand.student.semantic, hand.teacher.semantic
+    mask = torch.from_numpy(foreground()).float() * torch.linspace(0.1, 1, 24)
+    expected = masked_response(*answers, foreground() * np.linspace(0.1, 1, 24))
+    for scale in (1.0, 1e-3):
+        assert msrd(*answers, scale * mask).item() == pytest.approx(expected, rel=1e-4)
+    assert msrd(*answers, 0 * mask).item() == 0
+
+
+@pytest.mark.parametrize(("size", "count"), [((5, 8), 6), ((4, 7), 2), ((1, 1), 1), ((6, 9), 6)])
+def test_a_map_is_brought_to_the_nearest_whole_number_of_patches(size, count):
+    features = torch.randn(1, 2, *size, generator=torch.Generator().manual_seed(0))
+    token, patches = token_and_patches(features, 3)
+    assert patches.shape == (1, count, 18) and token.shape == (1, 1, 18)
+    assert cross_attention(features, features, 3).shape == (1, count, count)
+    if size == (6, 9):
+        np.testing.assert_array_equal(patches[0, 4].reshape(2, 3, 3), features[0, :, 3:6, 3:6])

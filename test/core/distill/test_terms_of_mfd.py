@@ -230,6 +230,7 @@ def test_alignment_written_out():
 def test_the_orthogonal_map_starts_with_neutral_gain_and_without_positions():
     aoa = Aoa(4, 6, (8, 12), (4, 6))
     assert (aoa.gamma == 1).all() and (aoa.beta == 0).all() and (aoa.position == 0).all()
+    assert aoa.query.std().item() == pytest.approx(0.02, rel=0.3)
     assert aoa.attend.num_heads == 4 and Aoa(12, 6, (8, 12), (4, 6)).attend.num_heads == 4
     assert Aoa(16, 6, (8, 12), (4, 6)).attend.num_heads == 8
 

@@ -109,6 +109,29 @@ def test_nothing_at_all_is_told_by_its_name(monkeypatch):
         loading.training_batches(config(unlabelled="drives"))
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_every_loader_ends_with_its_run_and_is_waited_for_so_long_and_no_longer(monkeypatch, workers):
+    asked = []
+
+    def loader(source, **options):
+        asked.append(options)
+        return []
+
+    monkeypatch.setattr(loading, "DataLoader", loader)
+    monkeypatch.setattr(loading, "open_samples", lambda *_, **__: ToySamples(4))
+    monkeypatch.setattr(loading, "StreamedSamples", lambda *given: given)
+    loading.training_batches(config(workers=workers))
+    loading.training_batches(config(workers=workers, train="cache:https://example.org/train"))
+    list(loading.validation_batches(config(workers=workers)))
+    assert len(asked) == 3
+    for options in asked:
+        assert options["worker_init_fn"] is loading.end_with_parent and options["num_workers"] == workers
+        assert options["timeout"] == (loading.LONGEST_WAIT_S if workers else 0)
+        assert options["generator"].initial_seed() == 0
+    assert [options["batch_size"] for options in asked[1:]] == [3, 3]
+    assert asked[0]["persistent_workers"] == (workers > 0)
+
+
 @pytest.mark.parametrize(("limit", "batches"), [(0, 4), (1, 1), (2, 2), (9, 4)])
 def test_a_validation_ends_after_its_batches(monkeypatch, limit, batches):
     source = ToySamples(10)
