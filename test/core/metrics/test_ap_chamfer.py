@@ -90,6 +90,12 @@ def test_bands_of_two_metres_to_either_side_meet_up_to_four():
     assert np.isfinite(pair_distances_m([short], beyond, 10.0)[0]).tolist() == [True, False], "their ends are flat"
 
 
+@pytest.mark.parametrize("corrected", [False, True])
+def test_lines_whose_bands_do_not_meet_are_no_hit_at_any_threshold(corrected):
+    truth, beyond = line([(0, 0), (0.2, 0)]), line([(0.5, 0), (0.7, 0)])
+    assert ap_chamfer([[beyond]], [[truth]], (0.2, 1.5), corrected).ap[0].tolist() == [0, 0]
+
+
 def test_second_nearest_truth_is_never_tried():
     truth = [line([(-10, 0), (10, 0)]), line([(-10, 1), (10, 1)])]
     found = [line([(-10, 0.1), (10, 0.1)], 0.9), line([(-10, 0.2), (10, 0.2)], 0.8)]

@@ -67,6 +67,21 @@ def test_distances_are_summed_along_both_axes_for_every_order():
         assert apart[v, g, o].item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_weight_of_nothing_leaves_its_part_out():
+    """Of two elements one has the class and lies far away, the other lies there and has another class."""
+    places = torch.tensor([[[0.9, 0.9], [0.9, 0.5]], [[0.1, 0.1], [0.1, 0.5]]])
+    line = np.array([(0.1, 0.1), (0.1, 0.5)])
+    targets = VectorTargets(torch.tensor([2]), torch.from_numpy(orders_of(line, False)[None]).float())
+    logits = torch.tensor([[-6.0, -6.0, 6.0], [6.0, -6.0, -6.0]])
+    chosen = [match(logits, places, targets, *weights).predicted.tolist() for weights in ((0.0, 5.0), (2.0, 0.0))]
+    assert chosen == [[1], [0]]
+    cost = class_cost(logits)[:, 2]
+    at = float(cost[1] - cost[0]) / 3.2  # the far one is so far away, in shares of the grid's sides
+    assert match(logits, places, targets, 1.0, 0.9 * at).predicted.tolist() == [0]
+    assert match(logits, places, targets, 1.0, 1.1 * at).predicted.tolist() == [1]
+    assert match(logits, places, targets, 2.0, 1.1 * at).predicted.tolist() == [0]
+
+
 def test_both_weights_decide():
     logits, places, targets = case(1)
     near = match(logits, places, targets, 0.0, POINTS_WEIGHT).predicted

@@ -12,7 +12,7 @@ from mapkd_core.types import Batch, MapElement, Prediction, VectorPrediction
 from mapkd_core.vector_elements import elements_of
 from mapkd_core.vector_loss.matching import match
 from mapkd_core.vector_loss.targets import batch_targets, vector_targets
-from mapkd_core.vector_loss.terms import focal, likeness, map_terms, vector_terms
+from mapkd_core.vector_loss.terms import edge_turns, focal, likeness, map_terms, vector_terms
 
 GRID = BevGrid((-12.0, 12.0), (-6.0, 6.0), 0.3)
 SPANS = np.array([24.0, 12.0])
@@ -208,3 +208,9 @@ def test_focal_is_least_at_the_wanted_score(wanted, soft):
     scores = torch.linspace(0.01, 0.99, 99)
     losses = [float(focal(torch.logit(score)[None], torch.tensor([wanted]), soft)) for score in scores]
     assert scores[int(np.argmin(losses))] == pytest.approx(min(max(wanted, 0.01), 0.99), abs=1e-6)
+
+
+def test_an_edge_counts_where_the_true_one_has_a_length():
+    true = torch.tensor([[[0.0, 0], [3, 0], [3, 0], [3, 4]]])
+    found = torch.tensor([[[0.0, 0], [0, 2], [5, 2], [5, 2]]])
+    assert edge_turns(found, true).tolist() == [[1.0, 0.0, 1.0]], "a right angle, a point, an edge that is missing"
