@@ -51,6 +51,7 @@ def test_two_drives_and_a_third_one_later(tmp_path: Path, capsys: pytest.Capture
     assert np.abs(y[(x > 0) & (x < 80)]).max() < 0.3
     third = street_bag(tmp_path / "c.mcap", poses(200)[50:])
     assert main(["map", str(third), "--onto", str(out), "--out", str(out)]) == 0
+    assert "elements are as they were, " in (printed := capsys.readouterr().out) and " changed, 0 gone" in printed
     again = StreetMap.read(out)
     assert again.metadata["sets"] == 40 + 60 + 50
     assert [e.id for e in again.of("divider")] == [divider.id]
