@@ -88,8 +88,7 @@ def read(network: PillarVectorStudent, batch: Batch) -> torch.Tensor:
     """B F Y X of frames: what the decoder reads."""
     lookup = Student.lookup(network, batch.intrinsics, batch.base_from_camera)
     features = network.trunk(batch.images.flatten(0, 1)).unflatten(0, batch.images.shape[:2])
-    fine = network._scales(features, lookup)["fine"]
-    return network.read(fine, network.heads["semantic"](fine)).half()
+    return network.read(network._scales(features, lookup)["fine"]).half()
 
 
 def drawn(stored: Stored, which: list[int], rng: np.random.Generator) -> tuple[torch.Tensor, list[VectorTargets]]:

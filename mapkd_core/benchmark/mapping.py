@@ -28,6 +28,7 @@ import numpy as np
 
 from mapkd_core.files import write_atomic
 from mapkd_core.output_file import output_file
+from mapkd_core.progress import say
 
 if TYPE_CHECKING:
     from mapkd_core.benchmark.mapping_drives import DriveRecipe, SeenSet
@@ -68,11 +69,10 @@ def run(args: argparse.Namespace) -> int:
     from mapkd_core.benchmark.mapping_drives import DriveRecipe, sets_file
     from mapkd_core.benchmark.mapping_loops import LoopRecipe, gap_report, loop_report
     from mapkd_core.predictor import MapPredictor
-    from mapkd_core.progress import say
 
     loops = (LoopRecipe(seed, args.rate) for seed in range(args.first_seed, args.first_seed + args.drives))
     if args.true_loops:
-        say(gap_report(list(islice((recipe for recipe in loops if recipe.lanes), args.true_loops))))
+        _tell(gap_report(list(islice((recipe for recipe in loops if recipe.lanes), args.true_loops))), args.out)
         return 0
     predictor = MapPredictor.from_artifact(args.weights)
     recipes: list[DriveRecipe] = [DriveRecipe(args.first_seed + k, args.rate) for k in range(args.drives)]
@@ -103,11 +103,15 @@ def run(args: argparse.Namespace) -> int:
     ]  # fmt: skip
     if around:
         lines += ["", *loop_report(_seen(around, predictor, args.sets))]
-    text = "\n".join(lines) + "\n"
-    say(text)
-    if args.out:
-        write_atomic(args.out, text)
+    _tell("\n".join(lines) + "\n", args.out)
     return 0
+
+
+def _tell(text: str, file: Path | None) -> None:
+    """Prints results, and writes them to a file if one is named."""
+    say(text)
+    if file:
+        write_atomic(file, text)
 
 
 def _seen(

@@ -4,6 +4,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -49,7 +50,7 @@ def read_machine_cpu_s() -> float:
     return sum(times) - sum(getattr(times, name, 0.0) for name in ("idle", "iowait", "guest", "guest_nice"))
 
 
-class Watch:
+class Watch(ABC):
     """Does `look` once a period, in a thread of its own, while the `with` block runs."""
 
     def __init__(self, period_s: float) -> None:
@@ -71,9 +72,9 @@ class Watch:
         while not self._over.wait(self._period_s):
             self.look()
 
+    @abstractmethod
     def look(self) -> None:
         """What is done again and again."""
-        raise NotImplementedError
 
 
 class UsageSampler(Watch):
@@ -103,6 +104,7 @@ class MostMemory(Watch):
     def __init__(self) -> None:
         super().__init__(0.1)
         self.own_mb = self.other_mb = 0.0
+        self.look()  # a block may be shorter than a period
 
     def look(self) -> None:
         """Takes what is more than before."""

@@ -22,10 +22,11 @@ of the proof) and writes nothing below 0.8. What it costs in accuracy: mapkd eva
 from __future__ import annotations
 
 import argparse
-import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from mapkd_core.commands.options import number
 
 if TYPE_CHECKING:
     from torch import nn
@@ -62,7 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="write NAME.onnx, or not; by default it is written of a student",
     )
     parser.add_argument(
-        "--least-score", type=_share_of_one, metavar="SCORE",
+        "--least-score", type=number(0, 1), metavar="SCORE",
         help="of a vector student: do not show elements below this score (0..1); by default the one with the highest "
         "F1 on the validation frames of its training",
     )
@@ -154,13 +155,6 @@ def _fact(text: str) -> tuple[str, str]:
     if not (key and equals and value):
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=TEXT")
     return key, value
-
-
-def _share_of_one(text: str) -> float:
-    with contextlib.suppress(ValueError):
-        if 0 <= float(text) <= 1:
-            return float(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a score from 0 to 1")
 
 
 def _share(text: str) -> tuple[str, float]:

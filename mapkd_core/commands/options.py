@@ -47,16 +47,17 @@ def whole_number(low: int) -> Callable[[str], int]:
     return read
 
 
-def number(low: float) -> Callable[[str], float]:
-    """The type of an option that is a finite number of at least `low`."""
+def number(low: float, high: float = math.inf) -> Callable[[str], float]:
+    """The type of an option that is a finite number of at least `low` and at most `high`."""
+    expected = f"a number, {low:g} or more" if high == math.inf else f"a number from {low:g} to {high:g}"
 
     def read(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
             value = math.nan
-        if not low <= value < math.inf:
-            raise argparse.ArgumentTypeError(f"{text!r}; expected a number, {low:g} or more")
+        if not (low <= value <= high and math.isfinite(value)):
+            raise argparse.ArgumentTypeError(f"{text!r}; expected {expected}")
         return value
 
     return read

@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from mapkd_core.config import AugmentConfig
 from mapkd_core.data.sample import Sample
+from mapkd_core.geometry import transform
 from mapkd_core.types import CAMERAS
 
 MIRRORED = tuple(
@@ -85,27 +86,26 @@ def turn(sample: Sample, yaw: float) -> Sample:
     """The sample seen from a base turned by -yaw radians: everything around it turns by `yaw`."""
     c, s = np.cos(yaw), np.sin(yaw)
     rotation = np.array([[c, -s, 0, 0], [s, c, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
-    moved = _points_moved(
-        sample, lambda points: points @ rotation[: points.shape[-1], : points.shape[-1]].T
-    )
-    lidar = sample.base_from_lidar
-    return replace(
-        moved, base_from_camera=rotation @ sample.base_from_camera,
-        base_from_lidar=None if lidar is None else rotation @ lidar,
-    )
+    return _base_moved(sample, rotation)
 
 
 def shift(sample: Sample, by_m: NDArray[np.float64]) -> Sample:
     """The sample seen from a base moved by -`by_m` (ahead, left): everything around it moves by `by_m`."""
-    whole = np.array([*by_m, 0.0])
-    moved = _points_moved(sample, lambda points: points + whole[: points.shape[-1]])
-    base_from_camera = sample.base_from_camera.copy()
-    base_from_camera[:, :3, 3] += whole
+    return _base_moved(sample, transform((*by_m, 0.0)))
+
+
+def _base_moved(sample: Sample, base_from_old: NDArray[np.float64]) -> Sample:
+    """The sample seen from another base."""
+
+    def placed(points: NDArray) -> NDArray:
+        size = points.shape[-1]
+        return points @ base_from_old[:size, :size].T + base_from_old[:size, 3]
+
     lidar = sample.base_from_lidar
-    if lidar is not None:
-        lidar = lidar.copy()
-        lidar[:3, 3] += whole
-    return replace(moved, base_from_camera=base_from_camera, base_from_lidar=lidar)
+    return replace(
+        _points_moved(sample, placed), base_from_camera=base_from_old @ sample.base_from_camera,
+        base_from_lidar=None if lidar is None else base_from_old @ lidar,
+    )
 
 
 def zoom(sample: Sample, strength: float, rng: np.random.Generator) -> Sample:

@@ -103,10 +103,9 @@ class VectorGraph(StudentGraph):
     def forward(self, images: Tensor, pixel: Tensor, weight: Tensor) -> Tensor:
         """N 3 H W, K 4 and K 4 -> V 3 + 2P: scores, then vertices in metres."""
         start = DecoderStart(self.query, self.token, self.weight)
-        fine, student = self.fine(images, pixel, weight), self.student
-        assert isinstance(student, PillarVectorStudent)
-        semantic = student.heads["semantic"](fine) if student.vector_config.evidence else None
-        logits, places = self.decoder(student.read(fine, semantic), start, deep=False)
+        assert isinstance(self.student, PillarVectorStudent)
+        bev = self.student.read(self.fine(images, pixel, weight))
+        logits, places = self.decoder(bev, start, deep=False)
         return torch.cat([logits[-1, 0].sigmoid(), self.plane.metres(places[-1, 0]).flatten(1)], 1)
 
 

@@ -185,7 +185,7 @@ def fitted(seen: Lines, known: Lines, bound_m: float, bound_rad: float) -> Align
         near = np.isfinite(cKDTree(known.xy_m).query(seen.xy_m, distance_upper_bound=reach)[0])
         seen = Lines(seen.xy_m[near], seen.along[near], seen.label[near], seen.weight[near])
     if min(len(seen.xy_m), len(known.xy_m)) < LEAST_PAIRS:
-        return Alignment(np.eye(4), 0, 0.0, 0.0, "no lines in common")
+        return _refused("no lines in common", 0)
     centre, forest = seen.xy_m.mean(0), _forest(known)
     steps = np.arange(-np.floor(bound_m / STARTS_M), np.floor(bound_m / STARTS_M) + 1) * STARTS_M
     starts = sorted(((x, y) for x in steps for y in steps if np.hypot(x, y) <= bound_m), key=lambda xy: np.hypot(*xy))
@@ -200,12 +200,12 @@ def fitted(seen: Lines, known: Lines, bound_m: float, bound_rad: float) -> Align
         if not one.refused and np.hypot(*way) <= bound_m:
             results.append((one.after_m, way, whole))
     if not results:
-        return Alignment(np.eye(4), len(seen.xy_m), 0.0, 0.0, f"no shift within {bound_m:g} m fits")
+        return _refused(f"no shift within {bound_m:g} m fits", len(seen.xy_m))
     least, place, best = min(results, key=lambda result: result[0])
     for misfit, way, other in results:  # the smallest shift first
         if least >= SURE * misfit and np.linalg.norm(way - place) > FAR_APART_M:
             if _told(seen, way - place):
-                return Alignment(np.eye(4), best.pairs, 0.0, 0.0, "two shifts fit about as well")
+                return _refused("two shifts fit about as well", best.pairs)
             if np.linalg.norm(way) < np.linalg.norm(place):
                 place, best = way, other
     return _checked(best, _misfit_m(seen, forest, known), centre)

@@ -91,13 +91,13 @@ def fuse(builder: MapBuilder, elements: Sequence[StreetElement]) -> None:
         return
     sight, of = whole_sighting(elements)
     met = {int(k) for k in of[builder.lines.match(sight, builder.options).sighted]}
-    alone = [k for k, element in enumerate(elements) if k not in met and not _covered(builder, element)]
+    again, alone = list[StreetElement](), list[StreetElement]()
+    for k, element in enumerate(elements):
+        (again if k in met or _covered(builder, element) else alone).append(element)
     taken = {element.id for element in builder.maker.prior.elements}
-    _fuse_met(builder, [element for k, element in enumerate(elements) if k not in set(alone)])
+    _fuse_met(builder, again)
     builder.maker.next_id = max(builder.maker.next_id, max(element.id for element in elements) + 1)
-    seed(builder, [
-        elements[k] if elements[k].id not in taken else replace(elements[k], id=builder.maker.new_id()) for k in alone
-    ])  # fmt: skip
+    seed(builder, [one if one.id not in taken else replace(one, id=builder.maker.new_id()) for one in alone])
 
 
 def _covered(builder: MapBuilder, element: StreetElement) -> bool:

@@ -70,9 +70,8 @@ class PillarVectorStudent(Student):
         kind = PillarLookup if self.vector_config.view == "pillars" else SplatLookup
         features = self.trunk(images.flatten(0, 1)).unflatten(0, images.shape[:2])
         fine = self._scales(features, kind(lookup.where, lookup.taken))["fine"]
-        semantic = self.heads["semantic"](fine) if self.vector_config.evidence else None
         start = DecoderStart(lookup.first, lookup.at, lookup.share)
-        return self._elements(self.read(fine, semantic), start, deep=False)
+        return self._elements(self.read(fine), start, deep=False)
 
     def forward(self, batch: Batch) -> VectorPrediction:  # type: ignore[override]
         """Every layer's elements for a training batch, the dense map and, in training, the further elements.
@@ -94,13 +93,16 @@ class PillarVectorStudent(Student):
             prediction.repeats = self.vector_config.repeats
         return prediction
 
-    def read(self, fine: Tensor, semantic: Tensor | None) -> Tensor:
-        """What the decoder reads: features B F Y X, and planes of the dense map's logits B 4 Y' X' as its evidence.
+    def read(self, fine: Tensor, semantic: Tensor | None = None) -> Tensor:
+        """What the decoder reads: features B F Y X, and planes of the dense map as its evidence.
 
-        What the decoder learns does not move the map that it is shown.
+        `semantic` are that map's logits B 4 Y' X' where they are known already. What the decoder learns does not move
+        the map that it is shown.
         """
-        if semantic is None or not self.vector_config.evidence:
+        if not self.vector_config.evidence:
             return fine
+        if semantic is None:
+            semantic = self.heads["semantic"](fine)
         classes = softmax_of_maps(semantic.detach())[:, 1:]                             # B 3 Y' X'
         classes = functional.avg_pool2d(classes, self.vector_config.bev_factor)         # B 3 Y X
         return torch.cat([fine, *(averaged(classes, cells) for cells in self.vector_config.evidence)], 1)

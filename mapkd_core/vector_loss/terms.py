@@ -111,8 +111,11 @@ def focal(logits: Tensor, wanted: Tensor, soft: bool = False) -> Tensor:
     probability = logits.sigmoid()
     loss = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
     missed = (wanted - probability).abs() ** FOCAL_GAMMA
-    weight = torch.where(wanted > 0, FOCAL_ALPHA * missed, (1 - FOCAL_ALPHA) * missed)
-    return ((torch.where(wanted > 0, 1.0, missed) if soft else weight) * loss).sum()
+    if soft:
+        weight = torch.where(wanted > 0, 1.0, missed)
+    else:
+        weight = torch.where(wanted > 0, FOCAL_ALPHA, 1 - FOCAL_ALPHA) * missed
+    return (weight * loss).sum()
 
 
 def edge_turns(found_m: Tensor, true_m: Tensor) -> Tensor:

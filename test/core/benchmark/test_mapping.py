@@ -197,9 +197,14 @@ def test_the_table_of_loops_tells_how_far_they_are_from_closed() -> None:
 
 
 @pytest.mark.slow
-def test_the_gaps_of_loops_with_the_truth_in_place_of_predictions(capsys: pytest.CaptureFixture) -> None:
-    assert main(["benchmark", "mapping", "--true-loops", "1", "--first-seed", "400004", "--drives", "1"]) == 0
-    row = capsys.readouterr().out.strip().splitlines()[-1].split("|")
+def test_the_gaps_of_loops_with_the_truth_in_place_of_predictions(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    words = ["benchmark", "mapping", "--true-loops", "1", "--first-seed", "400004", "--drives", "1"]
+    assert main([*words, "--out", str(tmp_path / "gaps.md")]) == 0
+    text = capsys.readouterr().out.strip()
+    assert (tmp_path / "gaps.md").read_text().strip() == text
+    row = text.splitlines()[-1].split("|")
     gaps = [[float(value) for value in cell.split(" -> ")] for cell in row[2:6]]
     assert row[1].strip() == "400004" and gaps[0][0] == 0 and gaps[0][1] < 0.3
     assert all(after < 0.5 * before for before, after in gaps[1:])

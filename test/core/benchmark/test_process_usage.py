@@ -86,3 +86,9 @@ def test_the_memory_of_a_child_is_its_own() -> None:
     with MostMemory() as memory:
         subprocess.run([sys.executable, "-c", "held = bytearray(60_000_000); import time; time.sleep(0.5)"], check=True)
     assert memory.own_mb > len(held) / 1e6 and 60 < memory.other_mb < 120
+
+
+def test_memory_of_a_block_shorter_than_a_period_is_known() -> None:
+    with MostMemory() as memory:
+        pass
+    assert memory.own_mb > 1

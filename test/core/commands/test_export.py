@@ -127,3 +127,10 @@ def test_a_file_that_is_no_card_is_not_written_over(old, capsys):
     assert main(["export", str(old / "tiny.json"), "--out", str(old / "config"), "--no-onnx"]) == 2
     assert "config.json is not a model card" in (told := capsys.readouterr().err) and "choose another --out" in told
     assert config.read_text() == '{"name": "a run"}' and not (old / "config.safetensors").exists()
+
+
+@pytest.mark.parametrize("score", ["-0.1", "1.5", "nan", "half"])
+def test_a_least_score_is_from_0_to_1(score, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["export", "run", f"--least-score={score}", "--out", "a.json"])
+    assert f"'{score}'; expected a number from 0 to 1" in capsys.readouterr().err
