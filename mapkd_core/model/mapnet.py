@@ -55,6 +55,9 @@ class MapNetConfig:
     the papers' 0.15 m; on larger cells take fewer, so that no tap has cells above 1.5 m."""
     sd_skip: bool = False
     """A way round the SD prior's 8-fold bottleneck; not in the paper."""
+    sd_dropout: float = 0.1
+    """Of the SD prior's attention and layers, 0.1 in the paper. With 0 its attention is computed without being stored:
+    on a CPU the teacher of `config/train/small` then steps several times as fast."""
     mae_patch: int = 8
     mae_dim: int = 768
     mae_layers: int = 12
@@ -73,6 +76,8 @@ class MapNetConfig:
             )
         if not 1 <= self.halvings <= 3:
             raise ValueError(f"halvings is {self.halvings}; expected 1, 2 or 3 (the papers')")
+        if not 0 <= self.sd_dropout < 1:
+            raise ValueError(f"sd_dropout is {self.sd_dropout}; expected 0 or more, below 1 (the papers: 0.1)")
         if not self.camera and not self.lidar:
             raise ValueError("a network needs a sensor: set camera or lidar")
         if self.lidar and self.simulated_lidar:
@@ -147,7 +152,9 @@ class MapNet(nn.Module):
         if config.lidar or config.simulated_lidar:
             channels += config.lidar_channels
         if config.sd_prior:
-            self.sd_prior = SdPrior(channels, skip=config.sd_skip, halvings=config.halvings)
+            self.sd_prior = SdPrior(
+                channels, skip=config.sd_skip, halvings=config.halvings, dropout=config.sd_dropout
+            )
         # With an HD prior the coarse map only feeds the prior, so its other two heads would be computed in vain.
         outputs = ("semantic",) if config.hd_prior else config.outputs
         shared = config.published and not config.sd_prior  # HDMapNet's; P-MapNet mended it

@@ -71,13 +71,13 @@ class SdPrior(nn.Module):
 
     def __init__(
         self, channels: int, dim: int = 64, heads: int = 8, hidden: int = 192, layers: int = 2, skip: bool = False,
-        halvings: int = 3,
+        halvings: int = 3, dropout: float = 0.1,
     ) -> None:
         super().__init__()
         self.shrink = shrink(*(halvings + 1) * (channels,))
         self.road = shrink(1, *((dim // 2, dim, dim)[3 - halvings :]))
         self.project = nn.Conv2d(channels, dim, 1)
-        self.layers = nn.ModuleList(PriorLayer(dim, heads, hidden) for _ in range(layers))
+        self.layers = nn.ModuleList(PriorLayer(dim, heads, hidden, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
         self.grow = grow(dim, channels, halvings)
         self.skip = skip

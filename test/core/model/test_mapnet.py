@@ -89,6 +89,17 @@ def test_features_may_live_on_larger_cells_than_the_map(name):
     assert prediction.taps["cam_bev"].shape[-2:] == (GRID.rows // 2, GRID.cols // 2)
 
 
+def test_dropout_of_the_sd_prior_can_be_left_out():
+    def twice(rate):
+        network = build_model("pmapnet_c_sd", GRID, (176, 64), {**NARROW, "sd_dropout": rate})
+        with torch.no_grad():
+            return [network(batch_of()).taps["bev_sd"] for _ in range(2)]
+
+    assert torch.equal(*twice(0.0)) and not torch.equal(*twice(0.1))
+    with pytest.raises(ValueError, match=r"sd_dropout is 1\.0; expected 0 or more, below 1"):
+        build_model("pmapnet_c_sd", GRID, (176, 64), {**NARROW, "sd_dropout": 1.0})
+
+
 def test_full_size_output_of_hdmapnet():
     model = build_model("hdmapnet", GRID_60X30, IMAGE_SIZE).eval()
     intrinsics, poses = ring()
