@@ -4,7 +4,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from mapkd_core.config import without_image_size
 from mapkd_core.grid import BevGrid
@@ -78,13 +79,35 @@ def build_model(
 ) -> nn.Module:
     """A network with fresh weights for a grid and for images of `image_size` (width, height).
 
-    `for_weights` says that the caller loads weights of its own next, so that pretrained ones are not looked for.
+    `for_weights` says that the caller loads weights of its own next, all of them: pretrained ones are not looked for,
+    and random ones are not drawn.
     Raises ValueError for an unknown name or option, with the nearest known one, and for a size that does not fit.
     """
     if name not in MODELS:
         raise ValueError(f"no model {name!r}{did_you_mean(name, MODELS)}; there are {sorted(MODELS)}")
     image_size = (int(image_size[0]), int(image_size[1]))
     options = without_image_size(options or {}, image_size, "the network's options", "its image size")
-    if for_weights and "pretrained" in options:
+    if not for_weights:
+        return MODELS[name](grid, image_size, options)
+    if "pretrained" in options:
         options["pretrained"] = False
-    return MODELS[name](grid, image_size, options)
+    with _NothingDrawn():
+        return MODELS[name](grid, image_size, options)
+
+
+_DRAWS = frozenset({
+    Tensor.uniform_, Tensor.normal_, nn.init.uniform_, nn.init.normal_, nn.init.trunc_normal_, nn.init.xavier_uniform_,
+    nn.init.xavier_normal_, nn.init.kaiming_uniform_, nn.init.kaiming_normal_, nn.init.orthogonal_,
+})
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Leaves what would be drawn at random as the memory holds it, which the system then need not hand out."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """The tensor as it is for a draw, else what the function gives."""
+        if func in _DRAWS:
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))

@@ -10,6 +10,7 @@ from mapkd_core.artifact import SHIPPED, ArtifactError, ModelCard, card_path, ca
 from mapkd_core.files import FolderLock, keep_inputs, replacing_together
 from mapkd_core.grid import BevGrid
 from mapkd_core.published.hdmapnet_keys import heads_in
+from mapkd_core.published.key_table import KeyTable
 from mapkd_core.published.mapkd_keys import grid_in
 from mapkd_core.published.networks import GRIDS, NETWORKS, NOT_KNOWN, PublishedNetwork
 from mapkd_core.published.reader import Checkpoint, read_checkpoint
@@ -45,12 +46,37 @@ def import_checkpoint(
     file that does not hold this network and no other, or a grid that is not said; ArtifactError if what was written
     is not what the file holds.
     """
-    network, place = _network(name), card_to_write(out)
+    _network(name)
+    place = card_to_write(out)
     if place in SHIPPED.values():
         raise ValueError(f"--out {out} names a student that ships with the package; give the path of a card, NAME.json")
     keep_inputs([path], [place.with_suffix(".safetensors")])
-    checkpoint = read_checkpoint(path)
-    tensors = checkpoint.tensors
+    converted = convert_checkpoint(read_checkpoint(path), name, place.stem, grid, licence)
+    with FolderLock(place.parent, f".{place.stem}.lock"), replacing_together(place.parent, place.name) as folder:
+        card = save_artifact(folder / place.name, converted.card, converted.state, half=False)
+        _check_written(folder / place.name, converted.state)
+    return Imported(card, NETWORKS[name], len(converted.state), converted.unused)
+
+
+@dataclass(frozen=True, eq=False)
+class Converted:
+    """A checkpoint as a network of ours, before anything is written."""
+
+    card: ModelCard
+    state: dict[str, Tensor]
+    """In the order of our network's state dict."""
+    unused: Mapping[str, int]
+    """Reason -> number of tensors that are in the file and that no output depends on."""
+
+
+def convert_checkpoint(
+    checkpoint: Checkpoint, name: str, title: str, grid: str = "", licence: str = ""
+) -> Converted:
+    """The card (named `title`) and the weights of a checkpoint that holds the network `name`.
+
+    Raises ValueError as `import_checkpoint` does.
+    """
+    network, tensors = _network(name), checkpoint.tensors
     outputs = heads_in(tensors.keys(), "mae_head.bev_head" if "mae_head.pos_embed" in tensors else "bevencode")
     _check_names(checkpoint, name, outputs)
     if network.check is not None:
@@ -58,17 +84,13 @@ def import_checkpoint(
     table = network.table(outputs)
     bev_grid = _grid(checkpoint, name, network.grid, grid)
     card = ModelCard(
-        place.stem, "imported", network.model, _options(network, outputs), bev_grid, network.image_size,
+        title, "imported", network.model, _options(network, outputs), bev_grid, network.image_size,
         training={"imported": _origin(checkpoint, name, network, licence)},
     )
-    state = _converted(checkpoint, card, name, table.converted)
-    with FolderLock(place.parent, f".{place.stem}.lock"), replacing_together(place.parent, place.name) as folder:
-        card = save_artifact(folder / place.name, card, state, half=False)
-        _check_written(folder / place.name, state)
     unused: dict[str, int] = {}
     for key in tensors.keys() & table.unused.keys():
         unused[table.unused[key]] = unused.get(table.unused[key], 0) + 1
-    return Imported(card, network, len(state), unused)
+    return Converted(card, _state(checkpoint, card, name, table), unused)
 
 
 def _network(name: str) -> PublishedNetwork:
@@ -145,7 +167,7 @@ def _origin(checkpoint: Checkpoint, name: str, network: PublishedNetwork, licenc
     }
 
 
-def _converted(checkpoint: Checkpoint, card: ModelCard, name: str, convert: Any) -> dict[str, Tensor]:
+def _state(checkpoint: Checkpoint, card: ModelCard, name: str, table: KeyTable) -> dict[str, Tensor]:
     """Our state dict, in the order of our network's."""
     import torch
 
@@ -154,7 +176,7 @@ def _converted(checkpoint: Checkpoint, card: ModelCard, name: str, convert: Any)
     with torch.device("meta"):  # shapes alone
         shapes = build_model(card.model, card.grid, card.input_size, card.options, for_weights=True).state_dict()
     try:
-        state = convert(checkpoint.tensors, shapes)
+        state = table.converted(checkpoint.tensors, shapes)
     except ValueError as error:
         raise ValueError(f"{checkpoint.path} does not hold {name}: {error}") from error
     return {key: state[key] for key in shapes}

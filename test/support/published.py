@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from mapkd_core.grid import GRID_60X30, BevGrid
+from mapkd_core.published.reader import PREFIX, Checkpoint
 from mapkd_core.types import Batch
 
 _BESIDE = Path(__file__).resolve().parents[2].parent / "shared" / "reference"
@@ -40,9 +41,9 @@ def golden(name: str) -> dict[str, np.ndarray]:
         return dict(file)
 
 
-def uniform(seed: int, count: int) -> np.ndarray:
-    """splitmix64's top 24 bits as numbers in [0, 1)."""
-    x = np.arange(1, count + 1, dtype=np.uint64)
+def uniform(seed: int, count: int, first: int = 0) -> np.ndarray:
+    """splitmix64's top 24 bits as numbers in [0, 1), from number `first` of the sequence on."""
+    x = np.arange(first + 1, first + count + 1, dtype=np.uint64)
     with np.errstate(over="ignore"):
         x *= np.uint64(0x9E3779B97F4A7C15)
         x += np.uint64(seed * 0xD1342543DE82EF95 % 2**64)
@@ -56,37 +57,34 @@ def uniform(seed: int, count: int) -> np.ndarray:
 
 
 @functools.cache
-def view_mlp(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """A weight of the view MLPs: two thirds of every network on cameras, and the same in all."""
-    return _weight(name, shape)
-
-
 def weight(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """What the rule puts under a name (without `module.`)."""
-    return (view_mlp if name.startswith("view_fusion.") else _weight)(name, shape)
-
-
-def _weight(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """What the rule puts under a name (without `module.`); kept, since networks have most of their names in common."""
     *_, before, last = ("", "", *name.split("."))
     if last == "num_batches_tracked":
         return np.zeros(shape, np.int64)
-    s = uniform(zlib.crc32(name.encode()), int(np.prod(shape)))
-    s *= 2
-    s -= 1
+    seed, count = zlib.crc32(name.encode()), int(np.prod(shape))
     table = "embed" in last or (last == "weight" and "embed" in before and "embedded" not in before)
-    if last == "running_mean":
-        s *= 0.1
-    elif last == "running_var" or (len(shape) == 1 and last == "weight" and not table):
+    plain = table or last == "cls_token"
+    factor = 4 if "_se_" in name else 1
+    if not plain and len(shape) > 1 and last not in ("running_mean", "running_var"):
+        return factor * _zero_mean_rows(seed, shape[0], count // shape[0]).reshape(shape)
+    s = 2 * uniform(seed, count) - 1
+    if last == "running_var" or (len(shape) == 1 and last == "weight" and not table):
         s = 1 + 0.25 * s
-    elif table or last == "cls_token":
-        pass
-    elif len(shape) <= 1:
+    elif not plain:
         s *= 0.1
-    else:
-        s = s.reshape(shape[0], -1)
-        s -= s.mean(1, keepdims=True)
-        s *= np.sqrt(6 / s.shape[1])
-    return (s * (4 if "_se_" in name else 1)).astype(np.float32).reshape(shape)
+    return (factor * s).astype(np.float32).reshape(shape)
+
+
+def _zero_mean_rows(seed: int, rows: int, length: int) -> np.ndarray:
+    """Rows that the rule makes for matrices and kernels, some at a time so that they stay in the processor's cache."""
+    made = np.empty((rows, length), np.float32)
+    step = max(1, 2**15 // length)
+    for row in range(0, rows, step):
+        count = min(step, rows - row)
+        s = 2 * uniform(seed, count * length, row * length).reshape(count, length) - 1
+        made[row : row + count] = (s - s.mean(1, keepdims=True)) * np.sqrt(6 / length)
+    return made
 
 
 def state_dict(name: str, prefix: str | None = None) -> OrderedDict[str, torch.Tensor]:
@@ -105,6 +103,12 @@ def state_dict(name: str, prefix: str | None = None) -> OrderedDict[str, torch.T
             array = weight(plain, tuple(shape))
         state[key if prefix is None else prefix + plain] = torch.from_numpy(array)
     return state
+
+
+def checkpoint(state: dict[str, torch.Tensor]) -> Checkpoint:
+    """What is read from a file with these weights, written by `torch.save`; test_importer.py tests the reading."""
+    plain = {key.removeprefix(PREFIX): value for key, value in state.items()}
+    return Checkpoint(Path("authors.pt"), "0" * 64, plain, "a bare state dict")
 
 
 def without_heads(state: OrderedDict[str, torch.Tensor], heads: set[str]) -> OrderedDict[str, torch.Tensor]:

@@ -140,3 +140,17 @@ def test_two_forwards_give_the_same():
     batch = batch_of()
     with torch.inference_mode():
         assert torch.equal(model(batch).semantic, model(batch).semantic)
+
+
+def test_a_network_whose_weights_come_next_draws_none():
+    torch.manual_seed(3)
+    before = torch.random.get_rng_state()
+    empty = build_model("pmapnet_c_sd", GRID, (176, 64), NARROW, for_weights=True)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    drawn = build_model("pmapnet_c_sd", GRID, (176, 64), NARROW)
+    assert not torch.equal(torch.random.get_rng_state(), before)
+    assert empty.state_dict().keys() == drawn.state_dict().keys()
+    empty.load_state_dict(drawn.state_dict())
+    with torch.no_grad():
+        outputs = [network.eval()(batch_of(1)).semantic for network in (empty, drawn)]
+    assert torch.equal(*outputs)

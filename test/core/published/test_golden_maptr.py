@@ -48,10 +48,12 @@ def outputs(reference, network):
     found = {}
     places = {"canbus": "bev_queries.motion", "tsa": "bev_queries.own", "backbone": "backbone", "neck": "neck",
               "gkt": "view", "bev": "norms.1", "dec0": "decoder.layers.0.norms.2"}
-    for name, place in places.items():
+    handles = [
         network.get_submodule(place).register_forward_hook(
             lambda _, __, out, name=name: found.setdefault(name, out.clone())
         )
+        for name, place in places.items()
+    ]
     motion = torch.tensor([CAN_BUS])
     with torch.inference_mode():
         lookup = network.lookup(
@@ -64,6 +66,8 @@ def outputs(reference, network):
         found["tsa"] = found["tsa"] + cells
         found["gkt"] = found["gkt"] + lookup.query
         found["pos"] = network.bev_queries.position().T.reshape(1, -1, *network.plane.size)
+    for handle in handles:
+        handle.remove()
     assert motion.tolist() == [pytest.approx(CAN_BUS)], "the caller's numbers stay as they are"
     return logits.numpy(), vertices.numpy(), {name: value.numpy() for name, value in found.items()}
 
@@ -85,10 +89,15 @@ def difference(golden, name, mine):
     return np.abs(mine - golden[name]) / golden[f"stat_{name}"][1]
 
 
-def test_nano_gives_what_the_authors_network_gave(tmp_path):
-    network = imported("maptr_nano_r18", "maptr_nano", tmp_path)
+@pytest.fixture(scope="module")
+def nano(tmp_path_factory):
+    yield imported("maptr_nano_r18", "maptr_nano", tmp_path_factory.mktemp("nano"))
+    published.weight.cache_clear()
+
+
+def test_nano_gives_what_the_authors_network_gave(nano):
     golden = published.golden("maptr_nano_r18")
-    logits, vertices, features = outputs("maptr_nano_r18", network)
+    logits, vertices, features = outputs("maptr_nano_r18", nano)
     for name in FEATURES:
         assert difference(golden, name, cut(name, features[name])).max() < 5e-4, name
     assert difference(golden, "cls", logits).max() < 5e-3
@@ -96,7 +105,7 @@ def test_nano_gives_what_the_authors_network_gave(tmp_path):
     low, high = vertices.min(3), vertices.max(3)
     box = np.concatenate([(low + high) / 2, high - low], -1)
     assert difference(golden, "box", box).max() < 5e-3
-    decoded(golden, network, logits[-1, 0], vertices[-1, 0])
+    decoded(golden, nano, logits[-1, 0], vertices[-1, 0])
 
 
 def decoded(golden, network, logits, vertices):
@@ -115,7 +124,6 @@ def decoded(golden, network, logits, vertices):
         assert element.closed == (element.label == "ped_crossing")
 
 
-@pytest.mark.slow
 def test_tiny_gives_what_the_authors_network_gave(tmp_path):
     network = imported("maptr_tiny_r50", "maptr_tiny", tmp_path)
     golden = published.golden("maptr_tiny_r50")
@@ -129,10 +137,9 @@ def test_tiny_gives_what_the_authors_network_gave(tmp_path):
         assert np.median(points[layer]) < limit, layer
 
 
-@pytest.mark.slow
-def test_heads_that_no_shape_tells_matter(tmp_path):
-    network = imported("maptr_nano_r18", "maptr_nano", tmp_path)
-    for layer in network.decoder.layers:
-        layer.own.num_heads, layer.own.head_dim = 8, 32
-    logits, _, _ = outputs("maptr_nano_r18", network)
+def test_heads_that_no_shape_tells_matter(nano, monkeypatch):
+    for layer in nano.decoder.layers:
+        monkeypatch.setattr(layer.own, "num_heads", 8)
+        monkeypatch.setattr(layer.own, "head_dim", 32)
+    logits, _, _ = outputs("maptr_nano_r18", nano)
     assert difference(published.golden("maptr_nano_r18"), "cls", logits).max() > 1
