@@ -25,6 +25,7 @@ _LOG = logging.getLogger(__name__)
 SCHEDULES, OPTIMIZERS = ("step", "cosine", "constant"), ("adam", "adamw", "muon")
 HALF_TYPES = {"bf16-mixed": "bfloat16", "16-mixed": "float16"}
 """`precision` -> the type in which networks compute; `32-true` is the other one."""
+PRECISIONS = ("32-true", *HALF_TYPES)
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ class TrainConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
         if self.schedule == "step" and self.decay_steps < 0:
             raise ValueError(f"decay_steps is {self.decay_steps}; expected 0 (never) or a number of steps")
-        known_words = {"schedule": SCHEDULES, "optimizer": OPTIMIZERS, "precision": ("32-true", *HALF_TYPES)}
+        known_words = {"schedule": SCHEDULES, "optimizer": OPTIMIZERS, "precision": PRECISIONS}
         for name, known in known_words.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; expected one of {known}")

@@ -5,10 +5,12 @@ examples:
   mapkd benchmark training --config config/train/student.yaml --data.train simdrive-v1:train:full:1 --data.workers 1
   mapkd benchmark training --config config/train/hdmapnet_60x30.yaml --steps 50 --accelerator cuda
   mapkd benchmark training --config config/train/student.yaml --data.workers 0 --against ../mapkd_before
+  mapkd benchmark training --config config/train/distill_mapkd.yaml --teacher runs/teacher --coach runs/coach
 
-Runs --warmup and then --steps steps of the config with the map losses, without validation, logs or checkpoints, and
-writes nothing. Parts: loading (waiting for the next batch and its copy to the device), forward (with the losses),
-backward, optimizer (with clipping). Loader processes that keep up show a loading time near nothing.
+Runs --warmup and then --steps steps of the config, without validation, logs or checkpoints, and writes nothing. A
+config that names a method or a teacher is one of `mapkd distill`. Parts: loading (waiting for the next batch and its
+copy to the device), teachers (what frozen networks answer), forward (with the losses), backward, optimizer (with
+clipping). Loader processes that keep up show a loading time near nothing.
 
 --against names the checkout of another build: both train the same config, each in a process of its own, step by step in
 turn, and the table holds milliseconds of processors, which a busy machine leaves as they are (without those of loader
@@ -17,6 +19,7 @@ processes: --data.workers 0 counts loading too). Both must know all keys of the 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,10 +40,11 @@ from mapkd_core.progress import each
 
 if TYPE_CHECKING:
     from mapkd_core.config import TrainConfig
+    from mapkd_core.training.objective import Objective
 
 TAKES_OVERRIDES = True
 """`--key value` and `--group.key value` override the config."""
-PARTS = ("loading", "forward", "backward", "optimizer")
+PARTS = ("loading", "teachers", "forward", "backward", "optimizer")
 _WORKER = Path(__file__).with_name("training_worker.py")
 """It imports this file of the build that it trains with, and so cannot be imported here."""
 
@@ -57,11 +61,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains the steps and prints the table."""
-    from mapkd_core.config import TrainConfig, load_config
-
     if args.timed_steps < 1 or args.warmup < 0:
         raise ValueError(f"--steps {args.timed_steps} --warmup {args.warmup}; expected at least 1 and at least 0")
-    config = load_config(TrainConfig, args.config, args.overrides)
+    config = config_of_run(args.config, args.overrides)
     if args.against is not None:
         return _report(_beside(args, config, check_checkout(args.against)), args.report)
     times, device, memory = time_steps(config, args.warmup, args.timed_steps)
@@ -79,6 +81,28 @@ def run(args: argparse.Namespace) -> int:
         ]
     )
     return _report(text, args.report)
+
+
+def config_of_run(path: str | None, overrides: Sequence[str]) -> TrainConfig:
+    """The config of a training run, or of a distillation run where a method or a teacher is named."""
+    from mapkd_core.config import TrainConfig, load_config
+    from mapkd_core.distill.config import DistillConfig
+    from mapkd_core.yaml_file import read_yaml
+
+    content = read_yaml(Path(path).expanduser(), "a config") if path else None
+    named = {*(content if isinstance(content, dict) else {}), *(word.lstrip("-").split("=")[0] for word in overrides)}
+    return load_config(DistillConfig if named & {"method", "teacher"} else TrainConfig, path, overrides)
+
+
+def _objective(config: TrainConfig) -> Objective:
+    from mapkd_core.distill.config import DistillConfig
+    from mapkd_core.distill.objective import DistillObjective
+    from mapkd_core.training.perspective import map_objective
+    from mapkd_core.training.teachers import frozen_networks
+
+    if isinstance(config, DistillConfig):
+        return DistillObjective(config, frozen_networks(config))
+    return map_objective(config)
 
 
 def _report(text: str, path: Path | None) -> int:
@@ -104,7 +128,7 @@ def _beside(args: argparse.Namespace, config: TrainConfig, other: Path) -> str:
     timed = [steps[args.warmup :] for steps in times.values()]
     rows = []
     for part in (*PARTS, "step"):
-        own, their = ([sum(s.values()) if part == "step" else s[part] for s in steps] for steps in timed)
+        own, their = ([sum(s.values()) if part == "step" else s.get(part, 0.0) for s in steps] for steps in timed)
         a, b = summary(own), summary(their)
         rows.append([part, a.median, min(own), b.median, min(their), f"{b.median / max(a.median, 1e-9):.2f}"])
     heads = ("part", f"{THIS}, median", "least", "the other build, median", "least", "times this build's")
@@ -126,16 +150,18 @@ def time_steps(config: TrainConfig, warmup: int, steps: int) -> tuple[list[dict[
     from mapkd_core.model.build import build_model
     from mapkd_core.training.batches import training_batches
     from mapkd_core.training.loop import make_optimizer
-    from mapkd_core.training.perspective import map_objective
 
     fabric = Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)  # type: ignore[arg-type]
     fabric.launch()
     fabric.seed_everything(config.seed, verbose=False)
     device = fabric.device.type
-    objective = map_objective(config)
-    network_of = (config.model, config.grid, config.data.image_size, config.model_options)
-    plain = build_model(*network_of).train()
-    network, optimizer = fabric.setup(plain, make_optimizer(config, plain.parameters()))
+    objective = _objective(config)
+    ask = getattr(objective, "ask", lambda batch: None)
+    plain = build_model(config.model, config.grid, config.data.image_size, config.model_options).train()
+    objective.prepare(plain)
+    parameters = [p for p in (*plain.parameters(), *objective.modules.parameters()) if p.requires_grad]
+    network, optimizer = fabric.setup(plain, make_optimizer(config, parameters))
+    objective.modules.to(fabric.device)
     batches = training_batches(config)
     times = []
     for step in range(warmup + steps):
@@ -143,6 +169,9 @@ def time_steps(config: TrainConfig, warmup: int, steps: int) -> tuple[list[dict[
 
         def load(kept: dict = kept) -> None:
             kept["batch"] = next(batches).to(fabric.device)
+
+        def teachers(kept: dict = kept) -> None:
+            ask(kept["batch"])
 
         def forward(kept: dict = kept, step: int = step) -> None:
             kept["loss"] = weigh(*objective.terms(network(kept["batch"]), kept["batch"], step))
@@ -156,7 +185,7 @@ def time_steps(config: TrainConfig, warmup: int, steps: int) -> tuple[list[dict[
             optimizer.step()
             optimizer.zero_grad()
 
-        works = zip(PARTS, (load, forward, backward, optimize), strict=True)
+        works = zip(PARTS, (load, teachers, forward, backward, optimize), strict=True)
         measured = {part: timed_ms(work, device) for part, work in works}
         if step >= warmup:
             times.append(measured)

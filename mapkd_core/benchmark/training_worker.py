@@ -1,9 +1,9 @@
 """Trains in a process of its own and says what each step took; `mapkd benchmark training --against` starts it.
 
 It is run as a file, so that it measures the build that PYTHONPATH names, older ones too: it uses nothing of this
-package but `load_config`, and `time_steps` and PARTS of `mapkd benchmark training`. The first line of JSON on stdin
-names config and threads; each further line asks for one step, and the line of JSON that answers it holds milliseconds
-of all processors of this process by part.
+package but `load_config`, and `time_steps`, PARTS and (newer builds have it) `config_of_run` of `mapkd benchmark
+training`. The first line of JSON on stdin names config and threads; each further line asks for one step, and the line
+of JSON that answers it holds milliseconds of all processors of this process by part.
 """
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TextIO
 
 
@@ -44,7 +45,8 @@ def answer(lines: TextIO, out: TextIO) -> None:
     from mapkd_core.benchmark import training
     from mapkd_core.config import TrainConfig, load_config
 
-    config = load_config(TrainConfig, given["config"], given["overrides"])
+    load = getattr(training, "config_of_run", partial(load_config, TrainConfig))
+    config = load(given["config"], given["overrides"])
     training.timed_ms = Turns(lines, out, training.PARTS)  # type: ignore[assignment]
     training.time_steps(config, 0, sys.maxsize)
 

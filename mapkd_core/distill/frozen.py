@@ -53,7 +53,7 @@ class FrozenNetworks:
         """`draw` puts the teacher's map in the place of labels that are not known; `precision` as the config's."""
         self.teacher = freeze(teacher) if teacher is not None else None
         self.coach = freeze(coach) if coach is not None else None
-        self._draw, self._precision = draw, precision
+        self._draw, self.precision = draw, precision
         self._lock = Lock()
         self._asked: Tensor | None = None
         self._answers: dict[str, Prediction] = {}
@@ -99,6 +99,6 @@ class FrozenNetworks:
         if role not in self._answers:
             if next(network.parameters()).device != batch.images.device:
                 network.to(batch.images.device)
-            with half_precision(self._precision, batch.images.device):
+            with half_precision(self.precision, batch.images.device):
                 self._answers[role] = network(batch).in_single_precision()
         return self._answers[role]

@@ -11,9 +11,10 @@ from typing import IO, Any
 import torch
 
 from mapkd_core.archive import ArchiveFault, check_stored
-from mapkd_core.config import DataConfig, config_dict, without_image_size
+from mapkd_core.config import config_dict, without_image_size
 from mapkd_core.config_keys import difference, with_new_names
 from mapkd_core.data.cache_place import is_streamed
+from mapkd_core.distill.config import DistillConfig
 from mapkd_core.files import replacing, write_atomic
 from mapkd_core.schema import FileFault, anything, integer, mapping, numbers, optional, read_json, record
 
@@ -109,10 +110,7 @@ def refuse_another_run(folder: Path, config: Mapping[str, Any]) -> None:
         return
     there = read_json(written, "the config of a run", _CONFIG, "give --restart to throw that run away")
     theirs = with_new_names(there, str(written))
-    if "data" in theirs:  # what a run of before could not choose was as the default is now
-        default = config_dict(DataConfig())
-        usual = {k: v for k, v in config.get("data", {}).items() if k in default and v == default[k]}
-        theirs = {**theirs, "data": {**usual, **theirs["data"]}}
+    theirs = _with_new_keys(theirs, config, config_dict(DistillConfig()))
     size = theirs.get("data", {}).get("image_size")
     if "model_options" in theirs and size is not None:
         where = f"{written}: model_options"
@@ -140,6 +138,19 @@ def _listed(lines: list[str]) -> str:
     """Differing keys in an error: short, whatever a file holds."""
     told = [line if len(line) <= 100 else f"{line[:97]}..." for line in lines[:8]]
     return "; ".join([*told, f"and {len(lines) - 8} more"] if len(lines) > 8 else told)
+
+
+def _with_new_keys(old: Mapping[str, Any], new: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of a run of before, which could not choose some keys: these were as their default is now."""
+    result = dict(old)
+    for key, value in new.items():
+        if key not in default:
+            continue
+        if isinstance(value, Mapping) and isinstance(old.get(key), Mapping) and isinstance(default[key], Mapping):
+            result[key] = _with_new_keys(old[key], value, default[key])
+        elif key not in old and value == default[key]:
+            result[key] = value
+    return result
 
 
 def _samples_of_a_step(config: Mapping[str, Any]) -> int:

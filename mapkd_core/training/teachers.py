@@ -18,7 +18,8 @@ def frozen_networks(config: DistillConfig) -> FrozenNetworks:
     teacher, coach = (frozen_network(place, config) if place else None for place in (config.teacher, config.coach))
     if teacher is not None and config.more_teachers:
         teacher = Teachers([teacher, *(frozen_network(place, config) for place in config.more_teachers)])
-    return FrozenNetworks(teacher, coach, partial(draw_unknown_labels, grid=config.grid), config.precision)
+    precision = config.teacher_precision or config.precision
+    return FrozenNetworks(teacher, coach, partial(draw_unknown_labels, grid=config.grid), precision)
 
 
 def frozen_network(place: str, config: DistillConfig) -> nn.Module:

@@ -1,4 +1,5 @@
 """Checkpoints: atomic, safe to read, bound to their config."""
+import copy
 import pickle
 
 import pytest
@@ -6,6 +7,7 @@ import torch
 from full_disk import files_of_at_most
 
 from mapkd_core.config import TrainConfig, config_dict
+from mapkd_core.distill.config import DistillConfig
 from mapkd_core.schema import FileFault
 from mapkd_core.training.checkpoint import claim_run_folder, load_checkpoint, save_checkpoint
 from mapkd_core.training.trained import trained_network
@@ -108,6 +110,20 @@ def test_a_run_that_knew_fewer_keys_of_data_resumes_unless_one_is_changed(tmp_pa
         claim_run_folder(tmp_path, {**config, "data": {**config["data"], "lidar_points": 9}})
     with pytest.raises(ValueError, match=r"data\.val: .* -> elsewhere"):
         claim_run_folder(tmp_path, {**config, "data": {**config["data"], "val": "elsewhere"}})
+    assert claim_run_folder(tmp_path, config)
+
+
+@pytest.mark.parametrize("key", ["teacher_precision", "precision", "augment.shift_m"])
+def test_a_run_that_knew_fewer_keys_resumes_unless_one_is_changed(tmp_path, key):
+    config = config_dict(DistillConfig())
+    group, _, inner = key.rpartition(".")
+    before, changed = (copy.deepcopy(config) for _ in range(2))
+    del (before[group] if group else before)[inner]
+    (changed[group] if group else changed)[inner] = "another"
+    claim_run_folder(tmp_path, before)
+    save_checkpoint(tmp_path / "last.pt", {"step": 1})
+    with pytest.raises(ValueError, match=rf"{key}: \(absent\) -> another"):
+        claim_run_folder(tmp_path, changed)
     assert claim_run_folder(tmp_path, config)
 
 

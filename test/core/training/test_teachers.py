@@ -2,6 +2,7 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
+import pytest
 from torch import nn
 
 from mapkd_core.config import DataConfig
@@ -26,6 +27,12 @@ def test_each_network_takes_its_part(monkeypatch):
     frozen = teachers.frozen_networks(config)
     assert list(frozen.teacher.networks) == [made["a"], made["b"], made["d"]] and frozen.coach is made["c"]
     assert not any(p.requires_grad for role in (frozen.teacher, frozen.coach) for p in role.parameters())
+    assert frozen.precision == "32-true"
+    for own, asked in (("bf16-mixed", "32-true"), ("32-true", "bf16-mixed"), ("bf16-mixed", "")):
+        half = teachers.frozen_networks(replace(config, precision=own, teacher_precision=asked))
+        assert half.precision == (asked or own)
+    with pytest.raises(ValueError, match="teacher_precision is 'half'; expected one of 32-true, bf16-mixed, 16-mixed"):
+        replace(config, teacher_precision="half")
     alone = teachers.frozen_networks(replace(config, more_teachers=(), coach=""))
     assert alone.teacher is made["a"] and alone.coach is None
     nobody = teachers.frozen_networks(DistillConfig(method="none", grid=GRID))
