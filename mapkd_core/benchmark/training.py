@@ -8,7 +8,7 @@ examples:
   mapkd benchmark training --config config/train/distill_mapkd.yaml --teacher runs/teacher --coach runs/coach
 
 Runs --warmup and then --steps steps of the config, without validation, logs or checkpoints, and writes nothing. A
-config that names a method or a teacher is one of `mapkd distill`. Parts: loading (waiting for the next batch and its
+config that names a teacher is one of `mapkd distill`. Parts: loading (waiting for the next batch and its
 copy to the device), teachers (what frozen networks answer), forward (with the losses), backward, optimizer (with
 clipping). Loader processes that keep up show a loading time near nothing.
 
@@ -19,7 +19,6 @@ processes: --data.workers 0 counts loading too). Both must know all keys of the 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,7 +38,7 @@ from mapkd_core.output_file import output_file
 from mapkd_core.progress import each
 
 if TYPE_CHECKING:
-    from mapkd_core.config import TrainConfig
+    from mapkd_core.distill.config import DistillConfig
     from mapkd_core.training.objective import Objective
 
 TAKES_OVERRIDES = True
@@ -61,9 +60,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains the steps and prints the table."""
+    from mapkd_core.config import load_config
+
     if args.timed_steps < 1 or args.warmup < 0:
         raise ValueError(f"--steps {args.timed_steps} --warmup {args.warmup}; expected at least 1 and at least 0")
-    config = config_of_run(args.config, args.overrides)
+    config = load_config(config_class(), args.config, args.overrides)
     if args.against is not None:
         return _report(_beside(args, config, check_checkout(args.against)), args.report)
     times, device, memory = time_steps(config, args.warmup, args.timed_steps)
@@ -83,26 +84,19 @@ def run(args: argparse.Namespace) -> int:
     return _report(text, args.report)
 
 
-def config_of_run(path: str | None, overrides: Sequence[str]) -> TrainConfig:
-    """The config of a training run, or of a distillation run where a method or a teacher is named."""
-    from mapkd_core.config import TrainConfig, load_config
+def config_class() -> type[DistillConfig]:
+    """The config whose keys can be given; without a teacher it is one of `mapkd train`."""
     from mapkd_core.distill.config import DistillConfig
-    from mapkd_core.yaml_file import read_yaml
 
-    content = read_yaml(Path(path).expanduser(), "a config") if path else None
-    named = {*(content if isinstance(content, dict) else {}), *(word.lstrip("-").split("=")[0] for word in overrides)}
-    return load_config(DistillConfig if named & {"method", "teacher"} else TrainConfig, path, overrides)
+    return DistillConfig
 
 
-def _objective(config: TrainConfig) -> Objective:
-    from mapkd_core.distill.config import DistillConfig
+def _objective(config: DistillConfig) -> Objective:
     from mapkd_core.distill.objective import DistillObjective
     from mapkd_core.training.perspective import map_objective
     from mapkd_core.training.teachers import frozen_networks
 
-    if isinstance(config, DistillConfig):
-        return DistillObjective(config, frozen_networks(config))
-    return map_objective(config)
+    return DistillObjective(config, frozen_networks(config)) if config.teacher else map_objective(config)
 
 
 def _report(text: str, path: Path | None) -> int:
@@ -112,7 +106,7 @@ def _report(text: str, path: Path | None) -> int:
     return 0
 
 
-def _beside(args: argparse.Namespace, config: TrainConfig, other: Path) -> str:
+def _beside(args: argparse.Namespace, config: DistillConfig, other: Path) -> str:
     """Both builds' steps in turn, as a page."""
     folders = {THIS: HERE, str(args.against): other}
     given = {"config": str(Path(args.config).resolve()) if args.config else None, "overrides": args.overrides}
@@ -141,7 +135,7 @@ def _beside(args: argparse.Namespace, config: TrainConfig, other: Path) -> str:
     ])  # fmt: skip
 
 
-def time_steps(config: TrainConfig, warmup: int, steps: int) -> tuple[list[dict[str, float]], str, str]:
+def time_steps(config: DistillConfig, warmup: int, steps: int) -> tuple[list[dict[str, float]], str, str]:
     """Milliseconds by part of each step, the device, and the peak memory in words."""
     import torch
     from lightning_fabric import Fabric

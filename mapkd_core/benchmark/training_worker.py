@@ -1,7 +1,7 @@
 """Trains in a process of its own and says what each step took; `mapkd benchmark training --against` starts it.
 
 It is run as a file, so that it measures the build that PYTHONPATH names, older ones too: it uses nothing of this
-package but `load_config`, and `time_steps`, PARTS and (newer builds have it) `config_of_run` of `mapkd benchmark
+package but `load_config`, and `time_steps`, PARTS and (newer builds have it) `config_class` of `mapkd benchmark
 training`. The first line of JSON on stdin names config and threads; each further line asks for one step, and the line
 of JSON that answers it holds milliseconds of all processors of this process by part.
 """
@@ -11,7 +11,6 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, TextIO
 
 
@@ -45,8 +44,8 @@ def answer(lines: TextIO, out: TextIO) -> None:
     from mapkd_core.benchmark import training
     from mapkd_core.config import TrainConfig, load_config
 
-    load = getattr(training, "config_of_run", partial(load_config, TrainConfig))
-    config = load(given["config"], given["overrides"])
+    kind = getattr(training, "config_class", lambda: TrainConfig)()
+    config = load_config(kind, given["config"], given["overrides"])
     training.timed_ms = Turns(lines, out, training.PARTS)  # type: ignore[assignment]
     training.time_steps(config, 0, sys.maxsize)
 
