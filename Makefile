@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-numpy1 test-slow fuzz chaos soak mutation lint docs demo clean
+.PHONY: help setup build test test-numpy1 test-slow fuzz chaos soak mutation faults lint docs demo clean
 
 # the ROS 2 wheels to use where no ROS 2 is sourced: kilted (also when empty) or jazzy
 ROS ?=
@@ -41,6 +41,9 @@ soak: build  ## student_node for an hour (MINUTES=60) at 12 Hz while cameras, st
 
 mutation: setup  ## faults planted in PART=distill, losses, metrics, training or vectorizer: does a test notice? SHARE, SEED as above
 	@$(ENV) && scripts/mutation.sh $(or $(PART),losses) --share $(or $(SHARE),1) --seed $(or $(SEED),0)
+
+faults: setup  ## the named faults of FAULTS=test/faults/*.txt, planted one at a time: does a test notice? ONLY=mfd: lines with that
+	@$(ENV) && python scripts/faults.py $(or $(FAULTS),test/faults/*.txt) $(if $(ONLY),--only "$(ONLY)")
 
 lint: setup  ## ruff, mypy and codespell
 	@$(ENV) && ruff check . && mypy && codespell

@@ -8,7 +8,7 @@ from hand_step import GRID, LOSS, Hand, SmallTeacher, prediction_by_hand
 from slow_math import array, block_mean, moments, point_wise, standardised
 from torch import nn
 
-from mapkd_core.distill.interface import Networks
+from mapkd_core.distill.interface import Networks, mean_over_processes
 from mapkd_core.distill.taps import ChannelStats, TapPair, adapter, decoder_of, head_after_up1, same_size, shrunk, tap
 from mapkd_core.types import Prediction
 
@@ -139,3 +139,15 @@ def test_heads_of_each_kind_of_network():
     ours = SimpleNamespace(heads=heads)
     torch.testing.assert_close(head_after_up1(ours)(feature), heads["semantic"](feature))
     assert head_after_up1(ours, "direction") is None and head_after_up1(SimpleNamespace()) is None
+
+
+def test_statistics_are_the_mean_of_all_processes(monkeypatch):
+    """As if a second process had the triple of everything."""
+    for name, value in (("is_initialized", True), ("get_world_size", 2)):
+        monkeypatch.setattr(torch.distributed, name, lambda value=value: value)
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor: tensor.mul_(4))
+    mine = torch.tensor([1.0, -2.0])
+    assert mean_over_processes(mine).tolist() == [2.0, -4.0] and mine.tolist() == [1.0, -2.0]
+    stats = ChannelStats(1).train()
+    stats.follow(torch.full((1, 1, 2, 2), 3.0))
+    assert stats.mean.tolist() == [6.0] and stats.square.tolist() == [18.0]

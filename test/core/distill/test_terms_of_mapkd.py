@@ -244,3 +244,10 @@ def test_a_map_is_brought_to_the_nearest_whole_number_of_patches(size, count):
     assert cross_attention(features, features, 3).shape == (1, count, count)
     if size == (6, 9):
         np.testing.assert_array_equal(patches[0, 4].reshape(2, 3, 3), features[0, :, 3:6, 3:6])
+
+
+@pytest.mark.parametrize("name", ["mapkd", "mapkd_final", "mapkd_token"])
+def test_a_missing_coach_is_an_error_before_training_starts(hand, name):
+    hand.coach = None
+    with pytest.raises(ValueError, match="needs a coach"):
+        hand.method(name, patch_m=PATCH_M)

@@ -3,7 +3,7 @@ import pytest
 from reference_frames import reference_frames, shipped
 
 from mapkd_core.grid import BevGrid
-from mapkd_core.metrics.ap_pmapnet import ap_pmapnet
+from mapkd_core.metrics.ap_pmapnet import ap_pmapnet, pmapnet_definition
 from mapkd_core.types import MapElement
 
 GRID = BevGrid()
@@ -42,6 +42,17 @@ def test_a_tenth_of_the_pixels_in_common_is_enough(length_m, counts, corrected):
     """The pen makes both lines 0.75 m longer: 9.1 and 11.8 % of 58.75 m."""
     piece = [line([(0, 0), (length_m, 0)])]
     assert ap_pmapnet([piece], [[line([(-29, 0), (29, 0)])]], GRID, corrected=corrected).mean == counts
+
+
+@pytest.mark.parametrize("corrected", [False, True])
+@pytest.mark.parametrize(("shared", "allowed"), [(4, True), (3, True), (2, False)])
+def test_the_pixels_in_common_are_a_share_of_all_that_either_has(shared, allowed, corrected):
+    """Of 20 and 13 pixels three are a tenth of the thirty that are in either; of twice counted ones they would not."""
+    drawn, wanted = np.zeros((2, 1, 40), np.uint8)
+    drawn[0, :20], wanted[0, 20 - shared : 33 - shared] = 1, 1
+    found, true = ({1: np.flatnonzero(canvas)} for canvas in (drawn, wanted))
+    overlap = pmapnet_definition(GRID, corrected=corrected)._overlap_allowed(drawn, wanted, found, true)
+    assert overlap.tolist() == [[allowed]]
 
 
 def test_pair_without_overlap_is_struck_out_all_the_same():

@@ -28,6 +28,9 @@ def test_rings_become_sides_before_they_are_cut():
     ring = np.array([(8, -7), (12, -7), (12, 7), (8, 7), (8, -7)], np.float32)
     pieces = Band(0, 10).cut([MapElement("ped_crossing", ring, 1.0, closed=True)])
     assert len(pieces) == 1 and np.allclose(pieces[0].points_m[:, 0], 8) and not pieces[0].closed
+    ring = np.array([(2, -7), (5, -7), (5, 7), (2, 7), (2, -7)], np.float32)
+    pieces = Band(0, 10).cut([MapElement("ped_crossing", ring, 0.5, closed=True)])
+    assert sorted(p.points_m[:, 0].tolist() for p in pieces) == [[2, 2], [5, 5]] and pieces[1].score == 0.5
 
 
 def test_a_cell_at_a_rings_very_edge_belongs_to_the_outer_ring():

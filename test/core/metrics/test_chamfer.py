@@ -50,6 +50,9 @@ def test_the_smallest_sets_round_as_torch_does_too(seed):
         table = chamfer_table_m(sets_of(a, cell_m), sets_of(b, cell_m), shape, cell_m, np.inf, exact=False)
         expected = np.array([[np.mean(torch_means(x, y, cell_m)) for y in b] for x in a])
         np.testing.assert_allclose(table, expected, rtol=3e-6)
+        one_way = chamfer_table_m(sets_of(a, cell_m), sets_of(b, cell_m), shape, cell_m, np.inf, True, exact=False)
+        expected = np.array([[torch_means(x, y, cell_m)[0] for y in b] for x in a])
+        np.testing.assert_allclose(one_way, expected, rtol=3e-6)
 
 
 def test_rounding_really_differs_from_the_exact_distance():

@@ -103,6 +103,16 @@ def test_one_to_many_gives_each_true_element_as_many():
     assert sorted(pairs.true.tolist()) == [0, 0, 1, 1, 2, 2] and len(set(pairs.predicted.tolist())) == 6
 
 
+def test_one_to_many_gives_each_true_element_those_that_lie_on_it():
+    owner = torch.tensor([2, 0, 1, 1, 0, 2, 2])
+    _, _, targets = case(2)
+    places = targets.places[owner, torch.tensor([0, 1, 0, 1, 0, 2, 1])] + 0.01
+    places[6] += 1.0  # a third one, farther away
+    pairs = match(torch.zeros(7, 3), places, targets, CLASS_WEIGHT, POINTS_WEIGHT, repeats=2)
+    assert pairs.predicted.tolist() == [0, 1, 2, 3, 4, 5] and torch.equal(pairs.true, owner[:6])
+    assert (places[pairs.predicted] - targets.places[pairs.true, pairs.order]).abs().max() < 0.02
+
+
 def test_more_true_elements_than_predicted_ones_and_none_at_all():
     logits, places, targets = case(3, predicted=2)
     assert len(match(logits, places, targets, 1.0, 1.0).true) == 2
