@@ -14,6 +14,7 @@ from mapkd_core.cameras.rig_file import load_rig
 from mapkd_core.cameras.topics import FORMER_TRANSPORTS, IMAGE_TRANSPORTS
 from mapkd_core.map_formats.formats import map_name
 from mapkd_core.suggestion import did_you_mean
+from mapkd_ros.map_builder.builder_parameters import PARAMETERS as BUILDER
 from mapkd_ros.node.student_parameters import PARAMETERS as STUDENT
 from mapkd_ros.parameters import Parameter, with_new_names
 from mapkd_ros.params_file import parameters_for
@@ -26,6 +27,8 @@ PASSED = (
     "autostart",
 )  # fmt: skip
 """Arguments that are parameters of student_node, by the same names."""
+ANCHORED = {"map_anchor": "anchor", "map_anchor_origin": "anchor_origin", "map_start": "start"}
+"""Arguments that are parameters of map_builder, by their names there: `anchor` is student_node's camera."""
 PLAYED = ("version", "scene", "rate", "start", "hold")
 """Arguments that are parameters of nuscenes_player."""
 FORMER_NAME = "transport"
@@ -45,6 +48,7 @@ class Argument:
 def _table() -> tuple[Argument, ...]:
     student = {row.name: row for row in STUDENT}
     player = {row.name: row for row in PLAYER}
+    builder = {row.name: row for row in BUILDER}
     passed = [
         Argument(
             name,
@@ -68,6 +72,7 @@ def _table() -> tuple[Argument, ...]:
         Argument("map_file", "", "FILE.streetmap or .osm: map_builder saves its map there at the end and while driving "
                  "(its save_period, 60 s), and goes on with one there; one of other software stays, and the map goes "
                  "beside it"),
+        *(Argument(name, "", f"of map_builder: {builder[row].description}") for name, row in ANCHORED.items()),
         Argument("large_data", "false", "Fast DDS with a shared-memory segment that raw images fit into", BOOLEAN),
         Argument("rviz", "false", "open RViz, set up for this launch's topics and frames", BOOLEAN),
         Argument("foxglove", "false", "start foxglove_bridge, and write a layout for this launch's topics", BOOLEAN),
@@ -155,13 +160,15 @@ def launch_of(given: Mapping[str, str], default_file: Path, notice: Callable[[st
 def _builder(values: Mapping[str, str], student: Mapping[str, Any]) -> dict[str, Any] | None:
     """Parameters of map_builder; a map that is there is gone on with."""
     if values["map"] != "true":
-        if values["map_file"]:
-            raise ValueError(f"launch argument map_file is {values['map_file']!r}, but no map is built: give map:=true")
+        for name in ("map_file", *ANCHORED):
+            if values[name]:
+                raise ValueError(f"launch argument {name} is {values[name]!r}, but no map is built: give map:=true")
         return None
     parameters: dict[str, Any] = {
         "base_frame": student["base_frame"], "use_sim_time": bool(student["use_sim_time"]),
         "autostart": bool(student["autostart"]),
     }  # fmt: skip
+    parameters |= {row: values[name] for name, row in ANCHORED.items() if values[name]}
     if values["map_file"]:
         file = Path(values["map_file"]).expanduser()
         try:

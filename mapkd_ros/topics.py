@@ -92,13 +92,18 @@ MAP_GRID = Topic(
     "with `occupancy_grid: true`: 80 x 80 m about the vehicle in `base_frame`, 0 on its side of the boundaries, 100 on "
     "them, -1 where nothing was seen; made only while somebody subscribes", 1,
 )  # fmt: skip
+STREET_FRAME_TF = Topic(
+    "/tf", TF_MESSAGE, "with `anchor`: where the frame `street_map` of map and markers lies below the poses' frame"
+)
 BUILDER_INPUTS = (
     BUILDER_INPUT,
     Topic("/tf", TF_MESSAGE, "where the vehicle was at each stamp: a chain from `base_frame` up to `fixed_frame`"),
     Topic("/tf_static", TF_MESSAGE, "the fixed parts of that chain"),
 )
 _BUILDER_STATUS = "once a second: sets, metres, memory, alignments and sets that were lost, by reason"
-BUILDER_OUTPUTS = (MAP_MARKERS, LOCAL_MAP, MAP_GRID, replace(DIAGNOSTICS, description=_BUILDER_STATUS))
+BUILDER_OUTPUTS = (
+    MAP_MARKERS, LOCAL_MAP, MAP_GRID, STREET_FRAME_TF, replace(DIAGNOSTICS, description=_BUILDER_STATUS),
+)  # fmt: skip
 NODES: dict[str, tuple[tuple[Topic, ...], tuple[Topic, ...]]] = {
     "student_node": (STUDENT_INPUTS, STUDENT_OUTPUTS),
     "nuscenes_player": ((), PLAYER_OUTPUTS),

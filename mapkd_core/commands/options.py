@@ -65,10 +65,9 @@ def number(low: float, high: float = math.inf) -> Callable[[str], float]:
 
 def place_on_earth(text: str) -> tuple[float, ...]:
     """The type of an option that is LATITUDE,LONGITUDE or LATITUDE,LONGITUDE,ALTITUDE, degrees and metres."""
+    from mapkd_core.map_formats.earth import place_in_words
+
     try:
-        values = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        values = ()
-    if len(values) not in (2, 3) or not (abs(values[0]) <= 90 and abs(values[1]) <= 180):
-        raise argparse.ArgumentTypeError(f"{text!r} is not LATITUDE,LONGITUDE or LATITUDE,LONGITUDE,ALTITUDE, degrees")
-    return values
+        return place_in_words(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -55,6 +55,20 @@ def at_place(latitude_deg: float, longitude_deg: float, altitude_m: float = 0.0)
     return MapOrigin(latitude_deg, longitude_deg, altitude_m, zone)
 
 
+def place_in_words(text: str) -> tuple[float, ...]:
+    """Latitude and longitude in degrees, and altitude in metres where it is there, of `LAT,LON` or `LAT,LON,ALT`.
+
+    Raises ValueError for another form, and for a place that is none.
+    """
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) not in (2, 3) or not (abs(values[0]) <= 90 and abs(values[1]) <= 180 and np.isfinite(values[-1])):
+        raise ValueError(f"{text!r} is not LATITUDE,LONGITUDE or LATITUDE,LONGITUDE,ALTITUDE, degrees and metres")
+    return values
+
+
 def place_of(lon_lat_deg: Points) -> MapOrigin:
     """The origin in the middle of (N, 2 or more) longitudes and latitudes, also of some round the 180th meridian."""
     lon, lat = lon_lat_deg[:, 0], lon_lat_deg[:, 1]

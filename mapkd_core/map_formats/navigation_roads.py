@@ -12,6 +12,9 @@ from mapkd_core.map_formats.earth import EarthFrame, at_place
 from mapkd_core.mapping.road_anchor import RoadAnchor
 from mapkd_core.mapping.street_map import MapOrigin
 
+SAME_PLACE = 1e-6
+"""Origins on Earth that differ by less, in degrees and metres, are one."""
+
 
 def open_anchor(
     path: Path, place: tuple[float, ...] | None = None, origin: MapOrigin | None = None, start: str = ""
@@ -19,13 +22,19 @@ def open_anchor(
     """The anchor of a file of roads, and the origin on Earth of the metres in which it corrects poses.
 
     The origin is that of the map to go on with (`origin`), or else the `place` (latitude, longitude) that the user
-    names, or else what the file says. Files named as nuScenes' maps are in its own spherical metres, without origin.
+    names, the same where both are given, or else what the file says. Files named as nuScenes' maps are in its own
+    spherical metres, without origin.
     `start` is where odometry begins in these metres, as `start_pose` takes it; empty where it begins in their frame.
     Raises FileNotFoundError, ValueError.
     """
     begin = start_pose(start) if start else None
     if origin is not None and place is not None:
-        raise ValueError(f"the map to go on with says where it lies ({origin}); leave the anchor's origin out")
+        there = origin.latitude_deg, origin.longitude_deg, origin.altitude_m
+        if any(abs(a - b) > SAME_PLACE for a, b in zip(place, there, strict=False)):
+            raise ValueError(
+                f"the map to go on with begins at {there[0]:.7f},{there[1]:.7f},{there[2]:g}, the anchor's origin is "
+                f"{','.join(f'{value:g}' for value in place)}; leave the anchor's origin out"
+            )
     if origin is None and place is None and path.stem in ORIGINS:
         return RoadAnchor(read_roads(path), begin), None
     centre = (origin.latitude_deg, origin.longitude_deg) if origin else place[:2] if place else None

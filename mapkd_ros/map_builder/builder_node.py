@@ -23,6 +23,7 @@ from mapkd_core.messages.classes import header_of
 from mapkd_core.messages.occupancy_grid import occupancy_grid
 from mapkd_core.messages.street import StreetMarkers, local_map_message
 from mapkd_ros import qos, topics
+from mapkd_ros.map_builder.anchored_poses import STREET_FRAME, AnchoredPoses, check_unused
 from mapkd_ros.map_builder.builder_parameters import PARAMETERS, options_of
 from mapkd_ros.map_builder.periodic_save import PeriodicSave
 from mapkd_ros.map_builder.waiting_maps import PlacedMap, WaitingMaps
@@ -50,6 +51,7 @@ class BuilderNode(ToldNode):
         self.values = declare(self, PARAMETERS, self.why_fixed)
         self.builder: MapBuilder | None = None
         self.waiting: WaitingMaps | None = None
+        self._anchor: AnchoredPoses | None = None
         self._target: MapName | None = None
         self._periodic: PeriodicSave | None = None
         self._markers = StreetMarkers()
@@ -71,6 +73,8 @@ class BuilderNode(ToldNode):
     def on_configure(self, state: LifecycleState) -> None:
         """Reads the map to go on with."""
         options, frame, origin = options_of(self.values), self.values["fixed_frame"], None
+        check_unused(self.values)
+        self._free()
         if self.values["load"]:
             known, _ = read_map(map_name(self.values["load"]))
             if frame not in ("auto", known.frame):
@@ -80,6 +84,9 @@ class BuilderNode(ToldNode):
             self.get_logger().info(f"going on with {len(known.elements)} elements of {self.values['load']}")
         else:
             self.builder = MapBuilder(options)
+        if self.values["anchor"]:
+            self._anchor = AnchoredPoses(self, self.values, origin)
+            origin = self.builder.origin = self._anchor.origin
         self._target = self._periodic = None
         if self.values["map_file"]:
             self._choose_target(map_name(self.values["map_file"]), origin, self.builder.sets)
@@ -186,7 +193,9 @@ class BuilderNode(ToldNode):
 
     def _free(self) -> None:
         self._stop()
-        self.builder = self.waiting = None
+        if self._anchor is not None:
+            self._anchor.close()
+        self.builder = self.waiting = self._anchor = None
         self.stage = "unconfigured"
 
     def _on_tf(self, message: TFMessage, fixed: bool) -> None:
@@ -203,7 +212,11 @@ class BuilderNode(ToldNode):
         assert self.waiting is not None and self.builder is not None
         for one in self.waiting.placed():
             self.builder.frame = self.waiting.frame
-            corrected = self.builder.add(one.elements, one.map_from_base, one.stamp_ns, one.view)
+            given = one.map_from_base
+            pose = given if self._anchor is None else self._anchor.corrected(given)
+            corrected = self.builder.add(one.elements, pose, one.stamp_ns, one.view)
+            if self._anchor is not None:
+                self._anchor.tell(self.waiting.frame, one.stamp_ns, given, corrected)
             self._last = PlacedMap(one.stamp_ns, one.elements, one.view, corrected, one.model)
             self._changed = True
 
@@ -217,7 +230,8 @@ class BuilderNode(ToldNode):
         reach = self.values["local_range"]
         bounds: Bounds = (x - reach, y - reach, x + reach, y + reach)
         elements = builder.local_map(bounds)
-        header = header_of(message_class, last.stamp_ns, builder.frame)
+        frame = builder.frame if self._anchor is None else STREET_FRAME
+        header = header_of(message_class, last.stamp_ns, frame)
         self._map_publisher.publish(
             local_map_message(message_class, header, elements, bounds, last.model, header.stamp)
         )
@@ -244,6 +258,7 @@ class BuilderNode(ToldNode):
         facts = {
             "sets": self.builder.sets, "driven_m": round(self.builder.driven_m), "samples": len(self.builder.lines),
             "memory_mb": round(self.builder.memory_bytes / 1e6, 1), "frame": self.waiting.frame,
+            **(self._anchor.facts if self._anchor is not None else {}),
             **{f"aligned {what}": count for what, count in self.builder.alignments.items()},
             **{f"lost: {reason}": count for reason, count in self.waiting.lost.most_common(5)},
         }  # fmt: skip

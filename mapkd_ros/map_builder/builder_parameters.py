@@ -17,6 +17,11 @@ PARAMETERS = (
     Parameter("save_period", 60.0, "seconds between saves of a changed map while driving: to map_file if it is a "
               ".streetmap, else to NAME.periodic.streetmap beside it until the end; 0 for none", range=(0, 86400)),
     Parameter("load", "", "go on with this map; may be map_file"),
+    Parameter("anchor", "", "hold the drive to these roads of a navigation map (.geojson, .shp), to some metres; map "
+              "and markers are then in the frame street_map, sent on /tf below the poses' frame"),
+    Parameter("anchor_origin", "", "LAT,LON[,ALT]: where on Earth (0, 0) of the poses lies, if neither load nor the "
+              "file of roads says"),
+    Parameter("start", "", "X,Y,DEG: where odometry begins, in metres from there (if empty: 0,0,0)"),
     Parameter("publish_rate", 2.0, "how often local map and markers are published [Hz]", range=(0.1, 50)),
     Parameter("local_range", 80.0, "half the edge of the square about the vehicle that ~/local_map holds [m]",
               range=(40, 500)),

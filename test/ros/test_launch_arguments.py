@@ -62,6 +62,10 @@ def test_a_map_is_built_where_it_is_asked_for(default_file, params, tmp_path):
     file = tmp_path / "a.streetmap"
     new = launch_of({"map": "true", "map_file": str(file), "autostart": "false"}, default_file).builder
     assert new["map_file"] == str(file) and "load" not in new and not new["autostart"]
+    roads = {"map_anchor": "roads.geojson", "map_anchor_origin": "48.1,11.5", "map_start": "5,0,90"}
+    held = launch_of({"map": "true", **roads, "anchor": "CAM_BACK"}, default_file)
+    assert [held.builder[name] for name in ("anchor", "anchor_origin", "start")] == list(roads.values())
+    assert held.student["anchor"] == "CAM_BACK"
     file.write_text("")
     assert launch_of({"map": "true", "map_file": str(file)}, default_file).builder["load"] == str(file)
 
@@ -69,7 +73,7 @@ def test_a_map_is_built_where_it_is_asked_for(default_file, params, tmp_path):
 @pytest.mark.parametrize(
     ("given", "words"),
     [({"map_file": "a.streetmap"}, "give map:=true"), ({"map": "true", "map_file": "a.xodr2"}, "map_file.*a.xodr2"),
-     ({"map": "yes"}, "expected true or false")],
+     ({"map": "yes"}, "expected true or false"), ({"map_anchor": "a.shp"}, "map_anchor .* give map:=true")],
 )  # fmt: skip
 def test_a_map_that_cannot_be_is_refused(default_file, given, words):
     with pytest.raises(ValueError, match=words):

@@ -1,7 +1,9 @@
 """A straight or bent street and what a vehicle on it would see, for tests of maps."""
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import shapely
@@ -26,6 +28,18 @@ def street(length_m: float = 120.0, bend: float = 0.0) -> list[MapElement]:
         ring = np.array([[at, y - 5], [at + 4, y - 5], [at + 4, y + 5], [at, y + 5], [at, y - 5]], np.float32)
         lines.append(MapElement("ped_crossing", ring, closed=True))
     return lines
+
+
+def roads_beside(path: Path, beside_m: float) -> Path:
+    """A navigation map of one road so far to the left of the street; (0, 0) is at 48.1 N, 11.5 E. Needs pyproj."""
+    from mapkd_core.map_formats.earth import EarthFrame, at_place
+
+    ends = np.array([[-50, beside_m, 0], [200, beside_m, 0]])
+    degrees = EarthFrame(at_place(48.1, 11.5)).degrees(ends)[:, :2]
+    road = {"type": "Feature", "properties": {"highway": "primary"},
+            "geometry": {"type": "LineString", "coordinates": degrees.tolist()}}  # fmt: skip
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [road]}))
+    return path
 
 
 def poses(length_m: float = 120.0, step_m: float = 2.0, bend: float = 0.0, back: bool = False) -> list[np.ndarray]:

@@ -1,7 +1,6 @@
 """`mapkd map` as a user runs it."""
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import cv2
@@ -11,7 +10,7 @@ import pytest
 pytest.importorskip("rosbags", reason="bags need: pip install '.[bag]'")
 from camera_bags import BEGIN_NS, PLAIN, write
 from street_bags import MAPS, street_bag
-from street_drives import poses
+from street_drives import poses, roads_beside
 
 from mapkd_core.commands.main import main
 from mapkd_core.geometry import transform_from_yaw
@@ -273,14 +272,9 @@ def test_a_drive_is_held_to_roads_and_its_map_then_lies_on_earth(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     pytest.importorskip("pyproj")
-    from mapkd_core.map_formats.earth import EarthFrame, at_place
+    from mapkd_core.map_formats.earth import at_place
 
-    origin = at_place(48.1, 11.5)
-    degrees = EarthFrame(origin).degrees(np.array([[-50, 6, 0], [200, 6, 0]]))[:, :2]
-    roads = tmp_path / "roads.geojson"
-    roads.write_text(json.dumps({"type": "FeatureCollection", "features": [
-        {"type": "Feature", "properties": {"highway": "primary"},
-         "geometry": {"type": "LineString", "coordinates": degrees.tolist()}}]}))  # fmt: skip
+    origin, roads = at_place(48.1, 11.5), roads_beside(tmp_path / "roads.geojson", 6.0)
     bag, out = street_bag(tmp_path / "a.mcap"), tmp_path / "a.streetmap"
     words = ["map", str(bag), "--anchor", str(roads), "--anchor-origin", "48.1,11.5", "--out", str(out)]
     assert main(words) == 0

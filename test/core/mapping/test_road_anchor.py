@@ -116,5 +116,6 @@ def test_roads_in_degrees_lie_where_the_map_has_them(tmp_path: Path) -> None:
     assert np.abs(anchor._points[:, 1]).max() < 0.05
     with pytest.raises(ValueError, match="map's origin"):
         open_anchor(path)
-    with pytest.raises(ValueError, match="says where it lies"):
-        open_anchor(path, (48.1, 11.5), origin)
+    with pytest.raises(ValueError, match=r"begins at 48.1000000,11.5000000,520, the anchor's origin is 48.2,11.5"):
+        open_anchor(path, (48.2, 11.5), origin)
+    assert open_anchor(path, (48.1, 11.5), origin)[1] == origin, "said twice, it is the same"

@@ -1,6 +1,7 @@
 """map_builder over real DDS: a drive along a street, its local map, its markers, and the file it leaves."""
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,16 +22,18 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from street_bags import map_message, pose_message
-from street_drives import poses, seen, street
+from street_drives import poses, roads_beside, seen, street
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import Marker, MarkerArray
 
+from mapkd_core.geometry import apply, transform
 from mapkd_core.mapping.street_map import StreetElement, StreetMap
 from mapkd_ros import qos
 from mapkd_ros.conversions import stamp_ns
 from mapkd_ros.map_builder.builder_node import BuilderNode
 from mapkd_ros.msg import VectorMap
 from mapkd_ros.sensor_messages import message_class
+from mapkd_ros.told_transition import failure_of
 
 pytestmark = pytest.mark.ros
 BEGIN_NS, PERIOD_NS = 1_700_000_000_000_000_000, 100_000_000
@@ -232,9 +235,57 @@ def test_a_map_of_others_is_gone_on_with_and_stays(make: Callable[..., Street], 
     assert not (tmp_path / "hd.built" / "hd.periodic.streetmap").exists()
 
 
+def test_a_drive_is_held_to_roads_and_tf_says_where_the_map_then_lies(
+    make: Callable[..., Street], tmp_path: Path
+) -> None:
+    roads = roads_beside(tmp_path / "roads.geojson", beside_m=4.0)
+    file = tmp_path / "street.geojson"  # on Earth, where the anchor's origin is
+    one = make(anchor=str(roads), anchor_origin="48.1,11.5", start="0,1,0", map_file=str(file), diagnostics_period=0.1)
+    told: list[TFMessage] = []
+    one.peer.create_subscription(TFMessage, "/tf", told.append, 50)
+    one.met()
+    one.drive(poses()[:50])
+    assert one.wait(lambda: one.shown(49))
+    assert one.maps[-1].header.frame_id == "street_map"
+    assert one.wait(lambda: any(t.child_frame_id == "street_map" and stamp_ns(t.header.stamp) == stamp_ns(
+        one.maps[-1].header.stamp) for m in told for t in m.transforms))  # fmt: skip
+    placed = [t for m in told for t in m.transforms if t.child_frame_id == "street_map"]
+    assert {t.header.frame_id for t in placed} == {"odom"}
+    assert placed[0].transform.translation.y == pytest.approx(-1.0), "odometry begins where `start` says"
+    last = placed[-1].transform
+    odom_from_map = transform(
+        (last.translation.x, last.translation.y, last.translation.z),
+        (last.rotation.w, last.rotation.x, last.rotation.y, last.rotation.z),
+    )
+    assert odom_from_map[1, 3] < -1.2, "it was moved towards the road"
+    dividers = [e for e in one.maps[-1].elements if e.label_name == "divider"]
+    there = apply(odom_from_map, np.array([[p.x, p.y, p.z] for e in dividers for p in e.points]))
+    beside = there[np.abs(there[:, 0] - 98) < 12, 1]
+    assert len(beside) and np.abs(beside).max() < 0.5, "by /tf the divider is under the vehicle, as in odometry's frame"
+    assert one.wait(lambda: any(v.key == "places of the way held to a road" for s in one.status for v in s.values))
+    one.node.trigger_deactivate()
+    assert json.loads(file.read_text())["features"]
+
+
+def test_an_anchor_that_is_none_is_refused_and_the_node_lives(make: Callable[..., Street], tmp_path: Path) -> None:
+    one = make(autostart=False, anchor=str(tmp_path / "none.geojson"), anchor_origin="48.1,11.5")
+    assert one.node.trigger_configure().name == "FAILURE"
+    assert one.node.stage == "unconfigured" and "none.geojson" in str(failure_of(one.node))
+    roads = roads_beside(tmp_path / "roads.geojson", 2.0)
+    one.node.set_parameters([Parameter("anchor", value=str(roads))])
+    assert one.node.trigger_configure().name == "SUCCESS" and one.node.trigger_activate().name == "SUCCESS"
+    one.met()
+    one.drive(poses()[:5])
+
+
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
+        ({"anchor": "/none.geojson", "anchor_origin": "48.1,11.5"}, "/none.geojson"),
+        ({"anchor_origin": "48.1,11.5"}, "anchor_origin is '48.1,11.5'.*name its file of roads"),
+        ({"start": "1,2,3"}, "start is '1,2,3'.*name its file of roads"),
+        ({"anchor": "/none.geojson", "anchor_origin": "481,11"}, "'481,11' is not LATITUDE,LONGITUDE"),
+        ({"anchor": "/none.geojson", "start": "1,2"}, "'1,2' is not X,Y,DEGREES"),
         ({"map_file": "a.osmx"}, "a.osmx"),
         ({"load": "/none.streetmap"}, "/none.streetmap does not exist"),
         ({"publish_rate": 0.0}, "publish_rate"),

@@ -126,6 +126,7 @@ def test_a_map_whose_place_is_gone_at_the_end_is_kept_elsewhere(start: Start, tm
     ("words", "told"),
     [
         (["--ros-args", "-p", "load:=/none.streetmap"], "map_builder: /none.streetmap does not exist"),
+        (["--ros-args", "-p", "anchor:=/none.shp", "-p", "anchor_origin:=48.1,11.5"], "there is no SD map /none"),
         (["--ros-args", "-p", "publish_rat:=3.0"], "publish_rat"),
         (["--ros-args", "-p", "map_file:=/tmp/a.geojson"], "where a drive's map lies is unknown"),
         (["--ros-args", "-p", "map_file:=/dev/null/a.streetmap"], "map_builder: "),
