@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from mapkd_core.grid import BevGrid
 from mapkd_core.metrics.drawing import draw, instances
@@ -43,6 +44,15 @@ def test_more_than_255_lines_merge_only_in_the_compatible_form():
 def test_lines_off_the_grid_draw_nothing_and_take_no_id():
     drawing = draw([line("divider", [(100, 0), (120, 0)], 0.9), line("divider", [(0, 0), (9, 0)], 0.2)], GRID)
     assert set(np.unique(drawing.ids)) == {0, 1} and np.isclose(drawing.confidence_of(1), 0.2)
+
+
+@pytest.mark.parametrize("one_id_per_line", [False, True])
+def test_a_line_that_touches_the_grid_in_a_corner_draws_nothing(one_id_per_line):
+    """The compatible form notes its confidence all the same, which later lines then read; its id is not taken."""
+    corner = line("divider", [(29, 16), (31, 14)], 0.9)
+    drawing = draw([corner, line("divider", [(0, 0), (9, 0)], 0.25)], GRID, one_id_per_line=one_id_per_line)
+    assert set(np.unique(drawing.ids)) == {0, 1}
+    assert drawing.confidence_of(1) == np.float32(0.25 if one_id_per_line else 0.9)
 
 
 def test_instances_lists_every_pixel_once():

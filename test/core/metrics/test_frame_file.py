@@ -39,6 +39,18 @@ def test_frames_come_back_as_they_went(tmp_path):
     assert read_header(tmp_path / "p.jsonl")["data"] == "a"
 
 
+def test_outlines_come_back_beside_the_elements_and_none_is_not_an_empty_list(tmp_path):
+    ring = MapElement("ped_crossing", np.array([(1, 2), (4, 2), (4, 9.5), (1, 2)], np.float32), closed=True)
+    file = FrameFile(tmp_path / "t.jsonl", HEADER)
+    for token, outlines in (("a", [ring]), ("b", []), ("c", None)):
+        file.append(FrameRecord(token, record(token).elements, outlines))
+    a, b, c = read_frames(tmp_path / "t.jsonl")
+    assert b.outlines == [] and c.outlines is None and len(a.elements) == 2
+    (there,) = a.outlines
+    assert (there.label, there.closed, there.score) == ("ped_crossing", True, 1.0)
+    np.testing.assert_allclose(there.points_m, ring.points_m)
+
+
 def test_a_killed_run_goes_on_after_its_last_whole_frame(tmp_path):
     path = tmp_path / "p.jsonl"
     file = FrameFile(path, HEADER)

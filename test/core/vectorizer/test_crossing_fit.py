@@ -201,6 +201,14 @@ def test_a_rectangle_is_cut_at_the_border() -> None:
     assert col.max() == np.float32(399.5 - INSET)
 
 
+def test_of_a_rectangle_beyond_the_border_nothing_is_left() -> None:
+    assert crossing_fit._cut(rectangle(450 + 100j, 0, 50, 20), SHAPE, INSET) is None
+    assert crossing_fit._cut(rectangle(200 + 250j, 0, 50, 20), SHAPE, INSET) is None
+    whole = crossing_fit._cut(rectangle(200 + 100j, 0, 50, 20), SHAPE, INSET)
+    assert whole is not None and whole[0] == whole[-1]
+    assert sorted({(p.real, p.imag) for p in whole.tolist()}) == [(175, 90), (175, 110), (225, 90), (225, 110)]
+
+
 def test_a_ring_without_any_drawing_under_it_is_left_alone() -> None:
     evidence = evidence_of([np.array([50 + 50j, 50 + 150j])], 7)
     ring = ring_of(rectangle(300 + 100j, 0.0, 50, 20))

@@ -160,3 +160,12 @@ def test_growing_a_zone_past_the_border_is_harmless() -> None:
     branches, zone = skeleton.split_at_junctions(pack(mask), stride)
     assert unpack(branches, mask.shape).sum() == mask.sum() - 4
     assert unpack(grow(zone, stride), mask.shape).shape == mask.shape
+
+
+@pytest.mark.parametrize(("near", "spur"), [((), False), ((0,), True), ((-1,), True), ((0, -1), False)])
+def test_a_short_chain_from_one_junction_to_another_is_no_side_branch(near: tuple[int, ...], spur: bool) -> None:
+    chain = np.array([(col, 4) for col in range(2, 9)], np.int32)
+    junctions = np.zeros((9, 12), np.uint8)
+    for end in near:
+        junctions[chain[end][1], chain[end][0]] = 1
+    assert skeleton._is_spur(chain, junctions) is spur
