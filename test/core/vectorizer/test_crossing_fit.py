@@ -202,9 +202,11 @@ def test_a_rectangle_is_cut_at_the_border() -> None:
 
 
 def test_of_a_rectangle_beyond_the_border_nothing_is_left() -> None:
-    assert crossing_fit._cut(rectangle(450 + 100j, 0, 50, 20), SHAPE, INSET) is None
-    assert crossing_fit._cut(rectangle(200 + 250j, 0, 50, 20), SHAPE, INSET) is None
-    whole = crossing_fit._cut(rectangle(200 + 100j, 0, 50, 20), SHAPE, INSET)
+    def cut(center: complex) -> np.ndarray | None:
+        return crossing_fit._cut(rectangle(center, 0, 50, 20).astype(np.complex64), SHAPE, INSET)
+
+    assert cut(450 + 100j) is None and cut(200 + 250j) is None and cut(-40 + 100j) is None
+    whole = cut(200 + 100j)
     assert whole is not None and whole[0] == whole[-1]
     assert sorted({(p.real, p.imag) for p in whole.tolist()}) == [(175, 90), (175, 110), (225, 90), (225, 110)]
 
