@@ -43,6 +43,11 @@ class DistillConfig(TrainConfig):
                 f"teacher_precision is {self.teacher_precision!r}; expected one of {', '.join(PRECISIONS)}, or nothing "
                 "for that of the run"
             )
+        if self.calibrate_steps and self.precision == "16-mixed":
+            raise ValueError(
+                "calibrate_steps compares gradients, which precision 16-mixed has only of scaled losses; use "
+                "bf16-mixed, 32-true or calibrate_steps: 0"
+            )
         if not 0 <= self.pseudo_confidence < 1:
             raise ValueError(f"pseudo_confidence is {self.pseudo_confidence}; expected 0 (all cells) to below 1")
         if self.method != "none" and not self.teacher:

@@ -65,6 +65,8 @@ class DistillObjective:
         answers = self.ask(batch)
         labelled = self._frozen.with_drawn_labels(batch) if self._draws else batch
         shown = self._where_sure(batch, labelled) if self.config.pseudo_labels else batch
+        given = prediction  # where the network's own arithmetic goes on from: gradients are compared there
+        prediction = given.in_single_precision()
         terms = map_terms(where_known(prediction, shown), shown, self.config.loss, self.config.grid)
         weights: dict[str, float] = asdict(self.config.loss)
         if answers is None:
@@ -74,16 +76,16 @@ class DistillObjective:
         teacher, coach = answers
         regions = Regions(labelled, self.config.grid)
         seen = _as_read(DistillStep(prediction, teacher, coach, labelled, regions, step), type(method))
-        given = method.terms(seen)
+        taught = method.terms(seen)
         published = method.weights()
         calibration.settle(step)
-        if given and calibration.wants(step):
-            pulled = tap(seen.student, method.calibration_tap)
-            calibration.measure(step, pulled, weigh(given, published), weigh(terms, weights))
+        if taught and calibration.wants(step):
+            pulled = tap(_as_read(replace(seen, student=given), type(method)).student, method.calibration_tap)
+            calibration.measure(step, pulled, weigh(taught, published), weigh(terms, weights))
         factor = float(calibration.factor)
-        for name, term in given.items():
+        for name, term in taught.items():
             terms[f"kd_{name}"], weights[f"kd_{name}"] = term, factor * published[name]
-        if self.config.calibrate_steps and given:
+        if self.config.calibrate_steps and taught:
             terms["calibration_factor"], weights["calibration_factor"] = calibration.factor.detach().clone(), 0.0
         if any(p.requires_grad for p in method.parameters()):
             terms["kd_all_used"], weights["kd_all_used"] = _touch(method), 1.0

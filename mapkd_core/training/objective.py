@@ -21,7 +21,7 @@ class Objective(Protocol):
         """Called once with the fresh network, before the optimizer is made; `modules` must stand afterwards."""
 
     def terms(self, prediction: Prediction, batch: Batch, step: int) -> tuple[dict[str, Tensor], dict[str, float]]:
-        """Named losses and their weights."""
+        """Named losses and their weights; the prediction may be in half precision, the losses are not."""
 
 
 class TaskObjective:
@@ -39,4 +39,5 @@ class TaskObjective:
 
     def terms(self, prediction: Prediction, batch: Batch, step: int) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Named losses and their weights."""
-        return map_terms(prediction, batch, self.config.loss, self.config.grid), asdict(self.config.loss)
+        whole = prediction.in_single_precision()
+        return map_terms(whole, batch, self.config.loss, self.config.grid), asdict(self.config.loss)

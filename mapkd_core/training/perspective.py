@@ -49,6 +49,7 @@ class PerspectiveObjective(TaskObjective):
 
     def terms(self, prediction: Prediction, batch: Batch, step: int) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Named losses and their weights."""
+        prediction = prediction.in_single_precision()
         terms, weights = super().terms(where_known(prediction, batch), batch, step)
         lines = []
         if batch.line_views is not None:

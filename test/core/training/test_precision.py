@@ -73,6 +73,20 @@ def test_every_method_trains_in_bfloat16_with_its_teachers(method, tmp_path):
         assert seen[-1] and not seen[0], "the teacher answers in the run's precision"
 
 
+def test_gradients_are_compared_in_bfloat16_as_in_float32(tmp_path):
+    """A method's calibration asks for gradients before the step's own."""
+    teacher, coach, factors = network(TEACHER, 2), network(COACH, 3), []
+    for precision in ("32-true", "bf16-mixed"):
+        c = plan(tmp_path, method="mapkd", precision=precision, calibrate_steps=1)
+        objective = DistillObjective(c, FrozenNetworks(teacher, coach, precision=precision))
+        with training.open_run(c, objective, restart=True) as (run, _):
+            run.advance(iter([batch_of(2)]))
+        factors.append(float(objective.modules["calibration"].ratios[0]))
+    assert factors[0] > 0 and factors[1] == pytest.approx(factors[0], rel=0.2)
+    with pytest.raises(ValueError, match="calibrate_steps compares gradients"):
+        replace(c, precision="16-mixed")
+
+
 def test_metres_and_pixels_are_the_same_in_half_precision():
     """In bfloat16 a cell 11 m away would be looked up in another pixel."""
     batch, feature = batch_of(1), (SIZE[0] // 8, SIZE[1] // 8)
