@@ -191,12 +191,13 @@ def crossing_outlines(crossings: Sequence[NDArray[np.floating]], apart: bool, gr
     window = grid_range(grid)
     patch = shapely.box(window.x_m[0], window.y_m[0], window.x_m[1], window.y_m[1])
     areas = [shapely.make_valid(Polygon(outline)) for outline in crossings]
+    # Those beyond the grid would leave an empty polygon behind, or change where the union's rings begin.
+    areas = [area for area in areas if area.intersects(patch)]
     if apart:
         parts = [part for area in areas for part in shapely.get_parts(area.intersection(patch))]
         rings = [_rings(part)[0] for part in parts if isinstance(part, Polygon)]
     else:
-        # Those beyond the grid would change where the union's rings begin, or leave an empty polygon behind.
-        area = shapely.union_all([area for area in areas if area.intersects(patch)]).intersection(patch)
+        area = shapely.union_all(areas).intersection(patch)
         rings = [ring for part in shapely.get_parts(area) if isinstance(part, Polygon) for ring in _rings(part)]
     return [_element("ped_crossing", ring) for ring in rings]
 

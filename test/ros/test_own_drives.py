@@ -63,6 +63,7 @@ def test_from_a_bag_to_the_node(
     assert main(["export", "runs/own", "--out", "own.json", "--frames", "1"]) == 0
     card = json.loads((tmp_path / "own.json").read_text())
     assert "own" in json.dumps(card)
+    assert main(["evaluate", "--weights", "own.json", "--data", "cache:cache"]) == 0
     capsys.readouterr()
 
     # -> the node, while the bag plays

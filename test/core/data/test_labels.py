@@ -138,11 +138,12 @@ def test_a_large_local_map_gives_the_same_elements_as_a_direct_cut():
     assert len(on_grid(uncut_elements(large), GRID_60X30)) == len(map_elements(TOWN, pose, GRID_60X30))
 
 
-def test_crossings_of_a_large_local_map_beyond_the_grid_leave_no_trace():
-    far = VectorMap("far", crossings=(square(60, 0, 4), square(40, 0, 4)))
+@pytest.mark.parametrize("apart", [False, True])
+def test_crossings_of_a_large_local_map_beyond_the_grid_leave_no_trace(apart):
+    far = VectorMap("far", crossings=(square(60, 0, 4), square(40, 0, 4)), crossings_apart=apart)
     large = local_map(far, np.eye(4), grid_range(GRID_240X60))
     assert len(large.crossings) == 2 and elements_of(large, GRID_60X30, "polygon") == []
-    near = VectorMap("near", crossings=(*far.crossings, square(10, 0, 4)))
+    near = VectorMap("near", crossings=(*far.crossings, square(10, 0, 4)), crossings_apart=apart)
     (direct,) = map_elements(near, np.eye(4), GRID_60X30, "polygon")
     (mine,) = elements_of(local_map(near, np.eye(4), grid_range(GRID_240X60)), GRID_60X30, "polygon")
     np.testing.assert_array_equal(mine.points_m, direct.points_m)
