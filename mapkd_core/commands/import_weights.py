@@ -95,8 +95,11 @@ def _what_holds(imported: Imported, licence: str) -> str:
 def _what_next(card: Path, imported: Imported) -> str:
     lines = [f"mapkd evaluate --weights {card} --data /data/nuscenes --split val"]
     if imported.network.needs:
-        role = "coach" if imported.network.model.startswith("coach") else "teacher"
-        lines.append(f"mapkd distill --config config/train/distill_mapkd_60x30.yaml --{role} {card}")
+        networks = {"teacher": Path("teacher.json"), "coach": Path("coach.json")}
+        networks["coach" if imported.network.model.startswith("coach") else "teacher"] = card
+        roles = " ".join(f"--{role} {place}" for role, place in networks.items())
+        data = " ".join(f"--data.{part} nuscenes:/data/nuscenes:v1.0-trainval:{part}" for part in ("train", "val"))
+        lines.append(f"mapkd distill --config config/train/distill_mapkd_60x30.yaml {roles} {data}")
     else:
         lines += [
             f"mapkd predict --weights {card} --dataroot /data/nuscenes",

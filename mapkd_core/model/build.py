@@ -9,6 +9,7 @@ from torch.overrides import TorchFunctionMode
 
 from mapkd_core.config import without_image_size
 from mapkd_core.grid import BevGrid
+from mapkd_core.model.depth_vectors import DepthVectorStudent
 from mapkd_core.model.hd_prior import HdPriorPretraining
 from mapkd_core.model.mapnet import MapKdStudent, MapNet, MapNetConfig, hd_prior
 from mapkd_core.model.options import configured
@@ -40,7 +41,8 @@ def _mapkd_student(grid: BevGrid, image_size: ImageSize, options: Mapping[str, A
 
 def _vector_student(grid: BevGrid, image_size: ImageSize, options: Mapping[str, Any]) -> nn.Module:
     config = vector_config(options)
-    return (VectorStudent if config.view == "kernel" else PillarVectorStudent)(grid, image_size, config)
+    kinds: dict[str, Callable[..., nn.Module]] = {"kernel": VectorStudent, "camera_depth": DepthVectorStudent}
+    return kinds.get(config.view, PillarVectorStudent)(grid, image_size, config)
 
 
 def _hd_prior(grid: BevGrid, image_size: ImageSize, options: Mapping[str, Any]) -> nn.Module:

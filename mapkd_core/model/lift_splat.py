@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mapkd_core.grid import BevGrid
-from mapkd_core.model.ray_points import ray_points
+from mapkd_core.model.ray_points import published_intrinsics, ray_points
 
 
 class LiftSplat(nn.Module):
@@ -20,7 +20,7 @@ class LiftSplat(nn.Module):
         self, grid: BevGrid, features: nn.Module, channels_in: int, channels: int = 64, channels_out: int = 128,
         depths_m: tuple[float, float, float] = (4.0, 45.0, 1.0), published: bool = False,
     ) -> None:
-        """`published` puts points where the released code does, for its weights: see `ray_points`; numbers of cells
+        """`published` puts points where the released code does, for its weights: see ray_points.py; numbers of cells
         are cut towards zero, so that what lies up to a cell before the grid counts as inside."""
         super().__init__()
         self.grid, self.features, self.channels, self.published = grid, features, channels, published
@@ -44,6 +44,8 @@ class LiftSplat(nn.Module):
         depths = len(self.depths_m)
         depth, context = x[:, :depths].softmax(1), x[:, depths:]
         lifted = depth[:, None] * context[:, :, None]                                   # BN C D h w
+        if self.published:
+            intrinsics = published_intrinsics(intrinsics, image_size)
         points = ray_points(
             intrinsics, base_from_camera, image_size, (x.shape[-1], x.shape[-2]), self.depths_m, self.published
         )

@@ -12,18 +12,17 @@ PUBLISHED_IMAGE_SIZE = (1600, 900)
 
 def ray_points(
     intrinsics: Tensor, base_from_camera: Tensor, image_size: tuple[int, int], feature_size: tuple[int, int],
-    depths_m: Tensor, published: bool = False,
+    depths_m: Tensor, align_corners: bool = False,
 ) -> Tensor:
     """Points B N D h w 3 in base_link, metres, of each feature pixel at each of D depths along the optical axis.
 
     `intrinsics` B N 3 3 of images of `image_size` (width, height), `base_from_camera` B N 4 4, feature maps of
-    `feature_size` (w, h). Pixel centres are integers, as in `geometry.scale_intrinsics`. `published`: a feature map
-    reaches from the centre of the first pixel to that of the last one, as in lift-splat's released code.
+    `feature_size` (w, h). Pixel centres are integers, as in `geometry.scale_intrinsics`. `align_corners`: a
+    feature map reaches from the centre of the first pixel to that of the last one, as in lift-splat's released code.
     """
     (width, height), (w, h) = image_size, feature_size
     device = intrinsics.device
-    if published:
-        intrinsics = published_intrinsics(intrinsics, image_size)
+    if align_corners:
         u, v = torch.linspace(0, width - 1, w, device=device), torch.linspace(0, height - 1, h, device=device)
     else:
         u = (torch.arange(w, device=device) + 0.5) * (width / w) - 0.5

@@ -12,7 +12,9 @@ from mapkd_core.suggestion import did_you_mean
 RESNETS = {"resnet-18": (2, 2, 2, 2), "resnet-50": (3, 4, 6, 3)}
 """Backbone -> blocks of each of its stages."""
 RESNET_STRIDE = 32
-VIEWS = ("kernel", "pillars", "lift_splat")
+VIEWS = ("kernel", "pillars", "lift_splat", "camera_depth")
+DENSE_VIEWS = ("pillars", "lift_splat")
+"""Those of the raster student, whose dense map stays beside the decoder."""
 ATTENTIONS = ("joint", "decoupled")
 TRUNK = "trunk"
 """Backbone of the students that ship (image_trunk.py), a quarter of the image's size."""
@@ -30,7 +32,8 @@ class VectorConfig:
 
     view: str = "kernel"
     """`kernel` (MapTR's GKT on one feature map, a BEV of embeddings), `pillars` or `lift_splat` (the raster student's
-    views and BEV network, whose trained weights serve as `init`; any calibrated rig)."""
+    views and BEV network, whose trained weights serve as `init`; any calibrated rig) or `camera_depth` (MapTRv2's
+    lift-splat with a depth network that knows the camera)."""
     backbone: str = "resnet-18"
     """One of RESNETS; of the views `pillars` and `lift_splat` also `trunk`, `lite0` or any name of backbones.py."""
     pretrained: bool = False
@@ -40,7 +43,7 @@ class VectorConfig:
     hidden: int = 512
     """Channels inside a feed-forward network."""
     bev_cell_m: float = 0.75
-    """Of the view `kernel`."""
+    """Of the views `kernel` and `camera_depth`."""
     heights_m: tuple[float, ...] = (-1.5, -0.5, 0.5, 1.5)
     """Heights above the BEV's plane at which each cell looks into the images; one head of the kernel attention each."""
     image_width: int = 16
@@ -96,12 +99,14 @@ class VectorConfig:
         for name, known in (("frame", FRAMES), ("view", VIEWS), ("attention", ATTENTIONS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} {getattr(self, name)!r} is not one of {', '.join(known)}")
-        if self.view != "kernel" and (self.frame != "base_link" or self.rig_bound or self.can_bus or self.published):
+        if self.view in DENSE_VIEWS and (self.frame != "base_link" or self.rig_bound or self.can_bus or self.published):
             raise ValueError(
                 f"view {self.view!r} goes with frame: base_link, rig_bound: false, can_bus: false, published: false"
             )
-        if self.evidence and self.view == "kernel":
-            raise ValueError("evidence is read off the dense map, which view 'kernel' lacks; leave it out")
+        if self.view == "camera_depth" and (self.rig_bound or self.can_bus):
+            raise ValueError("view 'camera_depth' goes with rig_bound: false, can_bus: false")
+        if self.evidence and self.view not in DENSE_VIEWS:
+            raise ValueError(f"evidence is read off the dense map, which view {self.view!r} lacks; leave it out")
         if any(cells < 1 for cells in self.evidence):
             raise ValueError(f"evidence is {self.evidence}; expected numbers of cells, 1 or more")
         if any(factor <= 0 for factor in self.reach):
@@ -126,6 +131,10 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         **_ANY_RIG, "view": "lift_splat", "backbone": "resnet-50", "view_channels": 64, "bev_width": 128, "vectors": 50,
         "layers": 6, "heads": 8, "attention": "decoupled", "many": 300,
     },
+    "maptrv2_published": {
+        "view": "camera_depth", "backbone": "resnet-50", "bev_cell_m": 0.3, "vectors": 50, "layers": 6, "heads": 8,
+        "attention": "decoupled", "many": 300, "rig_bound": False, "can_bus": False,
+    },
     "vector_nano": {
         **_ANY_RIG, "view": "pillars", "backbone": TRUNK, "heights_m": (0.0, 1.0), "width": 96, "hidden": 192,
         "vectors": 40, "layers": 3, "attention": "decoupled", "anchors": True, "placed": True, "reach": (8.0, 3.0, 1.0),
@@ -133,8 +142,8 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 """Name -> what differs from the defaults. Sources: MapTR (arXiv 2208.14437), its configs nano_r18 and tiny_r50;
-MapTRv2 (arXiv 2308.05736), its nuScenes config, with our BEV network; `vector_nano` (ours) is the raster `nano` with a
-decoder."""
+MapTRv2 (arXiv 2308.05736), its nuScenes config, with our BEV network and (`_published`) with its own; `vector_nano`
+(ours) is the raster `nano` with a decoder."""
 
 
 def vector_config(options: Mapping[str, Any]) -> VectorConfig:

@@ -12,7 +12,7 @@ from mapkd_core.grid import BevGrid
 from mapkd_core.published.hdmapnet_keys import heads_in
 from mapkd_core.published.key_table import KeyTable
 from mapkd_core.published.mapkd_keys import grid_in
-from mapkd_core.published.networks import GRIDS, NETWORKS, NOT_KNOWN, PublishedNetwork
+from mapkd_core.published.networks import GRIDS, NETWORKS, PublishedNetwork
 from mapkd_core.published.reader import Checkpoint, read_checkpoint
 from mapkd_core.suggestion import did_you_mean
 
@@ -94,8 +94,6 @@ def convert_checkpoint(
 
 
 def _network(name: str) -> PublishedNetwork:
-    if name in NOT_KNOWN:
-        raise ValueError(f"--as {name}: {NOT_KNOWN[name]}")
     if name not in NETWORKS:
         raise ValueError(f"--as {name}: no such network{did_you_mean(name, NETWORKS)}; there are {', '.join(NETWORKS)}")
     return NETWORKS[name]

@@ -16,9 +16,9 @@ from mapkd_core.types import CAMERAS
 if TYPE_CHECKING:
     from torch import Tensor
 
-_HEAD = "pts_bbox_head"
-_TRANSFORMER = f"{_HEAD}.transformer"
-_KERNEL = f"{_TRANSFORMER}.encoder.layers.0.attentions.1.attention.grid_offsets"
+HEAD = "pts_bbox_head"
+TRANSFORMER = f"{HEAD}.transformer"
+_KERNEL = f"{TRANSFORMER}.encoder.layers.0.attentions.1.attention.grid_offsets"
 """Constant that mmcv writes although PyTorch would not."""
 _ORDER = (
     "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_FRONT_LEFT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_BACK_RIGHT",
@@ -30,33 +30,31 @@ def maptr(variant: str) -> KeyTable:
     """The network of a variant of model/vector_config.py."""
     config = vector_config(VARIANTS[variant])
     table = KeyTable()
-    _backbone(table, config.backbone)
-    for place, theirs in enumerate(("lateral_convs.0.conv", "fpn_convs.0.conv")):
-        table.take(f"neck.{place}", f"img_neck.{theirs}")
+    image_features(table, config.backbone)
     table.taken["camera"] = Taken(
-        f"{_TRANSFORMER}.cams_embeds", _in_our_order, f"{_TRANSFORMER}.level_embeds", _with_first_level
+        f"{TRANSFORMER}.cams_embeds", _in_our_order, f"{TRANSFORMER}.level_embeds", _with_first_level
     )
     for ours, theirs in (
         ("cell", "bev_embedding"), ("row", "positional_encoding.row_embed"), ("col", "positional_encoding.col_embed")
     ):  # fmt: skip
-        table.take(f"bev_queries.{ours}", f"{_HEAD}.{theirs}", ("weight",))
+        table.take(f"bev_queries.{ours}", f"{HEAD}.{theirs}", ("weight",))
     for place, theirs in ((0, "0"), (2, "2"), (4, "norm")):
-        table.take(f"bev_queries.motion.{place}", f"{_TRANSFORMER}.can_bus_mlp.{theirs}")
-    layer = f"{_TRANSFORMER}.encoder.layers.0"
-    _point_attention(table, "bev_queries.own", f"{layer}.attentions.0")
+        table.take(f"bev_queries.motion.{place}", f"{TRANSFORMER}.can_bus_mlp.{theirs}")
+    layer = f"{TRANSFORMER}.encoder.layers.0"
+    point_attention(table, "bev_queries.own", f"{layer}.attentions.0")
     table.take("bev_queries.norm", f"{layer}.norms.0")
     table.take("view.weights", f"{layer}.attentions.1.attention.attention_weights")
     table.take("view.value", f"{layer}.attentions.1.attention.value_proj")
     table.take("view.out", f"{layer}.attentions.1.output_proj")
-    _feed_forward(table, "feed", layer)
+    feed_forward(table, "feed", layer)
     for norm in (0, 1):
         table.take(f"norms.{norm}", f"{layer}.norms.{norm + 1}")
     for number in range(config.layers):
-        _decoder_layer(table, number)
-    table.take("decoder.reference", f"{_TRANSFORMER}.reference_points")
-    table.take("decoder.element", f"{_HEAD}.instance_embedding", ("weight",))
-    table.take("decoder.vertex", f"{_HEAD}.pts_embedding", ("weight",))
-    table.leave(_HEAD, ("code_weights",), "of the loss")
+        decoder_layer(table, number)
+    table.take("decoder.reference", f"{TRANSFORMER}.reference_points")
+    table.take("decoder.element", f"{HEAD}.instance_embedding", ("weight",))
+    table.take("decoder.vertex", f"{HEAD}.pts_embedding", ("weight",))
+    table.leave(HEAD, ("code_weights",), "of the loss")
     table.leave(_KERNEL.rpartition(".")[0], ("grid_offsets",), "a constant")
     return table
 
@@ -69,7 +67,10 @@ def check_kernel(tensors: Mapping[str, Tensor]) -> None:
             raise ValueError(f"{_KERNEL} is {found}; this version knows 5 columns by 3 rows, {expected}")
 
 
-def _backbone(table: KeyTable, name: str) -> None:
+def image_features(table: KeyTable, name: str) -> None:
+    """Backbone and neck."""
+    for place, theirs in enumerate(("lateral_convs.0.conv", "fpn_convs.0.conv")):
+        table.take(f"neck.{place}", f"img_neck.{theirs}")
     table.conv_norm("backbone.stem", "img_backbone.conv1", "img_backbone.bn1")
     bottleneck = name != "resnet-18"
     for stage, count in enumerate(RESNETS[name]):
@@ -80,28 +81,34 @@ def _backbone(table: KeyTable, name: str) -> None:
                 table.conv_norm(f"{ours}.third", f"{theirs}.conv3", f"{theirs}.bn3")
 
 
-def _decoder_layer(table: KeyTable, number: int) -> None:
-    ours, theirs = f"decoder.layers.{number}", f"{_TRANSFORMER}.decoder.layers.{number}"
-    table.take(f"{ours}.own", f"{theirs}.attentions.0.attn", ("in_proj_weight", "in_proj_bias"))
-    table.take(f"{ours}.own.out_proj", f"{theirs}.attentions.0.attn.out_proj")
-    _point_attention(table, f"{ours}.read", f"{theirs}.attentions.1")
-    _feed_forward(table, f"{ours}.feed", theirs)
-    for norm in (0, 1, 2):
-        table.take(f"{ours}.norms.{norm}", f"{theirs}.norms.{norm}")
+def decoder_layer(table: KeyTable, number: int, decoupled: bool = False) -> None:
+    """A layer and its branches; a decoupled one attends to the vertices of its own element too."""
+    ours, theirs = f"decoder.layers.{number}", f"{TRANSFORMER}.decoder.layers.{number}"
+    related = ("own", "inner") if decoupled else ("own",)
+    for place, attention in enumerate(related):
+        table.take(f"{ours}.{attention}", f"{theirs}.attentions.{place}.attn", ("in_proj_weight", "in_proj_bias"))
+        table.take(f"{ours}.{attention}.out_proj", f"{theirs}.attentions.{place}.attn.out_proj")
+    point_attention(table, f"{ours}.read", f"{theirs}.attentions.{len(related)}")
+    feed_forward(table, f"{ours}.feed", theirs)
+    norms = ("norms.0", "inner_norm", "norms.1", "norms.2") if decoupled else ("norms.0", "norms.1", "norms.2")
+    for place, norm in enumerate(norms):
+        table.take(f"{ours}.{norm}", f"{theirs}.norms.{place}")
     for layer in (0, 1, 3, 4, 6):
-        table.take(f"decoder.classify.{number}.{layer}", f"{_HEAD}.cls_branches.{number}.{layer}")
+        table.take(f"decoder.classify.{number}.{layer}", f"{HEAD}.cls_branches.{number}.{layer}")
     for layer in (0, 2, 4):
-        table.take(f"decoder.move.{number}.{layer}", f"{_HEAD}.reg_branches.{number}.{layer}")
+        table.take(f"decoder.move.{number}.{layer}", f"{HEAD}.reg_branches.{number}.{layer}")
 
 
-def _point_attention(table: KeyTable, ours: str, theirs: str) -> None:
+def point_attention(table: KeyTable, ours: str, theirs: str) -> None:
+    """Deformable attention."""
     table.take(f"{ours}.offsets", f"{theirs}.sampling_offsets")
     table.take(f"{ours}.weights", f"{theirs}.attention_weights")
     table.take(f"{ours}.value", f"{theirs}.value_proj")
     table.take(f"{ours}.out", f"{theirs}.output_proj")
 
 
-def _feed_forward(table: KeyTable, ours: str, theirs: str) -> None:
+def feed_forward(table: KeyTable, ours: str, theirs: str) -> None:
+    """Two linear layers."""
     table.take(f"{ours}.layers.0", f"{theirs}.ffns.0.layers.0.0")
     table.take(f"{ours}.layers.3", f"{theirs}.ffns.0.layers.1")
 

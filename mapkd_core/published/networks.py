@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mapkd_core.grid import GRID_60X30, GRID_120X60, BevGrid
-from mapkd_core.published import hdmapnet_keys, mapkd_keys, maptr_keys, pmapnet_keys
+from mapkd_core.published import hdmapnet_keys, mapkd_keys, maptr_keys, maptrv2_keys, pmapnet_keys
 from mapkd_core.published.key_table import KeyTable
 from mapkd_core.types import IMAGE_SIZE
 
@@ -62,6 +62,9 @@ class PublishedNetwork:
 MAPTR = Source("MapTR, arXiv 2208.14437", "github.com/hustvl/MapTR", "a6872d8", "MIT")
 
 
+MAPTRV2 = Source("MapTRv2, arXiv 2308.05736", "github.com/hustvl/MapTR (branch maptrv2)", "e03f097", "MIT")
+
+
 def _maptr(variant: str, image_size: tuple[int, int]) -> PublishedNetwork:
     return PublishedNetwork(
         "vector_student", lambda _: maptr_keys.maptr(variant), MAPTR, "", image_size,
@@ -82,11 +85,9 @@ NETWORKS: Mapping[str, PublishedNetwork] = {
     "mapkd_student": PublishedNetwork("mapkd_student", mapkd_keys.mapkd_student, MAPKD, ""),
     "maptr_nano": _maptr("maptr_nano", (320, 180)),
     "maptr_tiny": _maptr("maptr_tiny", (800, 450)),
+    "maptrv2": PublishedNetwork(
+        "vector_student", lambda _: maptrv2_keys.maptrv2(), MAPTRV2, "", (800, 450),
+        {"variant": "maptrv2_published", "published": True}, False, GRID_60X30, maptrv2_keys.check_cells,
+    ),
 }
 """name for `mapkd import --as` -> network."""
-NOT_KNOWN: Mapping[str, str] = {
-    "maptrv2": "MapTRv2's depth network, BEV encoder and second set of queries are not among our parts, and no outputs "
-    "of the authors' code are at hand that a copy could be held to: nobody could tell a network that is right from one "
-    "that is nearly right; import maptr_tiny, or train config/train/maptrv2_60x30.yaml",
-}
-"""Names that somebody may ask for -> why not."""

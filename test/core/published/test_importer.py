@@ -90,10 +90,17 @@ def test_a_weight_of_another_shape_or_not_finite_is_named(tmp_path):
     assert "expected what becomes torch.float32" in refused(named("hdmapnet"), "hdmapnet", tmp_path)
 
 
-@pytest.mark.parametrize(("name", "words"), [("hdmapnett", "mean 'hdmapnet'"), ("maptrv2", "nobody could tell")])
-def test_a_network_that_is_not_known(name, words, tmp_path, capsys):
-    assert main(["import", str(tmp_path / "a.pt"), "--as", name, "--out", str(tmp_path / "b.json")]) == 2
-    assert words in capsys.readouterr().err
+def test_a_network_that_is_not_known(tmp_path, capsys):
+    assert main(["import", str(tmp_path / "a.pt"), "--as", "hdmapnett", "--out", str(tmp_path / "b.json")]) == 2
+    assert "mean 'hdmapnet'" in capsys.readouterr().err
+
+
+def test_maptrv2_on_other_cells_is_refused(tmp_path):
+    state, encoder = named("maptrv2"), "pts_bbox_head.transformer.encoder"
+    state |= {f"{encoder}.dx": torch.tensor([0.15, 0.15, 20.0]), f"{encoder}.bx": torch.tensor([-14.925, -29.925, 0.0]),
+              f"{encoder}.nx": torch.tensor([200.0, 800.0, 1.0])}
+    line = refused(state, "maptrv2", tmp_path, grid="")
+    assert f"{encoder}.nx is [200.0, 800.0, 1.0]" in line and "60 x 30 m at 0.15 m" in line
 
 
 def test_a_student_of_the_package_is_not_replaced(tmp_path):

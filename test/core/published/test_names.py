@@ -15,6 +15,7 @@ REFERENCES = {
     "pmapnet_cl_sd": "pmapnet_cl_sd_60x30", "pmapnet_cl_sd_hd": "pmapnet_cl_sd_hd_60x30",
     "teacher": "mapkd_teacher_60x30", "coach_sd": "mapkd_coach_sd_60x30", "coach": "mapkd_coach_sd_hd_60x30",
     "mapkd_student": "mapkd_student_60x30", "maptr_nano": "maptr_nano_r18", "maptr_tiny": "maptr_tiny_r50",
+    "maptrv2": "maptrv2_r50",
 }
 ALIKE = {"pmapnet_c_sd_hd": ("pmapnet_cl_sd_hd", "pmapnet_c_sd")}
 """Networks without a reference: the parts of others."""
