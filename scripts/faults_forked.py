@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -13,6 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
@@ -34,6 +36,8 @@ def import_libraries() -> None:
         package = importlib.import_module(f"mapkd_core.{name}")
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
+    imports_of_loaded()
+    gc.freeze()  # else each fork's first collection of garbage copies all of this memory
 
 
 def forked(job: Callable[..., Any], *arguments: Any, limit_s: float | None = None) -> Any:
@@ -119,16 +123,21 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 def _dependents(name: str) -> set[str]:
     """Loaded modules of the package that import a module, by way of others too, and itself."""
-    imports = {
-        module: _imported(Path(loaded.__file__))
-        for module, loaded in sys.modules.items()
-        if module.startswith("mapkd_core.") and getattr(loaded, "__file__", None)
-    }
     found, new = set(), {name}
     while new:
         found |= new
-        new = {module for module, names in imports.items() if names & new} - found
+        new = {module for module, names in imports_of_loaded().items() if names & new} - found
     return found
+
+
+@cache
+def imports_of_loaded() -> dict[str, set[str]]:
+    """What each module of the package imports that was loaded when this was first called."""
+    return {
+        module: _imported(Path(loaded.__file__))
+        for module, loaded in sys.modules.items()
+        if module.startswith("mapkd_core.") and loaded.__file__
+    }
 
 
 def _imported(path: Path) -> set[str]:

@@ -63,13 +63,13 @@ def lines_by_test(root: Path, part: str, tests: Sequence[str], forked: Callable[
     """Of the quick tests in `tests`; those of files that have not changed since the last time are read from .cache."""
     places = [root / name for name in tests]
     files = [path for place in places for path in (sorted(place.rglob("test_*.py")) if place.is_dir() else [place])]
-    shared = [path for folder in ("mapkd_core", "test/support") for path in sorted((root / folder).rglob("*.py"))]
-    sources = hashlib.sha256(b"".join(path.read_bytes() for path in shared))
+    watched = sorted((root / part).rglob("*.py")) if (root / part).is_dir() else [root / part]
+    shared = hashlib.sha256(b"".join(p.read_bytes() for p in (*watched, *sorted((root / "test/support").glob("*.py")))))
     kept = root / ".cache" / "faults" / f"{part.replace('/', '_')}.json"
     stored = json.loads(kept.read_text()) if kept.exists() else {}
     known, missing = {}, []
     for path in files:
-        name, key = str(path.relative_to(root)), sources.copy()
+        name, key = str(path.relative_to(root)), shared.copy()
         key.update(path.read_bytes())
         known[name] = stored.get(name, {})
         if known[name].get("key") != key.hexdigest():

@@ -90,3 +90,21 @@ def test_the_draw_follows_from_the_seed_and_a_later_start_sees_later_drives(aske
     assert asked[-1] == (5, 4) and min(int(t.split(":")[0]) for batch in later for t in batch) >= 5
     moved = [[f"{int(t.split(':')[0]) - 5}:{t.split(':')[1]}" for t in batch] for batch in later]
     assert moved != tokens(4, pool=8)[0], "nor are they drawn in the same order"
+
+
+def test_no_two_runs_and_no_two_drives_of_a_run_are_the_same(monkeypatch):
+    """Nor are they those of simdrive-v1, whose seeds are below."""
+    class Asked(Exception):
+        pass
+
+    def drive(seed, **options):
+        raise Asked(seed)
+
+    monkeypatch.setattr(drive_batches, "SimDrive", drive)
+    seeds = []
+    for run in (0, 1, 2):
+        for number in (0, 1, 999_999):
+            with pytest.raises(Asked) as asked:
+                drive_batches.MadeDrives(TrainConfig(seed=run))[number]
+            seeds.append(asked.value.args[0])
+    assert len(set(seeds)) == 9 and seeds == sorted(seeds) and seeds[0] == drive_batches.FIRST_SEED > 4_000_000

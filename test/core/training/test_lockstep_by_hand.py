@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from mapkd_core.config import TrainConfig
+from mapkd_core.distill.config import DistillConfig
+from mapkd_core.distill.frozen import FrozenNetworks
 from mapkd_core.training import lockstep
 from mapkd_core.training.lockstep import Timed
 
@@ -82,3 +84,32 @@ def test_teachers_are_asked_before_the_students_step_and_those_behind_go_first(m
     students[0].run.step = 6
     lockstep._advance(students[:1], pool)
     assert len(order) == 4, "a run that is at its end takes no batch"
+
+
+def test_students_at_different_steps_go_on_in_groups_those_farthest_behind_first(monkeypatch):
+    """Each resumes; a group goes from its step to the run's end."""
+    runs, groups, resumed = {"a": Run(4), "b": Run(0), "c": Run(4)}, [], []
+
+    @contextlib.contextmanager
+    def opened(config, objective):
+        run = runs[config.name]
+        run.config, run.trained = config, torch.nn.Dropout(0.5 if config.name == "c" else 0.0)
+        run.resume = lambda: resumed.append(config.name)
+        yield run, config.name != "b"
+
+    def advance(students, pool):
+        groups.append([(student.run.config.name, student.draws) for student in students])
+        for student in students:
+            student.run.step, student.steps = 6, 6 - student.run.step
+
+    monkeypatch.setattr(lockstep, "open_run", opened)
+    monkeypatch.setattr(lockstep, "_advance", advance)
+    rows = [DistillConfig(name=name, steps=6) for name in runs]
+    assert lockstep.train_together(rows, FrozenNetworks(None)).keys() == {"a", "b", "c"}
+    assert groups == [[("b", False)], [("a", False), ("c", True)]] and resumed == ["a", "c"]
+
+
+@pytest.mark.parametrize("change", [{"accumulate": 2}, {"devices": 2}, {"nodes": 2}])
+def test_students_of_several_processes_or_of_accumulated_batches_are_refused(change):
+    with pytest.raises(ValueError, match="a: students train together on one device without accumulation"):
+        lockstep.train_together([DistillConfig(name="a", **change)], FrozenNetworks(None))

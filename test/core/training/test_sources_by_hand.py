@@ -173,3 +173,10 @@ def test_the_order_the_source_and_every_chance_follow_from_the_seed_and_are_not_
     assert [t for t in tokens if str(t).startswith("toy")] != [t for t in others if str(t).startswith("toy")]
     chances = [np.random.default_rng((3, kind, number)).random() < 0.4 for kind in (2, 3) for number in range(12)]
     assert from_drives == chances[12:] != chances[:12], "by a chance of its own, not by the augmentation's"
+
+
+def test_a_process_takes_every_so_manieth_sample_of_each_batch():
+    """Of batches of two times three from the third on, which begins with sample 12."""
+    shares = [iter(loading._OwnShare(2, 3, rank, 2)) for rank in (0, 1)]
+    assert [next(shares[0]), next(shares[0])] == [[12, 14, 16], [18, 20, 22]]
+    assert [next(shares[1]), next(shares[1])] == [[13, 15, 17], [19, 21, 23]]
