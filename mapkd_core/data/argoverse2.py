@@ -55,8 +55,11 @@ class Argoverse2Source:
         chosen = Sweeps.of(lidar_sweeps)
         logs = [self.folder] if _is_log(self.folder) else sorted(filter(_is_log, self.folder.glob("*")))
         if not logs:
+            deeper = sorted({log.parent.name for log in self.folder.glob("*/*") if _is_log(log)})
+            there = f"; its folders {', '.join(deeper)} hold logs: name one of them" if deeper else ""
             raise FileNotFoundError(
-                f"{self.folder} holds no log of Argoverse 2; expected city_SE3_egovehicle.feather in it or its folders"
+                f"{self.folder} holds no log of Argoverse 2; expected city_SE3_egovehicle.feather in it or its "
+                f"folders{there}"
             )
         self.frames = [frame for log in logs for frame in _Log(log, chosen).frames(every_s)]
 

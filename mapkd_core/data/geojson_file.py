@@ -32,12 +32,14 @@ def read_collection(
 ) -> dict[str, Any]:
     """A FeatureCollection whose geometries of `kinds` are sound; others are not looked at.
 
+    A file that is a single feature, or a geometry alone, is the collection of that one (RFC 7946, section 2).
     `members` are optional members of the collection. Raises FileNotFoundError, or FileFault that names the place in the
     file, also for a coordinate system other than WGS84.
     """
     whole = record({"features": list_of(anything)}, {"crs": _PLACE, **members})
 
-    def collection(content: Any) -> None:
+    def collection(found: Any) -> None:
+        content = _as_collection(found)
         whole(content)
         for place, feature in enumerate(content["features"]):
             try:
@@ -49,8 +51,19 @@ def read_collection(
             except Misfit as misfit:
                 raise misfit.at(place).at("features") from None
 
-    content: dict[str, Any] = read_json(path, "a GeoJSON FeatureCollection", collection, remedy)
+    content: dict[str, Any] = _as_collection(read_json(path, "a GeoJSON FeatureCollection", collection, remedy))
     system = (((content.get("crs") or {}).get("properties") or {}).get("name")) or "CRS84"
     if not any(known in str(system).upper() for known in ("CRS84", "EPSG::4326", "EPSG:4326")):
         raise FileFault(f"{what} {path}: crs is {system!r}; expected WGS84 degrees, as GeoJSON has them: {remedy}")
     return content
+
+
+def _as_collection(found: Any) -> Any:
+    """What a file holds as a collection; unchanged where it is none of GeoJSON's kinds."""
+    if not isinstance(found, dict) or "features" in found:
+        return found
+    if found.get("type") == "Feature":
+        return {**found, "type": "FeatureCollection", "features": [found]}
+    if found.get("type") in (*LINES, *AREAS):
+        return {**found, "type": "FeatureCollection", "features": [{"geometry": found, "properties": None}]}
+    return found

@@ -268,6 +268,12 @@ def test_a_damaged_file_is_named(log: Path, path: str, words: str) -> None:
 def test_what_is_not_there_is_named(log: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="holds no log of Argoverse 2"):
         Argoverse2Source(tmp_path)
+    split = tmp_path / "dataset" / "val"
+    split.mkdir(parents=True)
+    (split / log.name).symlink_to(log)
+    with pytest.raises(FileNotFoundError, match="its folders val hold logs: name one of them"):
+        Argoverse2Source(split.parent)
+    assert len(Argoverse2Source(split)) == 3
     next((log / "map").iterdir()).unlink()
     source, missing = open_frames(f"argoverse2:{log}:0.1")
     assert missing == ["images of 1 of 3 frames (sensors/cameras)", "the map of 3 frames (map/)"]

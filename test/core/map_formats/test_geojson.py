@@ -78,9 +78,23 @@ def test_features_of_others(tmp_path: Path) -> None:
     assert np.allclose(EarthFrame(mine.origin).degrees(mine.elements[0].points_m)[:, :2], line, atol=1e-12)
 
 
+def test_one_feature_or_a_geometry_alone_is_read(tmp_path: Path) -> None:
+    lines = [[[10.0, 50.0], [10.001, 50.0]], [[10.0, 50.0001], [10.001, 50.0001]]]
+    one = _feature("MultiLineString", lines, type="curb")
+    (tmp_path / "one.geojson").write_text(json.dumps(one))
+    assert [e.label for e in read_geojson(tmp_path / "one.geojson")[0].elements] == ["boundary", "boundary"]
+    (tmp_path / "bare.geojson").write_text(json.dumps(one["geometry"]))
+    read, losses = read_geojson(tmp_path / "bare.geojson")
+    assert not read.elements and losses.lines, "nothing says of which class it is"
+    (tmp_path / "utm.geojson").write_text(json.dumps({**one, "crs": {"properties": {"name": "EPSG:25832"}}}))
+    with pytest.raises(FileFault, match="expected WGS84"):
+        read_geojson(tmp_path / "utm.geojson")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ('{"type": "Feature", "geometry": {"type": "LineString", "coordinates": [[1]]}}', "features.0..*a position"),
         (_collection(_feature("LineString", [[200.0, 1.0], [1.0, 1.0]], type="curb")), r"s\[0\] has the position"),
         (_collection(_feature("LineString", [[1.0], [1.0, 1.0]], type="curb")), "features.0..*a position"),
         (_collection(_feature("LineString", [[1, 1], [1, 2]], type="curb", score=7)), "a number from 0 to 1"),
