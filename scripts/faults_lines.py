@@ -93,7 +93,8 @@ def _traced(root: Path, part: str, names: Sequence[str]) -> Lines:
 def chosen_tests(source: str, path: str, begin: int, end: int, known: Lines, slowest_s: float) -> list[str]:
     """The tests, shortest first, that execute a statement in the text from `begin` to `end`, in characters.
 
-    Of what lies outside of functions, which is executed at import: those that execute anything of the file.
+    Of what lies outside of functions, which is executed at import: those that execute anything of the file, first
+    those in test files of its name.
     """
     first, last = source.count("\n", 0, begin) + 1, source.count("\n", 0, end) + 1
     lines = _executed_with(ast.parse(source), first, last)
@@ -104,7 +105,8 @@ def chosen_tests(source: str, path: str, begin: int, end: int, known: Lines, slo
     ]  # fmt: skip
     if not found and lines is None:  # a file without functions
         found = [(seconds, test) for test, (seconds, _) in quick.items()]
-    return [test for _, test in sorted(found)]
+    named = f"test_{Path(path).stem}"
+    return [test for _, test in sorted(found, key=lambda pair: (lines is None and named not in pair[1], *pair))]
 
 
 def _executed_with(tree: ast.Module, first: int, last: int) -> set[int] | None:

@@ -39,6 +39,12 @@ def test_the_tests_that_run_a_statement_come_shortest_first(text, chosen):
     assert chosen_tests(SOURCE, "a/one.py", begin, begin + len(text.rstrip()), KNOWN, 5.0) == chosen
 
 
+def test_what_is_executed_at_import_is_left_to_the_files_own_tests_first():
+    known = {"test/test_two.py::quick": KNOWN["low"], "test/test_one.py::slower": KNOWN["all"]}
+    assert chosen_tests(SOURCE, "a/one.py", 0, 9, known, 5.0) == ["test/test_one.py::slower", "test/test_two.py::quick"]
+    assert chosen_tests("A = 1\n", "a/none.py", 0, 5, known, 5.0) == list(known), "a file without functions"
+
+
 def test_what_cannot_be_planted_is_told(tmp_path):
     listed = tmp_path / "faults.txt"
     listed.write_text("# a remark\n\nlosses.py: _SURE = 20.0 => _SURE = 5.0\nlosses.py: ) ** 2\\n => )\\n\n")

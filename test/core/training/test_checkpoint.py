@@ -181,20 +181,3 @@ def test_other_numbers_of_processes_keep_the_samples_of_a_step(tmp_path):
         claim_run_folder(tmp_path, {**config, "batch_size": 2, "devices": 8, "nodes": 1})
     with pytest.raises(ValueError, match="batch_size: 2 -> 4"):
         claim_run_folder(tmp_path, {**config, "batch_size": 4})
-
-
-@pytest.mark.parametrize(("key", "value", "free"), [
-    ("learning_rate", 0.5, False), ("weight_decay", 0.5, False), ("ema", 0.5, False), ("seed", 7, False),
-    ("optimizer", "adam", False), ("schedule", "cosine", False), ("clip_norm", 0.25, False), ("accumulate", 3, False),
-    ("accelerator", "cpu", True), ("log_every", 7, True), ("save_every", 7, True), ("val_every", 7, True),
-    ("val_batches", 7, True), ("out", "elsewhere", True),
-])  # fmt: skip
-def test_a_run_goes_on_with_what_decides_its_weights_unchanged(tmp_path, key, value, free):
-    config = config_dict(TrainConfig())
-    assert config[key] != value and not claim_run_folder(tmp_path, config)
-    (tmp_path / "last.pt").touch()
-    if free:
-        assert claim_run_folder(tmp_path, {**config, key: value})
-    else:
-        with pytest.raises(ValueError, match=f"another config \\({key}"):
-            claim_run_folder(tmp_path, {**config, key: value})
