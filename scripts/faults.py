@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +102,7 @@ def main() -> int:
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the fork ends, too
     import_libraries()
     known: dict[str, Lines] = {part: lines_by_test(ROOT, part, TESTS[part], forked) for part in sorted(parts)}
     counts = dict.fromkeys(("found", "left", "not finished", "not planted"), 0)

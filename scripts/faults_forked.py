@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import gc
 import importlib
 import importlib.abc
@@ -47,6 +48,7 @@ def forked(job: Callable[..., Any], *arguments: Any, limit_s: float | None = Non
     if child == 0:
         try:
             os.setsid()
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.close(read)
             silent = os.open(os.devnull, os.O_WRONLY)
             os.dup2(silent, 1)
@@ -57,23 +59,29 @@ def forked(job: Callable[..., Any], *arguments: Any, limit_s: float | None = Non
             os._exit(0)
     os.close(write)
     os.set_blocking(read, False)
+    try:
+        data = _read_within(read, limit_s)
+    finally:  # whatever ends this process ends the fork, with the processes that its tests may have left
+        os.close(read)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    return json.loads(data) if data else None
+
+
+def _read_within(pipe: int, limit_s: float | None) -> bytes:
+    """All that is written to a pipe that does not block; less after the limit."""
     until, data = time.monotonic() + (limit_s or 1e9), b""
     while time.monotonic() < until:
         try:
-            part = os.read(read, 1 << 20)
+            part = os.read(pipe, 1 << 20)
         except BlockingIOError:
             time.sleep(0.02)
             continue
         if not part:
             break
         data += part
-    os.close(read)
-    try:
-        os.killpg(child, signal.SIGKILL)  # with the processes that its tests may have left
-    except ProcessLookupError:
-        pass
-    os.waitpid(child, 0)
-    return json.loads(data) if data else None
+    return data
 
 
 def run_changed(root: Path, path: str, text: str, tests: Sequence[str], limit_s: float) -> tuple[str, str]:

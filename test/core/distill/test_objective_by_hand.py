@@ -201,11 +201,11 @@ def test_band_and_aim_can_be_set():
 
 def test_a_method_that_is_whole_later_is_measured_anew_from_there():
     calibration = Calibration(8, again=20)
-    measured, factors = follow(calibration, [6.0] * 20 + [3.0] * 4 + [1.5] * 20)
+    measured, factors = follow(calibration, [2.0] * 20 + [3.0] * 4 + [1.5] * 20)
     assert measured == [0, 4, 20, 24]
-    assert factors[:20] == [0.05] * 20 and factors[20:24] == [0.1] * 4
+    assert factors[:20] == [0.15] * 20 and factors[20:24] == [0.1] * 4, "of 3 alone: not the lower of 3 and 2"
     assert factors[28:] == [factors[27]] * 16 and not Calibration(8, again=20).done
-    assert factors[27] == pytest.approx(0.2, rel=1e-3), "the lower of 3 and 1.5; 6 is forgotten"
+    assert factors[27] == pytest.approx(0.2, rel=1e-3), "the lower of 3 and 1.5"
 
 
 def test_labeldistill_tells_the_objective_when_it_is_whole(monkeypatch):

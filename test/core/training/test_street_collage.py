@@ -13,6 +13,7 @@ from mapkd_core.data.street_images import Street, horizon_of
 from mapkd_core.geometry import apply, inverse, project
 from mapkd_core.metrics.seen_ground import SeenGround
 from mapkd_core.model.build import build_model
+from mapkd_core.training import street_collage
 from mapkd_core.training.perspective import PerspectiveObjective
 from mapkd_core.training.street_collage import collage, horizon_row, seen_map, window_at, without_specks
 from mapkd_core.training.street_share import StreetShare
@@ -157,3 +158,17 @@ def test_a_collages_images_are_changed_as_the_others_are():
     plain, darker = (collage(sample, s, GRID, np.random.default_rng(0)) for s in (Streets(), Darker()))
     np.testing.assert_array_equal(darker.images, plain.images // 2)
     np.testing.assert_array_equal(darker.seen.semantic, plain.seen.semantic)
+
+
+def test_every_image_is_cut_to_the_horizon_of_its_own_camera(monkeypatch):
+    sample, asked = ToySamples()[0], []
+    poses = sample.base_from_camera.copy()
+    for camera, degrees in enumerate(range(-5, 7, 2)):
+        c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+        poses[camera, :3, :3] = poses[camera, :3, :3] @ np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
+    sample = replace(sample, base_from_camera=poses)
+    monkeypatch.setattr(street_collage, "window_at", lambda *given: asked.append(given[1:3]) or window_at(*given))
+    collage(sample, Streets(), GRID, np.random.default_rng(0))
+    height, width = sample.images.shape[1:3]
+    rows = [horizon_row(sample, camera) for camera in range(6)]
+    assert asked == [(row / height, width / height) for row in rows] and np.ptp(rows) > 4 and len(set(rows)) == 6
