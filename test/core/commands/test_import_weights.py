@@ -31,7 +31,7 @@ def test_an_imported_network_runs_as_a_predictor(tmp_path, capsys):
     place = tmp_path / "hdmapnet.json"
     assert main(["import", str(tmp_path / "model.pt"), "--as", "hdmapnet", "--grid", "60x30", "--out", str(place)]) == 0
     words = capsys.readouterr().out
-    for expected in ("526 tensors", "each equal to the file's", "12 tensors stay behind", "run on a frame",
+    for expected in ("526 tensors", "each equal to the file's", "12 tensors stay behind", "run on images of noise: ",
                      "NOT CONFIRMED", "GPL-3.0", "not measured here", f"mapkd predict --weights {place}", "weights:="):
         assert expected in words
     predictor = MapPredictor.from_artifact(place, device="cpu")
