@@ -19,6 +19,8 @@ from mapkd_core.suggestion import did_you_mean
 if TYPE_CHECKING:
     from torch import Tensor
 
+_READ_AT_ONCE = 32
+"""Tensors of a written file that are compared before it is closed."""
 _SHOWN = 8
 """Names that an error lists before it only counts."""
 CONFIRM = "not confirmed: ask the authors, then import again with --licence"
@@ -185,8 +187,13 @@ def _check_written(out: str | Path, state: Mapping[str, Tensor]) -> None:
     import torch
     from safetensors import safe_open
 
-    with safe_open(card_path(out).with_suffix(".safetensors"), "pt") as written:
-        same = set(written.keys()) == state.keys()
-        other = [key for key, value in state.items() if not (same and torch.equal(written.get_tensor(key), value))]
+    path, names, other = card_path(out).with_suffix(".safetensors"), list(state), []
+    for first in range(0, len(names), _READ_AT_ONCE):
+        with safe_open(path, "pt") as written:  # what was read stays in memory until the file is closed
+            same = set(written.keys()) == state.keys()
+            other += [
+                name for name in names[first : first + _READ_AT_ONCE]
+                if not (same and torch.equal(written.get_tensor(name), state[name]))
+            ]
     if other:
         raise ArtifactError(f"{card_path(out)} does not hold what the file does ({other[:3]}); import again")
