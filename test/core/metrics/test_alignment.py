@@ -81,8 +81,8 @@ def test_the_search_reads_distances_to_a_cell(motion):
 def test_what_the_motion_takes_from_the_grid_or_brings_into_it_does_not_count():
     line = [MapElement("divider", np.array([(-30, 2), (30, 2)], np.float32))]
     search = _Search(line, line, BOUNDS, GRID)
-    assert search.agreement(Alignment(2.0, 0.0, 0.0)) == pytest.approx(1, abs=0.025)
-    assert search.agreement(Alignment(2.0, 0.75, 0.0)) == pytest.approx(0.5, abs=0.025)
+    assert search.agreement(Alignment(2.0, 0.0, 0.0)) == pytest.approx(1, abs=0.005)
+    assert search.agreement(Alignment(2.0, 0.75, 0.0)) == pytest.approx(0.5, abs=0.005)
 
 
 def test_of_equals_the_smaller_motion_wins_and_a_degree_counts_as_a_quarter_metre():

@@ -110,6 +110,7 @@ def test_students_at_different_steps_go_on_in_groups_those_farthest_behind_first
 
 
 @pytest.mark.parametrize("change", [{"accumulate": 2}, {"devices": 2}, {"nodes": 2}])
-def test_students_of_several_processes_or_of_accumulated_batches_are_refused(change):
+def test_students_of_several_processes_or_of_accumulated_batches_are_refused(change, monkeypatch):
+    monkeypatch.setattr(lockstep, "open_run", None)  # before any run begins
     with pytest.raises(ValueError, match="a: students train together on one device without accumulation"):
         lockstep.train_together([DistillConfig(name="a", **change)], FrozenNetworks(None))

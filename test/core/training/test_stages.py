@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from torch import nn
 from toy import SIZE, ToySamples
 
 from mapkd_core.commands.main import main
 from mapkd_core.training import batches as loading
 from mapkd_core.training import stages
-from mapkd_core.training.stages import check_stages
+from mapkd_core.training.stages import check_stages, start_from
 
 ROOT = Path(__file__).parents[3]
 RECIPES = sorted((ROOT / "config" / "train").rglob("*.yaml"))
@@ -86,3 +87,15 @@ def test_shipped_recipes_name_stages_that_have_recipes(path, monkeypatch):
     assert len(keys) == len(set(keys)), "a key stands twice; YAML would silently take the last"
     for stage in yaml.safe_load(text).get("init", []):
         assert stages.is_trained(stage) or "YAML:" not in "".join(stages._commands(stage)), stage
+
+
+def test_a_stage_gives_what_has_the_same_name_and_shape(monkeypatch):
+    """The rest stays as it was drawn."""
+    stage, network = (nn.Sequential(nn.Linear(2, 3), nn.Linear(3, last)) for last in (5, 4))
+    monkeypatch.setattr("mapkd_core.training.stages.check_stages", lambda init: None)
+    monkeypatch.setattr("mapkd_core.training.trained.load_trained", lambda place: (stage, None))
+    drawn = network[1].weight.clone()
+    assert start_from(network, "runs/a") == ["0.bias", "0.weight"]
+    assert torch.equal(network[0].weight, stage[0].weight) and torch.equal(network[1].weight, drawn)
+    with pytest.raises(ValueError, match="has no parameter in common"):
+        start_from(nn.Conv2d(1, 1, 1), "runs/a")

@@ -76,10 +76,10 @@ def test_a_gap_on_plain_background_may_not_be_long() -> None:
 @pytest.mark.parametrize(("gap_cells", "closes"), [(15, True), (25, False)])
 def test_only_over_a_short_gap_does_a_line_become_a_ring(gap_cells: float, closes: bool) -> None:
     """Even where the class shows in the gap, and a second line would be joined over it."""
-    half = np.arcsin(gap_cells / 2 / 60)
-    way = (150 + 100j + 60 * np.exp(1j * np.linspace(half, 2 * np.pi - half, 120))).astype(np.complex64)
+    half = np.arcsin(gap_cells / 2 / 90)
+    way = (150 + 100j + 90 * np.exp(1j * np.linspace(half, 2 * np.pi - half, 180))).astype(np.complex64)
     line = Lines(
-        way, starts_of([120]), np.array([BOUNDARY]), np.full(120, PEN, np.float32), np.zeros(1, bool)
+        way, starts_of([180]), np.array([BOUNDARY]), np.full(180, PEN, np.float32), np.zeros(1, bool)
     )
     found = link(line, evidence(BOUNDARY), MAX_GAP, MAX_UNSEEN)
     assert found.closed.tolist() == [closes] and (found.points[0] == found.points[-1]) == closes
