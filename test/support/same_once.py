@@ -29,6 +29,10 @@ class SameOnce:
         module.forward = forward  # type: ignore[method-assign]
 
 
+RESNETS = SameOnce()
+"""MapTR-tiny's and MapTRv2's, whose names, and thus the rule's weights, are the same."""
+
+
 def _settings(module: nn.Module) -> Any:
     """Kinds of all its modules, and what each was built with."""
     return [

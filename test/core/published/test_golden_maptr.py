@@ -10,6 +10,7 @@ import numpy as np
 import published
 import pytest
 import torch
+from same_once import RESNETS
 
 from mapkd_core.artifact import load_model
 from mapkd_core.geometry import scale_intrinsics
@@ -126,6 +127,7 @@ def decoded(golden, network, logits, vertices):
 
 def test_tiny_gives_what_the_authors_network_gave(tmp_path):
     network = imported("maptr_tiny_r50", "maptr_tiny", tmp_path)
+    RESNETS.watch(network.backbone)
     golden = published.golden("maptr_tiny_r50")
     logits, vertices, features = outputs("maptr_tiny_r50", network)
     for name in FEATURES:
