@@ -6,8 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mapkd_core.schema import FileFault, Misfit, Schema, anything, list_of, mapping, optional, read_json, record, text
+from mapkd_core.schema import (
+    FileFault,
+    Misfit,
+    Schema,
+    anything,
+    list_of,
+    mapping,
+    optional,
+    parse_json,
+    read_bytes,
+    record,
+    text,
+)
 
+_SEPARATOR = b"\x1e"
 _PLACE = optional(record({}, {"properties": optional(record({}, {"name": optional(text())}))}))
 _FEATURE = record({}, {"geometry": optional(record({})), "properties": optional(mapping(anything))})
 
@@ -32,7 +45,8 @@ def read_collection(
 ) -> dict[str, Any]:
     """A FeatureCollection whose geometries of `kinds` are sound; others are not looked at.
 
-    A file that is a single feature, or a geometry alone, is the collection of that one (RFC 7946, section 2).
+    A file that is a single feature, or a geometry alone, is the collection of that one (RFC 7946, section 2); one that
+    holds a feature in each line, or after each record separator (RFC 8142), is the collection of them.
     `members` are optional members of the collection. Raises FileNotFoundError, or FileFault that names the place in the
     file, also for a coordinate system other than WGS84.
     """
@@ -51,11 +65,23 @@ def read_collection(
             except Misfit as misfit:
                 raise misfit.at(place).at("features") from None
 
-    content: dict[str, Any] = _as_collection(read_json(path, "a GeoJSON FeatureCollection", collection, remedy))
+    expected = "a GeoJSON FeatureCollection"
+    data = _as_one_text(read_bytes(path, expected))
+    content: dict[str, Any] = _as_collection(parse_json(data, str(path), expected, collection, remedy))
     system = (((content.get("crs") or {}).get("properties") or {}).get("name")) or "CRS84"
     if not any(known in str(system).upper() for known in ("CRS84", "EPSG::4326", "EPSG:4326")):
         raise FileFault(f"{what} {path}: crs is {system!r}; expected WGS84 degrees, as GeoJSON has them: {remedy}")
     return content
+
+
+def _as_one_text(data: bytes) -> bytes:
+    """A sequence of features as the text of their collection; what is no sequence, unchanged."""
+    bare = data.removeprefix(b"\xef\xbb\xbf")
+    parts = bare.split(_SEPARATOR) if bare.startswith(_SEPARATOR) else bare.splitlines()
+    features = [part.strip() for part in parts if part.strip()]
+    if len(features) < 2 or not all(part[:1] + part[-1:] == b"{}" for part in features):
+        return data
+    return b'{"type": "FeatureCollection", "features": [' + b",\n".join(features) + b"]}"
 
 
 def _as_collection(found: Any) -> Any:

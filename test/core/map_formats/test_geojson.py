@@ -92,6 +92,21 @@ def test_one_feature_or_a_geometry_alone_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("first", "then", "indent"), [("", "", None), ("\ufeff", "", None), ("\x1e", "\x1e", None), ("\x1e", "\x1e", 1)]
+)
+def test_a_sequence_of_features_is_read(tmp_path: Path, first: str, then: str, indent: int | None) -> None:
+    """One a line, as tools stream them, or after record separators (RFC 8142), where a feature may fill many lines."""
+    lines = [[[10.0, 50.0], [10.001, 50.0]], [[10.0, 50.0001], [10.001, 50.0001]]]
+    texts = [json.dumps(_feature("LineString", line, type="curb"), indent=indent) for line in lines]
+    path = tmp_path / "sequence.geojsonl"
+    path.write_text(f"{first}{texts[0]}\r\n{then}{texts[1]}\r\n")
+    assert [e.label for e in read_geojson(path)[0].elements] == ["boundary", "boundary"]
+    path.write_text(f"{texts[0]}\n{texts[1]}\nand more")
+    with pytest.raises(FileFault, match="not JSON"):
+        read_geojson(path)
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ('{"type": "Feature", "geometry": {"type": "LineString", "coordinates": [[1]]}}', "features.0..*a position"),
