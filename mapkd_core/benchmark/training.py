@@ -8,9 +8,9 @@ examples:
   mapkd benchmark training --config config/train/distill_mapkd.yaml --teacher runs/teacher --coach runs/coach
 
 Runs --warmup and then --steps steps of the config, without validation, logs or checkpoints, and writes nothing. A
-config that names a teacher is one of `mapkd distill`. Parts: loading (waiting for the next batch and its
-copy to the device), teachers (what frozen networks answer), forward (with the losses), backward, optimizer (with
-clipping). Loader processes that keep up show a loading time near nothing.
+config that names a teacher is one of `mapkd distill`. Parts: loading (waiting for the next batch and its copy to the
+device), teachers (what frozen networks answer), forward (with the losses), backward, optimizer (with clipping). Loader
+processes that keep up show a loading time near nothing.
 
 --against names the checkout of another build: both train the same config, each in a process of its own, step by step in
 turn, and the table holds milliseconds of processors, which a busy machine leaves as they are (without those of loader
@@ -144,8 +144,10 @@ def time_steps(config: DistillConfig, warmup: int, steps: int) -> tuple[list[dic
     from mapkd_core.model.build import build_model
     from mapkd_core.training.batches import training_batches
     from mapkd_core.training.loop import make_optimizer
+    from mapkd_core.training.precision import precision_plugin
 
-    fabric = Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)  # type: ignore[arg-type]
+    plugin = precision_plugin(config.precision, config.accelerator)
+    fabric = Fabric(accelerator=config.accelerator, devices=1, plugins=[plugin])
     fabric.launch()
     fabric.seed_everything(config.seed, verbose=False)
     device = fabric.device.type

@@ -30,6 +30,7 @@ def test_a_teachers_answers_are_timed_apart(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["train", "--name", "t", "--steps", "1", "--val_batches", "1", "--data.val", TINY[1], *TINY]) == 0
     taught = ["--teacher", "runs/t", "--method", "kd_mse", "--teacher_precision", "bf16-mixed"]
+    taught += ["--precision", "bf16-mixed", "--calibrate_steps", "4"]  # steps as a run's, its own precision included
     asked = []
     noted = lambda name, device: asked.append(name) or nullcontext()  # noqa: E731
     monkeypatch.setattr("mapkd_core.distill.frozen.half_precision", noted)
