@@ -1,4 +1,4 @@
-"""A program started beside this one: its output is collected, and its whole process group ends with it.
+"""A program started beside this one: its output is collected, and its whole process group ends with either.
 
 The demo, the benchmarks and the tests run nodes this way, as users do: separate processes that meet over DDS.
 """
@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+_GUARD = 'read end; kill -s KILL -- "-$1"'
+"""For sh: its input ends when the process that writes to it has, even by SIGKILL."""
 KILL_AFTER_S = 10.0
 """How long a program may take to end in good order before it is killed."""
 
@@ -21,6 +23,7 @@ KILL_AFTER_S = 10.0
 class ChildProcess:
     """Starts `command` in its own process group; as a context manager it also ends it.
 
+    A guard kills the group when this process is gone, however it went: a launch file's nodes would outlive it.
     Standard output and error are read together, line by line. Raises FileNotFoundError if there is no such program.
     """
 
@@ -34,6 +37,13 @@ class ChildProcess:
             text=True,
             errors="replace",
             env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
+            start_new_session=True,
+        )
+        self._guard = subprocess.Popen(
+            ["sh", "-c", _GUARD, "sh", str(self.pid)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
         self._lines: list[str] = []
@@ -108,6 +118,8 @@ class ChildProcess:
             with self._changed:
                 self._lines.append(line)
                 self._changed.notify_all()
+        self._guard.kill()  # all of the group has ended: its number may soon be another's
+        self._guard.communicate()
         with self._changed:
             self._changed.notify_all()
 

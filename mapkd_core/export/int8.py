@@ -56,20 +56,35 @@ def export_int8(artifact: str | Path, frames: Iterable[Frame]) -> Path:
             return given
 
     graph = graph_path(card, "int8")
-    silent = logging.getLogger()
-    level = silent.level
-    try:
-        silent.setLevel(logging.ERROR)  # advice about pre-processing that the exporter has done
-        with replacing(graph) as partial, contextlib.redirect_stdout(io.StringIO()), shown:
-            quantize_static(
-                str(graph_path(card, "fp32")), str(partial), Reader(), quant_format=QuantFormat.QDQ,
-                op_types_to_quantize=list(OPERATORS), per_channel=True, nodes_to_exclude=_of_decoder(graph_path(card)),
-                activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-            )  # fmt: skip
-    finally:
-        silent.setLevel(level)
+    with replacing(graph) as partial, contextlib.redirect_stdout(io.StringIO()), _no_advice(), shown:
+        quantize_static(
+            str(graph_path(card, "fp32")), str(partial), Reader(), quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(OPERATORS), per_channel=True, nodes_to_exclude=_of_decoder(graph_path(card)),
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+        )  # fmt: skip
     note_graph(card, graph)
     return graph
+
+
+@contextlib.contextmanager
+def _no_advice() -> Iterator[None]:
+    """ONNX Runtime's advice, to do what the exporter has done, is not shown; all else that is logged meanwhile is.
+
+    Its quantizers log to the root logger, so that the file a record comes from is what tells theirs.
+    """
+    from onnxruntime import quantization
+
+    theirs = str(Path(quantization.__file__).parent)
+
+    def others(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR or not record.pathname.startswith(theirs)
+
+    root = logging.getLogger()
+    root.addFilter(others)
+    try:
+        yield
+    finally:
+        root.removeFilter(others)
 
 
 def _of_decoder(graph: Path) -> list[str]:

@@ -22,7 +22,7 @@ from mapkd_core.mapping.options import STEP_M, MappingOptions
 from mapkd_core.mapping.prior import Kept, PriorElements
 from mapkd_core.mapping.sighting import LINE_LABELS
 from mapkd_core.mapping.street_map import StreetElement
-from mapkd_core.mapping.tiles import TILE_M, Bounds, tiles_of
+from mapkd_core.mapping.tiles import Bounds, tiles_of
 from mapkd_core.types import CLASSES
 
 SAME_CROSSING_M = 4.0
@@ -145,18 +145,17 @@ class ElementMaker:
     def _rings(self, crossings: CrossingCells, bounds_m: Bounds | None, kept: Kept) -> list[StreetElement]:
         whole = [self.prior.elements[place] for place in kept.whole if place in self.prior.evidence]
         result = []
-        free = self._crossings_near(bounds_m)
-        for element in whole:
-            free.pop(element.id, None)
+        taken = {element.id for element in whole}
         for ring in crossings.rings(self.options, bounds_m, [element.points_m for element in whole]):
             centre = ring.ring_m[:-1, :2].mean(0)
             if bounds_m is not None and not shapely.Polygon(ring.ring_m[:, :2]).intersects(shapely.box(*bounds_m)):
                 continue
-            gaps = {key: float(np.linalg.norm(known - centre)) for key, known in free.items()}
+            about = self._crossings_about(centre)
+            gaps = {key: float(np.linalg.norm(about[key] - centre)) for key in about if key not in taken}
             key = min(gaps, key=gaps.__getitem__, default=0)
             if not key or gaps[key] > SAME_CROSSING_M:
                 key = self.new_id()
-            free.pop(key, None)
+            taken.add(key)
             self.remember_crossing(key, centre)
             score = ring.score * ring.sightings / (ring.sightings + 1)
             attributes = self.prior.crossing_attributes(key)
@@ -171,10 +170,7 @@ class ElementMaker:
             self._crossings.setdefault(tile, {}).pop(key, None)
         self._crossings[next(tiles_of((*centre_m, *centre_m)))][key] = centre_m
 
-    def _crossings_near(self, bounds_m: Bounds | None) -> dict[int, NDArray[np.float64]]:
-        """The crossings of the tiles that a rectangle touches, and of those around it; all without one."""
-        if bounds_m is None:
-            return {key: centre for tile in self._crossings.values() for key, centre in tile.items()}
-        x0, y0, x1, y1 = bounds_m
-        around = tiles_of((x0 - 2 * TILE_M, y0 - 2 * TILE_M, x1 + 2 * TILE_M, y1 + 2 * TILE_M))
+    def _crossings_about(self, centre_m: NDArray[np.float64]) -> dict[int, NDArray[np.float64]]:
+        """The crossings of the tiles in which one of the same id may lie."""
+        around = tiles_of((*(centre_m - SAME_CROSSING_M), *(centre_m + SAME_CROSSING_M)))
         return {key: centre for tile in around for key, centre in self._crossings.get(tile, {}).items()}

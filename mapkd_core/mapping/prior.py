@@ -47,6 +47,8 @@ class PriorElements:
     """Numbers of each one's samples, in its order; none of a crossing, and of a line that is too short."""
     evidence: dict[int, float] = field(default_factory=dict)
     """Of each crossing that was made cells of: their evidence at first."""
+    crossings: dict[int, int] = field(default_factory=dict)
+    """Places of the same crossings by their ids."""
     _boxes: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
 
     def __len__(self) -> int:
@@ -62,6 +64,7 @@ class PriorElements:
         for place, element in enumerate(self.elements[first:], first):
             if element.label == "ped_crossing" and element.closed:
                 self.evidence[place] = evidence_of(cells.inside(element.points_m))
+                self.crossings.setdefault(element.id, place)
 
     def kept(
         self, lines: LineSamples, cells: CrossingCells, options: MappingOptions, bounds_m: Bounds | None = None
@@ -118,7 +121,8 @@ class PriorElements:
 
     def crossing_attributes(self, key: int) -> Mapping[str, str]:
         """Those of the crossing with an id; none where there was no such one."""
-        return next((self.elements[place].attributes for place in self.evidence if self.elements[place].id == key), {})
+        place = self.crossings.get(key)
+        return {} if place is None else self.elements[place].attributes
 
     def _about(self, bounds_m: Bounds | None) -> Sequence[int]:
         if bounds_m is None:

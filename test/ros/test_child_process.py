@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -68,11 +70,44 @@ def test_grandchildren_do_not_survive() -> None:
     child.wait_for("pid", 30)
     grandchild = int(child.output.split("pid ")[1].split()[0])
     child.stop()
-    for _ in range(100):
-        if not alive(grandchild):
-            return
+    assert ends(grandchild)
+
+
+def test_neither_child_nor_grandchild_survives_a_parent_that_is_killed() -> None:
+    """As `ros2 launch` and its nodes, in a run of the tests that is killed."""
+    sleeper = "import subprocess as s, sys; o = s.Popen(['sleep', '60']); print('pid', o.pid, flush=True); o.wait()"
+    code = (
+        "from mapkd_ros.child_process import ChildProcess\n"
+        f"child = ChildProcess('child', [{sys.executable!r}, '-c', {sleeper!r}])\n"
+        "child.wait_for('pid', 30)\n"
+        "print(child.pid, child.output.split()[1], flush=True)\n"
+        "child.wait(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment()) as parent:
+        pids = [int(word) for word in (parent.stdout or pytest.fail()).readline().split()]
+        assert len(pids) == 2 and all(map(alive, pids))
+        parent.kill()
+    assert all(map(ends, pids))
+
+
+def test_the_guard_goes_with_the_child() -> None:
+    before = set(psutil.Process().children())
+    child = python("pass")
+    assert child.wait(30) == 0
+    assert set(psutil.Process().children()) == before
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+def ends(pid: int) -> bool:
+    """Whether a process is gone within half a minute."""
+    for _ in range(600):
+        if not alive(pid):
+            return True
         time.sleep(0.05)
-    pytest.fail(f"process {grandchild} still runs")
+    return False
 
 
 def alive(pid: int) -> bool:

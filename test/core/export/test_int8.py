@@ -1,4 +1,5 @@
 """Eight-bit export: the graph runs, is nearly the network, belongs to its weights, and else is thrown away."""
+import logging
 import shutil
 
 import numpy as np
@@ -132,6 +133,28 @@ def test_a_graph_of_other_weights_is_refused(artifact, tmp_path, monkeypatch):
         shutil.copy(graph_path(artifact, precision), graph_path(other, precision))
         with pytest.raises(ArtifactError, match=told):
             open_runtime(other, onnx_on_cpu(precision))
+
+
+def test_only_the_quantizers_advice_is_not_shown(artifact, caplog):
+    import onnxruntime.quantization.quant_utils as theirs
+
+    advice, error = (
+        compile(f"import logging\nlogging.{level}('of theirs: {level}')", theirs.__file__, "exec")
+        for level in ("warning", "error")
+    )
+
+    def frames():
+        first, second = proof_frames(None, SIZE, 2)
+        yield first
+        logging.warning("of the root logger")
+        logging.getLogger("camera").warning("of a camera")
+        exec(advice)
+        exec(error)
+        yield second
+
+    export_int8.export_int8(artifact, frames())
+    exec(advice)
+    assert caplog.messages == ["of the root logger", "of a camera", "of theirs: error", "of theirs: warning"]
 
 
 def test_no_frames(artifact):

@@ -1,11 +1,14 @@
 """Maps of others that are gone on with: what the drive did not see, or found as it was, stays vertex for vertex."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from street_drives import built, poses, sets, street
 
 from mapkd_core.mapping.builder import MapBuilder
+from mapkd_core.mapping.crossing_cells import FAVOR
 from mapkd_core.mapping.options import MappingOptions
 from mapkd_core.mapping.seeding import builder_from, merged
 from mapkd_core.mapping.street_map import StreetElement, StreetMap
@@ -131,3 +134,13 @@ def test_a_map_far_off_is_merged_as_it_is() -> None:
     mine = [e for e in both.elements if e.points_m[0, 1] > 1000]
     assert [e.points_m.tolist() for e in mine] == [e.points_m.tolist() for e in town(3000.0)]
     assert [e.attributes for e in mine] == [e.attributes for e in town(3000.0)]
+
+
+def test_crossings_on_the_edges_of_tiles_keep_their_ids_and_attributes() -> None:
+    there = [replace(box(1 + k, 16.0 * (3 * k + 1) - 2.1 + 0.02 * k, 27.1), sightings=5) for k in range(10)]
+    builder = builder_from(StreetMap(tuple(there)))
+    for cells in builder.crossings.tiles.values():
+        cells[FAVOR] *= 1.01  # seen once more, so that none stays as it is
+    found = by_id(builder)
+    assert {key: element.attributes for key, element in found.items()} == {e.id: e.attributes for e in there}
+    assert all(not np.array_equal(found[element.id].points_m, element.points_m) for element in there)
