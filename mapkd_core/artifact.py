@@ -111,12 +111,15 @@ def save_artifact(
 ) -> ModelCard:
     """Writes the card `place` (.json) and the weights beside it; returns the card with its checksum.
 
-    Weights become float16 with `half`, else they stay what they are.
+    Weights become float16 with `half`, but for a tensor with a value beyond its range (65504), as variances of published
+    norms have; else they stay what they are.
     """
     import torch
 
     path = _named_json(Path(place))
-    kept = {k: (v.half() if half and v.dtype == torch.float32 else v).contiguous().cpu() for k, v in state.items()}
+    most = torch.finfo(torch.float16).max
+    halved = {k for k, v in state.items() if half and v.dtype == torch.float32 and not bool((v.abs() > most).any())}
+    kept = {k: (v.half() if k in halved else v).contiguous().cpu() for k, v in state.items()}
     with replacing(path.with_suffix(".safetensors")) as partial:
         _write_weights(partial, kept)
         checksum = sha256(partial)

@@ -120,7 +120,7 @@ class TrainConfig:
     """Earlier stages whose weights this run starts from: folders of training runs, or artifacts (card .json). Every
     parameter that a stage has under the same name and shape is taken; a stage that gives nothing is an error."""
     frozen: tuple[str, ...] = ()
-    """Parts of the network, such as `trunk`, that stay as `init` gave them, their norms' statistics too."""
+    """Parts of the network, such as `trunk` or `trunk.stem`, that stay as they begin, their norms' statistics too."""
     steps: int = 10000
     """Optimizer steps of the whole run."""
     batch_size: int = 8

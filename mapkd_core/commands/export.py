@@ -127,11 +127,11 @@ def _write(
     save_artifact(place, card, network.state_dict())
     again, card = load_model(place)
     worst = max(
-        float((mine - theirs).abs().max())
+        float((mine - theirs).abs().max() / mine.abs().max().clamp(min=1e-12))
         for mine, theirs in zip(network.state_dict().values(), again.state_dict().values(), strict=True)
     )
     size = place.with_suffix(".safetensors").stat().st_size / 1e6
-    words = f"{card.name} {card.version}, {size:.1f} MB, largest rounding of a weight {worst:.1e}"
+    words = f"{card.name} {card.version}, {size:.1f} MB, weights rounded by at most {worst:.1e} of a tensor's largest"
     lines = [(place.name, words)]
     if graph_wanted:
         lines += write_graph(place, card, args.data, args.frames)
@@ -233,10 +233,11 @@ def write_graph(path: Path, card: ModelCard, data: str | None, frames: int) -> l
     if parity.differences:
         raise ExportError(f"{graph.name} gives other map elements than PyTorch: {'; '.join(parity.differences)}")
     listed = ", ".join(f"{name} {count}" for name, count in sorted(operators.items()))
+    held = f"all {parity.elements} map elements are identical" if parity.elements else "the network draws no line there"
     return [
         (graph.name, f"opset {OPSET}, no custom operators: {listed}"),
         (graph.name, f"on {parity.frames} frames ({data or 'simulated'}) the largest difference of a probability is "
-                     f"{parity.probability_error:.1e}, all {parity.elements} map elements are identical"),
+                     f"{parity.probability_error:.1e}, {held}"),
     ]  # fmt: skip
 
 

@@ -88,11 +88,13 @@ def start_from(network: nn.Module, stage: str) -> list[str]:
 def freeze_parts(network: nn.Module, parts: Sequence[str]) -> None:
     """Takes the gradients of these parts away, and sets them to eval mode, so that nothing of them changes.
 
-    Raises ValueError for a name that is no part of the network, with the nearest one.
+    A part of a part has a dotted name, such as `trunk.stem`. Raises ValueError for a name that is no part of the
+    network, with the nearest one.
     """
-    known = dict(network.named_children())
+    known = {name: part for name, part in network.named_modules() if name}
     for name in parts:
         if name not in known:
             hint = did_you_mean(name, known)
-            raise ValueError(f"frozen: the network has no part {name!r}{hint}; it has {sorted(known)}")
+            children = [child for child, _ in network.named_children()]
+            raise ValueError(f"frozen: the network has no part {name!r}{hint}; it has {children} and their parts")
         known[name].requires_grad_(False).eval()

@@ -3,6 +3,7 @@ import json
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from mapkd_core.artifact import (
     SHIPPED,
@@ -41,6 +42,18 @@ def test_round_trip(card_path):
     for name, value in model.state_dict().items():
         assert torch.allclose(value, fresh[name], atol=1e-3), name
     assert not model.training
+
+
+def test_values_beyond_float16_are_kept(tmp_path):
+    model = build_model("student", GRID, SIZE, OPTIONS)
+    state = {k: v.clone() for k, v in model.state_dict().items()}
+    name = next(k for k in state if k.endswith("running_var"))
+    state[name][0] = 1e5  # as in EfficientNet-Lite0's published norms
+    save_artifact(tmp_path / "wide.json", ModelCard("wide", "1", "student", OPTIONS, GRID, SIZE), state)
+    with safe_open(tmp_path / "wide.safetensors", "pt") as file:
+        assert {k for k in file.keys() if file.get_tensor(k).dtype == torch.float32} == {name}
+    again = load_model(tmp_path / "wide.json")[0].state_dict()[name]
+    assert again.dtype == torch.float32 and torch.equal(again, state[name])
 
 
 def test_the_weights_path_does_as_well(card_path):

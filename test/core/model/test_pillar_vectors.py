@@ -188,6 +188,15 @@ def test_frozen_parts_keep_weights_and_statistics():
         freeze_parts(network, ["trunc"])
 
 
+def test_a_part_of_a_part_is_frozen_by_its_dotted_name():
+    network = tiny().train()
+    freeze_parts(network, ["trunk.stem"])
+    assert not network.trunk.stem.training and not any(p.requires_grad for p in network.trunk.stem.parameters())
+    assert network.trunk.stages.training and all(p.requires_grad for p in network.trunk.stages.parameters())
+    with pytest.raises(ValueError, match=r"no part 'trunk.stam', did you mean 'trunk.stem'"):
+        freeze_parts(network, ["trunk.stam"])
+
+
 def test_a_backbone_by_name_gives_its_features_to_the_pillars():
     network = tiny(backbone="convnextv2-atto")
     assert network.feature_size == (6, 4)
