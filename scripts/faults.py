@@ -35,6 +35,11 @@ TESTS = {
     "mapkd_core/metrics": ("test/core/metrics", "test/core/training/test_street_collage.py"),
     "mapkd_core/training": ("test/core/training", "test/core/distill/test_objective.py"),
     "mapkd_core/vectorizer": ("test/core/vectorizer",),
+    "mapkd_core/artifact.py": ("test/core/test_artifact.py",),
+    "mapkd_core/data/augment.py": ("test/core/data/test_augment.py",),
+    "mapkd_core/evaluation": ("test/core/evaluation",),
+    "mapkd_core/export/parity.py": ("test/core/export/test_parity.py",),
+    "mapkd_core/vector_elements.py": ("test/core/test_vector_elements.py",),
 }
 """Sources and the tests that must notice: a fault that only others notice counts as left."""
 

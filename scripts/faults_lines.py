@@ -28,6 +28,11 @@ class Tracer:
 
     def _called(self, frame: Any, event: str, argument: object) -> Any:
         code = frame.f_code
+        if code.co_filename == "<string>" and code.co_name == "__init__":  # a dataclass's: its defaults are at stake
+            place = frame.f_globals.get("__file__") or ""
+            if place.startswith(self.watched):
+                self._hits.add((place, 0))
+            return None
         if not code.co_filename.startswith(self.watched) or code.co_name == "<module>":
             return None
         self._hits.add((code.co_filename, code.co_firstlineno))

@@ -16,7 +16,8 @@ from torch.nn import functional
 
 from mapkd_core.distill.controls import soft_bce
 from mapkd_core.distill.interface import DistillStep, Method, Networks
-from mapkd_core.distill.taps import ChannelStats, TapPair, patch_cells, same_size, shrunk, tap
+from mapkd_core.distill.principal_axes import PrincipalAxes
+from mapkd_core.distill.taps import ChannelStats, TapPair, adapter, patch_cells, same_size, shrunk, tap
 from mapkd_core.model.layers import conv_bn_relu
 from mapkd_core.model.lift_splat import LiftSplat
 from mapkd_core.types import Prediction
@@ -84,13 +85,11 @@ class MapDistill(Method):
             conv_bn_relu(native.shape[1] + width, fused.shape[1]), nn.Conv2d(fused.shape[1], fused.shape[1], 1)
         )
         self.high = TapPair(networks, "enc3")
-        # Projections of the teacher are random and fixed: a learned one could please the loss by collapsing.
-        sides = {"camera": camera.shape[1], "lidar": lidar.shape[1], "native": native.shape[1]}
-        for name, channels in sides.items():
-            basis = torch.linalg.qr(torch.randn(max(channels, width), min(channels, width)))[0]
-            basis = basis if channels >= width else basis.T
-            self.register_buffer(f"basis_{name}", basis if channels != width else torch.eye(width))
-        self.stats = nn.ModuleDict({name: ChannelStats(width) for name in (*sides, "lifted")})
+        # Nothing of the teacher's side is learned: that could please the loss by collapsing.
+        widths = {"camera": camera.shape[1], "lidar": lidar.shape[1]}
+        self.axes = nn.ModuleDict({name: PrincipalAxes(c, width) for name, c in widths.items() if c != width})
+        self.narrow = adapter(native.shape[1], width) if native.shape[1] != width else nn.Identity()
+        self.stats = nn.ModuleDict({name: ChannelStats(width) for name in (*widths, "native", "lifted")})
 
     def terms(self, step: DistillStep) -> dict[str, Tensor]:
         """`relation`, `low`, `high`, `response`, and `direction` where both have that head."""
@@ -117,14 +116,18 @@ class MapDistill(Method):
     def _relation(self, teacher: Prediction, native: Tensor, lifted: Tensor) -> Tensor:
         camera, lidar = tap(teacher, "cam_bev").detach(), tap(teacher, "lid_bev").detach()
         sides = {
-            "camera": self._projected("camera", camera), "lidar": self._projected("lidar", lidar),
-            "native": self._projected("native", native), "lifted": shrunk(lifted, self.size),
+            "camera": shrunk(camera, self.size), "lidar": shrunk(lidar, self.size),
+            "native": self.narrow(shrunk(native, self.size)), "lifted": shrunk(lifted, self.size),
         }
+        for name, features in sides.items():
+            if name in self.axes:
+                self.axes[name].follow(features, self.stats[name])  # type: ignore[operator]
+                sides[name] = self.axes[name](features)
+            else:
+                self.stats[name].follow(features.detach())  # type: ignore[operator]
         if self.config.relation == "gram":
             known = batch_gram(sides["lidar"], sides["camera"])
             return (batch_gram(sides["lifted"], sides["native"]) - known).abs().mean()
-        for name, features in sides.items():
-            self.stats[name].follow(features.detach())  # type: ignore[operator]
         level = {name: self.stats[name](features) for name, features in sides.items()}
         losses = []
         for way in (slice(None), slice(None, None, -1)):  # camera to LiDAR and back
@@ -133,7 +136,3 @@ class MapDistill(Method):
             target = cross_attention(level[theirs[0]], level[theirs[1]], self.patch)
             losses.append(functional.kl_div(student, target, reduction="none", log_target=True).sum(2).mean())
         return torch.stack(losses).sum()
-
-    def _projected(self, name: str, features: Tensor) -> Tensor:
-        small = shrunk(features, self.size)
-        return torch.einsum("bchw,cd->bdhw", small, getattr(self, f"basis_{name}"))

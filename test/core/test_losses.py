@@ -95,6 +95,8 @@ def test_terms_follow_heads_and_config():
     )
     semantic = torch.zeros(1, 4, 2, 2)
     assert set(losses.task_terms(Prediction(semantic), batch, LossConfig())) == {"semantic"}
+    for name in ("dice", "overlap"):
+        assert set(losses.task_terms(Prediction(semantic), batch, LossConfig(**{name: 1.0}))) == {"semantic", name}
     full = Prediction(semantic, torch.randn(1, 3, 2, 2), torch.randn(1, 37, 2, 2))
     terms = losses.task_terms(full, batch, LossConfig(dice=1.0))
     assert set(terms) == {"semantic", "dice", "variance", "distance", "direction"}

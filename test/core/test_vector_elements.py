@@ -15,6 +15,7 @@ def test_the_best_come_first_whatever_their_class():
         ("boundary", 0.9), ("divider", 0.8), ("boundary", 0.4)
     ]
     assert np.array_equal(elements[0].points_m, points[0]) and np.array_equal(elements[1].points_m, points[1])
+    assert len(elements_of(scores, points, float(np.float32(0.4)))) == 3, "the least score itself is shown"
     assert [e.score for e in elements_of(scores, points, 0.3)] == [e.score for e in elements[:3]]
 
 

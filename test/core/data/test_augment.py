@@ -69,6 +69,46 @@ def test_mirror():
     assert ahead[CAMERAS.index("CAM_FRONT_LEFT"), 1] > 0.5 and ahead[CAMERAS.index("CAM_BACK_RIGHT"), 1] < -0.5
 
 
+def test_a_mirrored_camera_keeps_its_own_lens():
+    """Pixel u becomes W - 1 - u; each camera takes its images, intrinsics and mounting along to its mirrored place."""
+    before = painted()
+    before.intrinsics[:, 0, 0] += np.arange(6)
+    before.intrinsics[:, 0, 2] += 3 * np.arange(6)
+    before.images[:, 0, 0, 0] = np.arange(6)
+    after = augment.mirror(before)
+    places = [2, 1, 0, 5, 4, 3]
+    assert after.images[:, 0, -1, 0].tolist() == places
+    np.testing.assert_allclose(after.intrinsics[:, 0, 0], before.intrinsics[places, 0, 0])
+    np.testing.assert_allclose(after.intrinsics[:, 0, 2], SIZE[0] - 1 - before.intrinsics[places, 0, 2])
+    np.testing.assert_allclose(after.intrinsics[:, 1], before.intrinsics[places, 1])
+    centres = before.base_from_camera[places, :3, 3] * [1, -1, 1]
+    np.testing.assert_allclose(after.base_from_camera[:, :3, 3], centres, atol=1e-9)
+    with pytest.raises(ValueError, match="a sample with a LiDAR's pose cannot be mirrored"):
+        augment.mirror(replace(before, base_from_lidar=np.eye(4)))
+
+
+def test_half_of_the_samples_are_mirrored():
+    sample = replace(painted(), images=np.zeros((6, 2, 2, 3), np.uint8))
+    drawn = [augment.augment(sample, AugmentConfig(flip=True), np.random.default_rng(k)) for k in range(60)]
+    mirrored = sum(float(d.elements[0].points_m[0, 1]) < 0 for d in drawn)
+    assert 18 <= mirrored <= 42
+
+
+@pytest.mark.parametrize("change", [lambda s: augment.turn(s, 0.3), lambda s: augment.shift(s, np.array([2.0, -1]))])
+def test_all_that_lies_in_the_world_moves_together(change):
+    """Points seen from a camera, and from the LiDAR, are where they were."""
+    before = replace(painted(), outlines_m=(POINTS + 1,), base_from_lidar=augment.leaned(np.eye(4)[None], 0.1)[0])
+    after = change(before)
+    for pose in ("base_from_camera", "base_from_lidar"):
+        views = [np.atleast_3d(getattr(s, pose).T).T for s in (before, after)]
+        for place in (lambda s: s.elements[0].points_m, lambda s: s.outlines_m[0], lambda s: s.lidar[:, :3]):
+            places = [np.asarray(place(s), float) for s in (before, after)]
+            seen_from = [apply(inverse(view[0]), points) for view, points in zip(views, places, strict=True)]
+            np.testing.assert_allclose(*seen_from, atol=1e-5)
+    np.testing.assert_allclose(after.sd_lines_m[0], after.elements[0].points_m[:, :2], atol=1e-5)
+    assert np.abs(after.base_from_camera - before.base_from_camera).max() > 0.1
+
+
 def test_mirror_twice_is_nothing():
     before = painted()
     after = augment.mirror(augment.mirror(before))
@@ -115,6 +155,18 @@ def test_shaken_mounting_leaves_labels_and_moves_cameras_by_the_given_amount():
     assert 0 < shift.max() < 0.3
 
 
+def test_a_camera_turns_about_itself_by_degrees():
+    before = painted()
+    angles = []
+    for seed in range(60):
+        after = augment.augment(before, AugmentConfig(extrinsic_degrees=1.0), np.random.default_rng(seed))
+        np.testing.assert_allclose(after.base_from_camera[:, :3, 3], before.base_from_camera[:, :3, 3], atol=1e-12)
+        turned = inverse(before.base_from_camera) @ after.base_from_camera
+        angles.append(Rotation.from_matrix(turned[:, :3, :3]).as_rotvec(degrees=True))
+    assert np.std(angles) == pytest.approx(1.0, abs=0.1)
+    assert np.ptp(angles[0], axis=0).min() > 0.1, "each camera by its own"
+
+
 def test_a_rig_leans_as_one():
     before = painted()
     config = AugmentConfig(lean_degrees=1.0, lean_m=0.05)
@@ -142,6 +194,14 @@ def test_photometric_changes_light_not_shape():
     changed = augment.photometric(images, 0.8, np.random.default_rng(1))
     assert changed.shape == images.shape and changed.dtype == np.uint8
     assert np.abs(changed.astype(int) - images).mean() > 3
+
+
+def test_light_changes_for_the_rig_as_a_whole():
+    images = np.full((6, 4, 4, 3), 120, np.uint8)
+    means = np.array([
+        augment.photometric(images, 0.5, np.random.default_rng(k)).mean((1, 2, 3)) for k in range(30)
+    ])
+    assert means.mean(1).std() > 2 * means.std(1).mean() > 0, "drives differ more than a drive's cameras"
 
 
 def test_dropout_blanks_one_camera():

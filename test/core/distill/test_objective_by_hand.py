@@ -220,6 +220,15 @@ def test_labeldistill_tells_the_objective_when_it_is_whole(monkeypatch):
     assert (calibration.steps, calibration.again) == (8, 40)
 
 
+def test_the_factor_is_settled_when_the_measured_steps_are_over(monkeypatch):
+    bench = Bench(monkeypatch, method="kd_logit", calibrate_steps=8)
+    calibration = bench.objective.modules["calibration"]
+    for step in range(9):
+        assert not calibration.done
+        bench.terms(step)
+    assert calibration.done and calibration.ratios.isfinite().sum() == 2
+
+
 def test_a_feature_that_distillation_does_not_reach_has_no_pull():
     calibration = Calibration(4)
     feature, other = torch.ones(3, requires_grad=True), torch.ones(3, requires_grad=True)

@@ -9,6 +9,8 @@ from slow_math import array, block_mean, cross_entropy, divergence, moments, poi
 from slow_regions import foreground
 from torch import nn
 
+from mapkd_core.distill.principal_axes import PrincipalAxes
+from mapkd_core.distill.taps import ChannelStats
 from mapkd_core.distill.x3kd import lines_in_images as lines_seen
 from mapkd_core.types import CLASSES, MapElement
 
@@ -29,6 +31,14 @@ def cross_attention(queries, keys, patch):
     return np.array(result)
 
 
+def principal(features, count):
+    """Columns: the directions of greatest variance over all cells, the largest part of each positive; then zeros."""
+    cells = np.moveaxis(features, 1, -1).reshape(-1, features.shape[1])
+    axes = np.linalg.svd(cells - cells.mean(0))[2][:count]
+    axes = axes * np.sign([axis[np.abs(axis).argmax()] for axis in axes])[:, None]
+    return np.pad(axes.T, ((0, 0), (0, count - len(axes))))
+
+
 def sides(hand, method, size=(4, 6)):
     """The four compared branches at the size of `enc3`, and the fused map."""
     student, teacher = hand.student.taps, hand.teacher.taps
@@ -37,10 +47,12 @@ def sides(hand, method, size=(4, 6)):
         batch = hand.batch
         lifted = method.lift.lift(image, (48, 32), batch.intrinsics, batch.base_from_camera)
         fused = method.fuse(torch.cat([student["cam_bev"], lifted], 1))
-    raw = {"camera": teacher["cam_bev"], "lidar": teacher["lid_bev"], "native": student["cam_bev"]}
+    camera, lidar, native = (
+        block_mean(array(v), size) for v in (teacher["cam_bev"], teacher["lid_bev"], student["cam_bev"])
+    )
     branches = {
-        name: np.einsum("bchw,cd->bdhw", block_mean(array(value), size), array(getattr(method, f"basis_{name}")))
-        for name, value in raw.items()
+        "camera": np.einsum("bchw,cd->bdhw", camera, principal(camera, 4)), "lidar": lidar,
+        "native": point_wise(native, method.narrow),
     }
     return {**branches, "lifted": block_mean(array(lifted), size)}, array(fused)
 
@@ -95,13 +107,58 @@ def test_the_released_relation_is_a_product_over_the_batch():
         hand.method("mapdistill", relation="grm")
 
 
-def test_projections_are_fixed_and_keep_lengths():
+def test_the_teachers_branches_are_projected_onto_their_principal_axes():
     _, method = mapdistill()
-    assert torch.equal(method.basis_lidar, torch.eye(4)), "nothing to project where the width is right"
-    narrow, wide = method.basis_camera, method.basis_native
-    torch.testing.assert_close(narrow @ narrow.T, torch.eye(3))
-    torch.testing.assert_close(wide.T @ wide, torch.eye(4))
-    assert not any("basis" in name for name, _ in method.named_parameters())
+    assert set(method.axes) == {"camera"}, "the LiDAR's branch has the right width"
+    assert method.narrow.weight.requires_grad and not list(method.axes.parameters())
+
+
+def batches(count, channels=6, seed=0):
+    """Of three samples, correlated channels of different means."""
+    generator = torch.Generator().manual_seed(seed)
+    mix = torch.randn(channels, channels, generator=generator)
+    made = torch.randn(count, 3, 4, 5, channels, generator=generator) @ mix + torch.arange(channels)
+    return made.movedim(-1, 2)
+
+
+def test_axes_are_those_of_the_first_samples():
+    axes, stats, seen = PrincipalAxes(6, 4, samples=7), ChannelStats(4), batches(5)
+    for batch in seen:
+        axes.follow(batch, stats)
+    whole = seen[:3].flatten(0, 1).double().numpy()  # nine samples: the third batch crosses the seventh
+    np.testing.assert_allclose(axes.axes, principal(whole, 4), atol=1e-4)
+    torch.testing.assert_close(axes.axes.T @ axes.axes, torch.eye(4))
+    projected = axes(seen[0])
+    np.testing.assert_allclose(projected, np.einsum("bchw,cd->bdhw", seen[0], principal(whole, 4)), atol=1e-4)
+    assert (np.diff(np.einsum("bchw,cd->bdhw", whole, principal(whole, 4)).var((0, 2, 3))) < 0).all()
+
+
+def test_statistics_are_those_of_what_the_axes_give():
+    axes, stats, seen = PrincipalAxes(6, 4), ChannelStats(4), batches(3)
+    for batch in seen:
+        axes.follow(batch, stats)
+    mean, square = moments(np.einsum("bchw,cd->bdhw", seen.flatten(0, 1), axes.axes))
+    np.testing.assert_allclose(stats.mean, mean, rtol=1e-4)
+    np.testing.assert_allclose(stats.square, square, rtol=1e-4)
+    axes.samples = 9
+    axes.follow(seen[0] + 5, stats)
+    assert stats.count == 4 and axes.seen == 9, "from now on statistics alone follow"
+    again = (3 * mean + axes(seen[0] + 5).mean((0, 2, 3)).numpy()) / 4
+    np.testing.assert_allclose(stats.mean, again, rtol=1e-4)
+
+
+def test_axes_are_saved_with_the_run_and_rest_in_evaluation():
+    axes, stats, seen = PrincipalAxes(6, 8), ChannelStats(8), batches(2)
+    axes.follow(seen[0], stats)
+    assert not axes.axes[:, 6:].any() and axes(seen[0]).shape == (3, 8, 4, 5), "no more axes than channels"
+    other = PrincipalAxes(6, 8)
+    other.load_state_dict(axes.state_dict())
+    for one in (axes, other):
+        one.follow(seen[1], ChannelStats(8))
+    assert torch.equal(axes.axes, other.axes)
+    before = axes.eval().axes.clone()
+    axes.follow(batches(1, seed=9)[0], stats.eval())
+    assert torch.equal(axes.axes, before)
 
 
 def test_mapdistill_without_directions():
@@ -190,6 +247,22 @@ def test_a_line_shorter_than_a_step_shows_its_ends():
     assert int(seen[0, 0, 0].sum()) == 1 and not seen[0, 1].any(), "both ends fall into one pixel ahead"
     hand.batch.elements = [(MapElement("divider", np.array([[3.0, 1.4], [3.0, 1.0]], np.float32)),)]
     assert int(lines_seen(hand.batch, (32, 48))[0, 0, 0].sum()) == 2, "0.4 m is one step of 0.25 m: both ends"
+
+
+def test_lines_fall_into_feature_maps_of_another_shape_than_the_images():
+    hand = Hand()
+    for size in ((4, 6), (8, 6), (4, 24)):
+        np.testing.assert_array_equal(lines_seen(hand.batch, size), lines_in_images(hand, size))
+
+
+@pytest.mark.parametrize(("height", "shown"), [(0.3, False), (0.8, True)])
+def test_what_is_nearer_than_half_a_metre_is_not_seen(height, shown):
+    """Cameras that look straight down."""
+    hand = Hand(lines=((("divider", ((8, 11), (8, 12))),),))
+    down = torch.tensor([[0.0, -1, 0, 0], [-1, 0, 0, 0], [0, 0, -1, height], [0, 0, 0, 1]])
+    hand.batch.base_from_camera = down.expand(1, 2, 4, 4)
+    hand.batch.elements = [(MapElement("divider", np.array([[-0.1, 0.05], [0.1, 0.05]], np.float32)),)]
+    assert bool(lines_seen(hand.batch, (4, 6)).any()) == shown
 
 
 @pytest.mark.parametrize("part", ["images", "feature", "adversary", "output"])

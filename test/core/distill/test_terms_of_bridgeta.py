@@ -7,6 +7,7 @@ from hand_step import GRID, LOSS, Hand, SmallTeacher, prediction_by_hand
 from slow_math import array, class_entropy, cross_entropy, moments, point_wise, sigmoid, standardised
 from torch import nn
 
+from mapkd_core.distill.bridgeta import Assistant
 from mapkd_core.distill.interface import Networks
 from mapkd_core.distill.methods import build_method
 from mapkd_core.distill.taps import ChannelStats, StartsLike
@@ -144,6 +145,32 @@ def test_from_the_teachers_own_feature_the_assistant_draws_the_teachers_map(prio
         drawn = method.assistant.decode(small, (16, 24), hand.batch.sd_map).semantic
     torch.testing.assert_close(drawn, expected)
     assert not {id(p) for p in method.parameters()} & {id(p) for p in teacher.parameters()}
+
+
+class Noting(nn.Module):
+    """An SD prior and a BEV encoder at half the grid's resolution that note what they are given."""
+
+    finer, halvings = 2, 1
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.given = nn.Sequential(nn.Conv2d(4, 4, 1)), []
+
+    def attend(self, small, sd_map):
+        self.given += [tuple(small.shape[-2:]), sd_map]
+        return (small,)
+
+    def forward(self, bev):
+        self.given.append(tuple(bev.shape[-2:]))
+
+
+def test_an_encoder_on_larger_cells_and_its_prior_get_their_own_cells():
+    noting, sd_map = Noting(), torch.zeros(1, 1, 16, 24)
+    sd_map[0, 0, 5, 7] = 1
+    Assistant(3, 4, noting, noting).decode(torch.zeros(1, 4, 2, 3), (16, 24), sd_map)
+    small, given, bev = noting.given
+    assert (small, bev) == ((4, 6), (8, 12))
+    assert given.shape == (1, 1, 8, 12) and given.nonzero().tolist() == [[0, 0, 2, 3]], "a line is not averaged away"
 
 
 def test_without_a_weight_the_assistant_has_no_map_loss():

@@ -6,6 +6,7 @@ import torch
 from hand_step import Hand, SmallTeacher, prediction_by_hand
 
 from mapkd_core.distill.methods import METHODS
+from mapkd_core.distill.taps import TapPair
 
 
 @pytest.fixture
@@ -26,6 +27,16 @@ def test_nothing_is_made_on_another_device(name, hand):
     expected = values(method, hand.step(2))
     with torch.device("meta"):
         assert values(again, hand.step(2)) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(("name", "count"), [("bevdistill", 1), ("tigbev", 1), ("x3kd", 1), ("dualdistill", 3)])
+def test_prescribed_convolutions_stand_between_equal_widths_too_each_its_own(name, count):
+    """Those of DualDistill: for the feature and for each of the teacher's heads."""
+    network = SmallTeacher().requires_grad_(False).eval()
+    hand = Hand(student=prediction_by_hand(1, up1=8), teacher=prediction_by_hand(2, up1=8), network=network)
+    found = [m.adapt for m in hand.method(name).modules() if isinstance(m, TapPair)]
+    assert len(found) == count
+    assert all(isinstance(m, torch.nn.Conv2d) and m.weight.requires_grad for m in found)
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -23,6 +23,8 @@ def cosines(points):
 @pytest.mark.parametrize("temperature", [2.0, 1.0])
 def test_unidistill(temperature):
     hand = Hand(student=prediction_by_hand(1, full_bev=3))
+    with torch.no_grad():
+        hand.student.direction[..., 12:] *= 9  # so that it matters where directions differ
     method = hand.method("unidistill", teacher_temperature=temperature)
     terms = method.terms(hand.step())
     low, high = adapted(hand, method.low), adapted(hand, method.high)
@@ -98,6 +100,22 @@ def test_tigbev(student_width):
     assert terms["channels"].item() == pytest.approx(np.mean(channels), rel=1e-3)
     assert all(hand.reached(t) == {"student.up1"} for t in terms.values())
     assert hand.method("tigbev").pair.adapt.weight.shape == (6, student_width, 1, 1)
+
+
+@pytest.mark.parametrize("name", ["tigbev", "unidistill"])
+def test_a_sample_without_lines_does_not_dilute_the_others(name):
+    def made(seed, samples):
+        whole = prediction_by_hand(seed)
+        for taken in (whole.taps, vars(whole)):
+            taken.update({k: v[:samples].detach() for k, v in taken.items() if isinstance(v, torch.Tensor)})
+        return whole
+
+    values = []
+    for lines in ((LINES[0], ()), LINES[:1]):
+        hand = Hand(made(1, len(lines)), made(2, len(lines)), lines=lines)
+        terms = hand.method(name).terms(hand.step())
+        values.append({n: t.item() for n, t in terms.items() if n in ("points", "channels", "feature", "relation")})
+    assert len(values[0]) == 2 and values[0] == pytest.approx(values[1], rel=1e-4)
 
 
 def test_tigbev_takes_other_elements_of_a_sample_in_each_step_up_to_a_number():
@@ -202,6 +220,8 @@ def test_a_single_instance_has_nothing_to_be_told_from():
     hand = Hand(lines=(LINES[0][:1], ()))
     term = hand.method("bevdistill").terms(hand.step())["instance"]
     assert term.item() == 0 and term.requires_grad
+    two = Hand(lines=(LINES[0][:2], ()))
+    assert two.method("bevdistill").terms(two.step())["instance"].item() > 0
     assert foreground(hand.batch and (LINES[0][:1], ())).sum() > 0
 
 

@@ -219,7 +219,8 @@ def test_the_token_weighs_the_patches():
 
 
 @pytest.mark.parametrize(("size", "patch_m", "cells"), [
-    ((25, 50), 6.0, 5), ((25, 50), 1.2, 1), ((25, 50), 0.2, 1), ((25, 50), 30.0, 25), ((6, 12), 6.0, 1),
+    ((25, 50), 6.0, 5), ((25, 50), 1.2, 1), ((25, 50), 2.0, 2), ((25, 50), 0.2, 1), ((25, 50), 30.0, 25),
+    ((6, 12), 6.0, 1),
 ])  # fmt: skip
 def test_a_patch_has_metres(size, patch_m, cells):
     assert patch_cells(patch_m, size, BevGrid()) == cells

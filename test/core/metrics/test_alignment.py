@@ -28,6 +28,14 @@ def test_a_known_motion_is_found(motion):
     assert (found.x_m, found.y_m, found.yaw_deg) == pytest.approx((motion.x_m, motion.y_m, motion.yaw_deg), abs=1e-6)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_half_a_step_beyond_the_last_whole_one_is_found_on_either_side(sign):
+    """Whole steps end at 1.0 m, 0.4 m and 1 degree."""
+    bounds, motion = AlignBounds(1.1, 0.5, 1.25), Alignment(1.1 * sign, -0.5 * sign, 1.25 * sign)
+    found = best_alignment(motion.moved(street()), street(), bounds, GRID)
+    assert (found.x_m, found.y_m, found.yaw_deg) == pytest.approx((motion.x_m, motion.y_m, motion.yaw_deg), abs=1e-6)
+
+
 def test_points_go_and_come_back():
     motion = Alignment(1.0, -2.0, 30.0)
     np.testing.assert_allclose(motion.points(np.array([(2.0, 0.0)])), [(1 + np.sqrt(3), -1)])

@@ -54,6 +54,12 @@ def test_what_is_cut_and_what_is_not() -> None:
     assert split_at_corners(lines(twice), CROSSING).starts.tolist() == [0, 12, 24, 35]
 
 
+def test_a_corner_between_two_points_is_cut_once() -> None:
+    left = np.array([-2 - 3 * k - 4j * k for k in range(11, -1, -1)])
+    way = 50 + 50j + np.concatenate([left, -left[::-1].conj()])
+    assert split_at_corners(lines(way), CROSSING).starts.tolist() == [0, 12, 24], "both turn as much"
+
+
 def test_the_ends_come_in_line_with_what_lies_before_them() -> None:
     way = np.arange(0, 40, 2).astype(complex)
     bent = way.copy()

@@ -1,13 +1,16 @@
 """Which drawn edges make one crossing."""
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import shapely
 
 from mapkd_core.vectorizer.crossing_fit import _rectangles
-from mapkd_core.vectorizer.crossings import pair_edges, ring_of_outline
-from mapkd_core.vectorizer.lines import Polyline
+from mapkd_core.vectorizer.crossings import Regions, add_merged_regions, pair_edges, ring_of_outline
+from mapkd_core.vectorizer.evidence import CROSSING, Evidence
+from mapkd_core.vectorizer.lines import Polyline, points_of
+from mapkd_core.vectorizer.vectorize import close_crossings
 
 WIDTHS = (10.0, 60.0)
 
@@ -82,6 +85,31 @@ def test_an_outline_that_was_drawn_has_the_long_sides_of_its_rectangle() -> None
         (a, b), (c, d) = ring.sides
         assert [abs(b - a), abs(d - c), abs(a - c)] == pytest.approx([40, 40, 15], rel=1e-2)
         assert ((b - a) * (d - c).conj()).real > 0
+
+
+def seen(mask: np.ndarray) -> Evidence:
+    """A network that is sure of crossings on a mask (Y, X) of 0 and 1."""
+    probability = np.zeros((4, *mask.shape), np.uint8)
+    probability[CROSSING], probability[0] = 255 * mask, 255 * (1 - mask)
+    return Evidence.of(probability, CROSSING * mask)
+
+
+def test_a_merged_region_becomes_a_ring_unless_it_holds_one() -> None:
+    mask = np.zeros((60, 100), np.uint8)
+    mask[15:45, 20:80] = 1
+    regions = Regions(255 * mask)
+    (ring,), lines = add_merged_regions([], [edge(20, 79, 18), edge(20, 79, 50)], regions, seen(mask), WIDTHS)
+    assert ring.points[0] == ring.points[-1] and [one.points[0].imag for one in lines] == [50]
+    held, _ = pair_edges([edge(20, 79, 18), edge(20, 79, 41)], WIDTHS)
+    assert add_merged_regions(held, [], regions, seen(mask), WIDTHS) == (held, [])
+
+
+def test_an_outline_that_was_drawn_becomes_a_ring() -> None:
+    corners = np.array([[20, 15], [80, 15], [80, 45], [20, 45], [20, 15]], np.int32)
+    mask = cv2.polylines(np.zeros((60, 100), np.uint8), [corners], True, 1, 7)
+    outline = Polyline(points_of(corners), 0.8, True)
+    (found,) = close_crossings([outline], seen(mask), WIDTHS, 0.0)
+    assert found.closed and found.points.tolist() == outline.points.tolist()
 
 
 def test_a_fit_starts_at_the_rings_own_middle_and_sides() -> None:
