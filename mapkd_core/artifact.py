@@ -111,8 +111,8 @@ def save_artifact(
 ) -> ModelCard:
     """Writes the card `place` (.json) and the weights beside it; returns the card with its checksum.
 
-    Weights become float16 with `half`, but for a tensor with a value beyond its range (65504), as variances of published
-    norms have; else they stay what they are.
+    Weights become float16 with `half`, but for a tensor with a value beyond its range (65504), as variances of
+    published norms have; else they stay what they are.
     """
     import torch
 
