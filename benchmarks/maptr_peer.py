@@ -4,13 +4,15 @@
 
 CHECKOUT is one of github.com/tenstorrent/tt-forge-models (Apache-2.0), whose maptr/pytorch/src/maptr.py is imported
 from there; it needs the packages `addict` and `loguru`. Its random weights become ours by the table of `mapkd import`.
-Each round runs both once; what is reported is processor time, which other work on the machine stretches least, and the
-ratio.
+Each round runs all once; what is reported is processor time, which other work on the machine stretches least, and the
+ratio. The exported graphs run in ONNX Runtime and, where it is installed, in OpenVINO. A product of matrices runs in
+each round too: what the forward's operations would take at its rate is called the floor.
 """
 from __future__ import annotations
 
 import argparse
 import copy
+import importlib.util
 import sys
 import tempfile
 import time
@@ -23,6 +25,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from mapkd_core.artifact import ModelCard, load_model, note_graph, save_artifact
 from mapkd_core.benchmark.machine import command_line, describe, markdown_table
@@ -34,12 +38,15 @@ from mapkd_core.grid import GRID_60X30
 from mapkd_core.model.build import build_model
 from mapkd_core.model.vector_student import VectorStudent
 from mapkd_core.published.maptr_keys import maptr
-from mapkd_core.runtime import OnnxRuntime, RuntimeOptions, fold_batch_norms, graph_path
+from mapkd_core.runtime import RuntimeOptions, fold_batch_norms, graph_path, open_runtime
 from mapkd_core.runtime.forward import Eager, Scripted
-from mapkd_core.types import CAMERAS, CameraView, Frame
+from mapkd_core.types import CAMERAS, CLASSES, CameraView, Frame
 
 SIZE = (320, 192)
 """Images as the peer gets them, padded."""
+SIDE = 2000
+"""Of the square matrices whose product tells the machine's rate."""
+OPENVINO = importlib.util.find_spec("openvino") is not None
 _PLACE = "third_party.tt_forge_models.pointpillars.pytorch.src.utils"
 
 
@@ -92,8 +99,8 @@ def rig() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.stack(intrinsics), np.stack(poses), np.stack(projections)
 
 
-def forwards(checkout: Path) -> tuple[dict[str, Callable[[], Any]], float]:
-    """Both forwards on the same input, and the largest difference of a vertex (0..1) of the last layer."""
+def forwards(checkout: Path) -> tuple[dict[str, Callable[[], Any]], float, float]:
+    """Both forwards on the same input, the largest difference of their vertices (m), and GFLOP of ours."""
     torch.manual_seed(0)
     peer = peer_network(checkout)
     ours = our_network(peer)
@@ -129,7 +136,9 @@ def forwards(checkout: Path) -> tuple[dict[str, Callable[[], Any]], float]:
         found = runs["ours"]()[:, 3:].unflatten(1, (-1, 2))
         places = kept["all_pts_preds"][-1, 0]
         difference = float((ours.plane.metres(places) - found).abs().max())
-    return runs, difference
+        with FlopCounterMode(display=False) as counted, sdpa_kernel(SDPBackend.MATH):  # whose products are counted
+            eager(images[0], *lookup)
+    return runs, difference, counted.get_total_flops() / 1e9
 
 
 def graphs(
@@ -147,11 +156,24 @@ def graphs(
              for k, noise in enumerate(np.random.default_rng(1).integers(0, 256, (6, SIZE[1], SIZE[0], 3), np.uint8))]
     export_int8(path, [Frame("noise", "noise", 0, tuple(views))])
     found = {}
-    for precision in ("fp32", "int8"):
-        options = RuntimeOptions(device="cpu", backend="onnx", precision=precision, threads=torch.get_num_threads())
-        runtime = OnnxRuntime(path, options)
-        found[f"ours, ONNX Runtime {precision}"] = partial(runtime.infer, images, intrinsics, poses)
+    backends = {"onnx": "ONNX Runtime", "openvino": "OpenVINO"}
+    for backend, precision in [(b, p) for b in backends if b == "onnx" or OPENVINO for p in ("fp32", "int8")]:
+        options = RuntimeOptions(device="cpu", backend=backend, precision=precision, threads=torch.get_num_threads())
+        runtime = open_runtime(path, options)
+        found[f"ours, {backends[backend]} {precision}"] = partial(runtime.infer, images, intrinsics, poses)
     return found
+
+
+def differences(runs: dict[str, Callable[[], Any]]) -> dict[str, str]:
+    """How far each of ours is from the eager one: scores, and vertices in metres."""
+    expected = np.asarray(runs["ours, eager"]())
+    told = {}
+    for name, run in runs.items():
+        if name.startswith("ours"):
+            apart = np.abs(np.asarray(run()) - expected)
+            scores, vertices = apart[:, : len(CLASSES)], apart[:, len(CLASSES) :]
+            told[name] = f"{scores.max():.1g}; {np.median(vertices):.1g}, {vertices.max():.1g}"
+    return told
 
 
 def main() -> None:
@@ -163,29 +185,37 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    runs, difference = forwards(args.checkout)
+    runs, difference, gflop = forwards(args.checkout)
+    square = torch.rand(SIDE, SIDE)
+    runs["product"] = lambda: square @ square
     took: dict[str, list[float]] = {name: [] for name in runs}
     with torch.inference_mode():
-        for _ in range(3):
+        for _ in range(2):
             for run in runs.values():
                 run()
+        apart = differences(runs)
         for _ in range(args.rounds):
             for name, run in runs.items():
                 start = time.process_time()
                 run()
                 took[name].append(1e3 * (time.process_time() - start))
     times = {name: np.array(values) for name, values in took.items()}
+    rate = 2 * SIDE**3 / 1e6 / times.pop("product")
+    shares = {name: np.percentile(times["peer"] / values, (50, 25, 75)) for name, values in times.items()}
     rows = [
-        [name, f"{np.median(values):.0f}", f"{values.min():.0f}", f"{np.median(times['peer'] / values):.2f}",
-         f"{np.percentile(times['peer'] / values, 25):.2f} to {np.percentile(times['peer'] / values, 75):.2f}"]
+        [name, f"{np.median(values):.0f}", f"{values.min():.0f}", f"{shares[name][0]:.2f}",
+         f"{shares[name][1]:.2f} to {shares[name][2]:.2f}", apart.get(name, "")]
         for name, values in times.items()
-    ]
-    header = ["forward", "median ms", "least ms", "peer's time / its time, median of rounds", "quartiles"]
+    ]  # fmt: skip
+    header = ["forward", "median ms", "least ms", "peer's time / its time, median of rounds", "quartiles",
+              "from ours, eager: score, most; vertex m, median, most"]  # fmt: skip
     text = "\n".join([
         "# MapTR-nano's forward beside the public plain-PyTorch one", "",
         f"{describe()}; {args.threads} thread(s), {args.rounds} rounds, processor time. `{command_line()}`", "",
         f"Same weights, same images; the largest difference of a vertex is {1e3 * difference:.2f} mm.", "",
         markdown_table(header, rows), "",
+        f"Ours has {gflop:.1f} GFLOP. Products of {SIDE} x {SIDE} matrices ran at {np.median(rate):.0f} GFLOP/s: the "
+        f"floor is {1e3 * gflop / np.median(rate):.0f} ms.", "",
     ])  # fmt: skip
     print(text)
     if args.out:

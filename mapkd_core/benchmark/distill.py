@@ -165,12 +165,14 @@ def _changed(values: dict[str, Any], *layers: dict[str, Any]) -> dict[str, Any]:
 def _train_rows(
     configs: dict[str, DistillConfig], only: list[str] | None, threads: int, storage: Storage, engine: Engine
 ) -> None:
-    """On one machine all rows of a seed share their teachers' predictions; on several each row is a unit."""
+    """On one machine all rows of a seed with the same teachers share their predictions; on several each is a unit."""
+    from mapkd_core.training.lockstep import side_by_side
+
     unknown = sorted(set(only or ()) - set(configs))
     if unknown:
         raise ValueError(f"rows {unknown} are not in the plan, which has {sorted(configs)}")
     wanted = missing([config for row, config in configs.items() if row in (only or configs)])
-    units = ([wanted] if wanted else []) if engine.alone else [[config] for config in wanted]
+    units = side_by_side(wanted) if engine.alone else [[config] for config in wanted]
     with Progress("rows", len(wanted), "row", shown=not engine.alone) as bar:
         for unit, _ in zip(units, engine.map(TrainRows(storage, threads), units), strict=True):
             bar.update(len(unit))

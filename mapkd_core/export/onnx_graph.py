@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from mapkd_core.artifact import ModelCard
+from mapkd_core.export.folding import fold_constants
 from mapkd_core.export.graphs import graph_of
 from mapkd_core.files import replacing
 from mapkd_core.model.student import Student
@@ -82,6 +83,7 @@ def export_onnx(student: ExportedStudent, path: Path, card: ModelCard) -> tuple[
         program.save(str(partial))
         written = onnx.load(str(partial))
         _without_traces(written)
+        fold_constants(written)
         onnx.helper.set_model_props(written, {BELONGS_TO: card.weights_sha256, **graph.notes()})
         onnx.save(written, str(partial))
         session = onnxruntime.InferenceSession(str(partial), providers=["CPUExecutionProvider"])

@@ -18,6 +18,7 @@ from torch import Tensor
 from mapkd_core.config import TrainConfig
 from mapkd_core.distill.config import DistillConfig
 from mapkd_core.distill.frozen import FrozenNetworks
+from mapkd_core.distill.methods import method_class
 from mapkd_core.distill.objective import DistillObjective
 from mapkd_core.progress import Progress
 from mapkd_core.training.batches import training_batches
@@ -74,6 +75,27 @@ class Timed:
         return loss
 
 
+def side_by_side(configs: Sequence[DistillConfig]) -> list[list[DistillConfig]]:
+    """The configs in groups that `train_together` can train: alike in all but OWN, of methods for one kind of teacher.
+
+    Other groups, such as those of another teacher, see the same batches, but load them for themselves.
+    """
+    groups: list[list[DistillConfig]] = []
+    for config in configs:
+        vectors = method_class(config.method).vectors
+        for group in groups:
+            if not _differing(config, group[0]) and method_class(group[0].method).vectors == vectors:
+                group.append(config)
+                break
+        else:
+            groups.append([config])
+    return groups
+
+
+def _differing(one: DistillConfig, other: DistillConfig) -> list[str]:
+    return [key for key, value in vars(one).items() if key not in OWN and value != vars(other)[key]]
+
+
 def train_together(
     configs: Sequence[DistillConfig], frozen: FrozenNetworks, threads: int = 1
 ) -> dict[str, dict[str, float]]:
@@ -84,7 +106,7 @@ def train_together(
     Raises ValueError for configs that do not fit together, and what `train` raises.
     """
     for config in configs:
-        differing = [k for k in vars(config) if k not in OWN and vars(config)[k] != vars(configs[0])[k]]
+        differing = _differing(config, configs[0])
         if differing:
             raise ValueError(f"{config.name} and {configs[0].name} differ in {differing}; only {OWN} may differ")
         if config.accumulate != 1 or config.devices * config.nodes != 1:

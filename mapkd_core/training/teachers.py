@@ -29,7 +29,9 @@ def frozen_network(place: str, config: DistillConfig) -> nn.Module:
     Raises FileNotFoundError if there is none, ValueError if its sizes do not fit.
     """
     network, card = load_trained(place)
-    if (card.model == "vector_student") != method_class(config.method).vectors:
+    # `none` compares nothing: of the rows of a table it has the others' teacher, who at most draws labels, as maps.
+    asked = config.method != "none" or (config.data.unlabelled and config.pseudo_labels)
+    if asked and (card.model == "vector_student") != method_class(config.method).vectors:
         one, other = ("vertices", "class maps") if card.model == "vector_student" else ("a map", "vertices")
         raise ValueError(
             f"{place} predicts {one}; the method {config.method!r} compares {other}: name another teacher or method "

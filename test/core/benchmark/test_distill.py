@@ -17,6 +17,7 @@ from mapkd_core.distill.config import DistillConfig
 from mapkd_core.distill.interface import method_config
 from mapkd_core.distill.methods import METHODS, method_class
 from mapkd_core.storage import Folder
+from mapkd_core.training.lockstep import side_by_side
 
 ROOT = Path(__file__).parents[3]
 PLANS = sorted((ROOT / "config" / "train").rglob("benchmark*.yaml"))
@@ -30,7 +31,8 @@ def test_every_shipped_plan_loads_with_all_it_names(path, monkeypatch):
     places = {f"{c.out}/{c.name}" for c in network_configs(plan).values()}
     configs = row_configs(plan, base, plan.seeds[0])
     for config in configs.values():
-        assert {config.teacher, config.coach} <= places, "the plan trains the teachers that its students are given"
+        known = places | {""}
+        assert {config.teacher, config.coach} <= known, "the plan trains the teachers that its students are given"
         method_config(method_class(config.method).Config, config.method_options, config.method)
     if path.name == "benchmark.yaml":  # the whole comparison; others hold its leading rows
         missing = set(METHODS) - {c.method for c in configs.values()} - {"mapkd_coach"}  # the coach learns by that one
@@ -193,6 +195,15 @@ def test_rows_share_a_machine_or_have_a_worker_each(alone, units, tmp_path, monk
     assert [[config.name for config in unit] for unit in engine.units] == units
     with pytest.raises(ValueError, match=r"rows \['slow'\] are not in the plan"):
         distill._train_rows(configs, ["slow"], 1, Folder(str(tmp_path)), engine)
+
+
+def test_rows_of_other_teachers_or_another_kind_of_teacher_train_apart():
+    base = DistillConfig(name="a", teacher="vectors", method="matched_queries")
+    rows = [base, replace(base, name="b", method="none"), replace(base, name="c", method="mapkd", teacher="maps"),
+            replace(base, name="d", method_options={"points_weight": 1.0}),
+            replace(base, name="e", method="mapdistill", teacher="maps")]  # fmt: skip
+    assert [[row.name for row in group] for group in side_by_side(rows)] == [["a", "d"], ["b"], ["c", "e"]]
+    assert side_by_side([]) == []
 
 
 def test_a_worker_that_does_not_see_the_runs_trains_nothing(tmp_path):

@@ -114,6 +114,16 @@ def test_networks_that_do_not_fit_are_refused(tmp_path):
         frozen_networks(config(tmp_path, teacher=str(tmp_path / "raster.json")))
 
 
+def test_the_row_without_a_method_may_have_the_teacher_of_the_others(tmp_path):
+    save_artifact(tmp_path / "vector.json", ModelCard("v", "1", "vector_student", OPTIONS, GRID, SIZE),
+                  build_model("vector_student", GRID, SIZE, OPTIONS).state_dict())
+    alone = config(tmp_path, teacher=str(tmp_path / "vector.json"), method="none")
+    assert frozen_networks(alone).teacher is not None
+    drawing = replace(alone, data=replace(alone.data, unlabelled="cache:streets"))
+    with pytest.raises(ValueError, match=r"vector.json predicts vertices"):
+        frozen_networks(drawing)
+
+
 @pytest.mark.parametrize("method", ["matched_queries", "mapkd"])
 def test_a_student_of_vertices_learns_from_either_teacher(tmp_path, monkeypatch, method):
     torch.manual_seed(1)
