@@ -142,15 +142,7 @@ class MapPredictor:
 
         Raises ValueError for other cameras than those that the weights belong to.
         """
-        own = self.runtime.cameras
-        if not own:
-            return list(range(len(names)))
-        if sorted(names) != sorted(own):
-            raise ValueError(
-                f"{self.card.name} belongs to the cameras {', '.join(own)}, these are {', '.join(names)}: its weights "
-                "hold for one rig; name these cameras so where each looks the same way, or use another network"
-            )
-        return [list(names).index(name) for name in own]
+        return camera_order(self.card.name, self.runtime.cameras, names)
 
     def predict(
         self,
@@ -247,6 +239,18 @@ class MapPredictor:
         intrinsics = np.stack([view.intrinsics for view in views])
         base_from_camera = np.stack([view.base_from_camera for view in views])
         return self.prepare(images, intrinsics, base_from_camera, [view.size for view in views])
+
+
+def camera_order(network: str, own: Sequence[str], names: Sequence[str]) -> list[int]:
+    """Where in `names` a network's `own` cameras are, all if it has none of its own; ValueError for other cameras."""
+    if not own:
+        return list(range(len(names)))
+    if sorted(names) != sorted(own):
+        raise ValueError(
+            f"{network} belongs to the cameras {', '.join(own)}, these are {', '.join(names)}: its weights "
+            "hold for one rig; name these cameras so where each looks the same way, or use another network"
+        )
+    return [list(names).index(name) for name in own]
 
 
 def _visible(

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from mapkd_core.data.dataset import Collate
 from mapkd_core.data.frame_sample import SampleOptions, sample_from_frame
 from mapkd_core.data.lidar import POINTS_FOR_NETWORK
 from mapkd_core.data.sample import Sample
-from mapkd_core.predictor import PredictedMap
+from mapkd_core.predictor import PredictedMap, camera_order
 from mapkd_core.runtime import pick_device
 from mapkd_core.training.trained import load_trained
 from mapkd_core.types import Frame, MapElement, Prediction
@@ -40,6 +41,7 @@ class BatchPredictor:
         self.device = pick_device(device)
         self.model = model.to(self.device).eval()
         self.vectorize_config = vectorize_config or VectorizeConfig()
+        self.cameras = self.card.cameras if getattr(model, "rig_bound", False) else ()
         config = getattr(model, "config", None)
         self.options = SampleOptions(
             self.card.grid,
@@ -54,7 +56,11 @@ class BatchPredictor:
         self._collate = Collate(self.card.grid, labels=False, lidar_points=points)
 
     def predict_frame(self, frame: Frame) -> PredictedMap:
-        """The map of one frame. Raises ValueError if the frame lacks an input that the network needs."""
+        """The map of one frame.
+
+        Raises ValueError if the frame lacks an input that the network needs, or is of cameras that its weights do not
+        belong to.
+        """
         start = time.perf_counter()
         sample = sample_from_frame(frame, self.options)
         read = time.perf_counter()
@@ -79,11 +85,21 @@ class BatchPredictor:
     def _outputs(self, samples: Sequence[Sample]) -> list[tuple[NDArray[np.float32], ...]]:
         """Of each sample: (4, Y, X) probabilities; of a vector network, (V, 3) scores and (V, P, 2) vertices."""
         with torch.inference_mode():
-            prediction = self.model(self._collate(samples).to(self.device))
+            prediction = self.model(self._collate([self._in_order(sample) for sample in samples]).to(self.device))
             parts = [prediction.semantic.float().softmax(1)] if isinstance(prediction, Prediction) else [
                 prediction.logits[-1].float().sigmoid(), prediction.points_m[-1]
             ]
             return list(zip(*(part.cpu().numpy() for part in parts), strict=True))
+
+    def _in_order(self, sample: Sample) -> Sample:
+        """Its cameras in the order of the weights, where these belong to a rig; ValueError for other cameras."""
+        if not self.cameras or not sample.cameras or sample.cameras == self.cameras:
+            return sample
+        order = camera_order(self.card.name, self.cameras, sample.cameras)
+        return replace(
+            sample, images=sample.images[order], intrinsics=sample.intrinsics[order],
+            base_from_camera=sample.base_from_camera[order], cameras=self.cameras,
+        )  # fmt: skip
 
     def _map_of(
         self, first: NDArray[np.float32], points_m: NDArray[np.float32] | None = None

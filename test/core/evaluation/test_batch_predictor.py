@@ -56,3 +56,20 @@ def test_a_network_sees_as_many_points_as_in_training(training, points):
     card = ModelCard("lidar", "1", "hdmapnet_lidar", OPTIONS, GRID, (88, 32), training=training)
     predictor = BatchPredictor((build_model("hdmapnet_lidar", GRID, (88, 32), OPTIONS), card), "cpu")
     assert predictor._collate.lidar_points == points
+
+
+def test_cameras_come_in_the_order_of_the_weights_and_others_are_refused():
+    options = {"encoder": "small", "camera_channels": 8, "view_hidden": 16, "bev_width": 8}
+    torch.manual_seed(0)
+    network = build_model("hdmapnet", GRID, (88, 32), options)
+    for parameter in network.parameters():  # norms that start at zero would hide what lies behind them
+        if parameter.ndim == 1:
+            torch.nn.init.normal_(parameter, 0.5, 0.2)
+    predictor = BatchPredictor((network, ModelCard("tiny", "1", "hdmapnet", options, GRID, (88, 32))), "cpu")
+    frame = noise_frames(1)[0]
+    one = predictor.predict_frame(frame).probabilities
+    turned = predictor.predict_frame(replace(frame, views=frame.views[::-1])).probabilities
+    assert np.array_equal(one, turned) and one.std() > 1e-3
+    other = replace(frame, views=tuple(replace(view, name=view.name.lower()) for view in frame.views))
+    with pytest.raises(ValueError, match=r"tiny belongs to the cameras CAM_FRONT_LEFT, .*, these are cam_front_left, "):
+        predictor.predict_frame(other)

@@ -68,6 +68,24 @@ def test_a_kernel_view_runs_as_a_dense_matrix(kernel_artifact):
     assert np.abs(found - theirs.probabilities(images, intrinsics, poses)).max() > 1e-4, "that camera gave something"
 
 
+def test_large_linear_layers_of_the_decoder_are_in_eight_bits_what_places_vertices_is_not(kernel_artifact, monkeypatch):
+    import onnx
+
+    monkeypatch.setattr(export_int8, "LARGE_LINEAR", 32 * 32)
+    model = onnx.load(str(graph_path(kernel_artifact))).graph
+    kept = set(export_int8._of_decoder(graph_path(kernel_artifact)))
+    sizes = {tensor.name: list(tensor.dims) for tensor in model.initializer}
+    linear = {node.name: sizes[node.input[1]] for node in model.node
+              if node.op_type == "MatMul" and node.input[1] in sizes}  # fmt: skip
+    coarse = [size for name, size in linear.items() if name not in kept]
+    # The view's value and output, the decoder's reading of the BEV (value, output), and two layers that move vertices.
+    assert coarse == [[32, 32]] * 6, "hidden layers are 32 x 16 here"
+    assert all(node.name in kept for node in model.node if node.op_type in ("Softmax", "LayerNormalization"))
+    fine = [size for name, size in linear.items() if name in kept]
+    assert [32, 2] in fine and [32, 3] in fine, "vertices and scores"
+    assert fine.count([32, 32]) == 2, "the classifier's"
+
+
 def test_the_dense_view_is_the_ragged_table():
     network = random_network({**KERNEL, "frame": "base_link"}).eval()  # dropout would draw two views
     intrinsics, poses = tiny_rig()

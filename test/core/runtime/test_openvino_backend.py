@@ -8,10 +8,14 @@ import threading
 
 import numpy as np
 import pytest
-from tiny_student import tiny_images, tiny_rig
+from tiny_student import GRID, SIZE, tiny_images, tiny_rig
 
-from mapkd_core.artifact import ArtifactError, load_card, note_graph
-from mapkd_core.runtime import RuntimeOptions, graph_face, open_runtime
+from mapkd_core.artifact import ArtifactError, ModelCard, load_card, load_model, note_graph, save_artifact
+from mapkd_core.export.int8 import export_int8
+from mapkd_core.export.onnx_graph import export_onnx
+from mapkd_core.export.parity import proof_frames
+from mapkd_core.model.build import build_model
+from mapkd_core.runtime import RuntimeOptions, graph_face, graph_path, open_runtime
 from mapkd_core.runtime.openvino_backend import pick_openvino_device
 from mapkd_core.runtime.openvino_import import import_openvino
 
@@ -81,6 +85,26 @@ def test_threads_do_not_disturb_each_other(tiny_graph):
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@installed
+def test_maptr_runs_in_float32_and_in_eight_bits(tmp_path, monkeypatch):
+    monkeypatch.setattr(graph_face, "has_any", lambda flags: True)
+    options = {"width": 256, "hidden": 256, "bev_cell_m": 3.0, "vectors": 4, "points": 3, "published": True}
+    network = build_model("vector_student", GRID, SIZE, options)
+    path = tmp_path / "maptr.json"
+    save_artifact(path, ModelCard("m", "1", "vector_student", options, GRID, SIZE), network.state_dict())
+    student, card = load_model(path)
+    export_onnx(student, graph_path(path), card)
+    note_graph(path, graph_path(path))
+    export_int8(path, proof_frames(None, SIZE, 1))
+    given = tiny_images(), *tiny_rig()
+    exact = open_runtime(path, RuntimeOptions(device="cpu", backend="torch")).probabilities(*given)
+    for precision, score, median_m, most_m in (("fp32", 1e-5, 1e-4, 1e-3), ("int8", 0.02, 0.1, 1.0)):
+        found = open_runtime(path, RuntimeOptions(**OPENVINO, precision=precision)).probabilities(*given)
+        apart = np.abs(found - exact)
+        assert apart[:, :3].max() < score
+        assert np.median(apart[:, 3:]) < median_m and apart[:, 3:].max() < most_m
 
 
 @installed
