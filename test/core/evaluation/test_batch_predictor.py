@@ -61,11 +61,11 @@ def test_a_network_sees_as_many_points_as_in_training(training, points):
 def test_cameras_come_in_the_order_of_the_weights_and_others_are_refused():
     options = {"encoder": "small", "camera_channels": 8, "view_hidden": 16, "bev_width": 8}
     torch.manual_seed(0)
-    network = build_model("hdmapnet", GRID, (88, 32), options)
+    network = build_model("hdmapnet", GRID, (96, 48), options)
     for parameter in network.parameters():  # norms that start at zero would hide what lies behind them
         if parameter.ndim == 1:
             torch.nn.init.normal_(parameter, 0.5, 0.2)
-    predictor = BatchPredictor((network, ModelCard("tiny", "1", "hdmapnet", options, GRID, (88, 32))), "cpu")
+    predictor = BatchPredictor((network, ModelCard("tiny", "1", "hdmapnet", options, GRID, (96, 48))), "cpu")
     frame = noise_frames(1)[0]
     one = predictor.predict_frame(frame).probabilities
     turned = predictor.predict_frame(replace(frame, views=frame.views[::-1])).probabilities
