@@ -60,6 +60,8 @@ def test_unknown_labels_are_drawn_once_a_batch_from_the_answer_that_all_share():
     assert len(calls) == teacher.calls == 2
     with pytest.raises(ValueError, match="no teacher that draws them"):
         FrozenNetworks(None).with_drawn_labels(partly)
+    with pytest.raises(ValueError, match="no teacher that draws them"):
+        FrozenNetworks(teacher).with_drawn_labels(partly)
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])

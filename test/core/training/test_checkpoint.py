@@ -73,8 +73,10 @@ class Evil:
 
 def test_code_in_a_file_never_runs(tmp_path, capsys):
     (tmp_path / "a.pt").write_bytes(pickle.dumps({"step": Evil()}))
-    with pytest.raises(ValueError, match="not a checkpoint"):
-        load_checkpoint(tmp_path / "a.pt")
+    torch.save({"step": 1, "best": Evil()}, tmp_path / "b.pt")  # a whole file of PyTorch's own form
+    for name in ("a.pt", "b.pt"):
+        with pytest.raises(ValueError, match="not a checkpoint"):
+            load_checkpoint(tmp_path / name)
     assert "ran" not in capsys.readouterr().out
 
 

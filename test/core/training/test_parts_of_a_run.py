@@ -20,7 +20,7 @@ from mapkd_core.training.objective import TaskObjective
 from mapkd_core.training.pseudo_labels import draw_unknown_labels
 from mapkd_core.training.random_state import RandomState, draws_random_numbers, seed_process
 from mapkd_core.training.trained import load_run, trained_network
-from mapkd_core.types import Prediction
+from mapkd_core.types import CAMERAS, Prediction
 
 
 @pytest.mark.parametrize(("ema", "step", "kept"), [
@@ -240,6 +240,10 @@ def test_of_a_run_the_average_is_loaded_where_there_is_one(finished):
     assert all(torch.equal(value, state["network"][name]) for name, value in network.state_dict().items())
     assert (card.version, card.grid, card.input_size, card.model) == ("step 5", GRID, SIZE, "student")
     assert load_run(finished)[1].version == "step 1"
+    assert load_run(finished, name="n", version="v")[1].version == "v" and card.cameras == CAMERAS
+    save_checkpoint(finished / "last.pt", {**state, "cameras": ["left", "right"], "least_score": 0.2})
+    card = load_run(finished, "last")[1]
+    assert card.cameras == ("left", "right") and card.least_score == 0.2
 
 
 def test_the_seed_decides_the_first_weights(tmp_path, monkeypatch):

@@ -148,12 +148,13 @@ def test_what_is_due_comes_at_its_steps_and_at_the_end(opened, monkeypatch, tmp_
                     ("validate", 7), ("last.pt", 7)]  # fmt: skip
 
 
-def test_a_checkpoint_gives_everything_back(opened, tmp_path):
+def test_a_checkpoint_gives_everything_back(opened, tmp_path, monkeypatch):
     context, batches = opened(ema=0.9, save_every=3, optimizer="muon")
     with context as (run, _):
         for _ in range(3):
             run.advance(batches)
-        run.best = 0.42
+        run.best, run.least_score = 0.42, 0.17
+        monkeypatch.setattr(run.fabric.strategy.precision, "state_dict", lambda: {"scale": 8.0})
         torch.rand(7)  # further than a run that is only seeded
         run._save("last.pt")
         drawn = torch.rand(4)
@@ -161,8 +162,10 @@ def test_a_checkpoint_gives_everything_back(opened, tmp_path):
     context, _ = opened(ema=0.9, save_every=3, optimizer="muon")
     with context as (again, resuming):
         assert resuming and again.step == 0
+        loaded = []
+        monkeypatch.setattr(again.fabric.strategy.precision, "load_state_dict", loaded.append)
         again.resume()
-        assert (again.step, again.best) == (3, 0.42)
+        assert (again.step, again.best, again.least_score, loaded) == (3, 0.42, 0.17, [{"scale": 8.0}])
         assert torch.equal(torch.rand(4), drawn), "random numbers go on where they were"
         for part in ("network", "train_only", "average"):
             given, wanted = again._state()[part], expected[part]

@@ -9,7 +9,7 @@ from toy import ToySamples
 from mapkd_core.config import DataConfig, LossConfig, TrainConfig
 from mapkd_core.data.dataset import Collate
 from mapkd_core.data.image_masks import MASK_SIZE, SURFACES, ImageMask
-from mapkd_core.data.street_images import Street, horizon_of
+from mapkd_core.data.street_images import Street, horizon_of, line_cells
 from mapkd_core.geometry import apply, inverse, project
 from mapkd_core.metrics.seen_ground import SeenGround
 from mapkd_core.model.build import build_model
@@ -64,6 +64,15 @@ def test_the_map_is_what_the_images_show_by_the_sample_s_own_calibration():
     assert (made.seen.semantic.sum(0) == 1).all() and made.seen.known[made.seen.semantic[0] == 0].all()
     assert 0.1 < made.seen.known.mean() < 1 and made.seen.semantic[CLASS_IDS["boundary"]].any()
     assert made.line_views.shape == (6, 2, SIZE[1] // 4, SIZE[0] // 4) and made.line_views[:, 0].any()
+
+
+def test_masks_are_cut_as_their_images_are(monkeypatch):
+    window = (0.3, 0.5, 0.6, 0.8)
+    monkeypatch.setattr(street_collage, "window_at", lambda *_: window)
+    made = collage(ToySamples()[0], Streets(), GRID, np.random.default_rng(0))
+    whole = line_cells(street().mask, (0.0, 0.0, 1.0, 1.0), (SIZE[0] // 4, SIZE[1] // 4))
+    expected = line_cells(street().mask, window, (SIZE[0] // 4, SIZE[1] // 4))
+    assert np.mean(made.line_views[0] == expected) > 0.93 > np.mean(whole == expected)
 
 
 def test_horizons_meet():

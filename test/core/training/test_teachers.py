@@ -37,3 +37,17 @@ def test_each_network_takes_its_part(monkeypatch):
     assert alone.teacher is made["a"] and alone.coach is None
     nobody = teachers.frozen_networks(DistillConfig(method="none", grid=GRID))
     assert nobody.teacher is None and nobody.coach is None
+
+
+@pytest.mark.parametrize("method", ["mapkd", "pyramid"])
+def test_a_teacher_on_larger_cells_serves_methods_that_compare_maps_alone(monkeypatch, method):
+    card = SimpleNamespace(model="teacher", grid=GRID.scaled(2), input_size=(SIZE[0] // 2, SIZE[1] // 2))
+    network = nn.Linear(1, 1)
+    monkeypatch.setattr(teachers, "load_trained", lambda place: (network, card))
+    config = DistillConfig(teacher="a", method=method, grid=GRID, data=DataConfig(image_size=SIZE))
+    if method == "mapkd":
+        with pytest.raises(ValueError, match=r"needs networks of one size \(methods that do not: .*pyramid"):
+            teachers.frozen_network("a", config)
+    else:
+        found = teachers.frozen_network("a", config)
+        assert (found.network, found.factor, found.shrink) == (network, 2, 2)

@@ -74,6 +74,16 @@ def test_elements_are_the_last_layers_with_a_score_for_each_class_and_crossings_
     assert {e.score >= 0.3 for e in found} == {True} and [e.label for e in true] == ["divider", "ped_crossing"]
 
 
+def test_the_least_score_is_that_of_what_lies_within_a_metre():
+    """A second line with a score of 0.5 lies 1.2 m from the true one: it is not to be shown."""
+    validation = VectorValidation(TrainConfig(grid=GRID))
+    found = [line("divider", 2), line("divider", -0.8)]
+    scores = [(0.9, 0.01, 0.01), (0.5, 0.01, 0.01)]
+    validation.see(frame([line("divider", 2), line("divider", -2)]), vectors(found, scores))
+    validation.result(ALONE)
+    assert 0.5 < validation.least_score < 0.53
+
+
 def test_the_ap_is_over_the_frames_of_all_processes(monkeypatch):
     mine, theirs = (VectorValidation(TrainConfig(grid=GRID)) for _ in range(2))
     mine.see(frame(TRUE[:1]), vectors([line("divider", 2)], [(0.9, 0.1, 0.1)]))

@@ -191,6 +191,8 @@ def test_scores_that_should_be_low_are_taught_in_full():
     narrow = vector_terms(found, targets, replace(CONFIG, likeness_m=1e-9), GRID)
     background = (logits.sigmoid() ** 2 * -torch.nn.functional.logsigmoid(-logits)).sum()
     assert narrow["element_class"].item() == pytest.approx(background.item() / 3), "pairs infinitely far apart"
+    soft = vector_terms(found, targets, replace(CONFIG, likeness_m=2.0), GRID)["element_class"]
+    assert torch.autograd.grad(soft, found.points_m, allow_unused=True) == (None,), "scores do not move vertices"
     low = torch.logit(torch.tensor([0.1])).requires_grad_()
     focal(low, torch.tensor([0.3]), soft=True).backward()
     assert low.grad.item() == pytest.approx(0.1 - 0.3), "cross entropy's"
