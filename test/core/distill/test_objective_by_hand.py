@@ -110,6 +110,17 @@ def test_without_labels_the_drawn_map_is_what_the_method_sees(monkeypatch):
         assert found["kd_response_teacher"].item() == pytest.approx(drawn["kd_response_teacher"].item())
 
 
+def test_the_method_gets_the_batch_with_the_drawn_labels(monkeypatch):
+    drawn = replace(Hand().batch, labelled=None)
+    bench = Bench(monkeypatch, draw=lambda *_: drawn, method="kd_logit")
+    steps, method = [], bench.objective.modules["method"]
+    monkeypatch.setattr(method, "terms", lambda step: steps.append(step) or {})
+    bench.terms(7, replace(bench.hand.batch, labelled=torch.tensor([False, True])))
+    (step,) = steps
+    assert step.batch is drawn and step.regions.batch is drawn and step.step == 7
+    assert step.coach is None and torch.equal(step.teacher.semantic, bench.hand.teacher.semantic)
+
+
 # --- calibration ---------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("method", ["none", "kd_logit"])

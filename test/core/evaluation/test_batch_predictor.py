@@ -7,9 +7,12 @@ from noise_frames import noise_frames
 from oracle_frames import road_map
 
 from mapkd_core.artifact import ModelCard, save_artifact
+from mapkd_core.evaluation import batch_predictor as under_test
 from mapkd_core.evaluation.batch_predictor import BatchPredictor
 from mapkd_core.grid import BevGrid
 from mapkd_core.model.build import build_model
+from mapkd_core.types import VectorPrediction
+from mapkd_core.vectorizer.vectorize import VectorizeConfig
 
 GRID = BevGrid((-15.0, 15.0), (-15.0, 15.0), 0.75)
 OPTIONS = {
@@ -43,6 +46,33 @@ def test_a_network_with_lidar_and_sd_map_runs_on_a_frame(weights):
     assert set(predicted.stage_ms) == {"prepare", "network", "vectorize"}
     again = predictor.predict_frame(whole_frame())
     np.testing.assert_array_equal(again.probabilities, predicted.probabilities)
+
+
+class Vectors(torch.nn.Module):
+    """A network of two decoder layers that gives one line: where it is, and how sure it is, differs."""
+
+    def forward(self, batch):
+        points = torch.tensor([[[-5.0, 1], [5, 1]], [[-5.0, 3], [5, 3]]]).view(2, 1, 1, 2, 2)
+        return VectorPrediction(torch.tensor([[3.0, -9, -9], [1.0, -9, -9]]).view(2, 1, 1, 3), points)
+
+
+def test_of_a_vector_network_the_last_layer_counts_and_times_are_those_of_the_parts(monkeypatch):
+    predictor = BatchPredictor((Vectors().train(), ModelCard("v", "1", "vector_student", {}, GRID, (88, 32))), "cpu")
+    assert not predictor.model.training
+    clock = iter([0.0, 1.0, 3.0, 7.0])
+    monkeypatch.setattr(under_test.time, "perf_counter", lambda: next(clock))
+    predicted = predictor.predict_frame(whole_frame())
+    best = predicted.elements[0]
+    assert best.label == "divider" and best.score == pytest.approx(1 / (1 + np.exp(-1)))
+    np.testing.assert_allclose(best.points_m, [[-5, 3], [5, 3]])
+    assert predicted.stage_ms == {"prepare": 1000, "network": 2000, "vectorize": 4000}
+
+
+def test_the_vectorizers_config_counts(weights, monkeypatch):
+    config, given = VectorizeConfig(min_length_m=3.0), []
+    monkeypatch.setattr(under_test, "vectorize", lambda first, grid, config=None: given.append(config) or [])
+    BatchPredictor(weights, "cpu", config).predict_frame(whole_frame())
+    assert given == [config]
 
 
 def test_a_missing_input_is_named(weights):

@@ -4,10 +4,10 @@ from dataclasses import replace
 import pytest
 from oracle_frames import GRID, HEADER, Oracle, frames
 
-from mapkd_core.evaluation.evaluate import PREDICTIONS, TRUTH, predict_frames, score_frames
+from mapkd_core.evaluation.evaluate import PREDICTIONS, TRUTH, _latency, predict_frames, score_frames
 from mapkd_core.grid import BevGrid
 from mapkd_core.metrics.crossings import in_side_form
-from mapkd_core.metrics.frame_file import read_frames
+from mapkd_core.metrics.frame_file import FrameRecord, read_frames
 from mapkd_core.metrics.submission import write_submission
 
 
@@ -34,6 +34,44 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path):
     assert predict_frames(frames(5), oracle, GRID, tmp_path, HEADER) == 5
     assert oracle.asked == ["t2", "t3", "t4"]
     assert [r.token for r in read_frames(tmp_path / TRUTH)] == [f"t{k}" for k in range(5)]
+
+
+def test_a_run_goes_on_from_what_both_files_hold(tmp_path):
+    predict_frames(frames(5), Oracle(), GRID, tmp_path, HEADER, limit=3)
+    lines = (tmp_path / TRUTH).read_text().splitlines(keepends=True)
+    (tmp_path / TRUTH).write_text("".join(lines[:-1]))  # killed between the two files
+    oracle = Oracle()
+    assert predict_frames(frames(5), oracle, GRID, tmp_path, HEADER) == 5 and oracle.asked == ["t2", "t3", "t4"]
+
+
+def test_frames_are_paired_by_their_tokens_and_ranked_best_first(tmp_path):
+    """The second frame's prediction lacks its last line, the third's has none."""
+    predict_frames(frames(4), Oracle(), GRID, tmp_path, HEADER)
+    expected = score_frames(tmp_path / PREDICTIONS, tmp_path / TRUTH).result["ap"]
+    header, *lines = (tmp_path / PREDICTIONS).read_text().splitlines()
+    (tmp_path / PREDICTIONS).write_text("\n".join([header, *lines[::-1], ""]))
+    assert score_frames(tmp_path / PREDICTIONS, tmp_path / TRUTH).result["ap"] == expected
+    rows = [{k: v for k, v in json.loads(line).items() if k != "semantic_png"} for line in lines]
+    rows[1]["elements"], rows[2]["elements"] = rows[1]["elements"][:-1], []
+    (tmp_path / PREDICTIONS).write_text("\n".join([header, *map(json.dumps, rows), ""]))
+    assert score_frames(tmp_path / PREDICTIONS, tmp_path / TRUTH).ranked() == [0, 3, 1, 2]
+
+
+def test_without_a_frames_prediction_there_is_no_iou_and_unknown_classes_are_noted(tmp_path):
+    predict_frames(frames(2), Oracle(), GRID, tmp_path, HEADER)
+    header, first, _ = (tmp_path / PREDICTIONS).read_text().splitlines()
+    (tmp_path / PREDICTIONS).write_text(f"{header}\n{first}\n")
+    header, *rows = (tmp_path / TRUTH).read_text().splitlines()
+    rows[0] = json.dumps({**json.loads(rows[0]), "known": ["divider"]})
+    (tmp_path / TRUTH).write_text("\n".join([header, *rows, ""]))
+    result = score_frames(tmp_path / PREDICTIONS, tmp_path / TRUTH).result
+    assert result["iou"] is None and result["iou_exact_lines"] is None
+    assert any("In 1 frames the truth of some classes is unknown" in note for note in result["notes"])
+
+
+def test_latencies_are_medians(tmp_path):
+    records = [FrameRecord(str(k), [], stage_ms={"network": t, "vectorize": 10 - t}) for k, t in enumerate((1, 2, 9))]
+    assert _latency(records) == {"network": 2, "vectorize": 8, "total": 10}
 
 
 def test_another_network_in_the_same_folder_is_refused(tmp_path):

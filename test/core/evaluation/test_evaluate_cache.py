@@ -1,5 +1,6 @@
 import json
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from mapkd_core.data.cache import CachedSamples
 from mapkd_core.data.cache_record import CacheOptions, decode, encode
 from mapkd_core.data.cache_write import write_cache
 from mapkd_core.data.dataset import Collate
+from mapkd_core.evaluation import evaluate_cache as under_test
 from mapkd_core.evaluation.batch_predictor import BatchPredictor
 from mapkd_core.evaluation.evaluate import PREDICTIONS, TRUTH
 from mapkd_core.evaluation.evaluate_cache import evaluate_cache, header_of, open_cache, predict_cache
@@ -23,6 +25,7 @@ from mapkd_core.grid import GRID_60X30, BevGrid
 from mapkd_core.metrics.frame_file import read_frames
 from mapkd_core.model.build import build_model
 from mapkd_core.sim.drive import SimDrive
+from mapkd_core.vectorizer.vectorize import VectorizeConfig
 
 GRID = BevGrid((-15.0, 15.0), (-15.0, 15.0), 0.75)
 SIZE = (88, 32)
@@ -177,3 +180,31 @@ def test_a_cache_is_scored_through_any_backend(cache, tmp_path):
     scores = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("batches", "frozen")]
     assert scores[0]["iou"]["miou"] == pytest.approx(scores[1]["iou"]["miou"], abs=1e-3)
     assert "latency_ms" in scores[1], "frames went through one by one, as on the vehicle"
+
+
+def test_a_result_is_read_again_unless_it_is_asked_for_anew_or_of_others(tmp_path, monkeypatch):
+    calls, checkpoint = [], tmp_path / "best.pt"
+    (tmp_path / "cache").mkdir()
+
+    def evaluate(weights, cache, out, processes, overwrite):
+        calls.append(overwrite)
+        return SimpleNamespace(result={"frames": len(calls)})
+
+    monkeypatch.setattr(under_test, "evaluate_cache", evaluate)
+    monkeypatch.setattr(under_test, "read_result", lambda path: json.loads(path.read_text()))
+
+    def frames(again=False):
+        return under_test.scored_once("run", tmp_path / "cache", tmp_path, checkpoint, 1, again)["frames"]
+
+    checkpoint.write_bytes(b"one")
+    assert [frames(), frames(), frames(again=True), frames()] == [1, 1, 2, 2]
+    checkpoint.write_bytes(b"two")
+    assert frames() == 3 and calls == [True] * 3
+
+
+def test_a_header_says_in_which_precision_was_computed():
+    card = ModelCard("n", "1", "student", {}, GRID, SIZE)
+    runtime = SimpleNamespace(precision="int8")
+    predictor = SimpleNamespace(card=card, runtime=runtime, vectorize_config=VectorizeConfig())
+    header = header_of(predictor, "frames")
+    assert header["precision"] == "int8" and header["vectorize"]["min_length_m"] == 1.0

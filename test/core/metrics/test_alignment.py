@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mapkd_core.grid import BevGrid
-from mapkd_core.metrics.alignment import AlignBounds, Alignment, _Search, best_alignment
+from mapkd_core.metrics.alignment import AlignBounds, Alignment, _Search, _steps, best_alignment
 from mapkd_core.metrics.line_places import LinePlaces, distances_m
 from mapkd_core.types import MapElement
 
@@ -34,6 +34,14 @@ def test_half_a_step_beyond_the_last_whole_one_is_found_on_either_side(sign):
     bounds, motion = AlignBounds(1.1, 0.5, 1.25), Alignment(1.1 * sign, -0.5 * sign, 1.25 * sign)
     found = best_alignment(motion.moved(street()), street(), bounds, GRID)
     assert (found.x_m, found.y_m, found.yaw_deg) == pytest.approx((motion.x_m, motion.y_m, motion.yaw_deg), abs=1e-6)
+
+
+def test_steps_reach_the_bounds_and_the_search_ends_there():
+    assert _steps(0.6, 0.2) == [-0.6, -0.4, -0.2, 0.0, 0.2, 0.4, 0.6], "in binary 0.6 / 0.2 is less than 3"
+    assert _steps(1.1, 0.2)[-1] == 1.0 and _steps(0.0, 0.5) == [0.0]
+    beyond = Alignment(0.5, -0.5, 0.0)
+    found = best_alignment(beyond.moved(street()), street(), AlignBounds(0.4, 0.4, 0.0), GRID)
+    assert (found.x_m, found.y_m) == (0.4, -0.4)
 
 
 def test_points_go_and_come_back():

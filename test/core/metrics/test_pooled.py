@@ -27,6 +27,12 @@ def test_the_least_score_has_the_highest_f1():
     assert best_least_score([one, other], 0) == pytest.approx(0.01), "none is right: nothing to choose by"
 
 
+def test_no_class_decides_alone():
+    """Boundaries are perfect with the one at 0.1, dividers poor with all their wrong ones there."""
+    dividers, boundaries = [(0.9, 0, 1), *[(0.1, 0, 0)] * 8], [(0.9, 0, 1), (0.8, 0, 1), (0.1, 0, 1)]
+    assert best_least_score([frame(dividers, [], boundaries, truths=(1, 0, 3))], 1) == pytest.approx(0.11)
+
+
 def test_without_truth_everything_is_shown():
     assert best_least_score([frame([(0.9, 0, 0)], [], [], truths=(0, 0, 0))], 1) == 0.0
     assert best_least_score([], 1) == 0.0

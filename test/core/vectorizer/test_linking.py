@@ -1,12 +1,14 @@
 """Which ends are joined first: what each cost is for, on lines that are laid out by hand."""
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
-from mapkd_core.vectorizer.evidence import BOUNDARY, Evidence
+from mapkd_core.vectorizer.evidence import BOUNDARY, CROSSING, Evidence
 from mapkd_core.vectorizer.lines import Lines, Points, starts_of
-from mapkd_core.vectorizer.linking import link
+from mapkd_core.vectorizer.linking import _fitting_gaps, link
 
 SHAPE, PEN = (200, 300), 7.0
 MAX_GAP, MAX_UNSEEN = 40.0, 20.0
@@ -83,3 +85,27 @@ def test_only_over_a_short_gap_does_a_line_become_a_ring(gap_cells: float, close
     )
     found = link(line, evidence(BOUNDARY), MAX_GAP, MAX_UNSEEN)
     assert found.closed.tolist() == [closes] and (found.points[0] == found.points[-1]) == closes
+
+
+@pytest.mark.parametrize(("apart", "fit"), [(4.0, False), (3.5, True)])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_ends_must_not_have_passed_each_other_as_seen_from_either(apart: float, fit: bool, swapped: bool) -> None:
+    """From one end the other lies at 110 degrees, from the other at 140: 4 cells are 3.06 behind it."""
+    ahead = np.exp(1j * np.deg2rad([0, -30]))
+    tips = np.array([0, apart * np.exp(1j * np.deg2rad(110))])
+    ways = [tips[0] - 3 * ahead[0] * np.arange(9, -1, -1), tips[1] + 3 * ahead[1] * np.arange(10)]
+    points = (100 + 100j + np.concatenate(ways[::-1] if swapped else ways)).astype(np.complex64)
+    lines = Lines(points, starts_of([10, 10]), np.full(2, CROSSING), np.full(20, PEN, np.float32), np.zeros(2, bool))
+    assert len(_fitting_gaps(lines, MAX_GAP).first) == fit
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4)))[::5])
+def test_arcs_of_a_ring_close_in_whichever_order_their_gaps_are_joined(order: tuple[int, ...]) -> None:
+    gaps = np.deg2rad(9.0 + 2 * np.array(order))  # 6 to 11 cells at a radius of 40
+    arcs = [np.linspace(np.pi / 2 * k, np.pi / 2 * (k + 1) - gaps[k], 18) for k in range(4)]
+    points = (150 + 100j + 40 * np.exp(1j * np.concatenate(arcs))).astype(np.complex64)
+    lines = Lines(
+        points, starts_of([18] * 4), np.full(4, BOUNDARY), np.full(72, PEN, np.float32), np.zeros(4, bool)
+    )  # fmt: skip
+    ring = link(lines, evidence(BOUNDARY), MAX_GAP, MAX_UNSEEN)
+    assert ring.closed.tolist() == [True] and ring.points[0] == ring.points[-1] and len(ring.points) == 73
