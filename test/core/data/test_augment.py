@@ -145,6 +145,9 @@ def test_zoom():
     sample = augment.zoom(painted(), 0.3, np.random.default_rng(0))
     assert_painted_where_projected(sample, at_least=2)
     assert sample.intrinsics[:, 0, 0].max() > 160
+    for before, after in zip(painted().intrinsics, sample.intrinsics, strict=True):
+        corners = np.linalg.inv(after @ np.linalg.inv(before)) @ [[0, SIZE[0]], [0, SIZE[1]], [1, 1]]
+        assert (corners[:2] > -1e-6).all() and (corners[:2] < np.array(SIZE)[:, None] + 1e-6).all(), "nothing beyond it"
 
 
 def test_shaken_mounting_leaves_labels_and_moves_cameras_by_the_given_amount():

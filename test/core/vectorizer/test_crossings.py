@@ -77,6 +77,12 @@ def test_a_ring_does_not_cross_itself_whichever_way_its_edges_run(
     assert ((first[1] - first[0]) * (second[1] - second[0]).conj()).real > 0, "its sides run the same way"
 
 
+def test_a_short_edge_beside_the_end_of_a_long_one_is_its_other_side() -> None:
+    """Their middles are 10 apart, which leaves 19 beside each other: half of the shorter one, not of the longer."""
+    assert pairs(edge(0, 40, 0), edge(21, 39, 15)) == [{0, 1}]
+    assert pairs(edge(0, 40, 0), edge(36, 54, 15)) == []
+
+
 def test_an_outline_that_was_drawn_has_the_long_sides_of_its_rectangle() -> None:
     for corners in ([0, 40, 40 + 15j, 15j], [0, 15, 15 + 40j, 40j]):
         outline = np.array([*corners, corners[0]], np.complex64) * np.complex64(np.exp(0.4j))

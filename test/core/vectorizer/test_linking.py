@@ -93,7 +93,7 @@ def test_ends_must_not_have_passed_each_other_as_seen_from_either(apart: float, 
     """From one end the other lies at 110 degrees, from the other at 140: 4 cells are 3.06 behind it."""
     ahead = np.exp(1j * np.deg2rad([0, -30]))
     tips = np.array([0, apart * np.exp(1j * np.deg2rad(110))])
-    ways = [tips[0] - 3 * ahead[0] * np.arange(9, -1, -1), tips[1] + 3 * ahead[1] * np.arange(10)]
+    ways = [tips[0] - 3 * ahead[0] * np.arange(10), tips[1] + 3 * ahead[1] * np.arange(10)]  # both begin there
     points = (100 + 100j + np.concatenate(ways[::-1] if swapped else ways)).astype(np.complex64)
     lines = Lines(points, starts_of([10, 10]), np.full(2, CROSSING), np.full(20, PEN, np.float32), np.zeros(2, bool))
     assert len(_fitting_gaps(lines, MAX_GAP).first) == fit

@@ -140,6 +140,12 @@ def test_scores_are_the_class_probability_along_the_line_and_order_the_elements(
     assert found[0].score == pytest.approx(0.8, abs=0.02) and found[1].score == pytest.approx(0.6, abs=0.02)
 
 
+@pytest.mark.parametrize(("least_m", "found"), [(2.0, 1), (5.0, 0)])
+def test_lines_shorter_than_asked_for_are_dropped(least_m: float, found: int) -> None:
+    line = drawn([element("divider", [[0, 0], [3.5, 0]])])
+    assert len(vectorize(line, GRID_60X30, VectorizeConfig(min_length_m=least_m))) == found
+
+
 def test_short_lines_are_believed_less() -> None:
     short, long = element("divider", [[-20, 5], [-17, 5]]), element("divider", [[-20, -5], [20, -5]])
     found = vectorize(drawn([short, long]), GRID_60X30, VectorizeConfig(doubtful_m=6))
