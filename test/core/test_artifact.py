@@ -1,5 +1,6 @@
 """Artifacts: round trip, and every way in which one can be unfit."""
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -42,6 +43,27 @@ def test_round_trip(card_path):
     for name, value in model.state_dict().items():
         assert torch.allclose(value, fresh[name], atol=1e-3), name
     assert not model.training
+
+
+def test_a_cards_facts_and_counts_of_batches_survive(card_path, tmp_path):
+    model, card = load_model(card_path)
+    state = model.state_dict()
+    count = next(k for k in state if k.endswith("num_batches_tracked"))
+    state[count] = torch.tensor(70_001)  # no float16 holds that
+    written = save_artifact(tmp_path / "other.json", replace(card, least_score=0.2, cameras=("a", "b")), state)
+    again, read = load_model(tmp_path / "other.json")
+    assert read == written and (read.least_score, read.cameras, read.training) == (0.2, ("a", "b"), card.training)
+    assert int(again.state_dict()[count]) == 70_001
+
+
+def test_weights_that_the_network_does_not_know_and_classes_in_another_order_are_refused(card_path, tmp_path):
+    model, card = load_model(card_path)
+    save_artifact(tmp_path / "more.json", card, {**model.state_dict(), "heads.more": torch.zeros(2)})
+    with pytest.raises(ArtifactError, match=r"unknown \['heads.more'\]"):
+        load_model(tmp_path / "more.json")
+    edit(card_path, classes=["ped_crossing", "divider", "boundary"])
+    with pytest.raises(ArtifactError, match="was trained for classes"):
+        load_card(card_path)
 
 
 def test_values_beyond_float16_are_kept(tmp_path):
@@ -153,6 +175,16 @@ def test_a_graph_is_the_one_that_its_card_was_written_for(card_path):
     graph.write_bytes(b"a grapf")
     with pytest.raises(ArtifactError, match=r"tiny\.onnx has SHA-256 .* its card says .*damaged"):
         check_graph(card_path, load_card(card_path), graph)
+
+
+def test_a_card_knows_all_of_its_graphs(card_path):
+    graphs = [graph_path(card_path), graph_path(card_path, "int8")]
+    for graph in graphs:
+        graph.write_bytes(graph.name.encode())
+        note_graph(card_path, graph)
+    for graph in graphs:
+        check_graph(card_path, load_card(card_path), graph)
+    assert set(load_card(card_path).graphs_sha256) == {"onnx", "int8.onnx"}
 
 
 def test_a_damaged_graph_is_refused_before_a_session_opens_it(card_path, monkeypatch):

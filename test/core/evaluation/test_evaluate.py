@@ -42,6 +42,8 @@ def test_a_run_goes_on_from_what_both_files_hold(tmp_path):
     (tmp_path / TRUTH).write_text("".join(lines[:-1]))  # killed between the two files
     oracle = Oracle()
     assert predict_frames(frames(5), oracle, GRID, tmp_path, HEADER) == 5 and oracle.asked == ["t2", "t3", "t4"]
+    for name in (PREDICTIONS, TRUTH):
+        assert [r.token for r in read_frames(tmp_path / name)] == [f"t{k}" for k in range(5)]
 
 
 def test_frames_are_paired_by_their_tokens_and_ranked_best_first(tmp_path):
@@ -65,7 +67,7 @@ def test_without_a_frames_prediction_there_is_no_iou_and_unknown_classes_are_not
     rows[0] = json.dumps({**json.loads(rows[0]), "known": ["divider"]})
     (tmp_path / TRUTH).write_text("\n".join([header, *rows, ""]))
     result = score_frames(tmp_path / PREDICTIONS, tmp_path / TRUTH).result
-    assert result["iou"] is None and result["iou_exact_lines"] is None
+    assert result["iou"] is None and result["by_condition"]["day"]["iou"] is None, "nor of the frames that have one"
     assert any("In 1 frames the truth of some classes is unknown" in note for note in result["notes"])
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -15,15 +16,17 @@ from mapkd_core.data.cache import CachedSamples
 from mapkd_core.data.cache_record import CacheOptions, decode, encode
 from mapkd_core.data.cache_write import write_cache
 from mapkd_core.data.dataset import Collate
+from mapkd_core.data.frame_sample import SampleOptions
 from mapkd_core.evaluation import evaluate_cache as under_test
 from mapkd_core.evaluation.batch_predictor import BatchPredictor
 from mapkd_core.evaluation.evaluate import PREDICTIONS, TRUTH
 from mapkd_core.evaluation.evaluate_cache import evaluate_cache, header_of, open_cache, predict_cache
 from mapkd_core.evaluation.identity import cache_fingerprint
-from mapkd_core.evaluation.prediction_jobs import truth_of, truth_record
+from mapkd_core.evaluation.prediction_jobs import NetworkOf, PredictCached, truth_of, truth_record
 from mapkd_core.grid import GRID_60X30, BevGrid
 from mapkd_core.metrics.frame_file import read_frames
 from mapkd_core.model.build import build_model
+from mapkd_core.predictor import PredictedMap
 from mapkd_core.sim.drive import SimDrive
 from mapkd_core.vectorizer.vectorize import VectorizeConfig
 
@@ -208,3 +211,14 @@ def test_a_header_says_in_which_precision_was_computed():
     predictor = SimpleNamespace(card=card, runtime=runtime, vectorize_config=VectorizeConfig())
     header = header_of(predictor, "frames")
     assert header["precision"] == "int8" and header["vectorize"]["min_length_m"] == 1.0
+
+
+def test_what_is_known_of_a_frame_goes_into_its_truth_and_latencies_only_where_nothing_else_runs(cache):
+    held = CachedSamples(cache, SampleOptions(GRID, SIZE, labels=True, margin_m=0.0))
+    one = held.frame(3)
+    assert truth_of(one.frame, replace(one.local_map, known=("divider",)), GRID).known == ("divider",)
+    predicted = PredictedMap([], np.eye(4, dtype=np.float32)[[0]].T[..., None], {"network": 5.0})
+    network = NetworkOf(None, SimpleNamespace(predict_frame=lambda frame: predicted))
+    for alone in (True, False):
+        ((record, truth),) = PredictCached(held, network, GRID, alone)(range(3, 4))
+        assert record.stage_ms == ({"network": 5.0} if alone else {}) and record.token == truth.token == "token-3"

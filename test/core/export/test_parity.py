@@ -32,6 +32,7 @@ class Fixed:
     ([LINE], ""),
     ([replace(LINE, points_m=LINE.points_m + 1e-5)], ""),
     ([], "0 elements, expected 1"),
+    ([LINE, LINE], "2 elements, expected 1"),
     ([replace(LINE, label="boundary")], "element 0 is a boundary of 2 points, expected a divider of 2"),
     ([replace(LINE, points_m=LINE.points_m + 0.01)], "element 0, a divider, is up to 10.0 mm away"),
 ])  # fmt: skip
