@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import yaml
 
 from mapkd_core.config_keys import renamed_override, with_new_names
+from mapkd_core.config_ranges import AT_LEAST_ONE, BELOW_ONE, BETWEEN, NOT_NEGATIVE, POSITIVE, SHARE, check_ranges
 from mapkd_core.files import inside
 from mapkd_core.grid import BevGrid
 from mapkd_core.loss_config import LossConfig
@@ -62,10 +63,11 @@ class DataConfig:
     def __post_init__(self) -> None:
         if len(self.image_size) != 2 or min(self.image_size) < 1:
             raise ValueError(f"data.image_size is {list(self.image_size)}; expected [width, height], both at least 1")
-        if self.lidar_points < 1:
-            raise ValueError(f"data.lidar_points is {self.lidar_points}; expected at least 1")
-        if not 0 < self.unlabelled_share < 1:
-            raise ValueError(f"data.unlabelled_share is {self.unlabelled_share}; expected a number between 0 and 1")
+        ranges = {
+            "lidar_points": AT_LEAST_ONE, "unlabelled_share": BETWEEN, "streets_a_sample": NOT_NEGATIVE,
+            "collage_share": SHARE, "workers": NOT_NEGATIVE,
+        }  # fmt: skip
+        check_ranges(self, ranges, "data.")
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,12 @@ class AugmentConfig:
     """Chance that a sample with LiDAR has no images (all become gray)."""
     style: float = 0.0
     """Largest share of a real image's low-frequency amplitudes that half of the samples' images take over (0..1)."""
+
+    def __post_init__(self) -> None:
+        shares = ("photometric", "camera_dropout", "lidar_dropout", "image_dropout", "style")
+        sizes = ("yaw_degrees", "shift_m", "extrinsic_degrees", "extrinsic_m", "lean_degrees", "lean_m")
+        ranges = {**dict.fromkeys(shares, SHARE), **dict.fromkeys(sizes, NOT_NEGATIVE), "scale": BELOW_ONE}
+        check_ranges(self, ranges, "augment.")
 
 
 @dataclass(frozen=True)
@@ -168,11 +176,10 @@ class TrainConfig:
         options = without_image_size(self.model_options, self.data.image_size, "model_options", "data.image_size")
         object.__setattr__(self, "model_options", options)
         self.folder()
-        for name in ("steps", "batch_size", "accumulate", "log_every", "save_every", "val_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
-        if self.schedule == "step" and self.decay_steps < 0:
-            raise ValueError(f"decay_steps is {self.decay_steps}; expected 0 (never) or a number of steps")
+        counts = ("steps", "batch_size", "accumulate", "log_every", "save_every", "val_every", "devices", "nodes")
+        others = ("weight_decay", "decay_steps", "warmup_steps", "clip_norm", "seed", "val_batches")
+        ranges = {**dict.fromkeys(counts, AT_LEAST_ONE), **dict.fromkeys(others, NOT_NEGATIVE)}
+        check_ranges(self, {**ranges, "learning_rate": POSITIVE, "ema": BELOW_ONE})
         known_words = {"schedule": SCHEDULES, "optimizer": OPTIMIZERS, "precision": PRECISIONS}
         for name, known in known_words.items():
             if getattr(self, name) not in known:
@@ -208,7 +215,9 @@ def load_config(kind: type[T], path: str | Path | None, overrides: Sequence[str]
     """
     values: Any = {}
     if path is not None:
-        values = read_yaml(Path(path).expanduser(), "a config") or {}
+        values = read_yaml(Path(path).expanduser(), "a config")
+        if values is None:
+            raise ValueError(f"{path} is empty; expected keys and values, or no config at all for the defaults")
         options = values.get("model_options") if isinstance(values, Mapping) else None
         if isinstance(options, Mapping) and "image_size" in options:
             _LOG.warning("%s: model_options.image_size can go: networks take their size from data.image_size", path)
@@ -259,6 +268,8 @@ def _check_keys(kind: type, values: Any, where: str, prefix: str) -> None:
         _check_key(kind, [str(key)], where)
         if dataclasses.is_dataclass(hints[key]):
             _check_keys(hints[key], value, where, f"{prefix}{key}.")  # type: ignore[arg-type]
+        elif value is None and type(None) not in typing.get_args(hints[key]):
+            raise ValueError(f"{where}: {prefix}{key} has no value; give it one, or leave the key out for the default")
 
 
 def _check_key(kind: type, path: Sequence[str], where: str) -> None:

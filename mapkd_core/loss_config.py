@@ -1,7 +1,9 @@
 """Weights of the loss terms."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+
+from mapkd_core.config_ranges import AT_LEAST_ONE, NOT_NEGATIVE, check_ranges
 
 
 @dataclass(frozen=True)
@@ -43,3 +45,7 @@ class LossConfig:
     other line, so that the better drawn of two ranks first; 0 for 1 whatever the distance (MapTR's)."""
     one_to_many: float = 1.0
     """The same three for the queries that are matched with every true element several times (MapTRv2's)."""
+
+    def __post_init__(self) -> None:
+        ranges = {field.name: NOT_NEGATIVE for field in fields(self)}
+        check_ranges(self, {**ranges, "repeats": AT_LEAST_ONE}, "loss.")

@@ -87,7 +87,16 @@ class SqliteSource:
         """Read-only, its write-ahead log included, which a killed recording never moved into the file itself."""
         wal, journal = (Path(f"{path}{end}") for end in ("-wal", "-journal"))
         if not _has_data(wal) and not _has_data(journal):
-            return self._connect(path, "immutable=1")
+            database = self._connect(path, "immutable=1")
+            lacking = _lacking_bytes(path)
+            if lacking:
+                database.execute("PRAGMA writable_schema = ON")  # or sqlite reads nothing of a file that was cut off
+                self.whole = False
+                self.notes.fault(
+                    f"{self.name} was cut off, as by a copy that broke off or a full disk: {lacking} bytes at its end "
+                    "are missing; copy it again if the original is there"
+                )
+            return database
         self.whole = False
         if not _has_data(journal):
             with suppress(sqlite3.Error):
@@ -146,6 +155,8 @@ class SqliteSource:
             rows = self._database.execute(
                 "SELECT topic_id, COUNT(*), MIN(timestamp), MAX(timestamp) FROM messages GROUP BY topic_id"
             ).fetchall()
+            if not all(type(value) is int for row in rows for value in row):
+                raise TypeError("a message without topic or time")
         except _BROKEN as error:
             rows = self._salvaged(error)
         strange = [row for row in rows if row[0] not in self._channels or not 0 <= row[2] <= row[3] <= LATEST_NS]
@@ -167,7 +178,8 @@ class SqliteSource:
                 ):
                     if row in found:
                         break
-                    found[row] = (stamp_ns, topic, row)
+                    if type(stamp_ns) is int and type(topic) is int:  # of damaged rows they can be anything
+                        found[row] = (stamp_ns, topic, row)
         self.whole = False
         self._rows = sorted(found.values())
         self.notes.fault(f"{self.name} is damaged ({error}): {len(found)} messages are found in it, others are lost")
@@ -175,6 +187,17 @@ class SqliteSource:
         for stamp_ns, topic, _ in self._rows:
             stamps.setdefault(topic, []).append(stamp_ns)
         return [(topic, len(of_topic), min(of_topic), max(of_topic)) for topic, of_topic in stamps.items()]
+
+
+def _lacking_bytes(path: Path) -> int:
+    """How many bytes fewer a file has than its header says (SQLite file format, 1.3)."""
+    with path.open("rb") as file:
+        header = file.read(100)
+    page_bytes, pages = int.from_bytes(header[16:18], "big"), int.from_bytes(header[28:32], "big")
+    page_bytes = 65536 if page_bytes == 1 else page_bytes
+    if not header.startswith(b"SQLite format 3\0") or header[24:28] != header[92:96]:
+        return 0  # the number of pages holds only where the two counters are alike
+    return max(0, page_bytes * pages - path.stat().st_size)
 
 
 def _has_data(path: Path) -> bool:

@@ -142,7 +142,9 @@ def _undistortion_maps(model: CameraModel, size: tuple[int, int]) -> tuple[NDArr
 
 
 def _usable(matrix: NDArray[np.float64]) -> bool:
-    return bool(np.isfinite(matrix).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0 and matrix[2, 2] == 1)
+    """Whether it is [fx s cx; 0 fy cy; 0 0 1]: one that was written column by column would be centered on a corner."""
+    below = matrix[1, 0] == 0 and matrix[2].tolist() == [0, 0, 1]
+    return bool(np.isfinite(matrix).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0 and below)
 
 
 def _rotation(r: Sequence[float]) -> NDArray[np.float64] | None:
@@ -151,7 +153,8 @@ def _rotation(r: Sequence[float]) -> NDArray[np.float64] | None:
     if not rectified_from_camera.any() or np.array_equal(rectified_from_camera, np.eye(3)):
         return None
     product = rectified_from_camera @ rectified_from_camera.T
-    if not np.isfinite(product).all() or np.abs(product - np.eye(3)).max() > 1e-3:
+    mirrored = np.isfinite(product).all() and np.linalg.det(rectified_from_camera) < 0
+    if not np.isfinite(product).all() or np.abs(product - np.eye(3)).max() > 1e-3 or mirrored:
         raise CalibrationError(f"r is {rectified_from_camera.ravel().tolist()}; expected a rotation, or the identity")
     turned = np.eye(4)
     turned[:3, :3] = rectified_from_camera.T

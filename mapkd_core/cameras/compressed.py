@@ -20,7 +20,7 @@ def compressed_size(message: CompressedImage) -> tuple[int, int]:
 
     Raises ImageError for another, and for a size that its bytes cannot hold; whether all is there only decoding tells.
     """
-    encoding, codec, _ = _format(message.format)
+    encoding, codec, target = _format(message.format)
     if "compressedDepth" in message.format or encoding in NOT_IMAGES:
         raise ImageError(
             "encoding", f"format {message.format!r} is depth or another measurement; expected a color image"
@@ -29,7 +29,7 @@ def compressed_size(message: CompressedImage) -> tuple[int, int]:
         raise ImageError(
             "encoding", f"format {message.format!r} is a video stream; expected a JPEG or PNG, or the transport ffmpeg"
         )
-    if is_mosaic(encoding) and encoding not in ENCODINGS:
+    if any(is_mosaic(name) and name not in ENCODINGS for name in (encoding, target)):
         raise ImageError("encoding", f"format {message.format!r} is a Bayer mosaic that is not known here")
     try:
         width, height = jpeg_size(memoryview(message.data))
@@ -65,6 +65,8 @@ def compressed_source(message: CompressedImage) -> memoryview | NDArray[np.uint8
 def mosaic_encoding(text: str) -> str:
     """The encoding in a message's `format` where that says that the image is a Bayer mosaic; else empty."""
     encoding, _, target = _format(text)
+    if is_mosaic(target):
+        return target
     return encoding if is_mosaic(encoding) and not target else ""
 
 

@@ -69,7 +69,7 @@ NOT_IMAGES = ("16UC1", "16SC1", "32FC1", "64FC1", "32SC1")
 
 def is_mosaic(encoding: str) -> bool:
     """True for a Bayer mosaic, whose pixels have one colour each."""
-    return encoding.startswith("bayer_")
+    return encoding.lower().startswith("bayer_")
 
 
 def refuse_encoding(encoding: str) -> ImageError:

@@ -110,6 +110,32 @@ def test_a_run_stays_in_its_folder():
     assert TrainConfig(name="plan/row", out="runs").folder().as_posix() == "runs/plan/row"
 
 
+@pytest.mark.parametrize(("text", "words"), [
+    ("", "is empty; expected keys and values"),
+    ("# steps: 7\n", "is empty; expected keys and values"),
+    ("steps:\n", "steps has no value; give it one"),
+    ("data: {workers: }", r"data\.workers has no value"),
+    ("clip_norm: -1", "clip_norm is -1.0; expected at least 0"),
+    ("ema: 1", "ema is 1.0; expected a number from 0 to below 1"),
+    ("learning_rate: 0", "learning_rate is 0.0; expected a number above 0"),
+    ("learning_rate: .nan", "learning_rate is nan"),
+    ("warmup_steps: -1", "warmup_steps is -1; expected at least 0"),
+    ("devices: 0", "devices is 0; expected at least 1"),
+    ("data: {workers: -1}", r"data\.workers is -1; expected at least 0"),
+    ("seed: -1", "seed is -1"),
+    ("augment: {camera_dropout: 30}", r"augment\.camera_dropout is 30.0; expected a number from 0 to 1"),
+    ("augment: {yaw_degrees: .inf}", r"augment\.yaw_degrees is inf"),
+    ("loss: {dice: -0.5}", r"loss\.dice is -0.5"),
+    ("loss: {class_weight: [1, -1, 1]}", r"loss\.class_weight is \(1.0, -1.0, 1.0\); expected at least 0"),
+])  # fmt: skip
+def test_a_config_that_would_teach_nonsense_is_refused(tmp_path, text, words):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=words) as error:
+        load_config(TrainConfig, path)
+    assert "c.yaml" in str(error.value)
+
+
 def test_the_printed_config_is_read_back(tmp_path):
     from mapkd_core.config import yaml_text
 

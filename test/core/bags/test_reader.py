@@ -189,6 +189,19 @@ def test_a_damaged_sqlite_file_gives_what_lies_around_the_damage(tmp_path):
     assert any("is damaged" in fault for fault in bag.faults) and not bag.whole
 
 
+@pytest.mark.parametrize("share", [0.5, 0.99])
+def test_a_sqlite_file_that_was_cut_off_gives_what_lies_before(tmp_path, share):
+    path = tmp_path / "a.db3"
+    odd_bags.sqlite(path, texts(2000)).close()
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    found, bag = read(path)
+    assert 4000 * (share - 0.1) < len(found) < 4000 and set(found) < set(texts(2000)) and not bag.whole
+    assert f"a.db3 was cut off, as by a copy that broke off or a full disk: {len(data) - int(share * len(data))}" in (
+        bag.faults[0]
+    )
+
+
 def test_split_files_are_read_in_the_order_of_their_numbers(tmp_path):
     names = [f"drive_{k}.mcap" for k in range(12)]
     for k, name in enumerate(names):

@@ -38,6 +38,8 @@ def test_a_camera_info_gives_size_and_intrinsics():
         ({"k": np.array([np.nan, 0, 1, 0, 5, 1, 0, 0, 1])}, "k is .nan"),
         ({"k": np.array([5, 0, 1, 0, -5, 1, 0, 0, 1.0])}, "calibrate it"),
         ({"k": np.array([5, 0, 1, 0, 5, np.inf, 0, 0, 1.0])}, "expected finite"),
+        ({"k": np.array([5, 0, 0, 0, 5, 0, 4, 3, 1.0])}, "k is .*expected finite .fx 0 cx"),  # column by column
+        ({"k": np.array([5, 0, 4, 1, 5, 3, 0, 0, 1.0])}, "expected finite .fx 0 cx"),
         ({"d": [0.1, np.nan, 0, 0, 0], "distortion_model": "plumb_bob"}, "expected finite distortion"),
         ({"d": [0.1] * 5, "distortion_model": "my_lens"}, "distortion_model 'my_lens'"),
         ({"d": [0.1] * 15, "distortion_model": "plumb_bob"}, "with 15 coefficients cannot be undone .* at most 14"),
@@ -226,6 +228,8 @@ def test_a_camera_info_without_k_holds_for_rectified_images():
         camera_model(camera_info(d=[0.1] * 5, distortion_model="plumb_bob"), rectified=True)
     with pytest.raises(CalibrationError, match=r"r is .*expected a rotation"):
         camera_model(camera_info(p=p, r=np.full(9, 0.5)), rectified=True)
+    with pytest.raises(CalibrationError, match=r"r is .*expected a rotation"):
+        camera_model(camera_info(p=p, r=np.diag([-1.0, 1, 1]).ravel()), rectified=True)  # a mirror
 
 
 @pytest.mark.parametrize(("topic", "rectified"), [

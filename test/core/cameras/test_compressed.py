@@ -23,7 +23,7 @@ def test_what_any_decoder_reads_is_handed_on_as_it_is(text):
 @pytest.mark.parametrize("order", ["rggb", "grbg"])
 @pytest.mark.parametrize(("extension", "text"), [
     (".jpg", "bayer_{}8; jpeg compressed "), (".png", "bayer_{}8; png compressed "),
-    (".png", "bayer_{}16; png compressed "),
+    (".png", "bayer_{}16; png compressed "), (".png", "bayer_{0}8; png compressed bayer_{0}8"),
 ])  # fmt: skip
 def test_colours_of_a_mosaic_are_restored(order, extension, text):
     values = mosaic(order)
@@ -60,6 +60,7 @@ def test_a_mosaic_whose_colours_a_driver_has_restored_stays_as_it_is():
     ("16UC1; png compressed ", "depth or another measurement"),
     ("h264", "video stream; expected a JPEG or PNG, or the transport ffmpeg"),
     ("bayer_xyzw8; jpeg compressed ", "Bayer mosaic that is not known"),
+    ("BAYER_RGGB8; jpeg compressed ", "Bayer mosaic that is not known"),
 ])  # fmt: skip
 def test_what_is_no_colour_image_is_refused_by_its_format(text, words):
     with pytest.raises(ImageError, match=words) as error:
