@@ -11,11 +11,12 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "findings"
 SCRIPTS = sorted(FOLDER.glob("*.sh"))
+OF_NPM = r"\w@\d+\.\d+\.\d"
 PARTS = ["Seen", "Expected", "Happens", "Matters", "Do instead"]
 
 
 def installed(code: str) -> list[str]:
-    """The packages that the `pip install` lines of a script name."""
+    """The packages that the `pip install` and `npm install` lines of a script name."""
     plain = re.sub(r"^\s*#.*$", "", code, flags=re.MULTILINE)
     named = []
     for words in re.findall(r"pip3?\"? +install +((?:[^\n\\|&;]|\\\n)*)", plain):
@@ -24,6 +25,8 @@ def installed(code: str) -> list[str]:
             if re.match(r"[A-Za-z][\w.-]*(\[|$|[=<>~!])", word) and not after_option:
                 named.append(word)
             after_option = word in ("--target", "--prefix", "--root", "--index-url", "-t", "-i")
+    for words in re.findall(r"npm install +(.*)", plain):
+        named += [word for word in shlex.split(words) if re.match(r"@?[a-z][\w./-]*(@|$)", word)]
     return named
 
 
@@ -42,8 +45,8 @@ def faults(path: Path) -> list[str]:
         "Seen: names no date, no version or no platform": not seen,
         "no `set -euo pipefail`": "\nset -euo pipefail\n" not in text,
         "no temporary folder that is removed": not ("mktemp -d" in code and re.search(r"trap '.*rm -rf", code)),
-        "nothing is installed in an exact version": not re.search(r"==\d", code),
-        f"not all of {named} are pinned with ==": not all("==" in word for word in named),
+        "nothing is installed in an exact version": not re.search(rf"==\d|{OF_NPM}", code),
+        f"not all of {named} are pinned": not all("==" in word or re.search(OF_NPM, word) for word in named),
         "the project is used": bool(re.search(r"\bmapkd", code)),
         "it does not end with `as described`": not re.search(r"as described[\"']?$", lines[-1]),
         "a place of one machine is named": bool(re.search(r"/home/|/root/|/work/|/Users/", text)),
@@ -68,6 +71,7 @@ def test_the_folder_holds_findings_and_their_readme_alone() -> None:
         ("==1.2", ">=1.2", "nothing is installed in an exact version"),
         ("thing==1.2", "other thing==1.2", "not all of"),
         ("pip install --quiet", "pip install thing>=2 --quiet", "not all of"),
+        ("\necho", '\nnpm install --prefix "$folder" map@1.2.3 @map/map\necho', "not all of"),
         ("# Seen: 2026-11-29 with", "# Seen: with", "no date"),
         ("# Matters: Sums are wrong.\n", "", "has not the parts"),
         ("echo", "python -c 'import mapkd_core'; echo", "the project is used"),
