@@ -49,11 +49,11 @@ def test_a_cards_facts_and_counts_of_batches_survive(card_path, tmp_path):
     model, card = load_model(card_path)
     state = model.state_dict()
     count = next(k for k in state if k.endswith("num_batches_tracked"))
-    state[count] = torch.tensor(70_001)  # no float16 holds that
+    state[count] = torch.tensor(2049)  # no float16 holds that
     written = save_artifact(tmp_path / "other.json", replace(card, least_score=0.2, cameras=("a", "b")), state)
     again, read = load_model(tmp_path / "other.json")
     assert read == written and (read.least_score, read.cameras, read.training) == (0.2, ("a", "b"), card.training)
-    assert int(again.state_dict()[count]) == 70_001
+    assert int(again.state_dict()[count]) == 2049
 
 
 def test_weights_that_the_network_does_not_know_and_classes_in_another_order_are_refused(card_path, tmp_path):

@@ -7,6 +7,7 @@ from mapkd_core.metrics.ap_chamfer import ap_chamfer
 from mapkd_core.metrics.ap_hdmapnet import ap_hdmapnet
 from mapkd_core.metrics.ap_pmapnet import ap_pmapnet
 from mapkd_core.metrics.ap_result import THRESHOLDS_HDMAPNET_M, THRESHOLDS_MAPTR_M, ApResult
+from mapkd_core.metrics.raster_ap import _match
 from mapkd_core.types import CLASSES, MapElement
 
 GRID = BevGrid((-15.0, 15.0), (-7.5, 7.5), 0.15)
@@ -105,3 +106,10 @@ def test_thresholds_are_the_papers():
     assert THRESHOLDS_HDMAPNET_M == (0.2, 0.5, 1.0) and THRESHOLDS_MAPTR_M == (0.5, 1.0, 1.5)
     assert ap_chamfer([[]], [[]]).thresholds_m == ap_pmapnet([[]], [[]], GRID).thresholds_m == (0.5, 1.0, 1.5)
     assert ap_hdmapnet([[]], [[]], GRID).thresholds_m == (0.2, 0.5, 1.0)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_a_pair_exactly_at_the_threshold_is_none(kind):
+    at = np.full((1, 1), 0.7, kind)
+    allowed = np.ones((1, 1), bool)
+    assert len(_match(at, 0.7, allowed)) == 0 and len(_match(np.nextafter(at, kind(0)), 0.7, allowed)) == 1

@@ -183,3 +183,23 @@ def test_other_numbers_of_processes_keep_the_samples_of_a_step(tmp_path):
         claim_run_folder(tmp_path, {**config, "batch_size": 2, "devices": 8, "nodes": 1})
     with pytest.raises(ValueError, match="batch_size: 2 -> 4"):
         claim_run_folder(tmp_path, {**config, "batch_size": 4})
+
+
+@pytest.mark.parametrize(("train", "free"), [("cache:caches/train", True), ("cache:https://example.org/train", False)])
+def test_a_streamed_run_keeps_its_processes_even_where_a_step_has_as_many_samples(tmp_path, train, free):
+    config = {"data": {"train": train}, "batch_size": 4, "devices": 1, "nodes": 1}
+    claim_run_folder(tmp_path, config)
+    save_checkpoint(tmp_path / "last.pt", {"step": 1})
+    shared = {**config, "batch_size": 2, "devices": 2}
+    if free:
+        assert claim_run_folder(tmp_path, shared)
+    else:
+        with pytest.raises(ValueError, match="holds a run under another config"):
+            claim_run_folder(tmp_path, shared)
+
+
+@pytest.mark.parametrize("state", [{"best": 0.5}, {"step": "7"}])
+def test_a_file_without_a_step_is_no_training_state(tmp_path, state):
+    save_checkpoint(tmp_path / "a.pt", state)
+    with pytest.raises(ValueError, match="holds no training state"):
+        load_checkpoint(tmp_path / "a.pt")

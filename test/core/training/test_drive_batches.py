@@ -1,7 +1,9 @@
 """Batches straight from the simulator: the drives follow from the seed, a batch mixes several, nothing comes twice."""
+import itertools
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -108,3 +110,27 @@ def test_no_two_runs_and_no_two_drives_of_a_run_are_the_same(monkeypatch):
                 drive_batches.MadeDrives(TrainConfig(seed=run))[number]
             seeds.append(asked.value.args[0])
     assert len(set(seeds)) == 9 and seeds == sorted(seeds) and seeds[0] == drive_batches.FIRST_SEED > 4_000_000
+
+
+def test_a_run_that_goes_on_takes_other_drives_and_draws_other_numbers(monkeypatch):
+    """Batch 6 of four frames begins in drive 3, of eight frames each."""
+    asked = []
+    monkeypatch.setattr(drive_batches, "made_drives", lambda *given: asked.append(given) or iter(()))
+    config = TrainConfig(batch_size=4, seed=3)
+    batches = drive_batches.DriveBatches(config, "cpu", first_batch=6, frames=8)
+    assert asked == [(config, 3, 8)]
+    assert batches._random.random() == np.random.default_rng((3, 5, 6)).random()
+    assert list(itertools.islice(drive_batches._From(7), 3)) == [7, 8, 9]
+
+
+def test_a_drives_seed_and_pace_are_those_asked_for(monkeypatch):
+    class Asked(Exception):
+        pass
+
+    def drive(seed, **given):
+        raise Asked(seed, given["frames"], given["keyframe_s"])
+
+    monkeypatch.setattr(drive_batches, "SimDrive", drive)
+    with pytest.raises(Asked) as asked:
+        drive_batches.MadeDrives(TrainConfig(seed=2), frames=5, every_s=2.5)[11]
+    assert asked.value.args == (drive_batches.FIRST_SEED + 2_000_011, 5, 2.5)

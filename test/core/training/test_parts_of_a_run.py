@@ -57,6 +57,10 @@ def rates(at, /, **changes):
     return found
 
 
+def test_a_constant_rate_does_not_decay():
+    assert rates([0, 25, 50], schedule="constant", decay_steps=10, steps=60, warmup_steps=0) == [2.0] * 3
+
+
 def test_rates_of_every_schedule():
     assert rates((0, 3, 50), schedule="constant", warmup_steps=0) == [2.0] * 3
     assert rates((0, 1, 3, 4, 90), schedule="constant", warmup_steps=4) == [0.5, 1.0, 2.0, 2.0, 2.0]

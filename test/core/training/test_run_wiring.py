@@ -204,6 +204,18 @@ def test_each_process_leaves_a_batch_of_its_own_that_is_not_finite(tmp_path, pro
     assert not {"elements", "outlines", "lidar"} & set(saved)
 
 
+def test_what_is_logged_is_each_loss_unweighed_and_averaged_over_processes(opened, monkeypatch):
+    logged, given = {}, {}
+    context, batches = opened(log_every=1)
+    with context as (run, _):
+        monkeypatch.setattr(run.fabric, "log_dict", lambda values, step: logged.update(values))
+        monkeypatch.setattr(run, "_averaged", lambda own: given.update(own) or {k: v + 5 for k, v in own.items()})
+        scale = float(run.objective.modules.scale.detach())
+        run.advance(batches)
+    assert given["kd_own"] == pytest.approx(scale**2) and given["total"] > given["semantic"] + 2.9 * given["kd_own"]
+    assert {k: logged[f"train/{k}"] - 5 for k in given} == pytest.approx(given)
+
+
 def test_batch_norms_are_joined_over_processes_on_gpus_alone():
     def fabric(kind, count):
         return SimpleNamespace(device=torch.device(kind), world_size=count)

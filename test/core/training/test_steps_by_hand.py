@@ -216,6 +216,18 @@ def test_muon_written_out(shape, momentum, decay):
     assert torch.equal(weight.grad, gradient), "the gradient itself is left as it was"
 
 
+def test_muons_groups_each_have_their_rate():
+    weight, bias = nn.Parameter(torch.eye(3)), nn.Parameter(torch.zeros(3))
+    muon = Muon([weight, bias], lr=0.1)
+    for still, moving in ((0, 1), (1, 0)):
+        muon.param_groups[still]["lr"], muon.param_groups[moving]["lr"] = 0.0, 0.1
+        before = [p.detach().clone() for p in (weight, bias)]
+        for p in (weight, bias):
+            p.grad = torch.ones_like(p)
+        muon.step()
+        assert [torch.equal(p, b) for p, b in zip((weight, bias), before, strict=True)] == [still == 0, still == 1]
+
+
 def test_muons_defaults_and_a_parameter_without_gradient():
     mixed, idle, bias = (nn.Parameter(torch.ones(shape)) for shape in ((4, 5), (3, 3), (4,)))
     optimizer = Muon([mixed, idle, bias], lr=0.1)
