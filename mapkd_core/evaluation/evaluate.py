@@ -14,6 +14,7 @@ from typing import Any
 from mapkd_core.data.image_codec import jpeg_size
 from mapkd_core.engine import Engine
 from mapkd_core.engine.local import LocalEngine
+from mapkd_core.evaluation.odd_places import odd_places
 from mapkd_core.evaluation.prediction_jobs import FramePredictor, NetworkOf, PredictFrames, has_map
 from mapkd_core.grid import BevGrid
 from mapkd_core.metrics.alignment import AlignBounds
@@ -160,7 +161,7 @@ def score_frames(
         "by_condition": scorer.by_condition(scores),
         "openlane_v2": scorer.area_ap(scores),
         "latency_ms": _latency(predictions),
-        "notes": _notes(missing, truths, rings),
+        "notes": [*_notes(missing, truths, rings), *odd_places(predictions, grid)],
     }
     return Evaluation(result, scores, paired, truths, grid)
 

@@ -32,6 +32,10 @@ def _vector_that_fits(value: Any) -> None:
     _PARTS(value)
     if value.get("pts_num", 0) > len(value["pts"]):
         raise Misfit(f"at most the {len(value['pts'])} vertices that are there", value["pts_num"]).at("pts_num")
+    name = value.get("cls_name")  # MapTR's descendants write it as well, some of them with another order of types
+    if name in CLASSES and CLASSES.index(name) != value["type"]:
+        order = ", ".join(f"{place} for {label}" for place, label in enumerate(CLASSES))
+        raise Misfit(f"the type of its cls_name {name!r} ({order})", value["type"]).at("type")
 
 
 _FILE = record({"results": mapping(list_of(_vector_that_fits))})

@@ -63,6 +63,10 @@ def test_pts_num_cuts_the_padding_and_short_lines_are_dropped(tmp_path):
         ('{"results": {"a": [{"pts": [[0, 0], [1, 1]], "type": 0, "confidence_level": Infinity}]}}', "level is inf"),
         ('{"results": {"a": [{"pts": [[0, 0], [1e308, 1]], "type": 0}]}}', r"with 1e\+308; .*-10000 to 10000"),
         ('{"results": {"a": [{"pts": [["0", 0], [1, 1]], "type": 0}]}}', "pts is a list of 2; expected N x 2 or 3"),
+        (
+            '{"results": {"a": [{"pts": [[0, 0], [1, 1]], "type": 0, "cls_name": "ped_crossing"}]}}',
+            "type is 0; expected the type of its cls_name 'ped_crossing' .0 for divider, 1 for ped_crossing",
+        ),
         ('{"results": [{"sample_token": "a", "vectors": [{"cls_name": "divider"}]}]}', "MapTR's format"),
         ('{"results": {"a": {"vectors": [], "scores": [], "labels": []}}}', "StreamMapNet's and MapTracker's"),
         ("[" * 100_000, "not JSON"),
