@@ -16,6 +16,8 @@ from mapkd_core.losses import semantic_bce
 from mapkd_core.metrics.iou import IouMeter
 from mapkd_core.training import loop as training
 from mapkd_core.training.muon import Muon
+from mapkd_core.training.objective import TaskObjective
+from mapkd_core.types import Prediction
 
 
 @pytest.fixture
@@ -237,3 +239,11 @@ def test_muons_defaults_and_a_parameter_without_gradient():
     mixed.grad, bias.grad = torch.randn(4, 5), torch.randn(4)
     optimizer.step()
     assert (idle == 1).all() and not (mixed == 1).all() and not (bias == 1).all()
+
+
+def test_losses_of_half_precision_outputs_are_in_single_precision():
+    config, batch = TrainConfig(), batch_by_hand()
+    logits = 3 * torch.randn(2, 4, *batch.semantic.shape[-2:], generator=torch.Generator().manual_seed(0)).bfloat16()
+    terms, _ = TaskObjective(config).terms(Prediction(logits), batch, 0)
+    whole, _ = TaskObjective(config).terms(Prediction(logits.float()), batch, 0)
+    assert terms["semantic"].dtype == torch.float32 and torch.equal(terms["semantic"], whole["semantic"])
