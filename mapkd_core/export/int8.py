@@ -27,7 +27,7 @@ from mapkd_core.types import Frame
 if TYPE_CHECKING:
     from onnx import NodeProto
 
-OPERATORS = ("Conv", "Relu", "Add", "Concat", "Resize")
+OPERATORS = ("Conv", "Relu", "Clip", "Add", "Concat", "Resize")
 """What computes in eight bits, beside large linear layers; the gather, its weights and the softmax stay as they are."""
 DECODER_OPERATORS = ("MatMul", "GridSample", "LayerNormalization")
 """Of attention; convolutional networks have none of them."""

@@ -62,11 +62,15 @@ def test_nearly_the_same_probabilities(artifact):
 
 @needs_instructions
 def test_the_trunk_lite0_runs_in_eight_bits(tmp_path):
+    import onnx
+
     path = save_tiny_student(tmp_path, 0, trunk="lite0")
     student, card = load_model(path)
     export_onnx(student, graph_path(path), card)
     note_graph(path, graph_path(path))
     export_int8.export_int8(path, proof_frames(None, SIZE, 2))
+    operators = {node.op_type for node in onnx.load(str(graph_path(path, "int8"))).graph.node}
+    assert "Clip" not in operators  # ReLU6 is the range of eight bits itself; a Clip would compute in float32
     with_torch = RuntimeOptions(device="cpu", backend="torch", precision="fp32")
     exact = open_runtime(path, with_torch).probabilities(tiny_images(), *tiny_rig())
     for precision, within in (("fp32", 1e-5), ("int8", 0.02)):
