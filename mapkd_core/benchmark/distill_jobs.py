@@ -27,10 +27,12 @@ class TrainNetwork:
 
     def __call__(self, config: TrainConfig) -> None:
         """Nothing to do where it is finished."""
+        from mapkd_core.heap import keep_all_buffers
         from mapkd_core.training.loop import train
 
         shared_with_workers(self.storage, NOTE)
         if missing([config]):
+            keep_all_buffers()
             train(config)
 
 

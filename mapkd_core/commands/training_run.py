@@ -26,6 +26,7 @@ def run_config(command: str, args: argparse.Namespace, kind: type[Config], start
     `start` imports what needs torch, and returns the run's folder.
     """
     from mapkd_core.config import load_config, yaml_text
+    from mapkd_core.heap import keep_all_buffers
     from mapkd_core.runtime import wait_without_spinning
 
     wait_without_spinning()  # before torch is imported: loaders want the cores too
@@ -33,6 +34,7 @@ def run_config(command: str, args: argparse.Namespace, kind: type[Config], start
     if args.print_config:
         print(yaml_text(config), end="")
         return 0
+    keep_all_buffers()
     try:
         folder = start(config)
     except FloatingPointError as error:

@@ -60,7 +60,7 @@ def _run(signals: StopSignals) -> int:
 
     if not only_ros_arguments(_help_text):
         return 0
-    from mapkd_ros.node.heap import keep_large_buffers
+    from mapkd_core.heap import keep_large_buffers
 
     keep_large_buffers()
     from mapkd_ros.node.mapping_node import MappingNode

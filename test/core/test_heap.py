@@ -7,13 +7,13 @@ import sys
 
 import pytest
 
-from mapkd_ros.node import heap
+from mapkd_core import heap
 
 FAULTS = """
 import resource, sys, threading
 import numpy as np
 if sys.argv[1] == "kept":
-    from mapkd_ros.node.heap import keep_large_buffers
+    from mapkd_core.heap import keep_large_buffers
     assert keep_large_buffers()
 
 def work():
@@ -30,9 +30,24 @@ thread.join()
 """
 
 
+LAYERS = """
+import resource, sys
+import numpy as np
+if sys.argv[1] == "kept":
+    from mapkd_core.heap import keep_all_buffers
+    assert keep_all_buffers()
+for place in range(6):
+    if place == 2:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    layers = [np.ones(50_000_000, np.uint8) for _ in range(2)]  # each above the largest that glibc keeps by itself
+    del layers
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
 GIVEN_BACK = """
 import numpy as np
-from mapkd_ros.node.heap import give_back, keep_large_buffers
+from mapkd_core.heap import give_back, keep_large_buffers
 
 def resident_mb():
     return int(open("/proc/self/statm").read().split()[1]) * 4096 / 1e6
@@ -47,14 +62,20 @@ print(before - resident_mb())
 """
 
 
-def faults(how: str) -> int:
-    return int(subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, check=True, text=True).stdout)
+def faults(how: str, code: str = FAULTS) -> int:
+    return int(subprocess.run([sys.executable, "-c", code, how], capture_output=True, check=True, text=True).stdout)
 
 
 def test_buffers_of_a_thread_cost_no_page_faults() -> None:
     if not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"):
         pytest.skip("the C library is not glibc")
     assert faults("kept") < faults("given back") / 10
+
+
+def test_layers_of_any_size_cost_no_page_faults_in_training() -> None:
+    if not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"):
+        pytest.skip("the C library is not glibc")
+    assert faults("kept", LAYERS) < faults("given back", LAYERS) / 10
 
 
 def test_what_is_free_goes_back_when_the_node_is_cleaned_up() -> None:
@@ -66,4 +87,4 @@ def test_what_is_free_goes_back_when_the_node_is_cleaned_up() -> None:
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heap.ctypes, "CDLL", lambda name: object())
-    assert heap.keep_large_buffers() is False and heap.give_back() is False
+    assert (heap.keep_large_buffers(), heap.keep_all_buffers(), heap.give_back()) == (False, False, False)
