@@ -1,6 +1,7 @@
 """Real images with masks, cut to what a network sees, for training beside labelled frames; no calibration is needed."""
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from mapkd_core.data.image_masks import MASK_SIZE, SURFACES, ImageMask, image_ke
 from mapkd_core.data.images import decode
 from mapkd_core.data.sample import TARGET_STRIDE, StreetViews
 
+_LOG = logging.getLogger(__name__)
 ENDINGS = (".jpg", ".jpeg", ".png")
 _ASPECT = (1.6, 2.0)
 """Width by height of what is cut out before it is stretched to the network's image; the vehicle's cameras have 16:9."""
@@ -44,12 +46,15 @@ class StreetImages:
     def __init__(self, folders: Sequence[str], masks: str, image_size: tuple[int, int], strength: float) -> None:
         """`strength` is that of photometric changes. Raises ValueError if no image of the folders has a mask."""
         self.masks, self.image_size, self.strength = Path(masks).expanduser(), image_size, strength
-        self.images: list[tuple[Path, str]] = []
-        for folder in folders:
-            for path in images_below(Path(folder).expanduser()):
-                key = image_key(path.read_bytes())
-                if mask_path(self.masks, key).exists():
-                    self.images.append((path, key))
+        found = [path for folder in folders for path in images_below(Path(folder).expanduser())]
+        keys = [image_key(path.read_bytes()) for path in found]
+        pairs = zip(found, keys, strict=True)
+        self.images = [(path, key) for path, key in pairs if mask_path(self.masks, key).exists()]
+        if missing := len(found) - len(self.images):
+            _LOG.warning(
+                "%d of %d images of data.streets have no mask in %s and are left out; `mapkd masks` makes them",
+                missing, len(found), masks,
+            )  # fmt: skip
         if not self.images:
             raise ValueError(
                 f"data.streets {list(folders)} hold no image with a mask in data.street_masks {masks!r}; "

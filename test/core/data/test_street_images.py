@@ -38,9 +38,13 @@ def opened(folder, strength=0.0):
     return StreetImages([str(folder / "images")], str(folder / "masks"), SIZE, strength)
 
 
+def test_images_without_a_mask_are_left_out_and_counted(folder, caplog):
+    assert len(opened(folder).images) == 1
+    assert "1 of 2 images of data.streets have no mask" in caplog.text
+
+
 def test_targets_lie_over_what_the_cut_image_shows(folder):
     streets = opened(folder)
-    assert len(streets.images) == 1  # the other one has no mask
     views = streets.draw(12, np.random.default_rng(0))
     assert views.images.shape == (12, 96, 192, 3)
     assert views.surface.shape == (12, 24, 48) and views.lines.shape == (12, 2, 24, 48)
