@@ -11,9 +11,9 @@ from rclpy.lifecycle import LifecycleState
 from std_msgs.msg import Header
 
 from mapkd_core.cameras.rig import CameraRig, anchor_of
+from mapkd_core.heap import give_back
 from mapkd_ros import qos, topics
 from mapkd_ros.node.diagnostics import ERROR, OK, status
-from mapkd_core.heap import give_back
 from mapkd_ros.node.mapping import Mapping
 from mapkd_ros.node.mapping_job import Predictor
 from mapkd_ros.node.outputs import MapOutputs, output
