@@ -37,12 +37,13 @@ SHOWN = ("divider", "boundary")
 
 def collages(args: argparse.Namespace) -> tuple[TrainConfig, list[Sample]]:
     """The same for all weights: `args.collages` of them, on the calibrations of the rig's frames."""
-    network, card = load_trained(args.weights[0])
+    _, card = load_trained(args.weights[0])
     config = TrainConfig(grid=card.grid, data=DataConfig(train=args.rig, val=args.rig, image_size=card.input_size))
     source = open_samples(args.rig, config)
     streets = StreetImages(args.images, args.masks, card.input_size, 0.0)
     rng = np.random.default_rng(0)
-    return config, [collage(source[k * len(source) // args.collages], streets, card.grid, rng) for k in range(args.collages)]
+    chosen = (source[k * len(source) // args.collages] for k in range(args.collages))
+    return config, [collage(sample, streets, card.grid, rng) for sample in chosen]
 
 
 def drawn(weights: str, config: TrainConfig, samples: Sequence[Sample]) -> list[NDArray[np.intp]]:
@@ -57,6 +58,13 @@ def drawn(weights: str, config: TrainConfig, samples: Sequence[Sample]) -> list[
         return [network(collate([sample])).semantic[0].argmax(0).numpy() for sample in samples]
 
 
+def near(cells: NDArray[np.bool_], cell_m: float) -> NDArray[np.bool_]:
+    """Where one of the cells lies within WITHIN_M."""
+    if not cells.any():
+        return cells
+    return np.asarray(distance_transform_edt(~cells) * cell_m <= WITHIN_M)
+
+
 def scores(maps: Sequence[NDArray[np.intp]], samples: Sequence[Sample], cell_m: float) -> list[str]:
     """Recall, precision and F of dividers and boundaries within a metre, mean of both F, and m2 of crossings."""
     row, means, crossing = [], [], 0
@@ -66,9 +74,7 @@ def scores(maps: Sequence[NDArray[np.intp]], samples: Sequence[Sample], cell_m: 
             assert sample.seen is not None
             known, wanted = sample.seen.known, sample.seen.semantic[CLASS_IDS[label]] > 0
             found = classes == CLASS_IDS[label]
-            near_found, near_wanted = (
-                distance_transform_edt(~cells) * cell_m <= WITHIN_M if cells.any() else cells for cells in (found, wanted)
-            )
+            near_found, near_wanted = (near(cells, cell_m) for cells in (found, wanted))
             true, hit = true + int(wanted.sum()), hit + int((wanted & near_found).sum())
             made, right = made + int((found & known).sum()), right + int((found & known & near_wanted).sum())
         recall, precision = hit / max(true, 1), right / max(made, 1)
