@@ -7,7 +7,7 @@
 Each camera of a rig's frame shows a real image, cut so that its horizon lies where the camera's does
 (data.collage_share in training). Paint is held to dividers, the road's edge to boundaries, by cells of the network's
 own map within what the masks know, about 15 m. Shares of cells within 1 m: recall of the labels, precision of the map.
-Streets stand side by side that never met, so the numbers compare networks and tell nothing of a real street. The images
+Streets stand side by side that never met, so the numbers rank networks, and say nothing of a real street. The images
 must be none that a network was trained on or had its norms from.
 """
 from __future__ import annotations
