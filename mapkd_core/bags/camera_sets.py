@@ -111,6 +111,7 @@ class CameraSets:
 
     def sets(self) -> Iterator[CalibratedSet]:
         """The sets, each one as soon as it is complete. `not_formed` tells of those that did not come about."""
+        last_ns = 0
         for message in self.bag.messages(self.topics):
             camera = self._camera(message.topic)
             if camera is None:
@@ -118,9 +119,11 @@ class CameraSets:
                 continue
             for stamp_ns, image in self._read_images(camera, message):
                 camera_set = self._add(camera, stamp_ns, image, message.log_ns)
-                calibrated = self._calibrated(camera_set, message.log_ns) if camera_set is not None else None
-                if calibrated is not None:
-                    yield calibrated
+                if camera_set is not None:
+                    yield from self._calibrated(camera_set, message.log_ns)
+            last_ns = message.log_ns
+        for camera_set in self.synchronizer.finish():
+            yield from self._calibrated(camera_set, last_ns)
 
     @property
     def anchor_images(self) -> int:
@@ -155,7 +158,9 @@ class CameraSets:
     def not_formed(self) -> Counter[str]:
         """Why sets did not come about, or images were not used, and how often."""
         found = Counter(self.faults)
-        found.update({f"no set: {reason}": count for reason, count in self.synchronizer.not_formed.items()})
+        apart = f": more than {self.synchronizer.window_ns / 1e6:.0f} ms from the other cameras' nearest images"
+        for reason, count in self.synchronizer.not_formed.items():
+            found[f"no set: {reason}{apart if reason.startswith('skew') else ''}"] += count
         found.update({f"not used: {reason}": count for reason, count in self.synchronizer.ignored.items()})
         return found
 
@@ -256,7 +261,8 @@ class CameraSets:
             return str(error)
         return ""
 
-    def _calibrated(self, camera_set: CameraSet[RecordedImage], log_ns: int) -> CalibratedSet | None:
+    def _calibrated(self, camera_set: CameraSet[RecordedImage], log_ns: int) -> Iterator[CalibratedSet]:
+        """The set with its calibration, or nothing and a fault."""
         sources: list[memoryview | NDArray[np.uint8]] = []
         mountings = []
         for camera, image in zip(camera_set.cameras, camera_set.images, strict=True):
@@ -265,8 +271,8 @@ class CameraSets:
                 sources.append(image.source())
             except (CalibrationError, ImageError) as error:
                 self.faults[f"{camera}: {error}"] += 1
-                return None
-        return CalibratedSet(
+                return
+        yield CalibratedSet(
             camera_set.stamp_ns, log_ns, camera_set.cameras, camera_set.stamps_ns, tuple(sources),
             tuple(self.models[camera] for camera in camera_set.cameras), np.stack(mountings),
             tuple(self._masks[camera] for camera in camera_set.cameras),

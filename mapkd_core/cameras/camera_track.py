@@ -1,6 +1,7 @@
 """The newest images of one camera and its rhythm. No ROS inside: an image is any object, stamps are ns."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -51,3 +52,23 @@ class CameraTrack(Generic[Image]):
             interval = stamp - self.newest
             self.period = interval if self.period is None else min(interval, self.period * 5 // 4)
         self.newest = stamp
+
+
+def tightest(near: Sequence[Sequence[int]], stamp: int) -> list[int] | None:
+    """One stamp of each camera's ascending `near` so that newest minus oldest is smallest; None if a camera has none.
+
+    One list must be [stamp]: the set's oldest image is then at or before it, and for each possible oldest one
+    the earliest image not before it is the best that a camera can offer.
+    """
+    best: list[int] | None = None
+    for low in sorted({s for stamps in near for s in stamps if s <= stamp}, reverse=True):
+        picks = [next((s for s in stamps if s >= low), None) for stamps in near]
+        known = [s for s in picks if s is not None]
+        if len(known) == len(picks) and (best is None or spread_ns(known) < spread_ns(best)):
+            best = known
+    return best
+
+
+def spread_ns(stamps: Sequence[int]) -> int:
+    """From the oldest to the newest."""
+    return max(stamps) - min(stamps)

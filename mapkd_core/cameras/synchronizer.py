@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from mapkd_core.cameras.camera_track import CameraTrack
+from mapkd_core.cameras.camera_track import CameraTrack, spread_ns, tightest
 
 Image = TypeVar("Image")
 
@@ -143,6 +143,17 @@ class Synchronizer(Generic[Image]):
             self._evict_oldest(camera)
         return self._fire()
 
+    def finish(self) -> list[CameraSet[Image]]:
+        """The sets that waited for a tighter one; why other anchor images find none is counted. For bags, which end."""
+        found = []
+        for stamp in self._pending():
+            chosen = tightest(self._near(stamp), stamp)
+            if chosen is None or spread_ns(chosen) > self.window_ns:
+                self._miss(stamp)
+            else:
+                found.append(self._formed(stamp, chosen))
+        return found
+
     def _too_late(self, camera: str, stamp: int) -> bool:
         track = self._tracks[camera]
         if len(track.stamps) == self._depth and stamp < track.stamps[0]:
@@ -210,20 +221,23 @@ class Synchronizer(Generic[Image]):
     def _fire(self) -> CameraSet[Image] | None:
         for stamp in reversed(self._pending()):
             near = self._near(stamp)
-            chosen = _tightest(near, stamp)
-            if chosen is None or _spread(chosen) > self.window_ns or self._worth_waiting(near, stamp, _spread(chosen)):
+            chosen = tightest(near, stamp)
+            if chosen is None or spread_ns(chosen) > self.window_ns or self._worth_waiting(near, stamp, chosen):
                 continue
             for older in self._pending():
                 if older < stamp:
                     self._miss(older)
-            images = tuple(track.images[s] for (_, track), s in zip(self._used(), chosen, strict=True))
-            self.formed += 1
-            self._last_fired, self._last_used = stamp, max(chosen)
-            self._forget_useless()
-            return CameraSet(stamp, self.expected, tuple(chosen), images)
+            return self._formed(stamp, chosen)
         return None
 
-    def _worth_waiting(self, near: list[list[int]], stamp: int, spread: int) -> bool:
+    def _formed(self, stamp: int, chosen: Sequence[int]) -> CameraSet[Image]:
+        images = tuple(track.images[s] for (_, track), s in zip(self._used(), chosen, strict=True))
+        self.formed += 1
+        self._last_fired, self._last_used = stamp, max(chosen)
+        self._forget_useless()
+        return CameraSet(stamp, self.expected, tuple(chosen), images)
+
+    def _worth_waiting(self, near: list[list[int]], stamp: int, chosen: list[int]) -> bool:
         """True while a tighter set is about to come."""
         newest = self._newest()
         hoped = []
@@ -235,8 +249,8 @@ class Synchronizer(Generic[Image]):
                 if abs(foreseen - stamp) <= self.window_ns and newest <= foreseen + track.period // 2:
                     coming = [foreseen]
             hoped.append(stamps + coming)
-        tightest = _tightest(hoped, stamp)
-        return tightest is not None and _spread(tightest) < spread - self.window_ns // 8
+        best = tightest(hoped, stamp)
+        return best is not None and spread_ns(best) < spread_ns(chosen) - self.window_ns // 8
 
     def _forget_useless(self) -> None:
         for camera, track in self._tracks.items():
@@ -246,8 +260,8 @@ class Synchronizer(Generic[Image]):
 
     def _miss(self, stamp: int) -> None:
         """Counts why the anchor image of this stamp found no set."""
-        chosen = _tightest(self._near(stamp), stamp)
-        if chosen is not None and _spread(chosen) <= self.window_ns:
+        chosen = tightest(self._near(stamp), stamp)
+        if chosen is not None and spread_ns(chosen) <= self.window_ns:
             self._count("overtaken by a newer set")
             return
         now = self._newest()
@@ -260,7 +274,7 @@ class Synchronizer(Generic[Image]):
             worst_ms = max(now - (self._tracks[camera].newest or now) for camera in late) / 1e6
             self._count("late " + ", ".join(late), f"late {', '.join(late)} by {worst_ms:.0f} ms")
         elif chosen is not None:
-            self._count("skew", f"skew {_spread(chosen) / 1e6:.0f} ms > {self.window_ns / 1e6:.0f} ms")
+            self._count("skew", f"skew {spread_ns(chosen) / 1e6:.0f} ms > {self.window_ns / 1e6:.0f} ms")
         else:
             away, camera = max(
                 (min(abs(s - stamp) for s in track.stamps), camera) for camera, track in self._used()
@@ -270,22 +284,3 @@ class Synchronizer(Generic[Image]):
     def _count(self, kind: str, reason: str | None = None) -> None:
         self.not_formed[kind] += 1
         self.last_reason = reason or kind
-
-
-def _tightest(near: Sequence[Sequence[int]], stamp: int) -> list[int] | None:
-    """One stamp of each camera's ascending `near` so that newest minus oldest is smallest; None if a camera has none.
-
-    One list must be [stamp]: the set's oldest image is then at or before it, and for each possible oldest one
-    the earliest image not before it is the best that a camera can offer.
-    """
-    best: list[int] | None = None
-    for low in sorted({s for stamps in near for s in stamps if s <= stamp}, reverse=True):
-        picks = [next((s for s in stamps if s >= low), None) for stamps in near]
-        known = [s for s in picks if s is not None]
-        if len(known) == len(picks) and (best is None or _spread(known) < _spread(best)):
-            best = known
-    return best
-
-
-def _spread(stamps: Sequence[int]) -> int:
-    return max(stamps) - min(stamps)

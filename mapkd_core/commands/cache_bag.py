@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mapkd_core.commands.options import number, place_on_earth
+from mapkd_core.commands.options import CARD_OR_SHIPPED, number, place_on_earth
 from mapkd_core.output_file import output_file
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--align", action="store_true", default=None,
         help="shift and turn the drive to where the lines of a network's predictions lie on the map's",
     )
-    group.add_argument("--weights", type=Path, help="of --align: a card (NAME.json), or nano (default), small, base")
+    group.add_argument("--weights", type=Path, help=f"of --align: {CARD_OR_SHIPPED}")
 
 
 def is_bag(args: argparse.Namespace) -> bool:

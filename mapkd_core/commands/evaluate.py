@@ -29,7 +29,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mapkd_core.commands.options import add_runtime_options, chosen_runtime, whole_number
+from mapkd_core.commands.options import CARD_OR_SHIPPED, add_runtime_options, chosen_runtime, whole_number
 from mapkd_core.engine import open_engine
 from mapkd_core.engine.arguments import add_engine_options, chosen_engine
 from mapkd_core.files import FolderLock, keep_inputs, write_atomic
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
-    parser.add_argument("--weights", metavar="CARD", help="or a run folder, or shipped: nano (default), small, base")
+    parser.add_argument("--weights", metavar="CARD", help=f"folder of a run, {CARD_OR_SHIPPED}")
     parser.add_argument(
         "--data", metavar="NAME", help="simdrive-v1:SPLIT[:small|full][:DRIVES], a nuScenes folder, or cache:DIR"
     )

@@ -30,7 +30,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from mapkd_core.commands.options import add_runtime_options, chosen_runtime, number, place_on_earth, whole_number
+from mapkd_core.commands.options import (
+    CARD_OR_SHIPPED,
+    add_runtime_options,
+    chosen_runtime,
+    number,
+    place_on_earth,
+    whole_number,
+)
 from mapkd_core.draw import write_png
 from mapkd_core.files import keep_inputs
 from mapkd_core.map_files.street_image import draw_street
@@ -91,7 +98,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--start", default="", metavar="X,Y,DEG", help="where odometry begins, in metres from there (default: 0,0,0)"
     )
     parser.add_argument("--no-align", action="store_true", help="take poses as they are")
-    parser.add_argument("--weights", type=Path, help="a card (NAME.json), or shipped: nano (default), small, base")
+    parser.add_argument("--weights", type=Path, help=CARD_OR_SHIPPED)
     add_runtime_options(parser)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mapkd_core.commands.options import add_runtime_options, chosen_runtime, number, whole_number
+from mapkd_core.commands.options import CARD_OR_SHIPPED, add_runtime_options, chosen_runtime, number, whole_number
 from mapkd_core.files import keep_inputs
 from mapkd_core.progress import Progress, say
 from mapkd_core.runtime import wait_without_spinning
@@ -26,7 +26,7 @@ SOURCES = (
 def add_moment_options(parser: argparse.ArgumentParser) -> None:
     """Declares them."""
     parser.add_argument("source", metavar="SOURCE", help=SOURCES)
-    parser.add_argument("--weights", type=Path, help="a card (NAME.json), or shipped: nano (default), small, base")
+    parser.add_argument("--weights", type=Path, help=CARD_OR_SHIPPED)
     parser.add_argument("--no-predict", action="store_true", help="run no network: images and true map alone")
     parser.add_argument("--scene", action="append", default=[], help="only this scene of a data set; may be repeated")
     parser.add_argument("--limit", type=whole_number(1), metavar="N", help="at most N moments")

@@ -9,6 +9,9 @@ from pathlib import Path
 from mapkd_core.runtime.options import BACKENDS, PRECISIONS, RuntimeOptions
 from mapkd_core.storage import is_object_storage
 
+CARD_OR_SHIPPED = "a card (NAME.json), or shipped: nano (default), nano_robust, small, base"
+"""What --weights names: those of artifact.SHIPPED, whose import would cost every command 80 ms."""
+
 
 def add_runtime_options(parser: argparse.ArgumentParser) -> None:
     """Declares how a network is run."""

@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mapkd_core.commands.options import add_runtime_options, chosen_runtime, number, whole_number
+from mapkd_core.commands.options import CARD_OR_SHIPPED, add_runtime_options, chosen_runtime, number, whole_number
 from mapkd_core.data.images import decode
 from mapkd_core.draw import overview, write_png
 from mapkd_core.files import inside, keep_inputs, write_atomic
@@ -88,7 +88,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--every", type=number(0), default=0.0, metavar="S", help="of a bag, at most a map in S seconds"
     )
     parser.add_argument("--no-video", action="store_true", help="of a bag, write no overlay.mp4")
-    parser.add_argument("--weights", type=Path, help="a card (NAME.json), or shipped: nano (default), small, base")
+    parser.add_argument("--weights", type=Path, help=CARD_OR_SHIPPED)
     add_runtime_options(parser)
     parser.add_argument("--out", type=Path, default=Path("predictions"), help="output folder (%(default)s)")
 

@@ -3,9 +3,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from typing import TYPE_CHECKING
-
 if TYPE_CHECKING:  # ONNX Runtime's look-up asks for the size of features where there is no PyTorch
     from torch import Tensor
 

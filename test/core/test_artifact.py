@@ -1,5 +1,6 @@
 """Artifacts: round trip, and every way in which one can be unfit."""
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -16,6 +17,7 @@ from mapkd_core.artifact import (
     note_graph,
     save_artifact,
 )  # fmt: skip
+from mapkd_core.commands.options import CARD_OR_SHIPPED
 from mapkd_core.grid import BevGrid
 from mapkd_core.model.build import build_model
 from mapkd_core.runtime import BELONGS_TO, RuntimeOptions, graph_path, open_runtime
@@ -54,6 +56,10 @@ def test_a_cards_facts_and_counts_of_batches_survive(card_path, tmp_path):
     again, read = load_model(tmp_path / "other.json")
     assert read == written and (read.least_score, read.cameras, read.training) == (0.2, ("a", "b"), card.training)
     assert int(again.state_dict()[count]) == 2049
+
+
+def test_help_names_every_shipped_student():
+    assert set(re.findall(r"\w+", CARD_OR_SHIPPED.partition("shipped:")[2])) - {"default"} == set(SHIPPED)
 
 
 def test_weights_that_the_network_does_not_know_and_classes_in_another_order_are_refused(card_path, tmp_path):

@@ -36,6 +36,16 @@ def test_every_round_of_images_is_a_set_with_its_calibration(tmp_path, pattern):
     assert maker.anchor_images == 5 and maker.sizes == dict.fromkeys(one.cameras, SIZE)
 
 
+def test_cameras_too_far_apart_are_told_with_the_limit(tmp_path):
+    messages = drive(("left", "right"), count=6)
+    for _, topic, message in messages:
+        if topic.startswith("/right/image"):
+            message.header.stamp.nanosec += PERIOD_NS // 2
+    found, maker = sets_of(write(tmp_path / "a.mcap", messages), window_ns=10_000_000)
+    assert not found
+    assert any(line.endswith(": more than 10 ms from the other cameras' nearest images") for line in maker.not_formed())
+
+
 def test_calibration_that_comes_once_serves_all_images_even_those_before(tmp_path):
     names = ("left", "right")
     images = [message for message in drive(names) if "image" in message[1]]

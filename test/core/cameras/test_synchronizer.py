@@ -92,6 +92,17 @@ def test_cameras_too_far_apart_are_told_with_the_time_and_the_limit():
     assert not feed(synchronizer, events)
     assert synchronizer.not_formed == Counter({"skew B": 10 - DEPTH})
     assert synchronizer.last_reason == "skew B 140 ms > 80 ms"
+    assert synchronizer.finish() == []
+    assert synchronizer.not_formed == Counter({"skew B": 10})  # those that were still waiting, too
+
+
+def test_what_waits_for_a_tighter_set_is_formed_at_the_end_of_a_recording():
+    synchronizer: Synchronizer = Synchronizer(["A", "B"], "A", window_ns=80 * MS)
+    assert len(feed(synchronizer, [(c, 100 * MS * i) for i in range(5) for c in ("A", "B")])) == 5
+    # B's next image would be nearer to this one than its last but for 30 ms; the recording ends before it comes
+    assert not feed(synchronizer, [("B", 440 * MS), ("A", 500 * MS)])
+    (last,) = synchronizer.finish()
+    assert last.stamps_ns == (500 * MS, 440 * MS) and not synchronizer.not_formed and synchronizer.pending == 0
 
 
 def test_a_spread_over_the_window_is_told_even_if_each_camera_is_near_the_anchor():
