@@ -91,14 +91,16 @@ def start(path: Path, log: Path, overwrite: bool = False, largest_file: int = 0,
 def recorded(path: Path) -> list[int]:
     """The numbers of the images in a recording."""
     from mapkd_core.bags.plain_messages import PlainMessages
-    from mapkd_core.bags.reader import BagReader
+    from mapkd_core.bags.reader import BagMessage, BagReader
 
     plain = PlainMessages()
+
+    def read(message: BagMessage) -> Any:
+        return plain.types.deserialize_cdr(message.data, message.topic.msg_type)
+
     with BagReader(path) as bag:
         return [
-            plain.types.deserialize_cdr(message.data, message.topic.msg_type).header.stamp.sec
-            for message in bag.messages()
-            if message.topic.name == TOPIC
+            read(message).header.stamp.sec for message in bag.messages() if message.topic.name == TOPIC
         ]
 
 

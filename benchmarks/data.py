@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -37,6 +38,7 @@ from mapkd_core.files import write_atomic
 from mapkd_core.geometry import transform_from_yaw
 from mapkd_core.grid import GRID_60X30, GRID_120X60, GRID_240X60
 from mapkd_core.types import Frame
+from mapkd_core.vector_map import VectorMap
 
 BATCH = 8
 
@@ -50,7 +52,7 @@ class Repeated(Dataset):
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: int):
+    def __getitem__(self, index: int) -> Any:
         if index >= self.count:
             raise IndexError(index)
         frame = self.few[index % len(self.few)]
@@ -71,7 +73,7 @@ def milliseconds(pair: tuple[float, float]) -> str:
     return f"{pair[0] * 1e3:.2f} ({pair[1] * 1e3:.2f})"
 
 
-def poses_on_lanes(vector_map, count: int) -> list[np.ndarray]:
+def poses_on_lanes(vector_map: VectorMap, count: int) -> list[np.ndarray]:
     """Poses on the map's lanes, heading along them."""
     rng = np.random.default_rng(0)
     lanes = [lane for lane in vector_map.lane_centres_m if len(lane) > 2]
@@ -83,7 +85,7 @@ def poses_on_lanes(vector_map, count: int) -> list[np.ndarray]:
     return poses
 
 
-def label_rows(vector_map, count: int) -> Iterable[str]:
+def label_rows(vector_map: VectorMap, count: int) -> Iterable[str]:
     for name, grid in (("60x30", GRID_60X30), ("120x60", GRID_120X60), ("240x60", GRID_240X60)):
         poses = poses_on_lanes(vector_map, 100)
         map_elements(vector_map, poses[0], grid)

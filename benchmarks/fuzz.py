@@ -19,6 +19,7 @@ from collections import Counter
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
@@ -44,7 +45,7 @@ def fuzz(reader: Reader, folder: Path, count: int, seed_number: int) -> tuple[Co
         suppress_health_check=list(HealthCheck),
     )
     @given(tried.damages())
-    def one(damage) -> None:
+    def one(damage: Any) -> None:
         nonlocal slowest
         before = time.perf_counter()
         outcomes[tried.outcome(*damage)[:300]] += 1

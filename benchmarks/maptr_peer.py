@@ -112,7 +112,8 @@ def forwards(checkout: Path) -> tuple[dict[str, Callable[[], Any]], dict[str, st
             "scene_token": "one"}
     given = images[:, order].contiguous()
     kept: dict[str, Any] = {}
-    peer.pts_bbox_head.register_forward_hook(lambda _, __, output: kept.update(output))
+    head: Any = peer.pts_bbox_head
+    head.register_forward_hook(lambda _, __, output: kept.update(output))
     weights = copy.deepcopy(ours.state_dict())
     fold_batch_norms(ours)
     ours = ours.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -162,7 +163,8 @@ def graphs(
     export_int8(path, [Frame("noise", "noise", 0, tuple(views))])
     options = RuntimeOptions(device="cpu", backend="torch", threads=torch.get_num_threads())
     expected = open_runtime(path, options).infer(images, intrinsics, poses)
-    found, apart = {}, {}
+    found: dict[str, Callable[[], Any]] = {}
+    apart = {}
     backends = {"onnx": "ONNX Runtime", "openvino": "OpenVINO"}
     for backend, precision in [(b, p) for b in backends if b == "onnx" or OPENVINO for p in ("fp32", "int8")]:
         runtime = open_runtime(path, replace(options, backend=backend, precision=precision))

@@ -90,12 +90,12 @@ class Sender:
             kind = message_class("mapkd_ros/msg/VectorMap")
             self.node.create_subscription(kind, f"/{name}/student_node/vector_map", self.listener(name), 10)
             for camera, k in zip(CAMERAS, N015.intrinsics(), strict=True):
-                publisher = self.node.create_publisher(image, f"/{name}/{image_topic(camera, 'compressed')}", 5)
+                publisher: Any = self.node.create_publisher(image, f"/{name}/{image_topic(camera, 'compressed')}", 5)
                 self.images[name, camera] = publisher
-                infos = self.node.create_publisher(info, f"/{name}/{info_topic(camera)}", latched)
+                infos: Any = self.node.create_publisher(info, f"/{name}/{info_topic(camera)}", latched)
                 infos.publish(info(width=1600, height=900, k=k.ravel().tolist(), d=[], distortion_model="plumb_bob"))
         mountings = dict(zip(map(str.lower, CAMERAS), N015.base_from_cameras, strict=True))
-        self.tf = self.node.create_publisher(message_class("tf2_msgs/msg/TFMessage"), "/tf_static", latched)
+        self.tf: Any = self.node.create_publisher(message_class("tf2_msgs/msg/TFMessage"), "/tf_static", latched)
         self.tf.publish(to_message("tf2_msgs/msg/TFMessage", sensor_fields.transforms("base_link", mountings, 0)))
         self.executor = SingleThreadedExecutor()
         self.executor.add_node(self.node)

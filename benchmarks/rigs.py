@@ -61,7 +61,7 @@ class Bench:
         self.executor.add_node(self.node)
         self.drivers = [Driver(self.node, camera, vehicle.latched) for camera in vehicle.cameras]
         transforms = message_class("tf2_msgs/msg/TFMessage")
-        self.tf = self.node.create_publisher(transforms, "/tf_static", qos.profile(depth=1, latched=True))
+        self.tf: Any = self.node.create_publisher(transforms, "/tf_static", qos.profile(depth=1, latched=True))
         mountings = {driver.frame: driver.camera.base_from_camera for driver in self.drivers}
         self.tf.publish(to_message("tf2_msgs/msg/TFMessage", sensor_fields.transforms("base_link", mountings, 0)))
         for driver in self.drivers:

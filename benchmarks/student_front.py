@@ -44,8 +44,10 @@ def draw(points: list[tuple[str, str, float, float, float]], path: Path, title: 
         axes.plot(ms, [p[3] for p in own], "o-", color=colour, label=f"{precision}: mIoU, %")
         axes.plot(ms, [p[4] for p in own], "s--", color=colour, label=f"{precision}: ap_chamfer 0.5/1/1.5 m, %")
         for name, _, at, miou, _ in own:
-            where = {"textcoords": "offset points", "xytext": (0, above), "ha": "center"}
-            axes.annotate(f"{name} {precision}", (at, miou), color=colour, **where)
+            axes.annotate(
+                f"{name} {precision}", (at, miou), xytext=(0, above), textcoords="offset points", ha="center",
+                color=colour,
+            )  # fmt: skip
     shown = [8, 10, 15, 20, 30, 40, 60, 80, 100, 150, 200, 300, 400]
     low, high = min(p[2] for p in points) * 0.8, max(p[2] for p in points) * 1.25
     ticks = [t for t in shown if low <= t <= high]
@@ -80,7 +82,7 @@ def main() -> None:
     contenders = [
         student(
             card, card.stem, RuntimeOptions(device=args.device, precision=precision, threads=args.threads), given,
-            lines=True,
+            lines=True, folder=args.scores,
         )
         for card, precision in wanted
     ]

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,7 +53,8 @@ class Stored:
     ) -> None:
         source, collate = open_samples(f"cache:{cache}", config), collate_for(config)
         rows, cols = network.plane.size
-        count, planes = len(source) * max(copies, 1), network.decoder.layers[0].read.value.shape[1]
+        count = len(source) * max(copies, 1)
+        planes = network.decoder.get_parameter("layers.0.read.value").shape[1]
         place, shape = folder / f"{cache.name}_{copies}.npy", (count, planes, rows, cols)
         fresh = not place.is_file()
         stored = np.lib.format.open_memmap(
@@ -173,7 +175,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     args.features.mkdir(parents=True, exist_ok=True)
-    weights = {name: float(value) for name, value in (pair.split("=") for pair in args.loss)}
+    weights: dict[str, Any] = {name: float(value) for name, value in (pair.split("=") for pair in args.loss)}
     config = TrainConfig(
         model="vector_student", data=DataConfig(image_size=(352, 128)), batch_size=4, learning_rate=args.rate,
         weight_decay=1e-2, ema=0.995, seed=args.seed, loss=LossConfig(repeats=args.repeats, **weights),

@@ -158,11 +158,11 @@ def parameters() -> str:
             parts += [f"## {node}", table(["parameter", "default", "allowed", "live", "meaning"], rows)]
     from mapkd_ros.launch_arguments import ARGUMENTS
 
-    rows = [
+    arguments = [
         (f"`{row.name}`", code(row.default), ", ".join(code(word) for word in row.choices if word), row.description)
         for row in ARGUMENTS
     ]
-    parts += ["## student.launch.py", table(["argument", "default", "allowed", "meaning"], rows)]
+    parts += ["## student.launch.py", table(["argument", "default", "allowed", "meaning"], arguments)]
     return page(
         "# Node parameters",
         "Those with *live* may be changed while the node runs (`ros2 param set`); the others are read at the start.\n"
