@@ -26,14 +26,12 @@ from mapkd_ros import qos, topics
 from mapkd_ros.map_builder.anchored_poses import STREET_FRAME, AnchoredPoses, check_unused
 from mapkd_ros.map_builder.builder_parameters import PARAMETERS, options_of
 from mapkd_ros.map_builder.periodic_save import PeriodicSave
-from mapkd_ros.map_builder.waiting_maps import PlacedMap, WaitingMaps
+from mapkd_ros.map_builder.waiting_maps import MOST, PlacedMap, WaitingMaps
 from mapkd_ros.msg import VectorMap
 from mapkd_ros.parameters import declare
 from mapkd_ros.sensor_messages import message_class
 from mapkd_ros.told_transition import ToldNode, failure_of, told
 
-QUEUE = 100
-"""VectorMaps that the middleware keeps: none is lost while the node reads a map or waits for its turn."""
 MOST_PLACES = 120
 """Of the way, for the grid: its last 100 m, and some more."""
 
@@ -104,7 +102,7 @@ class BuilderNode(ToldNode):
         self.builder.begin_drive()
         made = qos.create_subscription
         self._made = [
-            made(self, VectorMap, topics.BUILDER_INPUT.name, self._on_map, qos.profile(depth=QUEUE)),
+            made(self, VectorMap, topics.BUILDER_INPUT.name, self._on_map, qos.profile(depth=MOST)),
             made(self, TFMessage, "/tf", lambda message: self._on_tf(message, False), qos.profile(depth=100)),
             made(self, TFMessage, "/tf_static", lambda message: self._on_tf(message, True),
                  qos.profile(depth=100, latched=True), fixed=("durability",)),

@@ -17,8 +17,8 @@ from mapkd_core.types import MapElement
 
 KEEP_S = 10.0
 """Transforms are kept so long."""
-MOST = 20
-"""Maps that wait at a time."""
+MOST = 100
+"""Maps that wait at a time: after a pause the middleware hands over as many, perhaps before the first transform."""
 
 
 @dataclass(frozen=True, eq=False)

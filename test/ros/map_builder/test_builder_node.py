@@ -143,6 +143,19 @@ def test_a_street_grows_is_shown_and_saved(make: Callable[..., Street], tmp_path
     assert len(found.of("divider")) == 1 and len(found.of("ped_crossing")) == 3
 
 
+def test_maps_that_all_come_before_their_poses_wait_for_them(make: Callable[..., Street]) -> None:
+    one = make()
+    one.met()
+    for k, pose in enumerate(poses()[:40]):  # as after a pause, of this node or of the transforms
+        one.send_map.publish(map_message(message_class, seen(street(), pose), BEGIN_NS + k * PERIOD_NS))
+        time.sleep(0.002)
+    for k, pose in enumerate(poses()[:40]):
+        one.send_tf.publish(pose_message(message_class, pose, BEGIN_NS + k * PERIOD_NS, "odom"))
+        time.sleep(0.002)
+    assert one.node.builder is not None
+    assert one.wait(lambda: one.node.builder.sets == 40), (one.node.builder.sets, one.node.waiting.lost)
+
+
 def test_a_display_that_comes_later_sees_the_whole_street(make: Callable[..., Street]) -> None:
     one = make(local_range=40.0)
     one.met()
