@@ -46,12 +46,14 @@ class TrainRows:
     def __call__(self, configs: Sequence[DistillConfig]) -> None:
         """Also notes what a step of each cost."""
         from mapkd_core.benchmark.distill_table import COST
+        from mapkd_core.heap import keep_all_buffers
         from mapkd_core.training.lockstep import train_together
         from mapkd_core.training.teachers import frozen_networks
 
         shared_with_workers(self.storage, NOTE)
         unfinished = missing(configs)
         if unfinished:
+            keep_all_buffers()
             costs = train_together(unfinished, frozen_networks(unfinished[0]), self.threads)
             for config in unfinished:
                 if config.name in costs:
