@@ -51,7 +51,7 @@ def map_drive(
         try:
             pose = poses.at(one.stamp_ns)
         except NoTransformError as error:
-            drive.faults[f"no pose in {poses.frame}: {_kind(str(error))}"] += 1
+            drive.faults[f"no pose in {poses.frame}: {error.kind}"] += 1
             continue
         if anchor is not None:
             pose = anchor.corrected(pose)
@@ -96,8 +96,3 @@ def predicted_sets(sets: Iterable[CalibratedSet], predictor: Predictor, drive: M
             drive.faults[f"{one.cameras[error.camera]}: {error.reason}"] += 1
             continue
         yield SeenMap(one.stamp_ns, tuple(result.elements), view)
-
-
-def _kind(text: str) -> str:
-    """A reason without its figures, so that equal ones count together."""
-    return "too far from the nearest" if "nearest" in text else "a gap in the poses"

@@ -13,6 +13,9 @@ from mapkd_core.types import CLASS_IDS, CLASSES, MapElement
 if TYPE_CHECKING:
     from mapkd_core.artifact import ModelCard
 
+BEYOND_M = 1000.0
+"""No line of a map reaches so far out of the rectangle that was looked at; none is read that does, or would take the
+memory of a line of that length."""
 VECTOR_MAP, MAP_ELEMENT = "mapkd_ros/msg/VectorMap", "mapkd_ros/msg/MapElement"
 
 
@@ -74,13 +77,18 @@ def elements_of_message(message: Any) -> tuple[int, tuple[MapElement, ...], Rang
     """
     stamp_ns = message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
     x_m, y_m = (float(message.x_min), float(message.x_max)), (float(message.y_min), float(message.y_max))
-    if not (np.isfinite([*x_m, *y_m]).all() and x_m[0] < x_m[1] and y_m[0] < y_m[1]):
+    sides_m = np.diff([x_m, y_m])
+    if not (np.isfinite([*x_m, *y_m]).all() and (0 < sides_m).all() and (sides_m <= 2 * BEYOND_M).all()):
         raise ValueError(f"a VectorMap of the rectangle {x_m} x {y_m} m; expected where was looked")
+    low, high = Range(x_m, y_m).shrunk(-BEYOND_M).limits()
     elements = []
     for element in message.elements:
         if not 1 <= element.label <= len(CLASSES) or len(element.points) < 2:
             raise ValueError(f"a VectorMap with label {element.label} and {len(element.points)} vertices")
         points = np.array([(point.x, point.y, point.z) for point in element.points], np.float32)
+        near = (low <= points[:, :2]) & (points[:, :2] <= high)
+        if not (np.isfinite(points).all() and near.all()):
+            raise ValueError("a VectorMap with vertices that are not finite, or far out of where was looked")
         score = float(np.clip(np.nan_to_num(element.score), 0, 1))
         elements.append(MapElement(CLASSES[element.label - 1], points, score, bool(element.closed)))
     return stamp_ns, tuple(elements), Range(x_m, y_m)

@@ -1,10 +1,12 @@
 """The node itself: its life cycle, subscriptions, what it publishes, and where it saves."""
 from __future__ import annotations
 
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState
 from std_msgs.msg import Header
@@ -25,6 +27,8 @@ from mapkd_core.messages.street import StreetMarkers, local_map_message
 from mapkd_ros import qos, topics
 from mapkd_ros.map_builder.anchored_poses import STREET_FRAME, AnchoredPoses, check_unused
 from mapkd_ros.map_builder.builder_parameters import PARAMETERS, options_of
+from mapkd_ros.map_builder.builder_status import builder_status
+from mapkd_ros.map_builder.input_watch import InputWatch
 from mapkd_ros.map_builder.periodic_save import PeriodicSave
 from mapkd_ros.map_builder.waiting_maps import MOST, PlacedMap, WaitingMaps
 from mapkd_ros.msg import VectorMap
@@ -32,6 +36,7 @@ from mapkd_ros.parameters import declare
 from mapkd_ros.sensor_messages import message_class
 from mapkd_ros.told_transition import ToldNode, failure_of, told
 
+WATCH_PERIOD_S = 1.0
 MOST_PLACES = 120
 """Of the way, for the grid: its last 100 m, and some more."""
 
@@ -49,6 +54,7 @@ class BuilderNode(ToldNode):
         self.values = declare(self, PARAMETERS, self.why_fixed)
         self.builder: MapBuilder | None = None
         self.waiting: WaitingMaps | None = None
+        self._watch: InputWatch | None = None
         self._anchor: AnchoredPoses | None = None
         self._target: MapName | None = None
         self._periodic: PeriodicSave | None = None
@@ -98,15 +104,19 @@ class BuilderNode(ToldNode):
     @told("activate")
     def on_activate(self, state: LifecycleState) -> None:
         """Subscribes; from now on the map grows."""
-        assert self.builder is not None
+        assert self.builder is not None and self.waiting is not None
         self.builder.begin_drive()
         made = qos.create_subscription
+        maps = made(self, VectorMap, topics.BUILDER_INPUT.name, self._on_map, qos.profile(depth=MOST))
+        senders = partial(self.count_publishers, maps.topic_name)
+        self._watch = InputWatch(self.waiting, maps.topic_name, senders, self.get_logger())
         self._made = [
-            made(self, VectorMap, topics.BUILDER_INPUT.name, self._on_map, qos.profile(depth=MOST)),
+            maps,
             made(self, TFMessage, "/tf", lambda message: self._on_tf(message, False), qos.profile(depth=100)),
             made(self, TFMessage, "/tf_static", lambda message: self._on_tf(message, True),
                  qos.profile(depth=100, latched=True), fixed=("durability",)),
             self.create_timer(1.0 / self.values["publish_rate"], self._publish, clock=self._steady),
+            self.create_timer(WATCH_PERIOD_S, self._watch.tick, clock=self._steady),
         ]  # fmt: skip
         if self._periodic is not None and self.values["save_period"] > 0:
             self._made.append(self.create_timer(self.values["save_period"], self._save_copy, clock=self._steady))
@@ -185,7 +195,7 @@ class BuilderNode(ToldNode):
     def _stop(self) -> None:
         for one in self._made:
             (self.destroy_timer if hasattr(one, "timer_period_ns") else self.destroy_subscription)(one)
-        self._made = []
+        self._made, self._watch = [], None
         if self._periodic is not None:
             self._periodic.finish()
 
@@ -197,18 +207,20 @@ class BuilderNode(ToldNode):
         self.stage = "unconfigured"
 
     def _on_tf(self, message: TFMessage, fixed: bool) -> None:
-        assert self.waiting is not None
-        self.waiting.transforms.update(message.transforms, fixed)
+        assert self.waiting is not None and self._watch is not None
+        self._watch.bad(self.waiting.transforms.update(message.transforms, fixed))
         self._take()
 
     def _on_map(self, message: VectorMap) -> None:
-        assert self.waiting is not None
+        assert self.waiting is not None and self._watch is not None
+        self._watch.came.tick(time.monotonic_ns())
         self.waiting.add(message)
         self._take()
 
     def _take(self) -> None:
-        assert self.waiting is not None and self.builder is not None
+        assert self.waiting is not None and self.builder is not None and self._watch is not None
         for one in self.waiting.placed():
+            self._watch.placed.tick(time.monotonic_ns())
             self.builder.frame = self.waiting.frame
             given = one.map_from_base
             pose = given if self._anchor is None else self._anchor.corrected(given)
@@ -253,23 +265,8 @@ class BuilderNode(ToldNode):
             return DiagnosticStatus(name=name, level=DiagnosticStatus.ERROR, message=f"{self.stage}: {failure}")
         if self.builder is None or self.waiting is None:
             return DiagnosticStatus(name=name, level=DiagnosticStatus.OK, message=f"no map: the node is {self.stage}")
-        facts = {
-            "sets": self.builder.sets, "driven_m": round(self.builder.driven_m), "samples": len(self.builder.lines),
-            "memory_mb": round(self.builder.memory_bytes / 1e6, 1), "frame": self.waiting.frame,
-            **(self._anchor.facts if self._anchor is not None else {}),
-            **{f"aligned {what}": count for what, count in self.builder.alignments.items()},
-            **{f"lost: {reason}": count for reason, count in self.waiting.lost.most_common(5)},
-        }  # fmt: skip
-        if self._periodic is not None:
-            facts["saved_while_driving"] = self._periodic.written
-            facts |= {f"not saved: {reason}": count for reason, count in self._periodic.faults.most_common(3)}
-        level, text = DiagnosticStatus.OK, f"{self.builder.sets} sets, {self.builder.driven_m:.0f} m driven"
-        if self._last is None and self.waiting.last_reason:
-            level, text = DiagnosticStatus.WARN, f"no set came into the map: {self.waiting.last_reason}"
-        elif self._periodic is not None and self._periodic.failed:
-            level, text = DiagnosticStatus.WARN, f"{text}; the map could not be saved: {self._periodic.failed}"
-        pairs = [KeyValue(key=key, value=str(value)) for key, value in facts.items()]
-        return DiagnosticStatus(name=name, level=level, message=text, values=pairs)
+        anchored = self._anchor.facts if self._anchor is not None else {}
+        return builder_status(name, self.builder, self.waiting, self._watch, anchored, self._periodic)
 
     def _offer_save(self) -> None:
         """~/save, where std_srvs is installed; the wheels have none."""

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapkd_core.bags.ego_poses import FRAMES
-from mapkd_core.cameras.timed_transforms import NoTransformError, TimedTransforms
+from mapkd_core.cameras.timed_transforms import JUMP_NS, NoTransformError, TimedTransforms
 from mapkd_core.data.polylines import Range
+from mapkd_core.figures import without_figures
 from mapkd_core.messages.vector_map import elements_of_message
 from mapkd_core.types import MapElement
 
@@ -42,8 +43,10 @@ class WaitingMaps:
         """The map's frame; empty until transforms name one."""
         self.transforms = TimedTransforms(KEEP_S)
         self.lost: Counter[str] = Counter()
-        """Maps that got no pose, by reason."""
+        """Maps that got no pose, by reason without its figures."""
         self.last_reason = ""
+        """Why the newest map that got no pose has none."""
+        self._last_kind = ""
         self._waiting: deque[tuple[int, tuple[MapElement, ...], Range, tuple[str, str]]] = deque()
 
     def add(self, message: Any) -> None:
@@ -57,9 +60,13 @@ class WaitingMaps:
         except ValueError as error:
             self._lose(str(error))
             return
+        if self._waiting and stamp_ns < self._waiting[-1][0] - JUMP_NS:
+            for _ in range(len(self._waiting)):  # their poses will not come, or those of another run would
+                self._waiting.popleft()
+                self._lose("time jumped back before its pose had come")
         if len(self._waiting) == MOST:
             self._waiting.popleft()
-            self._lose(self.last_reason or "no transform yet")
+            self._lose(self.last_reason or "no transform yet", self._last_kind)
         self._waiting.append((stamp_ns, elements, view, (message.model_name, message.model_version)))
 
     def placed(self) -> Iterator[PlacedMap]:
@@ -69,6 +76,7 @@ class WaitingMaps:
             self.frame = next((name for name in FRAMES if name in names), "")
             if not self.frame:
                 there = " <- ".join(names[::-1]) or "nothing"
+                self._last_kind = ""
                 self.last_reason = f"no frame map or odom above {self.base_frame} (it hangs on {there})"
                 return
         while self._waiting:
@@ -76,15 +84,15 @@ class WaitingMaps:
             try:
                 pose = self.transforms.at(self.frame, self.base_frame, stamp_ns)
             except NoTransformError as error:
-                self.last_reason = str(error)
+                self.last_reason, self._last_kind = str(error), error.kind
                 if error.later:
                     return
                 self._waiting.popleft()
-                self._lose(f"no pose at its stamp: {error}")
+                self._lose(f"no pose at its stamp: {error}", f"no pose at its stamp: {error.kind}")
                 continue
             self._waiting.popleft()
             yield PlacedMap(stamp_ns, elements, view, pose, model)
 
-    def _lose(self, reason: str) -> None:
-        self.lost[reason] += 1
+    def _lose(self, reason: str, kind: str = "") -> None:
+        self.lost[kind or without_figures(reason)] += 1
         self.last_reason = reason

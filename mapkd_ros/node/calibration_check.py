@@ -1,13 +1,13 @@
 """Doubts about the calibration that came in: each is logged once, and the diagnostics hold it while it lasts."""
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mapkd_core.cameras.calibration import CalibrationError
 from mapkd_core.cameras.plausibility import Doubt, Mounted, calibration_doubts
 from mapkd_core.cameras.transform_tree import TransformTree
+from mapkd_core.figures import without_figures
 
 if TYPE_CHECKING:
     from mapkd_core.cameras.mountings import Mountings
@@ -50,7 +50,7 @@ class CalibrationCheck:
     def tell(self) -> None:
         """Logs what has not been said yet."""
         for doubt in self.doubts():
-            kind = re.sub(r"-?[\d.]+", "#", str(doubt))  # figures of moving joints change all the time
+            kind = without_figures(str(doubt))  # those of moving joints change all the time
             if kind not in self._told:
                 self._told.add(kind)
                 self._logger.warning(f"calibration: {doubt}")

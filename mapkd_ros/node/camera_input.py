@@ -11,9 +11,9 @@ from mapkd_core.cameras.topics import RECEIVED_TRANSPORTS, image_type
 from mapkd_ros import qos
 from mapkd_ros.conversions import ImageError
 from mapkd_ros.node.camera_image import CameraImage, ImageReader
-from mapkd_ros.node.diagnostics import Rate
 from mapkd_ros.node.latched_or_not import LatchedOrNot
 from mapkd_ros.node.qos_events import policy_name, subscription_events
+from mapkd_ros.rate import Rate
 from mapkd_ros.sensor_messages import message_class
 
 if TYPE_CHECKING:

@@ -10,45 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mapkd_core.cameras.duration_text import duration_text
+from mapkd_ros.rate import Rate
 
 if TYPE_CHECKING:
     from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
     from std_msgs.msg import Header
 
 OK, WARN, ERROR = 0, 1, 2
-RATE_WINDOW_NS = 10_000_000_000
 LATENCIES_KEPT = 100
 PLAUSIBLE_AGE_S = 3600.0
 AHEAD_MS = 500.0
-SILENCE_PERIODS = 5
-LONGEST_SILENCE_NS = 3_000_000_000
-
-
-class Rate:
-    """How often something happened lately; times are nanoseconds of a clock that never goes back."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._times: deque[int] = deque(maxlen=128)
-
-    def tick(self, now_ns: int) -> None:
-        """It happened now."""
-        self.count += 1
-        self._times.append(now_ns)
-
-    def hz(self, now_ns: int) -> float:
-        """Events a second over the last ten seconds; 0 with fewer than two events."""
-        recent = [t for t in self._times if now_ns - t <= RATE_WINDOW_NS]
-        if len(recent) < 2 or recent[-1] == recent[0]:
-            return 0.0
-        return (len(recent) - 1) * 1e9 / (recent[-1] - recent[0])
-
-    def stopped(self, now_ns: int) -> bool:
-        """True if it never happened, or is long overdue: three seconds, or five of its periods if that is more."""
-        if not self._times:
-            return True
-        period = (self._times[-1] - self._times[0]) / max(1, len(self._times) - 1)
-        return now_ns - self._times[-1] > max(LONGEST_SILENCE_NS, SILENCE_PERIODS * period)
 
 
 @dataclass(frozen=True)

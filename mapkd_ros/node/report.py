@@ -10,9 +10,10 @@ from mapkd_core.cameras.calibration import CalibrationError
 from mapkd_core.cameras.camera_watch import CameraWatch
 from mapkd_core.cameras.duration_text import duration_text
 from mapkd_core.cameras.plausibility import Doubt
+from mapkd_core.figures import without_figures
 from mapkd_ros.node.diagnostics import ERROR, OK, WARN, Snapshot, clock_note, map_values, status
-from mapkd_ros.node.reminder import Reminder
 from mapkd_ros.node.stall import StallWatch
+from mapkd_ros.reminder import Reminder
 
 if TYPE_CHECKING:
     from diagnostic_msgs.msg import DiagnosticStatus
@@ -91,7 +92,7 @@ class InputReport:
             self._reminder.said(now_ns, again=False)
         elif lacks and self._reminder.due(now_ns):
             self._logger.warning(_missing_inputs(lacks, self._watch) + _lines(lacks))
-            self._reminder.said(now_ns, again=lacks == self._lacks)
+            self._reminder.said(now_ns, again=_kinds(lacks) == _kinds(self._lacks))
         self._tell_complete(lacks, now_ns)
         self._lacks = lacks
         self._tell_stall(now_ns, complete=not lacks)
@@ -149,6 +150,11 @@ def _missing_inputs(lacks: Mapping[str, str], watch: CameraWatch) -> str:
         return f"maps are made of {len(watch.expected)} cameras, without these:"
     reason = f" ({watch.reason_to_wait})" if watch.reason_to_wait else ""
     return f"no map{reason}; these cameras lack something:"
+
+
+def _kinds(lacks: Mapping[str, str]) -> dict[str, str]:
+    """What lacks, without the figures, which change while it is the same."""
+    return {camera: without_figures(lack) for camera, lack in lacks.items()}
 
 
 def _lines(texts: Mapping[str, str]) -> str:

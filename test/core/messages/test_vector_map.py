@@ -9,7 +9,7 @@ from mapkd_core.bags.plain_messages import PlainMessages
 from mapkd_core.grid import BevGrid
 from mapkd_core.messages.classes import header_of
 from mapkd_core.messages.markers import MarkerBook
-from mapkd_core.messages.vector_map import vector_map
+from mapkd_core.messages.vector_map import elements_of_message, vector_map
 from mapkd_core.types import CLASS_IDS, CLASSES, MapElement
 
 CARD = ModelCard("student", "1.2.3", "student", {}, BevGrid((-10.0, 30.0), (-5.0, 5.0), 0.5), (352, 128))
@@ -72,3 +72,27 @@ def test_rclpy_and_rosbags_serialize_the_same_messages():
         live = build(message_class)
         read = deserialize_message(plain.serialized(build(plain)), type(live))
         assert read == deserialize_message(serialize_message(live), type(live))
+
+
+@pytest.mark.parametrize(
+    ("x_m", "words"),
+    [(float("nan"), "not finite"), (float("inf"), "not finite"), (1e9, "far out of where was looked"),
+     (-2000.0, "far out of where was looked"), (60.0, "")],
+)  # fmt: skip
+def test_a_line_that_cannot_be_is_refused_before_memory_is_taken_for_it(x_m, words):
+    pytest.importorskip("rosbags", reason="rosbags has the message classes")
+    message = message_of(PlainMessages())
+    message.elements[2].points[1].x = x_m
+    if not words:
+        assert elements_of_message(message)[1][2].points_m[1, 0] == x_m
+        return
+    with pytest.raises(ValueError, match=words):
+        elements_of_message(message)
+
+
+def test_a_rectangle_that_nobody_looks_at_is_refused():
+    pytest.importorskip("rosbags", reason="rosbags has the message classes")
+    message = message_of(PlainMessages())
+    message.x_max = 1e9
+    with pytest.raises(ValueError, match="of the rectangle"):
+        elements_of_message(message)

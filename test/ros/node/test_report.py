@@ -14,9 +14,10 @@ from mapkd_core.cameras.rig import regular_rig
 from mapkd_core.cameras.synchronizer import Synchronizer
 from mapkd_core.cameras.transform_tree import TransformTree
 from mapkd_ros.node import report as node_report
-from mapkd_ros.node.diagnostics import ERROR, OK, WARN, Rate, Statistics
+from mapkd_ros.node.diagnostics import ERROR, OK, WARN, Statistics
 from mapkd_ros.node.report import InputReport, diagnostic_statuses, raw_transport_hint
 from mapkd_ros.node.stall import Settings, StallWatch
+from mapkd_ros.rate import Rate
 
 S = 1_000_000_000
 
