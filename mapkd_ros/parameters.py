@@ -30,6 +30,8 @@ class Parameter:
     """The strings allowed; for a list, those its entries may be."""
     read_only: bool = True
     """False: `ros2 param set` may change it while the node runs."""
+    frame: bool = False
+    """It names a frame."""
     former_name: str = ""
     """Its name in an older version, which a user may still give."""
     former_words: Mapping[str, str] = field(default_factory=dict)
@@ -50,6 +52,8 @@ class Parameter:
             raise self._unfit(value, "a list of at least one string")
         if self.range is not None and not self.range[0] <= value <= self.range[1]:  # type: ignore[operator]
             raise self._unfit(value, f"{self.range[0]:g} to {self.range[1]:g}")
+        if self.frame and (not value or value != "".join(value.split()).lstrip("/")):  # type: ignore[union-attr]
+            raise self._unfit(value, "the name of a frame, without a leading slash")
         entries = value if isinstance(value, list) else [value]
         if self.choices and not all(entry in self.choices for entry in entries):
             raise self._unfit(value, " or ".join(repr(choice) for choice in self.choices))

@@ -22,6 +22,8 @@ FISHEYE = ("equidistant", "fisheye", "kannala_brandt")
 TABLES_KEPT = 16
 """Undistortion tables in memory at most: a camera whose calibration never rests must not fill it."""
 
+WIDEST_PX = 32_767
+"""OpenCV looks up pixels in images no wider or higher than this."""
 RECTIFIED_WORDS = {"rect", "rectified"}
 
 Tables = dict[object, tuple[NDArray, NDArray]]
@@ -63,7 +65,7 @@ def camera_model(info: CameraInfo, rectified: bool = False) -> CameraModel:
     Binning and a region of interest are applied. Raises CalibrationError for a model that cannot be used.
     """
     size = (int(info.width), int(info.height))
-    if size[0] == 0 or size[1] == 0:
+    if not (0 < size[0] <= WIDEST_PX and 0 < size[1] <= WIDEST_PX):
         raise CalibrationError(f"camera_info says {size[0]}x{size[1]} pixels; it must name the size of the image")
     k = np.asarray(info.k, np.float64).reshape(3, 3)
     p = np.asarray(info.p, np.float64).reshape(3, 4)
@@ -174,5 +176,10 @@ def _of_part(model: CameraModel, info: CameraInfo) -> CameraModel:
         )
     intrinsics = model.intrinsics - np.array([[0, 0, x], [0, 0, y], [0, 0, 0]])
     size = (width // binning[0], height // binning[1])
+    if 0 in size:
+        raise CalibrationError(
+            f"binning_x {info.binning_x} and binning_y {info.binning_y} leave {size[0]}x{size[1]} of {width}x{height} "
+            "pixels; expected by how many the sensor's pixels are joined, or 0"
+        )
     intrinsics = scale_intrinsics(intrinsics, 1 / binning[0], 1 / binning[1])
     return CameraModel(size, intrinsics, model.distortion_model, model.distortion, model.camera_from_image)

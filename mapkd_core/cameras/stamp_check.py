@@ -1,6 +1,7 @@
 """Whether the stamp of an image can be right, by itself and beside those of the other cameras. Ours."""
 from __future__ import annotations
 
+from collections import Counter
 from itertools import permutations
 from statistics import median_low
 
@@ -8,6 +9,8 @@ from mapkd_core.cameras.duration_text import duration_text
 
 NO_STAMP = "header.stamp is 0: let the driver fill it with the time of exposure"
 SAME_STAMP = "header.stamp stays the same: the driver must stamp every image anew"
+MOST_REPEATS = 3
+"""Fewer are an image that came several times, over two bridges: the synchronizer takes one."""
 OTHER_CLOCK_NS = 10_000_000_000
 """No transport takes so long."""
 RECENT_NS = 2_000_000_000
@@ -19,6 +22,8 @@ class StampCheck:
 
     def __init__(self) -> None:
         self._newest: dict[str, tuple[int, int]] = {}
+        self._repeats: Counter[str] = Counter()
+        """Camera -> how often in a row its newest stamp has come again."""
 
     def fault(self, camera: str, stamp_ns: int, arrival_ns: int) -> str:
         """What is wrong with the stamp of an image that came now; empty if nothing is."""
@@ -26,7 +31,8 @@ class StampCheck:
         self._newest[camera] = stamp_ns, arrival_ns
         if stamp_ns == 0:
             return NO_STAMP
-        if stamp_ns == before_ns:
+        self._repeats[camera] = self._repeats[camera] + 1 if stamp_ns == before_ns else 0
+        if self._repeats[camera] >= MOST_REPEATS:
             return SAME_STAMP
         others = [
             stamp

@@ -108,7 +108,8 @@ class TimedTransforms:
             self.fault = f"transform {parent!r} <- {child!r}: {error}"
             return False
         parents = self._edges.setdefault(child, {})
-        edge = parents[parent] = parents.pop(parent, None) or _Edge()
+        edge = parents.pop(parent) if parent in parents else _Edge()
+        parents[parent] = edge
         if fixed:
             edge.fixed = pose
         else:
@@ -147,7 +148,7 @@ class TimedTransforms:
     def _chains(self, source: str) -> dict[str, tuple[str, ...]]:
         """Each ancestor -> the frames from `source` up to below it."""
         found: dict[str, tuple[str, ...]] = {}
-        ways = [(source, ())]
+        ways: list[tuple[str, tuple[str, ...]]] = [(source, ())]
         while ways:
             frame, below = ways.pop()
             if frame in found or frame in below:

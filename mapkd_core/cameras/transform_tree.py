@@ -25,6 +25,8 @@ class TransformTree:
         self._named_parents: dict[str, list[str]] = {}
         self._faults: dict[str, str] = {}
         """Frame -> what is wrong with the newest transform that gave its place, where that cannot be used."""
+        self._turned: dict[tuple[str, str], frozenset[str]] = {}
+        """Pairs of frames of which each was said to hang on the other -> all frames of that circle."""
 
     def update(self, transforms: Iterable[TransformStamped]) -> None:
         """Takes the transforms of one message. Raises CalibrationError, after taking the good ones, for a bad one."""
@@ -43,6 +45,7 @@ class TransformTree:
                 self._faults[child] = str(error)
                 continue
             self._faults.pop(child, None)
+            self._open_loop(child, parent)
             self._parents[child] = (parent, parent_from_child)
             named = self._named_parents.setdefault(child, [])
             if parent not in named:
@@ -50,15 +53,29 @@ class TransformTree:
         if faults:
             raise CalibrationError("; ".join(faults))
 
-    def contradiction(self, target: str, source: str) -> tuple[str, tuple[str, ...]] | None:
-        """The first frame from `source` up to `target` that was given several parents, with them; None if none was."""
-        for frame in self._ancestors(_plain(source)):
+    def contradiction(self, target: str, source: str) -> str:
+        """What several publishers say of the frames from `source` up to `target` that cannot all be; empty for nothing.
+
+        The newest holds.
+        """
+        above = self._ancestors(_plain(source))
+        for frame in above:
             if frame == _plain(target):
                 break
             parents = self._named_parents.get(frame, [])
             if len(parents) > 1:
-                return frame, tuple(parents)
-        return None
+                return (
+                    f"frame {frame!r} has {len(parents)} parents, {', '.join(parents)}: two publishers of TF "
+                    "contradict each other, and the newest wins; a frame may have one parent only"
+                )
+        related = {*above, *self._ancestors(_plain(target))}
+        for (frame, other), circle in self._turned.items():
+            if len(circle & related) > 1:
+                return (
+                    f"frames {frame!r} and {other!r} are each said to hang on the other: one transform is published "
+                    "the wrong way round, and the newest wins; end its publisher"
+                )
+        return ""
 
     def lookup(self, target: str, source: str) -> NDArray[np.float64]:
         """4x4 `target_from_source`. Raises CalibrationError that names the frame at which the chain breaks."""
@@ -72,6 +89,16 @@ class TransformTree:
                 return inverse(up_from_target[frame]) @ frame_from_source
         why = self._why_apart(target, source, list(up_from_source), list(up_from_target))
         raise CalibrationError(f"no transform {target} <- {source}: {why}")
+
+    def _open_loop(self, child: str, parent: str) -> None:
+        """Forgets the transform by which `parent` hangs on `child`: with the new one, the chain would have no end."""
+        at, circle = parent, {child, parent}
+        while at in self._parents and (above := self._parents[at][0]) != child:
+            circle.add(above)
+            at = above
+        if at in self._parents:
+            del self._parents[at]
+            self._turned[min(at, child), max(at, child)] = frozenset(circle)
 
     def _why_apart(self, target: str, source: str, above_source: list[str], above_target: list[str]) -> str:
         """Why no chain leads from `source` to `target`, of which the frames from each up to its root are given."""
@@ -104,8 +131,6 @@ class TransformTree:
         at = frame
         while at in self._parents:
             parent, parent_from_child = self._parents[at]
-            if parent in chain:
-                raise CalibrationError(f"transforms form a loop through {parent!r}")
             chain[parent] = parent_from_child @ chain[at]
             at = parent
         return chain

@@ -10,8 +10,9 @@ from mapkd_ros.parameters import Parameter
 _OPTIONS = MappingOptions()
 
 PARAMETERS = (
-    Parameter("fixed_frame", "auto", "frame of the map; auto takes map, or odom where the transforms have no map"),
-    Parameter("base_frame", "base_link", "vehicle frame, that of the VectorMaps"),
+    Parameter("fixed_frame", "auto", "frame of the map; auto takes map, or odom where the transforms have no map",
+              frame=True),
+    Parameter("base_frame", "base_link", "vehicle frame, that of the VectorMaps", frame=True),
     Parameter("map_file", "", "FILE.streetmap or .osm: the map is saved there when the node is deactivated or ends; a "
               "file of other software stays, and the map goes beside it, to NAME.built/NAME.osm or NAME.built.EXT"),
     Parameter("save_period", 60.0, "seconds between saves of a changed map while driving: to map_file if it is a "

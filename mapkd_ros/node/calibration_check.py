@@ -69,17 +69,10 @@ class CalibrationCheck:
         return found
 
     def _contradictions(self, cameras: Mapping[str, Mounted]) -> list[Doubt]:
-        """Frames between a camera and the vehicle that were given several parents."""
-        affected: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+        """Frames between a camera and the vehicle of which publishers say what cannot all be."""
+        affected: dict[str, list[str]] = {}
         for name, one in cameras.items():
-            found = self._transforms.contradiction(self._mountings.base_frame, one.frame) if one.frame else None
-            if found is not None:
+            found = self._transforms.contradiction(self._mountings.base_frame, one.frame) if one.frame else ""
+            if found:
                 affected.setdefault(found, []).append(name)
-        return [
-            Doubt(
-                tuple(names),
-                f"frame {frame!r} has {len(parents)} parents, {', '.join(parents)}: two publishers of TF contradict "
-                "each other, and the newest wins; a frame may have one parent only",
-            )
-            for (frame, parents), names in affected.items()
-        ]
+        return [Doubt(tuple(names), text) for text, names in affected.items()]

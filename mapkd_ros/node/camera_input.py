@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mapkd_core.cameras.calibration import CalibrationError, CameraModel, camera_model
@@ -11,6 +12,7 @@ from mapkd_core.cameras.topics import RECEIVED_TRANSPORTS, image_type
 from mapkd_ros import qos
 from mapkd_ros.conversions import ImageError
 from mapkd_ros.node.camera_image import CameraImage, ImageReader
+from mapkd_ros.node.lasting_warning import LastingWarning, mixed
 from mapkd_ros.node.latched_or_not import LatchedOrNot
 from mapkd_ros.node.qos_events import policy_name, subscription_events
 from mapkd_ros.rate import Rate
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from rclpy.node import Node
     from sensor_msgs.msg import CameraInfo
 
+MIXED_PATIENCE = 50
+"""Looks, half a second apart: a driver that was killed and started again has two publishers for twenty seconds."""
 DEPTH = {"compressed": 4, "raw": 2, "ffmpeg": 30}
 """An image that had to be sent again comes together with the next ones, and must not be pushed out by them; of a video
 no packet may be."""
@@ -71,6 +75,16 @@ class CameraInput:
         if camera.camera_info:
             self._infos = LatchedOrNot(node, CameraInfo, camera.camera_info, self._on_info, 1, False, "best_effort")
 
+        self._mixed = [
+            LastingWarning(partial(mixed, node, topic), node.get_logger(), MIXED_PATIENCE)
+            for topic in (self.topic, *([self._infos.topic] if self._infos else []))
+        ]
+
+    @property
+    def mixed(self) -> str:
+        """What is to be told while several publishers send as this camera; else empty."""
+        return "; ".join(one.warning for one in self._mixed if one.warning)
+
     @property
     def topic(self) -> str:
         """The full name of the image topic, after remapping."""
@@ -81,9 +95,11 @@ class CameraInput:
         return self._infos.topic if self._infos else "the rig file"
 
     def maintain(self) -> None:
-        """Called now and then: takes the second-best delivery where a publisher offers only that."""
+        """Called twice a second: takes the second-best delivery where a publisher offers only that."""
         if self._infos:
             self._infos.maintain()
+        for one in self._mixed:
+            one.tick()
         if self._other_qos_wanted:
             self._other_qos_wanted = False
             self._node.destroy_subscription(self._images)

@@ -67,12 +67,13 @@ class Statistics:
             self._noted[fault] += 1
             return self._noted[fault]
 
-    def publish(self, now_ns: int, stage_ms: Mapping[str, float], age_ms: float) -> None:
-        """Counts one published map."""
+    def publish(self, now_ns: int, stage_ms: Mapping[str, float], age_ms: float | None) -> None:
+        """Counts one published map, of unknown age where that is None."""
         with self._lock:
             self._published.tick(now_ns)
             self._stages.append(dict(stage_ms))
-            self._ages.append(age_ms)
+            if age_ms is not None:
+                self._ages.append(age_ms)
 
     def snapshot(self, now_ns: int) -> Snapshot:
         """The state at this moment."""

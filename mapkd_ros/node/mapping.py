@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping as Values
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -265,8 +266,8 @@ class Mapping:
         self._report.tick()
         self._check.tell()
 
-    def statuses(self, name: str, warning: str) -> list[DiagnosticStatus]:
-        """For /diagnostics, under the node's `name`; `warning` is what the node itself has to tell."""
+    def statuses(self, name: str, warnings: Sequence[str]) -> list[DiagnosticStatus]:
+        """For /diagnostics, under the node's `name`; `warnings` are what the node itself has to tell."""
         now_ns = time.monotonic_ns()
         return diagnostic_statuses(
             name,
@@ -281,6 +282,6 @@ class Mapping:
             self._check.doubts(),
             {camera: reason for camera in self._inputs if (reason := self._usable.reason(camera))},
             self._drift.values(),
-            warning,
+            warnings,
             now_ns,
         )

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -14,16 +15,16 @@ from mapkd_core.cameras.rig import CameraRig, anchor_of
 from mapkd_core.heap import give_back
 from mapkd_ros import qos, topics
 from mapkd_ros.node.diagnostics import ERROR, OK, status
+from mapkd_ros.node.lasting_warning import LastingWarning, no_clock, twin
 from mapkd_ros.node.mapping import Mapping
 from mapkd_ros.node.mapping_job import Predictor
 from mapkd_ros.node.outputs import MapOutputs, output
 from mapkd_ros.node.rig import camera_watch, rig_of
 from mapkd_ros.node.student_parameters import PARAMETERS
-from mapkd_ros.node.twin_watch import TwinWatch
 from mapkd_ros.parameters import declare
 from mapkd_ros.told_transition import ToldNode, failure_of, told
 
-TWINS_PERIOD_S = 1.0
+LOOK_PERIOD_S = 1.0
 
 
 class MappingNode(ToldNode):
@@ -44,12 +45,13 @@ class MappingNode(ToldNode):
         self._predictor: Predictor | None = None
         self._outputs: MapOutputs | None = None
         self._unended: list[Mapping] = []
-        self._twins = TwinWatch(self)
+        self._warnings = [LastingWarning(partial(look, self), self.get_logger()) for look in (twin, no_clock)]
         self._diagnostics = output(self, DiagnosticArray, topics.DIAGNOSTICS)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)  # reports go on when simulated time stands still
         self._diagnostics_timer: Any = None
         self._report_regularly()
-        self.create_timer(TWINS_PERIOD_S, self._twins.tick, clock=self._steady)
+        for warning in self._warnings:
+            self.create_timer(LOOK_PERIOD_S, warning.tick, clock=self._steady)
 
     def close(self) -> bool:
         """Lets the maps in hand finish and ends the workers; True if the node may now be destroyed."""
@@ -134,7 +136,7 @@ class MappingNode(ToldNode):
         name = self.get_fully_qualified_name().strip("/")
         statuses = [self._idle_status(name)]
         if self.mapping is not None:
-            statuses = self.mapping.statuses(name, self._twins.warning)
+            statuses = self.mapping.statuses(name, [one.warning for one in self._warnings if one.warning])
         header = Header(stamp=self.get_clock().now().to_msg())
         self._diagnostics.publish(DiagnosticArray(header=header, status=statuses))
 

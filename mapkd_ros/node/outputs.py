@@ -58,8 +58,8 @@ class MapOutputs:
         """True if anybody subscribes to one of them."""
         return any(publisher.get_subscription_count() for publisher in self.publishers)
 
-    def publish(self, job: MappingJob, result: PredictedMap) -> tuple[dict[str, float], float]:
-        """Publishes one map; returns its stages in ms and its age in ms when it was sent."""
+    def publish(self, job: MappingJob, result: PredictedMap) -> tuple[dict[str, float], float | None]:
+        """Publishes one map; returns its stages in ms and its age in ms when it was sent, None without a clock."""
         start_ns = time.monotonic_ns()
         stamp_ns = job.camera_set.stamp_ns
         header = header_of(message_class, stamp_ns, self._values["base_frame"])
@@ -82,7 +82,7 @@ class MapOutputs:
         if self._occupancy:
             self._occupancy.publish(job, elements, header)
         self._publish_overlays(job, elements)
-        return stages, (sent_ns - stamp_ns) / 1e6
+        return stages, (sent_ns - stamp_ns) / 1e6 if sent_ns else None
 
     def _publish_overlays(self, job: MappingJob, elements: Sequence[MapElement]) -> None:
         for place, camera in enumerate(job.cameras):

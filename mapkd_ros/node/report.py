@@ -174,7 +174,7 @@ def diagnostic_statuses(
     doubts: Sequence[Doubt],
     unusable: Mapping[str, str],
     pitch_errors: Mapping[str, str],
-    warning: str,
+    warnings: Sequence[str],
     now_ns: int,
 ) -> list[DiagnosticStatus]:
     """The node's status, then one per camera."""
@@ -201,9 +201,9 @@ def diagnostic_statuses(
             level, message = WARN if (snapshot.age_ms or 0) < 0 else OK, f"{message}; {note}"
     if without and level != ERROR:
         level, message = WARN, f"{message}, without {told}"
-    warnings = [*(f"calibration: {doubt}" for doubt in doubts), *([warning] if warning else [])]
-    if warnings and level != ERROR:
-        level, message = WARN, "; ".join([message, *warnings])
+    told_too = [*(f"calibration: {doubt}" for doubt in doubts), *warnings]
+    if told_too and level != ERROR:
+        level, message = WARN, "; ".join([message, *told_too])
     values: dict[str, object] = {
         "device": predictor.device,
         "engine": predictor.engine,
@@ -219,6 +219,9 @@ def diagnostic_statuses(
     notes = stall.notes(now_ns)
     for camera, reason in unusable.items():
         notes.setdefault(camera, []).append(f"its images cannot be used: {reason}")
+    for camera, camera_input in inputs.items():
+        if camera_input.mixed:
+            notes.setdefault(camera, []).append(camera_input.mixed)
     for doubt in doubts:
         for camera in doubt.cameras:
             notes.setdefault(camera, []).append(doubt.text)

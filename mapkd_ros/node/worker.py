@@ -63,15 +63,16 @@ class RateLimit:
     """Lets at most so many events a second through, on average, without bunching them."""
 
     def __init__(self) -> None:
-        self._due_ns = 0
+        self._due_ns = self._last_ns = 0
 
     def allows(self, now_ns: int, max_rate_hz: float) -> bool:
         """True if an event may happen now; a rate of 0 means no limit."""
         if max_rate_hz <= 0:
             return True
         period = round(1e9 / max_rate_hz)
-        if now_ns < self._due_ns:
+        if now_ns < min(self._due_ns, self._last_ns + period):  # whatever the rate was before
             return False
+        self._last_ns = now_ns
         # Events that come a little late must not lower the average; after a pause nothing is made up for.
-        self._due_ns = period + (self._due_ns if now_ns - self._due_ns < period else now_ns)
+        self._due_ns = period + (self._due_ns if 0 <= now_ns - self._due_ns < period else now_ns)
         return True

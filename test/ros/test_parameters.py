@@ -12,6 +12,7 @@ TABLE = (
     Parameter("device", "auto", "where the network runs", choices=("auto", "cpu", "cuda"), read_only=False),
     Parameter("cameras", ["CAM_FRONT", "CAM_BACK"], "cameras used"),
     Parameter("rectified", "auto", "without lens distortion", choices=("auto", "true", "false")),
+    Parameter("base", "base_link", "of the vehicle", frame=True),
 )
 ROWS = {row.name: row for row in TABLE}
 
@@ -39,6 +40,9 @@ def test_fitting_values_come_back_in_the_type_of_the_default(name, value, expect
         ("device", "gpu", "expected 'auto' or 'cpu' or 'cuda'"),
         ("cameras", [], "at least one string"),
         ("cameras", "CAM_FRONT", "expected a value of type list"),
+        ("base", "/base_link", "'/base_link'; expected the name of a frame, without a leading slash"),
+        ("base", "", "expected the name of a frame"),
+        ("base", "base link", "expected the name of a frame"),
     ],
 )
 def test_unfit_values_are_refused_with_value_and_expectation(name, value, words):
@@ -51,7 +55,7 @@ def test_a_misspelt_name_is_refused_with_the_nearest_one():
     check_names(["rate", "use_sim_time", "qos_overrides./tf.subscription.depth"], TABLE)
     with pytest.raises(ValueError, match="unknown parameter 'rat'; did you mean 'rate'"):
         check_names(["rat"], TABLE)
-    with pytest.raises(ValueError, match="there are: rate, depth, loop, device, cameras, rectified"):
+    with pytest.raises(ValueError, match="there are: rate, depth, loop, device, cameras, rectified, base"):
         check_names(["zzzz"], TABLE)
 
 

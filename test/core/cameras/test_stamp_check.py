@@ -8,7 +8,13 @@ S = 1_000_000_000
 
 def test_stamps_of_zero_and_stamps_that_stay_are_faults_until_they_move():
     check = StampCheck()
-    assert [check.fault("A", stamp, k) for k, stamp in enumerate((5, 5, 0, 6))] == ["", SAME_STAMP, NO_STAMP, ""]
+    stamps = (5, 5, 5, 5, 0, 6)
+    assert [check.fault("A", stamp, k) for k, stamp in enumerate(stamps)] == ["", "", "", SAME_STAMP, NO_STAMP, ""]
+
+
+def test_images_that_come_two_or_three_times_are_no_fault_of_the_driver():
+    check = StampCheck()
+    assert not any(check.fault("A", stamp, k) for k, stamp in enumerate((5, 5, 6, 6, 7, 7, 7, 8, 8)))
 
 
 def test_one_of_three_is_of_another_clock_and_two_that_differ_are_not_judged():

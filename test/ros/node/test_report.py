@@ -28,6 +28,7 @@ class Input:
     def __init__(self, lack: str = "") -> None:
         self.missing = lack
         self.topic = "/camera/x"
+        self.mixed = ""
         self.rate = Rate()
 
     def lack(self, now_ns: int) -> str:
@@ -229,7 +230,7 @@ def test_levels_of_the_diagnostics():
         statuses = diagnostic_statuses(
             "node", snapshot, synchronizer, lacks, inputs, predictor, wanted, watch, stall, doubts, unusable,
             pitch_errors,
-            warning, now_ns,
+            [warning] if warning else [], now_ns,
         )
         assert [status.name for status in statuses] == ["node: map", "node: A", "node: B"]
         return statuses
@@ -282,5 +283,9 @@ def test_levels_of_the_diagnostics():
     out = all_of({}, True, 12 * S)
     assert [status.level[0] for status in out] == [WARN, WARN, OK] and "it is a sound" in out[1].message
     unusable.clear()
+    inputs["B"].mixed = "2 publishers of /camera/x"
+    mixed = all_of({}, True, 12 * S)[2]
+    assert mixed.level[0] == WARN and mixed.message.endswith("; 2 publishers of /camera/x")
+    inputs["B"].mixed = ""
     told = first({}, True, 12 * S, "another node")
     assert told.level[0] == WARN and told.message.endswith("; another node")

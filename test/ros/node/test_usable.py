@@ -36,6 +36,7 @@ def made():
 def test_an_image_counts_with_stamp_calibration_and_size(made):
     one, inputs = made
     assert one.usable("A", 1, image(), 0) and one.reason("A") == ""
+    assert one.usable("A", 1, image(), 0) and one.usable("A", 1, image(), 0) and one.reason("A") == ""  # two bridges
     assert not one.usable("A", 1, image(), 0) and "stays the same" in one.reason("A")
     assert not one.usable("A", 0, image(), 0) and "is 0" in one.reason("A")
     assert not one.usable("A", 2, image(size=(32, 24)), 0) and "image is 32x24" in one.reason("A")

@@ -106,3 +106,10 @@ def test_the_rate_limit_makes_nothing_up_after_a_pause():
     limit = RateLimit()
     assert limit.allows(10**12, 1.0) and not limit.allows(10**12 + 1, 1.0)
     assert limit.allows(10**15, 1.0) and not limit.allows(10**15 + 1, 1.0)
+
+
+def test_a_rate_that_was_too_low_for_a_while_holds_nothing_back_once_it_is_raised():
+    limit = RateLimit()
+    second = 1_000_000_000
+    assert limit.allows(0, 0.001) and not limit.allows(100 * second, 0.001)
+    assert [limit.allows(100 * second + k * second // 20, 10.0) for k in range(6)] == [True, False] * 3
