@@ -57,6 +57,8 @@ class DataConfig:
     """Points of a frame that a network sees, the sweep of the frame first; a cache of several sweeps may hold more."""
     sd_map: bool = False
     """Draw the SD map; networks with an SD prior need it."""
+    window: int = 1
+    """Consecutive frames of a drive that stand together in a batch, for a network with a memory; 1: single frames."""
     workers: int = 0
     """Loader processes; 0 loads in the training process."""
 
@@ -65,9 +67,11 @@ class DataConfig:
             raise ValueError(f"data.image_size is {list(self.image_size)}; expected [width, height], both at least 1")
         ranges = {
             "lidar_points": AT_LEAST_ONE, "unlabelled_share": BETWEEN, "streets_a_sample": NOT_NEGATIVE,
-            "collage_share": SHARE, "workers": NOT_NEGATIVE,
+            "collage_share": SHARE, "workers": NOT_NEGATIVE, "window": AT_LEAST_ONE,
         }  # fmt: skip
         check_ranges(self, ranges, "data.")
+        if self.window > 1 and (self.unlabelled or self.streets):
+            raise ValueError(f"data.window {self.window} goes without data.unlabelled and data.streets; leave them out")
 
 
 @dataclass(frozen=True)
@@ -180,6 +184,10 @@ class TrainConfig:
         others = ("weight_decay", "decay_steps", "warmup_steps", "clip_norm", "seed", "val_batches")
         ranges = {**dict.fromkeys(counts, AT_LEAST_ONE), **dict.fromkeys(others, NOT_NEGATIVE)}
         check_ranges(self, {**ranges, "learning_rate": POSITIVE, "ema": BELOW_ONE})
+        if self.batch_size % self.data.window:
+            raise ValueError(
+                f"batch_size {self.batch_size} is no multiple of data.window {self.data.window}, the frames in a row"
+            )
         known_words = {"schedule": SCHEDULES, "optimizer": OPTIMIZERS, "precision": PRECISIONS}
         for name, known in known_words.items():
             if getattr(self, name) not in known:

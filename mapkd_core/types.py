@@ -139,6 +139,10 @@ class Batch:
     """B 18, the vehicle's motion as MapTR takes it (model/vector_student.py); None at rest."""
     base_from_lidar: Tensor | None = None
     """B 4 4, pose of the LiDAR for a network whose BEV lies in its frame; None for the usual one."""
+    follows: Tensor | None = None
+    """B bool, whether a sample is the next frame of the drive of the sample before it; None where none is looked at."""
+    current_from_previous: Tensor | None = None
+    """B 4 4, the motion since that frame, in the plane (data/drive_order.py); the identity where none follows."""
     labelled: Tensor | None = None
     """B bool, whether a sample's labels are known; None where all are. Unknown labels show an empty map."""
     alive: Tensor | None = None
@@ -198,6 +202,8 @@ class VectorPrediction:
     many: VectorPrediction | None = None
     """The elements of further queries, of which `repeats` answer for each true element; for training."""
     repeats: int = 1
+    memory: tuple[Tensor, ...] | None = None
+    """What the last sample of the batch leaves for the next frame of its drive (model/drive_memory.py)."""
 
     def dense(self) -> Prediction:
         """The map beside the elements with the same taps; raises ValueError for a network that has none."""

@@ -185,6 +185,8 @@ def _vector_exports(card: ModelCard) -> bool:
     from mapkd_core.runtime.kernel_lookup import MOST_VIEW_BYTES, KernelTables
 
     config = vector_config(card.options)
+    if config.memory:
+        return False
     if config.view != "kernel":
         return config.view == "pillars"
     return KernelTables(card.grid, card.input_size, config).bytes(len(card.cameras)) <= MOST_VIEW_BYTES
@@ -194,8 +196,8 @@ def _check_graph_possible(card: ModelCard, possible: bool, args: argparse.Namesp
     """What would fail fails before anything is written."""
     if not possible:
         raise ValueError(
-            f"only a student with the view 'pillars', or a vector student with a small view 'kernel', exports as "
-            f"ONNX, this run trained {card.model!r} with {card.options}; leave out --onnx"
+            "only a student with the view 'pillars', or a vector student without memory and with that view or a small "
+            f"view 'kernel', exports as ONNX, this run trained {card.model!r} with {card.options}; leave out --onnx"
         )
     if args.frames < 1:
         raise ValueError(f"--frames {args.frames}; expected at least 1, for the proof")

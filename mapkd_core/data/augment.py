@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from mapkd_core.config import AugmentConfig
 from mapkd_core.data.sample import Sample
-from mapkd_core.geometry import transform
+from mapkd_core.geometry import inverse, transform
 from mapkd_core.types import CAMERAS
 
 MIRRORED = tuple(
@@ -79,6 +79,7 @@ def mirror(sample: Sample) -> Sample:
         images=np.ascontiguousarray(sample.images[order, :, ::-1]),
         intrinsics=intrinsics[order],
         base_from_camera=(flip_base @ sample.base_from_camera @ flip_camera)[order],
+        map_from_base=None if sample.map_from_base is None else flip_base @ sample.map_from_base @ flip_base,
     )
 
 
@@ -101,10 +102,11 @@ def _base_moved(sample: Sample, base_from_old: NDArray[np.float64]) -> Sample:
         size = points.shape[-1]
         return points @ base_from_old[:size, :size].T + base_from_old[:size, 3]
 
-    lidar = sample.base_from_lidar
+    lidar, pose = sample.base_from_lidar, sample.map_from_base
     return replace(
         _points_moved(sample, placed), base_from_camera=base_from_old @ sample.base_from_camera,
         base_from_lidar=None if lidar is None else base_from_old @ lidar,
+        map_from_base=None if pose is None else pose @ inverse(base_from_old),
     )
 
 

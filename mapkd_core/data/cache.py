@@ -21,6 +21,7 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 from mapkd_core.data.cache_place import is_remote
 from mapkd_core.data.cache_record import FORMAT, CachedFrame, decode
 from mapkd_core.data.cache_write import INDEX, PLAN
+from mapkd_core.data.drive_order import FramePose
 from mapkd_core.data.frame_sample import SampleOptions
 from mapkd_core.data.object_stream import Stretch, records_ahead
 from mapkd_core.data.sample import Sample
@@ -153,6 +154,10 @@ class CachedSamples(Dataset[Sample]):
         shard, begin, end = int(self.shard[index]), int(self.begin[index]), int(self.end[index])
         data = os.pread(self._descriptor(shard), end - begin, begin)
         return decode(_members(data, self._place(index)), self._place(index))
+
+    def pose(self, index: int) -> FramePose:
+        """Where in which drive frame `index` stands."""
+        return FramePose.of(self.frame(index).frame)
 
     def _descriptor(self, shard: int) -> int:
         # One per process: a forked worker must not share its parent's.

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mapkd_core.data.drive_order import current_from_previous
 from mapkd_core.data.images import normalise
 from mapkd_core.data.labels import crossing_outlines, on_grid, resample_1m
 from mapkd_core.data.lidar import POINTS_FOR_NETWORK, pad_points
@@ -45,6 +46,8 @@ class Collate:
     hdmapnet_vertices: bool = False
     outlines: bool = False
     """Crossings as closed outlines too."""
+    window: int = 1
+    """Samples in a row that may follow one another in a drive, for a network with a memory; 1: each is alone."""
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
         """Raises ValueError if samples differ in image size, or some have LiDAR or an SD map and some have not."""
@@ -59,6 +62,8 @@ class Collate:
             base_from_camera=_stacked([sample.base_from_camera for sample in samples]),    # B N 4 4
             tokens=[sample.token for sample in samples],
         )
+        if self.window > 1:
+            follow_up(batch, samples, self.window)
         if any(sample.lost for sample in samples):
             batch.alive = torch.ones(batch.images.shape[:2], dtype=torch.bool)             # B N
             for place, sample in enumerate(samples):
@@ -108,6 +113,14 @@ def with_labels(batch: Batch, elements: list[tuple[MapElement, ...]], grid: BevG
         instance=torch.from_numpy(np.stack([d.instance for d in drawn])).to(device),       # B Y X
         direction=torch.from_numpy(np.stack(directions)).to(device),                       # B 2 Y X
     )
+
+
+def follow_up(batch: Batch, samples: Sequence[Sample], window: int) -> None:
+    """Notes in the batch which sample follows the one before it, in windows of so many, and the motion since."""
+    pairs = [(samples[k - 1] if k % window else None, sample) for k, sample in enumerate(samples)]
+    motions = [current_from_previous(*pair) for pair in pairs]
+    batch.follows = torch.tensor([motion is not None for motion in motions])               # B
+    batch.current_from_previous = _stacked([np.eye(4) if m is None else m for m in motions])    # B 4 4
 
 
 def _lay_over(batch: Batch, seen: Sequence[SeenMap | None]) -> None:

@@ -10,6 +10,7 @@ from mapkd_core.data.images import resize
 from mapkd_core.data.labels import LocalMap, grid_range, local_map, uncut_elements
 from mapkd_core.data.polylines import Range
 from mapkd_core.data.sample import Sample
+from mapkd_core.geometry import flattened
 from mapkd_core.grid import BevGrid
 from mapkd_core.types import IMAGE_SIZE, CameraView, Frame
 
@@ -71,6 +72,9 @@ def assemble(
         sd_lines_m=local.sd_roads if options.sd_map and local is not None else None,
         base_from_lidar=frame.base_from_lidar if options.lidar_pose else None,
         conditions=frame.conditions,
+        scene=frame.scene,
+        stamp_ns=frame.stamp_ns,
+        map_from_base=None if frame.map_from_base is None else flattened(frame.map_from_base),
         cameras=tuple(view.name for view in frame.views),
     )
     for name in ("intrinsics", "base_from_camera", "lidar", "base_from_lidar"):

@@ -65,6 +65,11 @@ class Sample:
     lost: tuple[int, ...] = ()
     """Places of the cameras whose images are missing (here gray)."""
     conditions: tuple[str, ...] = ()
+    scene: str = ""
+    """Name of the drive."""
+    stamp_ns: int = 0
+    map_from_base: NDArray[np.float64] | None = None
+    """(4, 4) pose without height, roll and pitch, the frame of `elements`; None where nobody knows it."""
     cameras: tuple[str, ...] = ()
     """Names, in the order of `images`; empty where nobody knows them."""
     line_views: NDArray[np.float32] | None = None

@@ -14,13 +14,15 @@ from torch import nn
 from mapkd_core.artifact import ModelCard
 from mapkd_core.data.cache_record import CachedFrame
 from mapkd_core.data.dataset import Collate
+from mapkd_core.data.drive_order import FramePose, current_from_previous
 from mapkd_core.data.frame_sample import SampleOptions, sample_from_frame
 from mapkd_core.data.lidar import POINTS_FOR_NETWORK
 from mapkd_core.data.sample import Sample
+from mapkd_core.model.drive_memory import DriveMemory
 from mapkd_core.predictor import PredictedMap, camera_order
 from mapkd_core.runtime import pick_device
 from mapkd_core.training.trained import load_trained
-from mapkd_core.types import Frame, MapElement, Prediction
+from mapkd_core.types import Batch, Frame, MapElement, Prediction, VectorPrediction
 from mapkd_core.vector_elements import drawn, elements_of
 from mapkd_core.vectorizer.vectorize import VectorizeConfig, vectorize
 
@@ -54,9 +56,13 @@ class BatchPredictor:
         trained_with = self.card.training.get("config", {}).get("data", {})
         points = int(trained_with.get("lidar_points", POINTS_FOR_NETWORK))
         self._collate = Collate(self.card.grid, labels=False, lidar_points=points)
+        self.in_order = bool(getattr(model, "remembers", False))
+        """Whether frames must come in the order of their drive, one after the other: the network has a memory."""
+        self._last: FramePose | None = None
+        self._memory: DriveMemory | None = None
 
     def predict_frame(self, frame: Frame) -> PredictedMap:
-        """The map of one frame.
+        """The map of one frame; a network with a memory remembers the frame before if this one follows it.
 
         Raises ValueError if the frame lacks an input that the network needs, or is of cameras that its weights do not
         belong to.
@@ -77,6 +83,8 @@ class BatchPredictor:
     def predict_cached(self, frames: Sequence[CachedFrame]) -> list[PredictedMap]:
         """The maps of some cached frames, run as one batch; no latencies, since a batch's are not a frame's.
 
+        A network with a memory sees them one after the other.
+
         Raises ValueError if the cache lacks an input that the network needs, or holds smaller images than it sees.
         """
         outputs = self._outputs([frame.sample(self.options) for frame in frames])
@@ -84,14 +92,28 @@ class BatchPredictor:
 
     def _outputs(self, samples: Sequence[Sample]) -> list[tuple[NDArray[np.float32], ...]]:
         """Of each sample: (4, Y, X) probabilities; of a vector network, (V, 3) scores and (V, P, 2) vertices."""
+        if self.in_order and len(samples) > 1:
+            return [output for sample in samples for output in self._outputs([sample])]
         with torch.inference_mode():
-            prediction = self.model(self._collate([self._in_order(sample) for sample in samples]).to(self.device))
+            batch = self._collate([self._by_camera(sample) for sample in samples]).to(self.device)
+            prediction = self._remembering(batch, samples[0]) if self.in_order else self.model(batch)
             parts = [prediction.semantic.float().softmax(1)] if isinstance(prediction, Prediction) else [
                 prediction.logits[-1].float().sigmoid(), prediction.points_m[-1]
             ]
             return list(zip(*(part.cpu().numpy() for part in parts), strict=True))
 
-    def _in_order(self, sample: Sample) -> Sample:
+    def _remembering(self, batch: Batch, sample: Sample) -> VectorPrediction:
+        """The prediction for a batch of one sample, with what the one before left if it follows that one."""
+        motion = current_from_previous(self._last, sample)
+        batch.follows = torch.tensor([motion is not None])
+        pose = np.eye(4) if motion is None else motion
+        batch.current_from_previous = torch.from_numpy(pose[None]).float().to(self.device)
+        prediction: VectorPrediction = self.model(batch, None if motion is None else self._memory)
+        assert prediction.memory is not None
+        self._last, self._memory = FramePose.of(sample), DriveMemory(*prediction.memory)
+        return prediction
+
+    def _by_camera(self, sample: Sample) -> Sample:
         """Its cameras in the order of the weights, where these belong to a rig; ValueError for other cameras."""
         if not self.cameras or not sample.cameras or sample.cameras == self.cameras:
             return sample

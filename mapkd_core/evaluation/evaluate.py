@@ -15,7 +15,15 @@ from mapkd_core.data.image_codec import jpeg_size
 from mapkd_core.engine import Engine
 from mapkd_core.engine.local import LocalEngine
 from mapkd_core.evaluation.odd_places import odd_places
-from mapkd_core.evaluation.prediction_jobs import FramePredictor, NetworkOf, PredictFrames, has_map
+from mapkd_core.evaluation.prediction_jobs import (
+    FramePredictor,
+    NetworkOf,
+    PredictFrames,
+    drive_ranges,
+    has_map,
+    remembers,
+    unfinished,
+)
 from mapkd_core.grid import BevGrid
 from mapkd_core.metrics.alignment import AlignBounds
 from mapkd_core.metrics.bands import bands_of
@@ -63,7 +71,8 @@ def predict_frames(
 
     Frames without a road map are passed over, because nothing is known to score them with. `header` says what
     predicts what; a folder made under another header is refused (FileExistsError) unless `overwrite`. An `engine` with
-    several workers loads the network by `make` on each, and no latencies are noted. Returns how many frames the files
+    several workers loads the network by `make` on each, and no latencies are noted; a network with a memory gets whole
+    drives. Returns how many frames the files
     hold. Whoever calls holds the folder's lock until its results are written.
     """
     total = len(source) if limit is None else min(limit, len(source))
@@ -78,13 +87,16 @@ def predict_frames(
         first += 1
     job = PredictFrames(source, NetworkOf(make, predictor), grid, engine.alone)
     most = 1 if engine.alone else _UNIT_FRAMES
+    units: list[tuple[Sequence[int], int]] = [(range(k, min(k + most, total)), 0) for k in range(first, total, most)]
+    if remembers(predictor):
+        units = unfinished(drive_ranges(source, total), first, total)
     with Progress("predict", total, initial=first) as bar:
-        for records in engine.map(job, [range(k, min(k + most, total)) for k in range(first, total, most)]):
-            for pair in filter(None, records):
+        for records, (_, known) in zip(engine.map(job, [unit for unit, _ in units]), units, strict=True):
+            for pair in filter(None, records[known:]):
                 mapped += 1
                 predictions.append(pair[0])
                 truth.append(pair[1])
-            bar.update(len(records))
+            bar.update(len(records) - known)
     check_limit(folder, done, mapped)
     return mapped
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mapkd_core.artifact import ModelCard
 from mapkd_core.data.cache import CachedSamples
+from mapkd_core.data.drive_order import drives_in_order
 from mapkd_core.data.frame_sample import SampleOptions
 from mapkd_core.engine import Engine
 from mapkd_core.engine.local import LocalEngine
@@ -26,7 +27,7 @@ from mapkd_core.evaluation.evaluate import (
     score_frames,
 )
 from mapkd_core.evaluation.identity import cache_fingerprint, vectorizer_version
-from mapkd_core.evaluation.prediction_jobs import NetworkOf, PredictCached
+from mapkd_core.evaluation.prediction_jobs import NetworkOf, PredictCached, remembers, unfinished
 from mapkd_core.evaluation.result_file import read_result
 from mapkd_core.files import FolderLock, fingerprint, write_atomic
 from mapkd_core.metrics.scoring import THRESHOLD_SETS
@@ -129,18 +130,25 @@ def predict_cache(
     engine: Engine | None = None,
     make: Callable[[], BatchPredictor | MapPredictor] | None = None,
 ) -> int:
-    """Writes predictions and truth of a cache's frames, as `evaluate.predict_frames` does for frames."""
+    """Writes predictions and truth of a cache's frames, as `evaluate.predict_frames` does for frames.
+
+    They come in the cache's order; for a network with a memory drive by drive, each in order of time and by one worker.
+    """
     grid = predictor.card.grid
     engine = engine or LocalEngine()
     predictions, truth = resumed_files(folder, header, grid, overwrite)
     total = len(cached) if limit is None else min(limit, len(cached))
     check_limit(folder, truth.done, total)
     job = PredictCached(cached, NetworkOf(make, predictor), grid, engine.alone)
-    batches = [range(first, min(first + BATCH, total)) for first in range(truth.done, total, BATCH)]
+    units: list[tuple[Sequence[int], int]]
+    if remembers(predictor):
+        units = unfinished(drives_in_order([cached.pose(index) for index in range(len(cached))]), truth.done, total)
+    else:
+        units = [(range(first, min(first + BATCH, total)), 0) for first in range(truth.done, total, BATCH)]
     with Progress("predict", total, initial=min(truth.done, total)) as bar:
-        for records in engine.map(job, batches):
-            for predicted, true in records:
+        for records, (_, known) in zip(engine.map(job, [unit for unit, _ in units]), units, strict=True):
+            for predicted, true in records[known:]:
                 predictions.append(predicted)
                 truth.append(true)
-            bar.update(len(records))
+            bar.update(len(records) - known)
     return total

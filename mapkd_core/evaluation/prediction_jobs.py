@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Protocol
 
 from mapkd_core.data.cache import CachedSamples
@@ -46,7 +47,10 @@ class NetworkOf:
 
 @dataclass
 class PredictFrames:
-    """Job: the records of a range of a source's frames, None for each without a road map."""
+    """Job: the records of a range of a source's frames, None for each without a road map.
+
+    A network with a memory gets whole drives, and sees the frames without a road map too.
+    """
 
     source: Any
     network: NetworkOf
@@ -54,28 +58,34 @@ class PredictFrames:
     alone: bool
     """Whether nothing else runs beside it, so that its latencies mean something."""
 
-    def __call__(self, frames: range) -> list[Records | None]:
-        """In order."""
+    def __call__(self, frames: Sequence[int]) -> list[Records | None]:
+        """In their order."""
         return [self._records(self.source[index]) for index in frames]
 
     def _records(self, frame: Frame) -> Records | None:
-        if not has_map(frame):
+        predictor, scored = self.network.predictor, has_map(frame)
+        if not scored and not remembers(predictor):
             return None
-        predicted = predicted_record(frame, self.network.predictor.predict_frame(frame))
+        predicted = predicted_record(frame, predictor.predict_frame(frame))
+        if not scored:
+            return None
         return predicted if self.alone else replace(predicted, stage_ms={}), truth_record(frame, self.grid)
 
 
 @dataclass
 class PredictCached:
-    """Job: the records of a range of a cache's frames, which are predicted as one batch where the network can."""
+    """Job: the records of some of a cache's frames, which are predicted as one batch where the network can.
+
+    A network with a memory gets whole drives.
+    """
 
     cached: CachedSamples
     network: NetworkOf
     grid: BevGrid
     alone: bool
 
-    def __call__(self, frames: range) -> list[Records]:
-        """In order. Raises ValueError for a cache without labels."""
+    def __call__(self, frames: Sequence[int]) -> list[Records]:
+        """In their order. Raises ValueError for a cache without labels."""
         held = [self.cached.frame(index) for index in frames]
         predictor = self.network.predictor
         if hasattr(predictor, "predict_cached"):
@@ -93,6 +103,34 @@ class PredictCached:
             record = record if self.alone else replace(record, stage_ms={})
             found.append((record, truth_of(one.frame, one.local_map, self.grid)))
         return found
+
+
+def remembers(predictor: Any) -> bool:
+    """Whether a predictor's network has a memory, so that it must see a drive's frames in their order."""
+    return bool(getattr(predictor, "in_order", False))
+
+
+def unfinished(units: Iterable[Sequence[int]], done: int, total: int) -> list[tuple[Sequence[int], int]]:
+    """Units that hold more than the first `done` frames, cut to `total` frames in all; and how many of each are done.
+
+    A drive that was stopped halfway is seen again from its beginning, so that the network remembers what it did.
+    """
+    found, before = [], 0
+    for whole in units:
+        unit = whole[: max(total - before, 0)]
+        if unit and before + len(unit) > done:
+            found.append((unit, max(done - before, 0)))
+        before += len(unit)
+    return found
+
+
+def drive_ranges(source: Any, total: int) -> list[range]:
+    """The places of each drive's frames in a source that has one drive after the other."""
+    ends = getattr(source, "drive_ends", None)
+    if ends is None:
+        scenes = [source[index].scene for index in range(total)]
+        ends = [k for k in range(1, total + 1) if k == total or scenes[k] != scenes[k - 1]]
+    return [range(begin, end) for begin, end in pairwise([0, *ends])]
 
 
 def has_map(frame: Frame) -> bool:

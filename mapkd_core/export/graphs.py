@@ -18,6 +18,7 @@ from torch.nn import functional
 from mapkd_core.model.layers import softmax_of_maps
 from mapkd_core.model.pillar_sampling import PillarLookup, PillarSampling
 from mapkd_core.model.pillar_vectors import PillarVectorStudent
+from mapkd_core.model.stream_vectors import StreamVectorStudent
 from mapkd_core.model.student import Student
 from mapkd_core.model.token_sampling import PointAttention
 from mapkd_core.model.vector_decoder import DecoderStart
@@ -175,6 +176,8 @@ class KernelGraph(nn.Module):
 
 def graph_of(student: nn.Module, cameras: int) -> StudentGraph | KernelGraph:
     """What is exported of a student in eval mode; raises ValueError for what cannot be."""
+    if isinstance(student, StreamVectorStudent):
+        raise ValueError("a vector student with a memory does not export as ONNX; train one with memory: 0")
     if isinstance(student, VectorStudent):
         return KernelGraph(student, cameras)
     if isinstance(student, PillarVectorStudent):

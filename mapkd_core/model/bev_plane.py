@@ -38,3 +38,8 @@ class BevPlane(nn.Module):
         """(... 2) places in 0..1 (column, row) -> metres in `base_link`, x forward and y left."""
         inner = place.float() * self.span_m + self.low_m
         return inner @ self.base_from_flat[:2, :2].T + self.base_from_flat[:2, 3]
+
+    def places(self, points_m: Tensor) -> Tensor:
+        """The inverse of `metres`: (... 2) metres in `base_link` -> places, outside 0..1 off the plane."""
+        inner = (points_m.float() - self.base_from_flat[:2, 3]) @ self.base_from_flat[:2, :2]
+        return (inner - self.low_m) / self.span_m

@@ -14,6 +14,7 @@ from mapkd_core.model.hd_prior import HdPriorPretraining
 from mapkd_core.model.mapnet import MapKdStudent, MapNet, MapNetConfig, hd_prior
 from mapkd_core.model.options import configured
 from mapkd_core.model.pillar_vectors import PillarVectorStudent
+from mapkd_core.model.stream_vectors import StreamVectorStudent
 from mapkd_core.model.student import Student
 from mapkd_core.model.student_config import student_config
 from mapkd_core.model.vector_config import vector_config
@@ -42,7 +43,8 @@ def _mapkd_student(grid: BevGrid, image_size: ImageSize, options: Mapping[str, A
 def _vector_student(grid: BevGrid, image_size: ImageSize, options: Mapping[str, Any]) -> nn.Module:
     config = vector_config(options)
     kinds: dict[str, Callable[..., nn.Module]] = {"kernel": VectorStudent, "camera_depth": DepthVectorStudent}
-    return kinds.get(config.view, PillarVectorStudent)(grid, image_size, config)
+    dense = StreamVectorStudent if config.memory else PillarVectorStudent
+    return kinds.get(config.view, dense)(grid, image_size, config)
 
 
 def _hd_prior(grid: BevGrid, image_size: ImageSize, options: Mapping[str, Any]) -> nn.Module:

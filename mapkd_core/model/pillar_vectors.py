@@ -78,16 +78,25 @@ class PillarVectorStudent(Student):
 
         Raises ValueError for images of another size.
         """
+        features, scales = self._seen(batch)
+        semantic = self.heads["semantic"](scales["fine"])
+        bev = self.read(scales["fine"], semantic)
+        prediction = self._elements(bev, self.decoder.start())
+        return self._completed(prediction, bev, semantic, {"image": features, **scales})
+
+    def _seen(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Image features B N C h w and the BEV network's scales."""
         check_image_size(batch.images, self.image_size)
         visible = None if batch.alive is None else batch.alive[..., None, None]         # B N 1 1
         lookup = super().lookup(batch.intrinsics, batch.base_from_camera, visible)
         features = self.trunk(batch.images.flatten(0, 1)).unflatten(0, batch.images.shape[:2])
-        scales = self._scales(features, lookup)
-        semantic = self.heads["semantic"](scales["fine"])
-        bev = self.read(scales["fine"], semantic)
-        prediction = self._elements(bev, self.decoder.start())
-        prediction.semantic = semantic
-        prediction.taps = {"image": features, **scales}
+        return features, self._scales(features, lookup)
+
+    def _completed(
+        self, prediction: VectorPrediction, bev: Tensor, semantic: Tensor, taps: dict[str, Tensor]
+    ) -> VectorPrediction:
+        """The elements with what stands beside them in training."""
+        prediction.semantic, prediction.taps = semantic, taps
         if self.training and self.vector_config.many:
             prediction.many = self._elements(bev, self.decoder.start(many=True), many=True)
             prediction.repeats = self.vector_config.repeats

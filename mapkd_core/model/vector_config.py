@@ -78,6 +78,9 @@ class VectorConfig:
     """Beside the BEV's features the decoder reads the dense map's three classes, averaged over so many cells of the
     BEV, a plane of each class for every number (ours): where lines are, and far from them where to go. Of the views
     `pillars` and `lift_splat`."""
+    memory: int = 0
+    """Best elements of the frame before that the decoder goes on with, beside the BEV's features of that frame; 0 for
+    single frames. Of the views `pillars` and `lift_splat` (StreamMapNet, MapTracker; drive_memory.py)."""
     many: int = 0
     """Further elements in training, of which `repeats` answer for each true one (MapTRv2)."""
     repeats: int = 6
@@ -107,6 +110,11 @@ class VectorConfig:
             raise ValueError("view 'camera_depth' goes with rig_bound: false, can_bus: false")
         if self.evidence and self.view not in DENSE_VIEWS:
             raise ValueError(f"evidence is read off the dense map, which view {self.view!r} lacks; leave it out")
+        if self.memory and (self.view not in DENSE_VIEWS or self.layers < 2 or self.memory >= self.vectors):
+            raise ValueError(
+                f"memory {self.memory} with view {self.view!r}, {self.layers} layers and {self.vectors} vectors; "
+                f"it goes with the views {' and '.join(DENSE_VIEWS)}, two layers or more, and fewer than all vectors"
+            )
         if any(cells < 1 for cells in self.evidence):
             raise ValueError(f"evidence is {self.evidence}; expected numbers of cells, 1 or more")
         if any(factor <= 0 for factor in self.reach):

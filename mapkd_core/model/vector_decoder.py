@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mapkd_core.model.drive_memory import Carried, chosen
 from mapkd_core.model.grid_reading import GridAttention
 from mapkd_core.model.token_sampling import FeedForward, PointAttention
 from mapkd_core.model.vector_config import VectorConfig
@@ -34,6 +35,17 @@ class DecoderStart(NamedTuple):
     """1 QH S, see `token_sampling.gathered`."""
     weight: Tensor
     """1 QH S."""
+
+
+class Decoded(NamedTuple):
+    """What layers give: all of them, or the last alone."""
+
+    logits: Tensor
+    """L B V 3."""
+    places: Tensor
+    """L B V P 2 in 0..1 (column, row)."""
+    query: Tensor
+    """B Q C of the last layer."""
 
 
 class DecoderLayer(nn.Module):
@@ -129,6 +141,12 @@ class VectorDecoder(nn.Module):
         self, bev: Tensor, start: DecoderStart, deep: bool = True, many: bool = False
     ) -> tuple[Tensor, Tensor]:
         """B K C -> logits L B V 3, vertices L B V P 2 in 0..1 (column, row); of the last layer alone unless `deep`."""
+        return self.decoded(bev, start, deep, many)[:2]
+
+    def decoded(
+        self, bev: Tensor, start: DecoderStart, deep: bool = True, many: bool = False, carried: Carried | None = None
+    ) -> Decoded:
+        """The same with the queries. From the second layer on, `carried` elements stand in the place of the worst."""
         position, _, place = self._queries(many)
         x = start.query.expand(len(bev), -1, -1).to(bev.dtype)
         table = (start.token, start.weight)
@@ -145,7 +163,29 @@ class VectorDecoder(nn.Module):
                 logits.append(self.classify[number](x.unflatten(1, (-1, self.points)).mean(2)))
                 vertices.append(moved.unflatten(1, (-1, self.points)))
             place = moved.detach()
-        return torch.stack(logits), torch.stack(vertices)
+            if carried is not None and not number:
+                x, position, place = self._replaced(x, position, place, carried)
+        return Decoded(torch.stack(logits), torch.stack(vertices), x)
+
+    def _replaced(
+        self, x: Tensor, position: Tensor, place: Tensor, carried: Carried
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, positions and places of the first layer, the worst elements replaced by those that are here.
+
+        Samples without any keep theirs in their order.
+        """
+        queries = x.unflatten(1, (-1, self.points))                                     # B V P C
+        order = self.classify[0](queries.mean(2)).detach().amax(-1).argsort(dim=1, descending=True, stable=True)
+        order = torch.where(carried.here.any(1, keepdim=True), order, torch.arange(order.shape[1], device=x.device))
+        kept = self.vectors - carried.here.shape[1]
+        # A carried element has no place of its own among the queries, only each of its vertices has.
+        vertex = self.vertex.weight[:, : x.shape[-1]].expand(*carried.here.shape, -1, -1)
+        joined = []
+        for own, new in ((x, carried.query), (position.expand_as(x), vertex), (place, carried.place)):
+            ranked = chosen(own.unflatten(1, (-1, self.points)), order)
+            worst = torch.where(carried.here[..., None, None], new.to(own.dtype), ranked[:, kept:])
+            joined.append(torch.cat([ranked[:, :kept], worst], 1).flatten(1, 2))
+        return joined[0], joined[1], joined[2]
 
     def _queries(self, many: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """1 Q C positions, 1 Q C contents, 1 Q 2 first places."""

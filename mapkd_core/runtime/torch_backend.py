@@ -90,6 +90,11 @@ class TorchRuntime(Runtime):
 
 def _check_inputs(model: nn.Module, path: str | Path, name: str) -> None:
     """Raises ArtifactError for a network that images and calibrations are not enough for."""
+    if getattr(model, "remembers", False):
+        raise ArtifactError(
+            f"{card_path(path)} is of a network with a memory, which must be told how the vehicle moved; what runs on "
+            "images alone cannot run it: score it with mapkd evaluate, or train one without (model_options.memory: 0)"
+        )
     reads = getattr(model, "reads", ())
     if reads or not hasattr(model, "lookup"):
         raise ArtifactError(

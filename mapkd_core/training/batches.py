@@ -7,22 +7,30 @@ never stopped. With several processes, process r of w takes the samples r, r + w
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from shapely.geometry import LineString, box
 from torch.utils.data import DataLoader, Dataset
 
-from mapkd_core.config import AugmentConfig, TrainConfig
+from mapkd_core.config import TrainConfig
 from mapkd_core.data.augment import augment
 from mapkd_core.data.cache import CachedSamples, StreamedSamples
 from mapkd_core.data.cache_place import is_streamed
 from mapkd_core.data.dataset import Collate, FrameSource
+from mapkd_core.data.drive_order import FramePose
 from mapkd_core.data.frame_sample import SampleOptions, sample_from_frame
 from mapkd_core.data.sample import Sample
 from mapkd_core.frame_sources import open_frames, with_maps
+from mapkd_core.training.sample_order import (
+    NumberedSamples,
+    OwnShare,
+    SampleSource,
+    WindowSamples,
+    parts_of_drives,
+)
 from mapkd_core.training.street_share import StreetShare
 from mapkd_core.types import Batch
 from mapkd_core.worker_process import end_with_parent
@@ -33,14 +41,6 @@ never tells."""
 
 _LOOKED_AT = 256
 """Training frames, evenly spread, one of which must have a line."""
-
-
-class SampleSource(Protocol):
-    """Samples by index."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Sample: ...
 
 
 class FrameSamples:
@@ -54,6 +54,10 @@ class FrameSamples:
 
     def __getitem__(self, index: int) -> Sample:
         return sample_from_frame(self.source[index], self.options)
+
+    def pose(self, index: int) -> FramePose:
+        """Where in which drive frame `index` stands."""
+        return FramePose.of(self.source[index])
 
 
 def open_samples(name: str, config: TrainConfig, labels: bool = True) -> SampleSource:
@@ -108,57 +112,10 @@ def open_validation(config: TrainConfig) -> SampleSource:
 
 def collate_for(config: TrainConfig) -> Collate:
     """Joins samples to batches with the labels that the run's network learns from."""
-    return Collate(config.grid, lidar_points=config.data.lidar_points, outlines=config.model == "vector_student")
-
-
-class _Shuffled:
-    """Sample n of a run from one source: its frame from a shuffle of its epoch."""
-
-    def __init__(self, source: SampleSource, seed: int) -> None:
-        self.source, self.seed = source, seed
-        self._epoch = -1
-        self._order: NDArray[np.integer] = np.arange(0)
-
-    def __getitem__(self, number: int) -> Sample:
-        epoch, place = divmod(number, len(self.source))
-        if epoch != self._epoch:
-            self._epoch, self._order = epoch, np.random.default_rng((self.seed, 1, epoch)).permutation(len(self.source))
-        return self.source[int(self._order[place])]
-
-
-class _NumberedSamples(Dataset[Sample]):
-    """Sample n of a run: which source, which frame and which augmentation follow from its number."""
-
-    def __init__(
-        self, labelled: SampleSource, unlabelled: SampleSource | None, share: float, change: AugmentConfig, seed: int,
-        streets: StreetShare | None = None,
-    ) -> None:
-        self.labelled = _Shuffled(labelled, seed)
-        self.unlabelled = _Shuffled(unlabelled, seed) if unlabelled is not None else None
-        self.share, self.change, self.seed, self.streets = share, change, seed, streets
-
-    def __getitem__(self, number: int) -> Sample:
-        source = self.labelled
-        if self.unlabelled is not None and np.random.default_rng((self.seed, 3, number)).random() < self.share:
-            source = self.unlabelled
-        sample = augment(source[number], self.change, np.random.default_rng((self.seed, 2, number)))
-        if self.streets is None:
-            return sample
-        return self.streets.added(sample, np.random.default_rng((self.seed, 4, number)))
-
-
-class _OwnShare:
-    """Endless lists of sample numbers: this process's part of every batch, from batch `first` on."""
-
-    def __init__(self, first: int, batch_size: int, rank: int, world_size: int) -> None:
-        self.first, self.batch_size, self.rank, self.world_size = first, batch_size, rank, world_size
-
-    def __iter__(self) -> Iterator[Sequence[int]]:
-        batch = self.first
-        while True:
-            start = batch * self.batch_size * self.world_size
-            yield list(range(start + self.rank, start + self.batch_size * self.world_size, self.world_size))
-            batch += 1
+    return Collate(
+        config.grid, lidar_points=config.data.lidar_points, outlines=config.model == "vector_student",
+        window=config.data.window,
+    )
 
 
 def training_batches(config: TrainConfig, first_batch: int = 0, rank: int = 0, world_size: int = 1) -> Iterator[Batch]:
@@ -168,24 +125,28 @@ def training_batches(config: TrainConfig, first_batch: int = 0, rank: int = 0, w
     """
     data = config.data
     if is_streamed(data.train):
-        if data.unlabelled or data.streets:
+        if data.unlabelled or data.streets or data.window > 1:
             raise ValueError(
-                f"data.train {data.train!r} is streamed; with data.unlabelled or data.streets it must be a local folder"
+                f"data.train {data.train!r} is streamed; with data.unlabelled, data.streets or data.window it must be "
+                "a local folder"
             )
         return _streamed_batches(data.train.removeprefix("cache:"), config, first_batch, rank, world_size)
     labelled = _filled(open_samples(data.train, config), data.train)
     spread = np.linspace(0, len(labelled) - 1, min(len(labelled), _LOOKED_AT)).astype(int)
     _with_lines(labelled, data.train, config, "training", spread.tolist())
-    unlabelled = None
-    if data.unlabelled:
-        unlabelled = _filled(open_samples(data.unlabelled, config, labels=False), data.unlabelled)
+    samples: Dataset[Sample]
+    if data.window > 1:
+        samples = WindowSamples(labelled, data.window, config.augment, config.seed, data.train)
+    else:
+        samples = NumberedSamples(labelled, _unlabelled(config), data.unlabelled_share, config.augment, config.seed,
+                                  StreetShare.of(config))
     workers = data.workers
     before_fork(workers)
     loader = DataLoader(
-        _NumberedSamples(
-            labelled, unlabelled, data.unlabelled_share, config.augment, config.seed, StreetShare.of(config)
+        samples,
+        batch_sampler=OwnShare(  # type: ignore[arg-type]
+            first_batch, config.batch_size, rank, world_size, data.window
         ),
-        batch_sampler=_OwnShare(first_batch, config.batch_size, rank, world_size),  # type: ignore[arg-type]
         collate_fn=collate_for(config),
         generator=own_generator(),
         num_workers=workers,
@@ -195,6 +156,11 @@ def training_batches(config: TrainConfig, first_batch: int = 0, rank: int = 0, w
         prefetch_factor=4 if workers else None,
     )
     return told(loader)
+
+
+def _unlabelled(config: TrainConfig) -> SampleSource | None:
+    name = config.data.unlabelled
+    return _filled(open_samples(name, config, labels=False), name) if name else None
 
 
 def _streamed_batches(
@@ -229,14 +195,22 @@ class _ChangedBatch:
 def validation_batches(
     config: TrainConfig, rank: int = 0, world_size: int = 1, source: SampleSource | None = None
 ) -> Iterator[Batch]:
-    """This process's part of the validation frames (`open_validation`), in order; the last batch may be short."""
+    """This process's part of the validation frames (`open_validation`), in order; the last batch may be short.
+
+    With `data.window` above 1 a batch is of one drive, in order of time, and nothing is remembered from batch to batch.
+    """
     source = source or open_validation(config)
-    mine = range(rank, len(source), world_size)
     before_fork(config.data.workers)
-    loader = DataLoader(
-        _Picked(source, mine),
-        batch_size=config.batch_size,
-        collate_fn=collate_for(config),
+    size = config.batch_size
+    if config.data.window > 1:
+        batches, window = parts_of_drives(source, size, config.data.val)[rank::world_size], size
+    else:
+        mine, window = range(rank, len(source), world_size), 1
+        batches = [list(mine[first : first + size]) for first in range(0, len(mine), size)]
+    loader: DataLoader[Any] = DataLoader(
+        source,  # type: ignore[arg-type]
+        batch_sampler=batches,
+        collate_fn=replace(collate_for(config), window=window),
         generator=own_generator(),
         num_workers=config.data.workers,
         worker_init_fn=end_with_parent,
@@ -246,17 +220,6 @@ def validation_batches(
         if config.val_batches and count >= config.val_batches:
             return
         yield batch
-
-
-class _Picked(Dataset[Sample]):
-    def __init__(self, source: SampleSource, which: Sequence[int]) -> None:
-        self.source, self.which = source, which
-
-    def __len__(self) -> int:
-        return len(self.which)
-
-    def __getitem__(self, index: int) -> Sample:
-        return self.source[self.which[index]]
 
 
 def told(loader: DataLoader[Any]) -> Iterator[Any]:

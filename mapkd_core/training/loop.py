@@ -24,7 +24,7 @@ from mapkd_core.losses import weigh
 from mapkd_core.model.build import build_model
 from mapkd_core.progress import Progress, say
 from mapkd_core.training.averaging import averaged_model
-from mapkd_core.training.batches import SampleSource, open_validation, training_batches, validation_batches
+from mapkd_core.training.batches import open_validation, training_batches, validation_batches
 from mapkd_core.training.checkpoint import claim_run_folder, fitting, load_checkpoint, save_checkpoint
 from mapkd_core.training.gradients import apply_gradients, average_gradients, finite_everywhere, loss_scale
 from mapkd_core.training.muon import Muon
@@ -32,6 +32,7 @@ from mapkd_core.training.objective import Objective
 from mapkd_core.training.perspective import map_objective
 from mapkd_core.training.precision import precision_plugin
 from mapkd_core.training.random_state import RandomState, seed_process
+from mapkd_core.training.sample_order import SampleSource
 from mapkd_core.training.stages import check_stages, freeze_parts, start_from
 from mapkd_core.training.validation import validation_of
 from mapkd_core.types import Batch
@@ -70,6 +71,7 @@ def open_run(config: TrainConfig, objective: Objective, restart: bool = False) -
     with FolderLock(folder) if first else contextlib.nullcontext():
         resuming = bool(fabric.broadcast(claim_run_folder(folder, config_dict(config), restart) if first else False))
         network = build_model(config.model, config.grid, config.data.image_size, config.model_options)
+        check_window(network, config)
         for stage in config.init:
             start_from(network, stage)
         freeze_parts(network, config.frozen)
@@ -78,6 +80,12 @@ def open_run(config: TrainConfig, objective: Objective, restart: bool = False) -
             network = synchronized(network, fabric)
         seed_process(config.seed, fabric.global_rank)
         yield Run(config, folder, fabric, network, objective, validation), resuming
+
+
+def check_window(network: nn.Module, config: TrainConfig) -> None:
+    """Raises ValueError for a network with a memory that would be shown single frames alone."""
+    if getattr(network, "remembers", False) and config.data.window == 1:
+        raise ValueError("model_options.memory learns from frames in a row; set data.window to 2 or more, such as 4")
 
 
 def synchronized(network: nn.Module, fabric: Fabric) -> nn.Module:

@@ -9,6 +9,7 @@ from toy import SIZE, ToySamples
 from mapkd_core.config import DataConfig, TrainConfig
 from mapkd_core.grid import BevGrid
 from mapkd_core.training import batches as loading
+from mapkd_core.training import sample_order
 
 GRID = BevGrid((-12.0, 12.0), (-6.0, 6.0), 0.6)
 
@@ -128,7 +129,7 @@ def test_every_loader_ends_with_its_run_and_is_waited_for_so_long_and_no_longer(
         assert options["worker_init_fn"] is loading.end_with_parent and options["num_workers"] == workers
         assert options["timeout"] == (loading.LONGEST_WAIT_S if workers else 0)
         assert options["generator"].initial_seed() == 0
-    assert [options["batch_size"] for options in asked[1:]] == [3, 3]
+    assert asked[1]["batch_size"] == 3 and asked[2]["batch_sampler"] == [[0, 1, 2], [3]]
     assert asked[0]["persistent_workers"] == (workers > 0)
 
 
@@ -150,14 +151,14 @@ def drawn(seed, count=12, **changes):
     streets = SimpleNamespace(
         added=lambda sample, rng: numbers.append(("streets", rng.integers(1 << 60))) or sample
     )
-    original, loading.augment = loading.augment, augment
+    original, sample_order.augment = sample_order.augment, augment
     try:
-        samples = loading._NumberedSamples(
+        samples = sample_order.NumberedSamples(
             ToySamples(5), [f"drive{k}" for k in range(5)], 0.4, config().augment, seed, streets, **changes
         )
         return [getattr(samples[number], "token", None) or samples[number] for number in range(count)], numbers
     finally:
-        loading.augment = original
+        sample_order.augment = original
 
 
 def test_the_order_the_source_and_every_chance_follow_from_the_seed_and_are_not_the_same_chance():
@@ -177,6 +178,6 @@ def test_the_order_the_source_and_every_chance_follow_from_the_seed_and_are_not_
 
 def test_a_process_takes_every_so_manieth_sample_of_each_batch():
     """Of batches of two times three from the third on, which begins with sample 12."""
-    shares = [iter(loading._OwnShare(2, 3, rank, 2)) for rank in (0, 1)]
+    shares = [iter(sample_order.OwnShare(2, 3, rank, 2)) for rank in (0, 1)]
     assert [next(shares[0]), next(shares[0])] == [[12, 14, 16], [18, 20, 22]]
     assert [next(shares[1]), next(shares[1])] == [[13, 15, 17], [19, 21, 23]]
