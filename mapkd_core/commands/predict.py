@@ -9,7 +9,7 @@ maps.mcap with the messages that student_node would have published, and overlay.
 Cameras are found by their topics, or named by the rig file of student_node (config/rig.example.yaml). The other sources
 give an overview PNG and a JSON file of the elements for each set of images.
 
-From a nuScenes data root (every keyframe, or those of --scene):
+From a nuScenes data root (every keyframe, or those of --scene), also by a network with a memory:
 
     mapkd predict --dataroot data/nuscenes --scene scene-0103 --out predictions
 
@@ -30,8 +30,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +51,7 @@ from mapkd_core.schema import FileFault, mapping, numbers, read_json, record
 from mapkd_core.types import Frame, MapElement
 
 if TYPE_CHECKING:
+    from mapkd_core.artifact import ModelCard
     from mapkd_core.bags.camera_sets import CalibratedSet
     from mapkd_core.predictor import MapPredictor, PredictedMap
 
@@ -70,6 +72,8 @@ class _Shot:
     intrinsics: NDArray[np.float64]
     base_from_camera: NDArray[np.float64]
     truth: list[MapElement] | None = None
+    frame: Frame | None = None
+    """Where and when it was, of a data root."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -98,25 +102,62 @@ def run(args: argparse.Namespace) -> int:
     if args.images and not args.calibration:
         raise ValueError("--images needs --calibration: without it nobody knows where the cameras look")
     wait_without_spinning()
-    from mapkd_core.predictor import DEFAULT_WEIGHTS, MapPredictor
-
-    predictor = MapPredictor.from_artifact(args.weights or DEFAULT_WEIGHTS, chosen_runtime(args))
-    if args.bag:
-        return _predict_bag(args, predictor)
-    if args.images:
-        shots: Iterable[_Shot] = _from_files(args.images, args.calibration)
-        keep_inputs([*args.images, args.calibration], [_place(args.out, shot, end) for shot in shots for end in ENDS])
+    if args.dataroot and args.weights and _remembers(args.weights):
+        card, map_of = _in_order(args)
+        shots: Iterable[_Shot] = _from_dataroot(args, card)
     else:
-        shots = _from_dataroot(args, predictor)
+        from mapkd_core.predictor import DEFAULT_WEIGHTS, MapPredictor
+
+        predictor = MapPredictor.from_artifact(args.weights or DEFAULT_WEIGHTS, chosen_runtime(args))
+        if args.bag:
+            return _predict_bag(args, predictor)
+        card, map_of = predictor.card, partial(_alone, predictor)
+        if args.images:
+            shots = _from_files(args.images, args.calibration)
+            results = [_place(args.out, shot, end) for shot in shots for end in ENDS]
+            keep_inputs([*args.images, args.calibration], results)
+        else:
+            shots = _from_dataroot(args, card)
     for shot in each(shots, "predict", shown=not args.images):
-        order = predictor.camera_order(shot.cameras)
-        images = [shot.images[place] for place in order]
-        result = predictor.predict(images, shot.intrinsics[order], shot.base_from_camera[order])
-        _write(args.out, shot, result, predictor)
-        counts = {label: sum(e.label == label for e in result.elements) for label in predictor.card.classes}
+        result = map_of(shot)
+        _write(args.out, shot, result, card)
+        counts = {label: sum(e.label == label for e in result.elements) for label in card.classes}
         found = ", ".join(f"{count} {label}" for label, count in counts.items())
         say(f"{shot.name}: {found}; {sum(result.stage_ms.values()):.0f} ms -> {args.out / shot.name}.png, .json")
     return 0
+
+
+def _alone(predictor: MapPredictor, shot: _Shot) -> PredictedMap:
+    order = predictor.camera_order(shot.cameras)
+    images = [shot.images[place] for place in order]
+    return predictor.predict(images, shot.intrinsics[order], shot.base_from_camera[order])
+
+
+def _remembers(weights: Path) -> bool:
+    """Whether an artifact is of a network with a memory."""
+    from mapkd_core.artifact import load_card
+
+    return bool(load_card(weights).options.get("memory"))
+
+
+def _in_order(args: argparse.Namespace) -> tuple[ModelCard, Callable[[_Shot], PredictedMap]]:
+    """A network with a memory: its card, and the map of one keyframe after the other. Raises ValueError off PyTorch."""
+    from mapkd_core.evaluation.batch_predictor import BatchPredictor
+    from mapkd_core.vector_elements import LEAST_SCORE
+
+    if (args.backend, args.precision) != ("auto", "fp32"):
+        raise ValueError(
+            f"--backend {args.backend} --precision {args.precision} are for a network without memory; leave them out"
+        )
+    predictor = BatchPredictor(args.weights, args.device)
+    own = predictor.card.least_score
+    predictor.least_score = LEAST_SCORE if own is None else own
+
+    def map_of(shot: _Shot) -> PredictedMap:
+        assert shot.frame is not None
+        return predictor.predict_frame(shot.frame)
+
+    return predictor.card, map_of
 
 
 def _predict_bag(args: argparse.Namespace, predictor: MapPredictor) -> int:
@@ -173,20 +214,22 @@ def _from_files(images: list[Path], calibration: Path) -> list[_Shot]:
     return [_Shot(images[0].stem, [image.read_bytes() for image in images], list(rig), intrinsics, poses)]
 
 
-def _from_dataroot(args: argparse.Namespace, predictor: MapPredictor) -> Iterator[_Shot]:
-    """The keyframes of a data root, with the reference map where the root has one."""
+def _from_dataroot(args: argparse.Namespace, card: ModelCard) -> Iterator[_Shot]:
+    """The keyframes of a data root, scene by scene in order of time, with the reference map where the root has one."""
+    from mapkd_core.data.drive_order import drives_in_order
     from mapkd_core.data.labels import map_elements
     from mapkd_core.data.nuscenes import NuScenesSource
 
     source = NuScenesSource(args.dataroot, args.version, scenes=args.scene, lidar_sweeps=0)
-    frames = list(source)[: args.limit]
+    keyframes = list(source)
+    frames = [keyframes[place] for drive in drives_in_order(keyframes) for place in drive][: args.limit]
     if not frames:
         raise ValueError(f"{args.dataroot / args.version} holds no keyframe; nothing is to be predicted")
     names = _names(frames)
     for frame, name in zip(frames, names, strict=True):
         truth = None
         if frame.vector_map is not None and frame.map_from_base is not None:
-            truth = map_elements(frame.vector_map(), frame.map_from_base, predictor.card.grid, "polygon")
+            truth = map_elements(frame.vector_map(), frame.map_from_base, card.grid, "polygon")
         jpegs = [view.image.jpeg() for view in frame.views]
         missing = [view.name for view, jpeg in zip(frame.views, jpegs, strict=True) if jpeg is None]
         if missing:
@@ -198,6 +241,7 @@ def _from_dataroot(args: argparse.Namespace, predictor: MapPredictor) -> Iterato
             np.stack([view.intrinsics for view in frame.views]),
             np.stack([view.base_from_camera for view in frame.views]),
             truth,
+            frame,
         )
 
 
@@ -211,15 +255,15 @@ def _place(out: Path, shot: _Shot, ending: str) -> Path:
     return inside(out, f"{shot.name}{ending}", "scene name")
 
 
-def _write(out: Path, shot: _Shot, result: PredictedMap, predictor: MapPredictor) -> None:
-    grid = predictor.card.grid
+def _write(out: Path, shot: _Shot, result: PredictedMap, card: ModelCard) -> None:
+    grid = card.grid
     image = overview(
         [decode(image) for image in shot.images], shot.intrinsics, shot.base_from_camera, result.elements, grid,
         truth=shot.truth, semantic=result.probabilities, title=shot.name, names=shot.cameras,
     )
     write_png(_place(out, shot, ".png"), image)
     record = {
-        **facts(predictor.card),
+        **facts(card),
         "elements": records(result.elements),
         "stage_ms": {name: round(ms, 2) for name, ms in result.stage_ms.items()},
     }

@@ -58,6 +58,8 @@ class BatchPredictor:
         self._collate = Collate(self.card.grid, labels=False, lidar_points=points)
         self.in_order = bool(getattr(model, "remembers", False))
         """Whether frames must come in the order of their drive, one after the other: the network has a memory."""
+        self.least_score = 0.0
+        """Elements of a vector network below this are left out; 0 for scoring, since AP ranks all."""
         self._last: FramePose | None = None
         self._memory: DriveMemory | None = None
 
@@ -129,5 +131,5 @@ class BatchPredictor:
         """Elements and class probabilities."""
         if points_m is None:
             return vectorize(first, self.card.grid, config=self.vectorize_config), first
-        elements = elements_of(first, points_m)
+        elements = elements_of(first, points_m, self.least_score)
         return elements, drawn(elements, self.card.grid)

@@ -93,7 +93,8 @@ def _check_inputs(model: nn.Module, path: str | Path, name: str) -> None:
     if getattr(model, "remembers", False):
         raise ArtifactError(
             f"{card_path(path)} is of a network with a memory, which must be told how the vehicle moved; what runs on "
-            "images alone cannot run it: score it with mapkd evaluate, or train one without (model_options.memory: 0)"
+            "images alone cannot run it: use mapkd evaluate, or mapkd predict --dataroot, or train one without "
+            "(model_options.memory: 0)"
         )
     reads = getattr(model, "reads", ())
     if reads or not hasattr(model, "lookup"):

@@ -155,3 +155,50 @@ def test_a_bag_that_gives_no_map_says_why(
     (tmp_path / "v1.0-mini" / "sample.json").write_text("[]")
     assert main([*given, str(tmp_path)]) == 2
     assert "is a data root in nuScenes' format; expected a bag: give it with --dataroot" in capsys.readouterr().err
+
+
+def test_a_network_with_a_memory_goes_through_scenes_in_their_order(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+    from tiny_nuscenes import write_tiny_nuscenes
+    from tiny_student import GRID, SIZE
+
+    from mapkd_core.artifact import ModelCard, save_artifact
+    from mapkd_core.data.nuscenes import NuScenesSource
+    from mapkd_core.evaluation.batch_predictor import BatchPredictor
+    from mapkd_core.model.build import build_model
+
+    options = {
+        "variant": "vector_nano", "image_width": 8, "view_channels": 8, "bev_width": 8, "width": 16, "hidden": 16,
+        "vectors": 5, "points": 4, "sampling_heads": 4, "evidence": [], "memory": 2,
+    }  # fmt: skip
+    torch.manual_seed(0)
+    network = build_model("vector_student", GRID, SIZE, options)
+    for name, parameter in network.named_parameters():
+        if name.startswith("memory.") or "bend" in name or name.endswith(".4.weight"):
+            torch.nn.init.normal_(parameter, 0.0, 0.3)
+    card = ModelCard("tiny", "1", "vector_student", options, GRID, SIZE, least_score=0.005)
+    save_artifact(tmp_path / "tiny.json", card, network.state_dict())
+    root = write_tiny_nuscenes(tmp_path / "root", {"scene-a": 3, "scene-b": 2})
+    words = ["predict", "--dataroot", str(root), "--weights", str(tmp_path / "tiny.json"), "--device", "cpu"]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
+    predictor = BatchPredictor(tmp_path / "tiny.json", "cpu")
+    predictor.least_score = 0.005
+    alone = BatchPredictor(tmp_path / "tiny.json", "cpu")
+    told = []
+    for frame in NuScenesSource(root, "v1.0-mini", lidar_sweeps=0):
+        written = json.loads((tmp_path / "out" / f"{frame.scene}_{frame.token[:9]}.json").read_text())["elements"]
+        expected = predictor.predict_frame(frame).elements
+        assert len(written) == len(expected) > 0
+        for element, one in zip(written, expected, strict=True):
+            assert np.allclose(np.array(element["points_m"])[:, :2], one.points_m, atol=0.01)
+        alone._last = None
+        told.append(np.allclose(alone.predict_frame(frame).elements[0].points_m, expected[0].points_m, atol=1e-3))
+    assert told == [True, False, False, True, False]
+    capsys.readouterr()
+    assert main([*words, "--backend", "onnx"]) == 2
+    assert "are for a network without memory; leave them out" in capsys.readouterr().err
+    images = ["predict", "--images", *image_files(tmp_path), "--calibration", calibration(tmp_path)]
+    assert main([*images, "--weights", str(tmp_path / "tiny.json"), "--out", str(tmp_path / "x")]) == 2
+    assert "is of a network with a memory" in capsys.readouterr().err

@@ -248,7 +248,7 @@ def test_frames_without_a_map_are_remembered_too(run_folder, tmp_path):
 def test_what_runs_on_images_alone_refuses_it_in_one_line(run_folder, tmp_path, capsys):
     network, card = load_run(run_folder)
     save_artifact(tmp_path / "a.json", card, network.state_dict())
-    with pytest.raises(ArtifactError, match=r"a network with a memory, .*mapkd evaluate, or train one without"):
+    with pytest.raises(ArtifactError, match=r"a network with a memory, .*use mapkd evaluate, .* or train one without"):
         MapPredictor.from_artifact(tmp_path / "a.json", device="cpu")
     words = ["export", str(run_folder), "--out", str(tmp_path / "b.json")]
     assert main([*words, "--onnx"]) == 2
