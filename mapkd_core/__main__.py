@@ -17,7 +17,7 @@ def main() -> int:
             signal.signal(number, _leave)
     from mapkd_core.commands.main import main as run
 
-    return run()
+    return run(last=True)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -6,4 +6,4 @@ __all__ = ["main"]
 if __name__ == "__main__":
     import sys
 
-    sys.exit(main())
+    sys.exit(main(last=True))

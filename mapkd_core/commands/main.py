@@ -50,9 +50,12 @@ REMEDIES = {
 """What helps when the operating system refuses."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one sub-command; a user's mistake ends with one line on stderr and exit code 2, not a traceback."""
-    with Interruption("mapkd", keep=argv is None) as interruption:
+def main(argv: Sequence[str] | None = None, last: bool = False) -> int:
+    """Runs one sub-command; a user's mistake ends with one line on stderr and exit code 2, not a traceback.
+
+    With `last` nothing comes after it in this process, and signals end that at once; else their handlers come back.
+    """
+    with Interruption("mapkd", keep=last) as interruption:
         try:
             try:
                 if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be UTF-8, nor a terminal
@@ -148,4 +151,4 @@ def _os_error(error: OSError) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(last=True))

@@ -14,7 +14,7 @@ from mapkd_ros.conversions import ImageError
 from mapkd_ros.node.camera_image import CameraImage, ImageReader
 from mapkd_ros.node.lasting_warning import LastingWarning, mixed
 from mapkd_ros.node.latched_or_not import LatchedOrNot
-from mapkd_ros.node.qos_events import policy_name, subscription_events
+from mapkd_ros.node.qos_events import policy_name, subscription_events, warning_of_unfit_publisher
 from mapkd_ros.rate import Rate
 from mapkd_ros.sensor_messages import message_class
 
@@ -73,7 +73,10 @@ class CameraInput:
         # where they are latched.
         self._infos: LatchedOrNot | None = None
         if camera.camera_info:
-            self._infos = LatchedOrNot(node, CameraInfo, camera.camera_info, self._on_info, 1, False, "best_effort")
+            unfit = warning_of_unfit_publisher(node.get_logger(), camera.camera_info)
+            self._infos = LatchedOrNot(
+                node, CameraInfo, camera.camera_info, self._on_info, 1, False, "best_effort", unfit
+            )
 
         self._mixed = [
             LastingWarning(partial(mixed, node, topic), node.get_logger(), MIXED_PATIENCE)
@@ -147,10 +150,10 @@ class CameraInput:
         return ", ".join([*notes, *([self.qos_note] if self.qos_note else [])])
 
     def _no_image_reason(self) -> str:
-        if self.qos_note:
-            return f"no image on {self.topic}: {self.qos_note}"
         if self.rate.count:
             return f"no more images on {self.topic} after {self.rate.count}"
+        if self.qos_note:
+            return f"no image on {self.topic}: {self.qos_note}"
         offered = {info.topic_type for info in self._node.get_publishers_info_by_topic(self.topic)}
         wanted = image_type(self._transport)
         if offered - {wanted}:

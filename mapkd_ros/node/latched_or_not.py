@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 
 
 class LatchedOrNot:
-    """Subscribes volatile, transient local or both, as the publishers of the topic offer it.
+    """Subscribes volatile, transient local or both, and best effort or reliable, as the topic's publishers offer it.
 
-    A transient-local subscription gets nothing from a volatile publisher, and a volatile one misses what was sent
-    before it began. `maintain` follows the publishers; until there are some, `latched` says which kind to begin with.
-    An override of the topic's durability by the user is final. `unfit` hears of publishers that offer too little else.
+    A transient-local subscription gets nothing from a volatile publisher, a volatile one misses what was sent before it
+    began, and a reliable one gets nothing from a publisher of best effort. `maintain` follows the publishers; until
+    there are some, `latched` says which kind to begin with. An override by the user is final. Where `reliability` is
+    best_effort, messages that are not latched are taken so from all. `unfit` hears of publishers that offer too little.
     """
 
     def __init__(
@@ -34,9 +35,13 @@ class LatchedOrNot:
         self._depth = depth
         self._reliability = reliability
         self._unfit = unfit
-        self._final = qos.override(node, topic, "subscription", "durability") is not None
-        self._subscriptions: dict[bool, Any] = {}
-        self._subscriptions[latched] = self._subscribe(latched)
+        self._final = {
+            policy: said
+            for policy in ("durability", "reliability")
+            if (said := qos.override(node, topic, "subscription", policy)) is not None
+        }
+        self._subscriptions: dict[tuple[bool, str], Any] = {}
+        self._subscribe((latched, "reliable" if latched else reliability))
 
     @property
     def topic(self) -> str:
@@ -45,33 +50,45 @@ class LatchedOrNot:
 
     def maintain(self) -> None:
         """Called now and then, outside the callbacks of this topic."""
-        from rclpy.qos import DurabilityPolicy
-
         publishers = self._node.get_publishers_info_by_topic(self.topic)
-        if self._final or not publishers:
+        if "durability" in self._final or not publishers:
             return
-        wanted = {p.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for p in publishers}
-        for latched in wanted - set(self._subscriptions):
-            self._subscriptions[latched] = self._subscribe(latched)
-        for latched in set(self._subscriptions) - wanted:
-            self._node.destroy_subscription(self._subscriptions.pop(latched))
+        wanted = {self._kind(publisher.qos_profile) for publisher in publishers}
+        for kind in wanted - set(self._subscriptions):
+            self._subscribe(kind)
+        for kind in set(self._subscriptions) - wanted:
+            self._node.destroy_subscription(self._subscriptions.pop(kind))
 
     def close(self) -> None:
         """Ends the subscriptions."""
         for subscription in self._subscriptions.values():
             self._node.destroy_subscription(subscription)
 
-    def _subscribe(self, latched: bool) -> Any:
-        fixed: tuple[str, ...] = ()
-        if self._subscriptions:  # the overrides' parameters belong to the first one
-            fixed = ("durability", "reliability") if latched else ("durability",)
+    def _kind(self, offered: Any) -> tuple[bool, str]:
+        """Whether what is latched is asked for, and the delivery, to get what a publisher offers."""
+        from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+
+        latched = offered.durability == DurabilityPolicy.TRANSIENT_LOCAL
         # Best effort is not sent again what was latched.
-        wanted = qos.profile("reliable" if latched else self._reliability, self._depth, latched)
-        events = subscription_events(self._on_unfit if self._unfit else None)
-        return qos.create_subscription(
-            self._node, self._msg_type, self._topic, self._callback, wanted, fixed, event_callbacks=events
+        best_effort = offered.reliability == ReliabilityPolicy.BEST_EFFORT
+        reliability = "best_effort" if best_effort else "reliable" if latched else self._reliability
+        return latched, str(self._final.get("reliability", reliability))
+
+    def _subscribe(self, kind: tuple[bool, str]) -> None:
+        latched, reliability = kind
+        # The overrides' parameters belong to the first one.
+        fixed = [policy for policy in ("durability", "reliability") if policy not in self._final]
+        self._subscriptions[kind] = qos.create_subscription(
+            self._node,
+            self._msg_type,
+            self._topic,
+            self._callback,
+            qos.profile(reliability, self._depth, latched),
+            fixed if self._subscriptions else (),
+            event_callbacks=subscription_events(self._on_unfit if self._unfit else None),
         )
 
     def _on_unfit(self, event: Any) -> None:
-        if self._unfit and (self._final or policy_name(event) != "durability"):
+        policy = policy_name(event)
+        if self._unfit and (policy in self._final or policy not in ("durability", "reliability")):
             self._unfit(event)

@@ -10,7 +10,7 @@ import pytest
 
 import mapkd_core
 from mapkd_core.commands import main as mapkd
-from mapkd_core.commands.interruption import Interruption, Terminated
+from mapkd_core.commands.interruption import SIGNALS, Interruption, Terminated
 
 PROGRAM = [sys.executable, "-m", "mapkd_core.commands.main"]
 
@@ -89,6 +89,13 @@ def test_a_signal_unwinds_the_command_and_gives_the_shells_code(outcome, number,
     assert unwound and signal.getsignal(number) == before
 
 
+def test_called_from_python_it_leaves_no_handler_behind(monkeypatch):
+    before = [signal.getsignal(number) for number in SIGNALS]
+    monkeypatch.setattr("sys.argv", ["mapkd", "--version"])
+    assert mapkd.main() == 0
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
 def test_a_signal_that_the_parent_ignores_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
@@ -111,7 +118,7 @@ class Finder:
         if name == "mapkd_core.commands.train": os.kill(os.getpid(), {number})
 sys.meta_path.insert(0, Finder())
 sys.argv = ["mapkd", "train", "--help"]
-sys.exit(mapkd.main())
+sys.exit(mapkd.main(last=True))
 """
 
 

@@ -52,7 +52,7 @@ class Bench:
 
     @property
     def kinds(self) -> set[bool]:
-        return set(self.one._subscriptions)
+        return {latched for latched, _ in self.one._subscriptions}
 
     def close(self) -> None:
         self.executor.shutdown()
@@ -101,11 +101,29 @@ def test_the_users_word_on_durability_is_final(bench: Bench) -> None:
     assert bench.kinds == {False}
 
 
+@pytest.mark.parametrize("latched", [False, True])
+def test_a_publisher_of_best_effort_is_heard_beside_one_that_is_reliable(bench: Bench, latched: bool) -> None:
+    from std_msgs.msg import String
+
+    told: list[Any] = []
+    reliable = bench.publisher(latched=True)
+    say(reliable, "before")
+    bench.listen(True, unfit=told.append)
+    assert bench.wait(lambda: bench.heard == ["before"])
+    other = bench.sender.create_publisher(String, "topic", qos.profile("best_effort", latched=latched))
+    assert bench.wait(lambda: other.get_subscription_count())
+    say(other, "after")
+    assert bench.wait(lambda: bench.heard[-1] == "after") and told == []
+    late = len(bench.heard)
+    say(reliable, "again")
+    assert bench.wait(lambda: bench.heard[late:].count("again"))
+
+
 def test_only_what_cannot_be_mended_is_told(bench: Bench) -> None:
     from std_msgs.msg import String
 
     told: list[Any] = []
-    bench.listen(True, unfit=told.append)
+    bench.listen(True, {"/topic.subscription.reliability": "reliable"}, unfit=told.append)
     plain = bench.publisher(latched=False)
     assert bench.wait(lambda: plain.get_subscription_count()) and told == []
     bench.sender.create_publisher(String, "topic", qos.profile("best_effort", latched=True))
