@@ -96,6 +96,7 @@ class CameraSets:
         """Each camera's calibration, as of the message that was read last."""
         self._masks: dict[str, NDArray[np.bool_] | None] = {}
         self._infos: dict[str, bytes] = {}
+        self._bad_infos: dict[str, str] = {}
         self._images = {camera.image.lstrip("/"): camera for camera in self.rig.cameras}
         self._of_info: dict[str, list[RigCamera]] = {}
         for camera in self.rig.cameras:
@@ -150,10 +151,7 @@ class CameraSets:
     @property
     def sizes(self) -> dict[str, tuple[int, int]]:
         """(width, height) of each camera's images, as of the calibration that was read last; 16 : 9 without one."""
-        return {
-            camera.name: self.models[camera.name].size if camera.name in self.models else (16, 9)
-            for camera in self.rig.cameras
-        }
+        return {name: self.models[name].size if name in self.models else (16, 9) for name in self.rig.names}
 
     def not_formed(self) -> Counter[str]:
         """Why sets did not come about, or images were not used, and how often."""
@@ -223,6 +221,8 @@ class CameraSets:
                 self._calibrate(camera, camera_model(info, camera.is_rectified(camera.image)))
         except CalibrationError as error:
             self.faults[f"{message.topic.name}: {error}"] += 1
+            for camera in self._of_info.get(name, ()):
+                self._bad_infos[camera.name] = f": {error}"
         except _UnreadableError as error:
             self.faults[str(error)] += 1
 
@@ -256,7 +256,7 @@ class CameraSets:
             check_size(image.size, model.size)
             self.mountings.base_from_image(camera, model)
         except KeyError:
-            return "no usable camera_info until then"
+            return f"no usable camera_info until then{self._bad_infos.get(camera, '')}"
         except (CalibrationError, ImageError) as error:
             return str(error)
         return ""

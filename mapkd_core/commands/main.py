@@ -46,6 +46,8 @@ REMEDIES = {
     errno.EROFS: _FORBIDDEN,
     errno.EACCES: "allow it, or choose another place",
     errno.EPERM: "allow it, or choose another place",
+    errno.EISDIR: "expected a file: name one in it",
+    errno.ENOTDIR: "expected a folder above it, and one of these names is a file",
 }
 """What helps when the operating system refuses."""
 

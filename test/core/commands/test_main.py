@@ -55,7 +55,7 @@ def raising(error):
          "/ro: Read-only file system; choose a place that you may write to"),
         (PermissionError(errno.EACCES, "Permission denied", "/root/x"),
          "/root/x: Permission denied; allow it, or choose another place"),
-        (IsADirectoryError(errno.EISDIR, "Is a directory", "x"), "x: Is a directory"),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "x"), "x: Is a directory; expected a file: name one in it"),
         (OSError("cannot encode an image"), "cannot encode an image"),
         (ValueError("size is 0"), "size is 0"),
         (FileNotFoundError("no config x.yaml"), "no config x.yaml"),
