@@ -139,6 +139,9 @@ def _unpacked(path: Path, storage: str, stack: ExitStack) -> BagFile:
             zstandard.ZstdDecompressor().copy_stream(packed, whole)
     except zstandard.ZstdError as error:
         raise FileFault(f"{path} cannot be unpacked: {error}") from error
+    size = path.stat().st_size
+    if size and not copy.stat().st_size:
+        raise FileFault(f"{path} was cut off: of its {size} bytes nothing can be unpacked; copy it again")
     return BagFile(copy, storage, str(path))
 
 

@@ -232,6 +232,15 @@ def test_compressed_files_and_compressed_messages(tmp_path):
         BagReader(metadata(tmp_path / "files", ["a.db3.zstd"], {}, compression_mode="FILE", compression_format="lz5"))
 
 
+def test_a_compressed_file_that_was_cut_off_at_its_begin_is_not_called_empty(tmp_path):
+    zstandard = pytest.importorskip("zstandard")
+    path = tmp_path / "a.mcap.zstd"
+    path.write_bytes(zstandard.compress(odd_bags.mcap(tmp_path / "a.mcap", texts(20)).read_bytes())[:40])
+    with pytest.raises(FileFault, match=r"a.mcap.zstd was cut off: of its 40 bytes nothing can be unpacked"):
+        BagReader(path)
+
+
+
 def test_one_message_that_cannot_be_unpacked_is_a_fault_and_the_others_are_read(tmp_path):
     import zstandard
 
