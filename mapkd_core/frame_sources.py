@@ -83,6 +83,14 @@ def with_maps(frames: Frames) -> Frames:
     return frames.mapped() if isinstance(frames, NuScenesSource | Argoverse2Source | PluginFrames) else frames
 
 
+def with_images(frames: Frames) -> Frames:
+    """The frames that can be predicted: those with images. Others hold labels and LiDAR alone."""
+    from mapkd_core.data.argoverse2 import Argoverse2Source
+    from mapkd_core.data.plugin import PluginFrames
+
+    return frames.pictured() if isinstance(frames, Argoverse2Source | PluginFrames) else frames
+
+
 def _argoverse2(name: str, rest: str, sweeps: Sweeps) -> tuple[Frames, list[str]]:
     from mapkd_core.data.argoverse2 import Argoverse2Source
 

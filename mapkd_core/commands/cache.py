@@ -85,7 +85,7 @@ def _pack(args: argparse.Namespace, chosen: EngineOptions) -> int:
     from mapkd_core.data.lidar import Sweeps
     from mapkd_core.data.stale_map import StaleMaps
     from mapkd_core.evaluation.identity import frames_fingerprint
-    from mapkd_core.frame_sources import Frames, open_frames, with_maps
+    from mapkd_core.frame_sources import Frames, open_frames, with_images, with_maps
 
     if not 1 <= args.quality <= 100 or args.shard_frames < 1 or args.workers < 0:
         raise ValueError("expected --quality 1..100, --shard-frames 1 or more, --workers 0 or more")
@@ -99,6 +99,9 @@ def _pack(args: argparse.Namespace, chosen: EngineOptions) -> int:
         source, missing = open_frames(args.source, image_size=args.size, lidar=args.lidar, sweeps=sweeps)
         for line in missing:
             print(f"left out: {line}")
+        found, source = len(source), with_images(source)
+        if found and not len(source):
+            raise ValueError(f"none of {found} frames of {args.source} has images; a cache is of images")
         if options.labels:
             found, source = len(source), with_maps(source)
             if found and not len(source):

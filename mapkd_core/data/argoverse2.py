@@ -74,8 +74,15 @@ class Argoverse2Source:
 
     def mapped(self) -> Argoverse2Source:
         """The frames of logs that have a vector map."""
+        return self._of([frame for frame in self.frames if frame.vector_map is not None])
+
+    def pictured(self) -> Argoverse2Source:
+        """The frames of which the images of all cameras are there; a log's first and last sweeps often have none."""
+        return self._of([frame for frame in self.frames if frame.views])
+
+    def _of(self, frames: list[Frame]) -> Argoverse2Source:
         part = object.__new__(Argoverse2Source)
-        part.folder, part.frames = self.folder, [frame for frame in self.frames if frame.vector_map is not None]
+        part.folder, part.frames = self.folder, frames
         return part
 
 

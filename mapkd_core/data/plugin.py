@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,14 @@ class PluginFrames:
 
     def mapped(self) -> PluginFrames:
         """The frames that have a road map and a pose."""
-        chosen = [i for i in range(len(self)) if self[i].vector_map is not None and self[i].map_from_base is not None]
+        return self._where(lambda frame: frame.vector_map is not None and frame.map_from_base is not None)
+
+    def pictured(self) -> PluginFrames:
+        """The frames that have images."""
+        return self._where(lambda frame: bool(frame.views))
+
+    def _where(self, good: Callable[[Frame], bool]) -> PluginFrames:
+        chosen = [index for index in range(len(self)) if good(self[index])]
         return self if len(chosen) == len(self) else PluginFrames(self.name, _Chosen(self._source, chosen))
 
 

@@ -20,7 +20,7 @@ from mapkd_core.evaluation.prediction_jobs import (
     NetworkOf,
     PredictFrames,
     drive_ranges,
-    has_map,
+    is_scored,
     remembers,
     unfinished,
 )
@@ -69,21 +69,22 @@ def predict_frames(
 ) -> int:
     """Writes predictions and truth of a source's frames to `folder`; continues where an earlier run stopped.
 
-    Frames without a road map are passed over, because nothing is known to score them with. `header` says what
+    Frames without images or a road map are passed over: nothing can be predicted, or scored. `header` says what
     predicts what; a folder made under another header is refused (FileExistsError) unless `overwrite`. An `engine` with
     several workers loads the network by `make` on each, and no latencies are noted; a network with a memory gets whole
-    drives. Returns how many frames the files
-    hold. Whoever calls holds the folder's lock until its results are written.
+    drives. Returns how many frames the files hold. Whoever calls holds the folder's lock until its results are written.
     """
     total = len(source) if limit is None else min(limit, len(source))
-    if not any(has_map(source[index]) for index in range(total)):
-        raise ValueError(f"none of {total} frames has a road map to be scored against; check the map expansion")
+    if not any(is_scored(source[index]) for index in range(total)):
+        raise ValueError(
+            f"none of {total} frames has images and a road map to be scored against; check the map expansion"
+        )
     engine = engine or LocalEngine()
     predictions, truth = resumed_files(folder, header, grid, overwrite)
     done = truth.done
     first = mapped = 0
     while first < total and mapped < done:
-        mapped += has_map(source[first])
+        mapped += is_scored(source[first])
         first += 1
     job = PredictFrames(source, NetworkOf(make, predictor), grid, engine.alone)
     most = 1 if engine.alone else _UNIT_FRAMES

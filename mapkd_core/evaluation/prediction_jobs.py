@@ -47,7 +47,7 @@ class NetworkOf:
 
 @dataclass
 class PredictFrames:
-    """Job: the records of a range of a source's frames, None for each without a road map.
+    """Job: the records of a range of a source's frames, None for each without images or a road map.
 
     A network with a memory gets whole drives, and sees the frames without a road map too.
     """
@@ -63,8 +63,8 @@ class PredictFrames:
         return [self._records(self.source[index]) for index in frames]
 
     def _records(self, frame: Frame) -> Records | None:
-        predictor, scored = self.network.predictor, has_map(frame)
-        if not scored and not remembers(predictor):
+        predictor, scored = self.network.predictor, is_scored(frame)
+        if not frame.views or (not scored and not remembers(predictor)):
             return None
         predicted = predicted_record(frame, predictor.predict_frame(frame))
         if not scored:
@@ -133,9 +133,9 @@ def drive_ranges(source: Any, total: int) -> list[range]:
     return [range(begin, end) for begin, end in pairwise([0, *ends])]
 
 
-def has_map(frame: Frame) -> bool:
-    """Whether something is known to score the frame with."""
-    return frame.vector_map is not None and frame.map_from_base is not None
+def is_scored(frame: Frame) -> bool:
+    """Whether the frame can be predicted, and something is known to score it with."""
+    return bool(frame.views) and frame.vector_map is not None and frame.map_from_base is not None
 
 
 def predicted_record(frame: Frame, predicted: PredictedMap) -> FrameRecord:

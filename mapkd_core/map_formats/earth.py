@@ -140,9 +140,33 @@ def mgrs_square(epsg: int, latitude_deg: float, easting_m: float, northing_m: fl
     Source: NGA.STND.0037 (the grid and its letters; I and O are left out).
     """
     zone = epsg % 100
-    column, row = int(easting_m // 100_000), int(northing_m // 100_000)
+    column, row = (int(round(value, 6) // 100_000) for value in (easting_m, northing_m))
     band = _BANDS[int((latitude_deg + 80) // 8)]
     return f"{zone:02d}{band}{_EASTINGS[(zone - 1) % 3][column - 1]}{_NORTHINGS[(row + 5 * (zone % 2 == 0)) % 20]}"
+
+
+def mgrs_corner(square: str) -> MapOrigin:
+    """The south-western corner of a 100 km square such as `54SUE`: where Autoware's metres of that square begin.
+
+    Raises ValueError for letters that no square of the zone has.
+    """
+    zone, band, column, row = int(square[:-3]), square[-3], square[-2], square[-1]
+    columns = _EASTINGS[(zone - 1) % 3]
+    if not 1 <= zone <= 60 or band not in _BANDS or column not in columns or row not in _NORTHINGS:
+        raise ValueError(f"{square!r} is no MGRS square: zone {zone} has the columns {columns}, the rows {_NORTHINGS}")
+    south = -80.0 + 8 * _BANDS.index(band)
+    epsg = (32600 if south >= 0 else 32700) + zone
+    lowest_m = EarthFrame(MapOrigin(south, zone * 6 - 183.0, 0.0, epsg)).origin_utm_m[1] - 100_000
+    north = 100_000.0 * ((_NORTHINGS.index(row) - 5 * (zone % 2 == 0)) % 20)
+    north += 2_000_000 * np.ceil((lowest_m - north) / 2_000_000)  # the rows' letters repeat
+    return utm_origin(epsg, 100_000.0 * (columns.index(column) + 1), float(north))
+
+
+def utm_origin(epsg: int, easting_m: float, northing_m: float) -> MapOrigin:
+    """The origin of a frame that begins at a place in UTM."""
+    zone = _transformer(MapOrigin(0.0, 0.0, 0.0, epsg))
+    lon, lat = zone.transform(easting_m, northing_m, direction="INVERSE")
+    return MapOrigin(float(lat), float(lon), 0.0, epsg)
 
 
 def _transformer(origin: MapOrigin) -> pyproj.Transformer:

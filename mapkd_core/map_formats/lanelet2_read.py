@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
+from shapely.geometry import LineString, Polygon
 
 from mapkd_core.map_formats.crossings import ring_of
 from mapkd_core.map_formats.lanelet2_tags import attributes_of, facts_of, label_of
@@ -19,6 +21,10 @@ from mapkd_core.mapping.street_map import MapOrigin, StreetElement, StreetMap
 from mapkd_core.schema import FileFault, shown
 
 Points = NDArray[np.float64]
+_BESIDE_M = 0.3
+"""What reaches no farther out of a crosswalk belongs to it."""
+_BAR_M = 1.0
+"""Rings that are narrower on average are bars; nobody crosses on less."""
 
 
 def read_lanelet2(path: Path, origin: MapOrigin | None = None) -> tuple[StreetMap, Report]:
@@ -26,7 +32,7 @@ def read_lanelet2(path: Path, origin: MapOrigin | None = None) -> tuple[StreetMa
 
     Dividers are `line_thin` and `line_thick`, boundaries `road_border`, `curbstone` and other edges, crossings lanelets
     of subtype `crosswalk` and lines `pedestrian_marking`. `virtual` lines of others and all else are left out and
-    reported.
+    reported, as are lines and bars that lie on a crosswalk.
     Raises FileNotFoundError, FileFault.
     """
     file, report = read_osm(path), Report()
@@ -125,6 +131,26 @@ class _Reader:
                 self.report.add(f"{kind or 'relation'} of subtype {shown(subtype)}: lines are kept, not what they make")
         for way in used:
             others.pop(way, None)
+        for way in self._paint_of(others, found):
+            others.pop(way)
+        return found
+
+    def _paint_of(self, others: Mapping[int, Way], crosswalks: list[StreetElement]) -> set[int]:
+        """Ways that are paint of a crossing, none by itself: those on a crosswalk, and bars of a zebra elsewhere."""
+        areas = [Polygon(element.points_m[:, :2]) for element in crosswalks if element.closed]
+        whole = shapely.union_all([area.buffer(_BESIDE_M) for area in areas if area.is_valid])
+        found = set()
+        for key, way in others.items():
+            if label_of(way.tags) != "ped_crossing" or len(way.nodes) < 2:
+                continue
+            line = LineString(self._line(way.nodes)[:, :2])
+            if line.intersection(whole).length > 0.5 * line.length:
+                self.report.add("line on a crosswalk: part of that crossing")
+            elif line.is_ring and 2 * Polygon(line).area < _BAR_M * line.length:
+                self.report.add("bar of a zebra without a lanelet: no crossing by itself, left out")
+            else:
+                continue
+            found.add(key)
         return found
 
     def _other(self, key: int, way: Way) -> list[StreetElement]:

@@ -28,6 +28,8 @@ class Node:
     local_m: tuple[float, float] | None
     added: bool
     """Whether our own writer has put it in to cut a line."""
+    half_local: bool = False
+    """Whether it has one of `local_x` and `local_y` alone, which says nothing beside latitude and longitude."""
 
 
 @dataclass(frozen=True)
@@ -115,12 +117,13 @@ def _node(entry: ElementTree.Element, where: str) -> Node:
         place = number_of(entry.attrib, "lat", where), number_of(entry.attrib, "lon", where)
         if abs(place[0]) > 90 or abs(place[1]) > 180:
             raise FileFault(f"{where}: lat {place[0]:g}, lon {place[1]:g}; expected degrees, -90 to 90 and -180 to 180")
-    local = None
-    if "local_x" in tags or "local_y" in tags:
-        local = number_of(tags, "local_x", where), number_of(tags, "local_y", where)
+    local, half = None, False
+    if tags.get("local_x") or tags.get("local_y"):
+        half = place is not None and not (tags.get("local_x") and tags.get("local_y"))
+        local = None if half else (number_of(tags, "local_x", where), number_of(tags, "local_y", where))
     if place is None and local is None:
         raise FileFault(f"{where} has neither lat and lon nor local_x and local_y; expected one of both")
-    return Node(place, number_of(tags, "ele", where, 0.0), local, tags.get("mapkd:added") == "yes")
+    return Node(place, number_of(tags, "ele", where, 0.0), local, tags.get("mapkd:added") == "yes", half)
 
 
 def _way(entry: ElementTree.Element, where: str) -> Way:

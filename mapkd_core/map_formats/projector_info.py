@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mapkd_core.files import write_atomic
-from mapkd_core.map_formats.earth import EarthFrame, at_place, mgrs_square
+from mapkd_core.map_formats.earth import EarthFrame, at_place, mgrs_corner, mgrs_square
 from mapkd_core.mapping.street_map import MapOrigin
 from mapkd_core.schema import FileFault, fit, number, optional, record, shown, text
 from mapkd_core.yaml_file import read_yaml
@@ -34,6 +34,7 @@ class ProjectorInfo:
     projector_type: str
     """One of TYPES."""
     origin: MapOrigin | None = None
+    """Where its metres begin: of a square that was read its south-western corner; None for `Local`."""
     mgrs_grid: str = ""
 
     @classmethod
@@ -55,7 +56,7 @@ class ProjectorInfo:
         """What is added to metres from the origin to have `local_x` and `local_y`."""
         if self.projector_type != "MGRS" or self.origin is None:
             return 0.0, 0.0
-        east, north = np.mod(EarthFrame(self.origin).origin_utm_m, 100_000.0)
+        east, north = np.mod(np.round(EarthFrame(self.origin).origin_utm_m, 6), 100_000.0)
         return float(east), float(north)
 
     def check(self, folder: Path) -> None:
@@ -93,11 +94,15 @@ def read_projector_info(path: Path) -> ProjectorInfo:
     square = content.get("mgrs_grid") or ""
     if kind == "MGRS":
         fit(bool(_SQUARE.fullmatch(square)), _true, f"{path}: mgrs_grid {shown(square)}", _WHAT, _REMEDY)
+        try:
+            return ProjectorInfo(kind, mgrs_corner(square), square)
+        except ValueError as error:
+            raise FileFault(f"{path}: mgrs_grid: {error}; {_REMEDY}") from error
+    if kind == "Local":
+        return ProjectorInfo(kind)
     place = content.get("map_origin")
-    if place is None or kind in ("Local", "MGRS"):
-        if kind not in ("Local", "MGRS"):
-            fit(content, record({"map_origin": _ORIGIN}), str(path), _WHAT, _REMEDY)
-        return ProjectorInfo(kind, None, square)
+    if place is None:
+        fit(content, record({"map_origin": _ORIGIN}), str(path), _WHAT, _REMEDY)
     latitude, longitude = float(place["latitude"]), float(place["longitude"])
     altitude = float(place.get("altitude") or 0.0)
     try:

@@ -23,7 +23,7 @@ from mapkd_core.data.dataset import Collate, FrameSource
 from mapkd_core.data.drive_order import FramePose
 from mapkd_core.data.frame_sample import SampleOptions, sample_from_frame
 from mapkd_core.data.sample import Sample
-from mapkd_core.frame_sources import open_frames, with_maps
+from mapkd_core.frame_sources import open_frames, with_images, with_maps
 from mapkd_core.training.sample_order import (
     NumberedSamples,
     OwnShare,
@@ -63,13 +63,15 @@ class FrameSamples:
 def open_samples(name: str, config: TrainConfig, labels: bool = True) -> SampleSource:
     """Samples of `cache:DIR` (written by `mapkd cache`), or of any name that frame_sources.open_frames knows.
 
-    Where labels (or an SD map) are asked for, frames without a road map are left out: nothing can be learnt from them.
+    Frames without images are left out, and where labels (or an SD map) are asked for those without a road map: nothing
+    can be learnt from them.
     Raises ValueError for a name of another form, FileNotFoundError for a folder that is not there.
     """
     data, options = config.data, _options(config, labels)
     if name.startswith("cache:"):
         return CachedSamples(name.removeprefix("cache:"), options)
     source, _ = open_frames(name, image_size=data.image_size, lidar=data.lidar)
+    source = with_images(source)
     return FrameSamples(with_maps(source) if labels or data.sd_map else source, options)
 
 
@@ -80,7 +82,9 @@ def _options(config: TrainConfig, labels: bool = True) -> SampleOptions:
 
 def _filled(source: SampleSource, name: str, what: str = "training") -> SampleSource:
     if len(source) == 0:
-        raise ValueError(f"{what} data {name!r} hold no frame with a road map; check the map expansion and the split")
+        raise ValueError(
+            f"{what} data {name!r} hold no frame with a road map and images; check the map expansion and the split"
+        )
     return source
 
 

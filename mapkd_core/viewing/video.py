@@ -18,8 +18,8 @@ def write_video(
     """Writes an MP4 of the moments as `map_files.moment.drawn` draws them, in the drive's time; returns how many.
 
     A file that is there is replaced at the end; after KeyboardInterrupt, which is raised again, by what came until
-    then. Without any moment nothing is written. Raises OSError, ModuleNotFoundError without PyAV, ValueError where
-    that has no encoder that browsers play.
+    then. Moments without cameras are passed over; without any other nothing is written. Raises OSError,
+    ModuleNotFoundError without PyAV, ValueError where that has no encoder that browsers play.
     """
     count, first_ns, scene = 0, 0, ""
     interrupted: KeyboardInterrupt | None = None
@@ -27,6 +27,8 @@ def write_video(
         with OverlayVideo(place) as film:
             try:
                 for moment in moments:
+                    if not moment.cameras:
+                        continue
                     if not count or moment.scene != scene:
                         first_ns, scene = moment.stamp_ns, moment.scene
                     words = (title, scene, f"{(moment.stamp_ns - first_ns) / 1e9:.2f} s")

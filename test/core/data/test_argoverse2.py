@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import shapely
 
+from mapkd_core.commands.main import main
 from mapkd_core.data.argoverse2_map import ON_EDGE_M, UNPAINTED, crossing_area, load_argoverse2_map
 from mapkd_core.data.labels import map_elements
 from mapkd_core.data.lidar import Sweeps
@@ -22,7 +24,10 @@ pytest.importorskip("pyarrow")
 from mapkd_core.data.argoverse2 import AXLE_HEIGHT_M, RING, Argoverse2Source
 from mapkd_core.data.cache_record import CacheOptions, encode
 from mapkd_core.data.frame_sample import SampleOptions, sample_from_frame
-from mapkd_core.frame_sources import open_frames, with_maps
+from mapkd_core.evaluation.prediction_jobs import is_scored
+from mapkd_core.frame_sources import open_frames, with_images, with_maps
+from mapkd_core.viewing.sources import open_moments
+from mapkd_core.viewing.video import write_video
 
 _BESIDE = Path(__file__).resolve().parents[4] / "shared" / "data" / "argoverse2"
 LOGS = Path(os.environ.get("MAPKD_ARGOVERSE2", _BESIDE))
@@ -229,6 +234,21 @@ def test_a_made_log_becomes_frames(log: Path) -> None:
     assert sample.images.shape == (7, 32, 48, 3)
     ahead = Argoverse2Source(log.parent, lidar_sweeps=Sweeps(2, 1))[1].lidar()  # type: ignore[misc]
     assert np.allclose(ahead[:4], points) and np.allclose(ahead[4, [0, 4]], [5, -0.1], atol=1e-3)
+
+
+def test_sweeps_before_the_first_images_are_left_out(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """LiDAR starts before the cameras: such frames are no fault of a log, but nothing can be predicted of them."""
+    source, _ = open_frames(f"argoverse2:{log}")
+    assert [is_scored(frame) for frame in source] == [False, True, True]
+    assert [frame.token for frame in with_images(source)] == [frame.token for frame in list(source)[1:]]
+    assert main(["cache", f"argoverse2:{log}", str(tmp_path / "cache"), "--size", "48x32"]) == 0
+    said = capsys.readouterr().out
+    assert "left out: images of 1 of 3 frames" in said and ": 2 frames in 1 shards" in said
+    moments = open_moments(f"argoverse2:{log}", None)
+    assert write_video(moments, tmp_path / "drive.mp4", GRID_60X30) == 2
+    shutil.rmtree(log / "sensors" / "cameras")
+    assert main(["cache", f"argoverse2:{log}", str(tmp_path / "none")]) == 2
+    assert "none of 3 frames" in capsys.readouterr().err
 
 
 def test_the_made_maps_lines(log: Path) -> None:

@@ -15,7 +15,7 @@ from mapkd_core.data.cache import CachedSamples
 from mapkd_core.data.frame_sample import SampleOptions
 from mapkd_core.data.labels import map_elements
 from mapkd_core.evaluation.identity import frames_fingerprint
-from mapkd_core.frame_sources import open_frames, with_maps
+from mapkd_core.frame_sources import open_frames, with_images, with_maps
 from mapkd_core.grid import GRID_60X30
 from mapkd_core.map_formats.earth import at_place
 from mapkd_core.map_formats.vector_maps import street_map_of
@@ -126,7 +126,7 @@ def test_things_that_are_no_frames_are_refused_and_frames_without_map_left_out(p
     with pytest.raises(ValueError, match=r"frame 0 is of type int; expected mapkd_core\.types\.Frame"):
         open_frames("python:odd_frames:Numbers")[0][0]
     frames, _ = open_frames("python:odd_frames:Half")
-    assert len(frames) == 4 and len(with_maps(frames)) == 0
+    assert len(frames) == 4 and len(with_maps(frames)) == len(with_images(frames)) == 0
     first = frames_fingerprint(frames)
     sys.modules["odd_frames"].Half.fingerprint = "second"
     assert frames_fingerprint(open_frames("python:odd_frames:Half")[0]) != first

@@ -4,7 +4,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mapkd_core.map_formats.earth import EarthFrame, at_place, check_near, mgrs_square, place_of, utm_epsg
+from mapkd_core.map_formats.earth import (
+    EarthFrame,
+    at_place,
+    check_near,
+    mgrs_corner,
+    mgrs_square,
+    place_of,
+    utm_epsg,
+)
 from mapkd_core.mapping.street_map import MapOrigin
 
 pytest.importorskip("pyproj")
@@ -67,7 +75,17 @@ def test_a_point_due_north_is_due_north_without_zone() -> None:
 def test_mgrs(latitude: float, longitude: float, square: str) -> None:
     origin = at_place(latitude, longitude)
     assert origin.utm_epsg is not None
-    assert mgrs_square(origin.utm_epsg, latitude, *EarthFrame(origin).origin_utm_m) == square
+    place = EarthFrame(origin).origin_utm_m
+    assert mgrs_square(origin.utm_epsg, latitude, *place) == square
+    corner = mgrs_corner(square)
+    inside = place - EarthFrame(corner).origin_utm_m
+    assert corner.utm_epsg == origin.utm_epsg and 0 <= inside.min() and inside.max() < 100_000
+    assert mgrs_square(origin.utm_epsg, latitude, *EarthFrame(corner).origin_utm_m) == square
+
+
+def test_letters_of_no_square_are_refused() -> None:
+    with pytest.raises(ValueError, match="'54AUE' is no MGRS square"):
+        mgrs_corner("54AUE")
 
 
 def test_the_middle_of_places_at_the_meridian_of_180_degrees() -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mapkd_core.map_formats.earth import EarthFrame
+from mapkd_core.map_formats.earth import EarthFrame, at_place, mgrs_corner
 from mapkd_core.map_formats.geojson import read_geojson
 from mapkd_core.map_formats.lanelet2_read import read_lanelet2
 from mapkd_core.map_formats.opendrive_read import read_opendrive
+from mapkd_core.schema import FileFault
 
 pytest.importorskip("pyproj")
 
@@ -59,6 +60,72 @@ def test_a_crosswalk_without_one_line_a_side_is_told(right: int, more: str, tmp_
     read, losses = read_lanelet2(josm(tmp_path / "a.osm", right, more))
     assert "1 x crosswalk whose sides are not one line each in this file: left out" in losses.lines
     assert [e.closed for e in read.of("ped_crossing")] == [False, False]
+
+
+AUTOWARE_X_M, AUTOWARE_Y_M = 89571.25, 42301.5
+"""Of the map below in the square 54SUE, which is where Autoware's vehicles are too."""
+
+
+def autoware(path: Path, local: bool = True, info: str = "") -> Path:
+    """A map of Autoware's tools: metres of an MGRS square beside degrees, a crosswalk with the bars of its zebra."""
+    frame = mgrs_corner("54SUE")
+    lines = {
+        1: ("line_thin", [(0, 0), (40, 0)]), 2: ("road_border", [(0, 4), (40, 4)]),
+        3: ("pedestrian_marking", [(10, 0), (10, 4)]), 4: ("pedestrian_marking", [(14, 0), (14, 4)]),
+        5: ("pedestrian_marking", [(10.2, 1), (13.8, 1), (13.8, 1.5), (10.2, 1.5), (10.2, 1)]),
+        6: ("pedestrian_marking", [(30, 1), (34, 1), (34, 1.5), (30, 1.5), (30, 1)]),
+    }  # fmt: skip
+    nodes, ways = [], []
+    for key, (kind, line) in lines.items():
+        points = np.array([(AUTOWARE_X_M + x, AUTOWARE_Y_M + y, 3.0) for x, y in line])
+        for k, ((lon, lat, _), (x, y, z)) in enumerate(zip(EarthFrame(frame).degrees(points), points, strict=True)):
+            tags = f"<tag k='ele' v='{z}'/>"
+            tags += f"<tag k='local_x' v='{x}'/><tag k='local_y' v='{y if (key, k) != (2, 0) else ''}'/>" * local
+            nodes.append(f"<node id='{key}{k}' lat='{lat:.11f}' lon='{lon:.11f}'>{tags}</node>")
+        refs = "".join(f"<nd ref='{key}{k}'/>" for k in range(len(line)))
+        ways.append(f"<way id='{key}'>{refs}<tag k='type' v='{kind}'/></way>")
+    walk = ("<relation id='9'><member type='way' ref='3' role='left'/><member type='way' ref='4' role='right'/>"
+            "<tag k='type' v='lanelet'/><tag k='subtype' v='crosswalk'/></relation>")  # fmt: skip
+    path.write_text(f"<osm>{''.join(nodes + ways)}{walk}</osm>")
+    if info:
+        path.with_name("map_projector_info.yaml").write_text(info)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("local", "info", "told"),
+    [
+        (True, "", "local_x or local_y without the other"),
+        (False, "projector_type: MGRS\nmgrs_grid: 54SUE\n", ""),
+        (True, "projector_type: MGRS\nmgrs_grid: 54SUE\n", "local_x or local_y without the other"),
+        (True, "projector_type: MGRS\nmgrs_grid: 32UMV\n", "the map does not lie there but in 54SUE"),
+        (True, "projector_type: MGRS\n", None),
+    ],
+    ids=["no file beside it", "degrees alone", "both", "a square elsewhere", "no square"],
+)
+def test_a_map_of_autoware_is_in_the_metres_of_its_vehicles(
+    local: bool, info: str, told: str | None, tmp_path: Path
+) -> None:
+    path = autoware(tmp_path / "a.osm", local, info)
+    if told is None:
+        with pytest.raises(FileFault, match="mgrs_grid"):
+            read_lanelet2(path)
+        return
+    read, losses = read_lanelet2(path)
+    (line,) = read.of("divider")
+    assert np.allclose(line.points_m, [[AUTOWARE_X_M + x, AUTOWARE_Y_M, 3.0] for x in (0, 40)], atol=1e-4)
+    assert read.origin is not None and read.origin.utm_epsg == 32654
+    assert any(told in text for text in losses.lines) or not told
+    again, _ = read_lanelet2(path, at_place(35.676, 139.65))
+    assert np.abs(again.elements[0].points_m[:, :2]).max() < 20_000, "another origin was asked for"
+
+
+def test_bars_of_a_zebra_are_no_crossings(tmp_path: Path) -> None:
+    read, losses = read_lanelet2(autoware(tmp_path / "a.osm"))
+    (crossing,) = read.of("ped_crossing")
+    assert np.ptp(crossing.points_m[:, 0]) == pytest.approx(4, abs=1e-3)
+    assert "1 x line on a crosswalk: part of that crossing" in losses.lines
+    assert "1 x bar of a zebra without a lanelet: no crossing by itself, left out" in losses.lines
 
 
 ROAD = """<?xml version="1.0"?>
