@@ -2,14 +2,13 @@
 
 Of others, lines between lanes of traffic are dividers with the paint of their `roadMark`, the outline of all lanes of
 traffic is the boundary, objects `crosswalk` with an outline are crossings. Read are lines, arcs, spirals and cubics,
-lane widths and offsets; lane borders, superelevation, shapes and repeated objects are not, and are reported.
+lane widths and offsets, superelevation; lane borders, shapes and repeated objects are not, and are reported.
 """
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -20,7 +19,8 @@ from numpy.typing import NDArray
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
-from mapkd_core.map_formats.opendrive_plan import Plan, plan_of, polynomial
+from mapkd_core.map_formats.opendrive_lanes import RoadLanes
+from mapkd_core.map_formats.opendrive_plan import Plan, plan_of
 from mapkd_core.map_formats.opendrive_write import ELEMENT, MAP
 from mapkd_core.map_formats.report import Report
 from mapkd_core.map_formats.xml_files import number_of, read_xml
@@ -29,14 +29,9 @@ from mapkd_core.schema import FileFault, shown
 
 Points = NDArray[np.float64]
 Element = ElementTree.Element
-TRAFFIC = ("driving", "entry", "exit", "onRamp", "offRamp", "connectingRamp", "slipLane", "bidirectional", "stop",
-           "parking", "shoulder", "bus", "taxi", "HOV", "mwyEntry", "mwyExit", "roadWorks", "shared")  # fmt: skip
-"""Types of lanes that are road: their outline is the boundary."""
-PAINTS = {"solid": "solid", "broken": "dashed", "solid solid": "double", "solid broken": "double",
-          "broken solid": "double", "broken broken": "double", "none": "none"}  # fmt: skip
-STEP_M = 1.0
+SMALLEST_M2 = 1.0
+"""Outlines of less are gaps and specks between lanes that do not quite meet."""
 _HEIGHTS = re.compile(r"\+(?:geoidgrids|vunits|vto_meter)=\S+")
-_SHORTEST_M = 0.05
 _FLAT = 1e-5
 """A projection whose scale and whose turn from north are no farther from none is a plane at its origin."""
 
@@ -59,14 +54,16 @@ def read_opendrive(path: Path, origin: MapOrigin | None = None) -> tuple[StreetM
     heights: list[Points] = []
     for road in root.iter("road"):
         where = f"{path}: road {road.get('id')}"
-        for what in ("superelevation", "shape"):
-            report.add(f"{what} of a road", sum(1 for _ in road.iter(what)))
+        report.add("shape of a road", sum(1 for _ in road.iter("shape")))
         plan = plan_of(road, where)
-        for line, attributes in _lanes(road, plan, where, areas, heights, report):
+        lanes = RoadLanes(road, plan, where, report)
+        for line, attributes in lanes.dividers():
             add("divider", line, attributes)
+        areas += lanes.areas
+        heights += lanes.heights
         for ring in _crosswalks(road, plan, where, report):
             add("ped_crossing", ring, {})
-    for ring in _edges(areas, heights):
+    for ring in _edges(areas, heights, report):
         add("boundary", ring, {})
     return StreetMap(tuple(elements), origin=_place(root, path, report)), report
 
@@ -107,6 +104,8 @@ def _place(root: Element, path: Path, report: Report) -> MapOrigin | None:
     import pyproj
     from pyproj.exceptions import ProjError
 
+    if "+lat_0=" in text and "+proj=" not in text:  # RoadRunner of 2019, and with it CARLA's towns
+        text = f"+proj=tmerc {text}"
     try:  # without the heights' grid, which pyproj wants as a file and then knows no place at all
         system = pyproj.CRS.from_user_input(_HEIGHTS.sub("", text))
         to_degrees = pyproj.Transformer.from_crs(system, 4326, always_xy=True)
@@ -127,74 +126,6 @@ def _place(root: Element, path: Path, report: Report) -> MapOrigin | None:
         return None
     report.add("projection that is no UTM: taken for the plane that touches the Earth at the map's origin")
     return MapOrigin(lat, lon, z)
-
-
-def _lanes(
-    road: Element, plan: Plan, where: str, areas: list[BaseGeometry], heights: list[Points], report: Report
-) -> Iterator[tuple[Points, dict[str, str]]]:
-    """The lines between a road's lanes of traffic; their areas are added to `areas`."""
-    sections = road.findall("lanes/laneSection")
-    starts = [number_of(section.attrib, "s", f"{where}: laneSection") for section in sections] + [plan.length_m]
-    offsets = road.findall("lanes/laneOffset")
-    for section, begin, end in zip(sections, starts[:-1], starts[1:], strict=True):
-        if end - begin < 1e-3:
-            continue
-        s: Points = np.linspace(begin, end, max(2, int((end - begin) / STEP_M) + 2), dtype=np.float64)
-        base = polynomial(offsets, s, "s", f"{where}: laneOffset")
-        inner_types = []
-        for name, sign in (("left", 1), ("right", -1)):
-            lanes = sorted(section.findall(f"{name}/lane"), key=lambda lane: abs(_id(lane, where)))
-            t, before = base, ""
-            for k, lane in enumerate(lanes):
-                if lane.find("border") is not None:
-                    report.add("lane given by its border, not by its width")
-                    break
-                width = polynomial(lane.findall("width"), s - begin, "sOffset", f"{where}: width")
-                outer = t + sign * width
-                kind = str(lane.get("type"))
-                if kind in TRAFFIC:
-                    inside, outside = plan.points(s, t), plan.points(s, outer)
-                    area = Polygon(np.concatenate([inside, outside[::-1]])[:, :2])
-                    areas.append(area if area.is_valid else shapely.make_valid(area))
-                    heights += [inside, outside]
-                if k == 0:
-                    inner_types.append(kind)
-                elif before in TRAFFIC and kind in TRAFFIC:
-                    yield from _painted(lanes[k - 1], plan, s, t, f"{where}: roadMark")
-                t, before = outer, kind
-        if len(inner_types) == 2 and all(kind in TRAFFIC for kind in inner_types):
-            yield from _painted(section.find("center/lane"), plan, s, base, f"{where}: roadMark")
-
-
-def _painted(
-    lane: Element | None, plan: Plan, s: Points, t: Points, where: str
-) -> Iterator[tuple[Points, dict[str, str]]]:
-    """A lane's outer line, at distances `t` from the reference line, in pieces of one paint each."""
-    marks = [] if lane is None else lane.findall("roadMark")
-    starts = [s[0] + number_of(mark.attrib, "sOffset", where, 0.0) for mark in marks]
-    order = sorted(range(len(marks)), key=starts.__getitem__)
-    pieces: list[tuple[float, dict[str, str]]] = []
-    for k in order:
-        paint = _paint(marks[k])
-        if not pieces or pieces[-1][1] != paint:
-            pieces.append((starts[k], paint))
-    if not pieces or pieces[0][0] > s[0]:
-        pieces.insert(0, (float(s[0]), _paint(None)))
-    for (begin, paint), (end, _) in pairwise([*pieces, (float(s[-1]), {})]):
-        begin, end = max(begin, float(s[0])), min(end, float(s[-1]))
-        if end - begin > _SHORTEST_M:
-            at = np.concatenate([[begin], s[(s > begin + 1e-6) & (s < end - 1e-6)], [end]])
-            yield plan.points(at, np.interp(at, s, t)), paint
-
-
-def _id(lane: Element, where: str) -> int:
-    return int(number_of(lane.attrib, "id", f"{where}: lane"))
-
-
-def _paint(mark: Element | None) -> dict[str, str]:
-    attributes = {"paint": PAINTS.get(str(mark.get("type")), "solid") if mark is not None else "none"}
-    color = mark.get("color") if mark is not None else None
-    return attributes | ({"color": color} if color in ("white", "yellow") else {})
 
 
 def _crosswalks(road: Element, plan: Plan, where: str, report: Report) -> Iterator[Points]:
@@ -236,7 +167,7 @@ def _crosswalks(road: Element, plan: Plan, where: str, report: Report) -> Iterat
         report.add("crosswalk without an outline", int(not found))
 
 
-def _edges(areas: list[BaseGeometry], heights: list[Points]) -> Iterator[Points]:
+def _edges(areas: list[BaseGeometry], heights: list[Points], report: Report) -> Iterator[Points]:
     """The outlines of the lanes' union, the gaps of rounding closed; z is that of the nearest place of a lane."""
     if not areas:
         return
@@ -247,6 +178,9 @@ def _edges(areas: list[BaseGeometry], heights: list[Points]) -> Iterator[Points]
     tree = cKDTree(known[:, :2])
     for part in shapely.get_parts(united):
         for ring in [part.exterior, *part.interiors] if isinstance(part, Polygon) else []:
+            if Polygon(ring).area < SMALLEST_M2:
+                report.add(f"outline of less than {SMALLEST_M2:g} m² between lanes: no edge of a road")
+                continue
             xy = np.asarray(ring.simplify(0.01).coords, np.float64)[:, :2]
             z = known[tree.query(xy)[1], 2]
             z[-1] = z[0]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shapely.geometry import Polygon
 
 from mapkd_core.map_formats.earth import EarthFrame, at_place, mgrs_corner
 from mapkd_core.map_formats.geojson import read_geojson
@@ -162,6 +163,113 @@ def test_paint_that_changes_along_a_lane(tmp_path: Path) -> None:
     assert found == [("solid", 0.0, 25.0), ("dashed", 25.0, 40.0)]
 
 
+def test_borders_of_a_junction_are_lines_where_they_are_painted(tmp_path: Path) -> None:
+    path = road(tmp_path / "a.xodr")
+    path.write_text(path.read_text().replace('junction="-1"', 'junction="7"'))
+    read, losses = read_opendrive(path)
+    assert not read.of("divider") and len(read.of("boundary")) == 1
+    assert losses.lines == ["1 x border between lanes of a junction, without paint: no line there"]
+    marked = path.read_text().replace('type="none"></lane>', 'type="none"><roadMark sOffset="0" type="solid"/></lane>')
+    path.write_text(marked)
+    assert len(read_opendrive(path)[0].of("divider")) == 1
+
+
+LANE = '<lane id="{}" type="driving">{}<roadMark sOffset="0" type="{}"/></lane>'
+WIDTH = '<width sOffset="{}" a="{}" b="{}" c="0" d="0"/>'
+
+
+def lanes(path: Path, sections: str, offsets: str = "", profile: str = "", plan: str = "<line/>") -> Path:
+    """A file of 40 m of road along x with these sections of lanes."""
+    path.write_text(
+        f'<OpenDRIVE><header revMajor="1" revMinor="4"/><road id="1" length="40" junction="-1"><planView><geometry '
+        f's="0" x="0" y="0" hdg="0" length="40">{plan}</geometry></planView>{profile}<lanes>{offsets}{sections}</lanes>'
+        "</road></OpenDRIVE>"
+    )
+    return path
+
+
+def side(name: str, *found: str) -> str:
+    return f"<{name}>{''.join(found)}</{name}>"
+
+
+MIDDLE = side("center", '<lane id="0" type="none"><roadMark sOffset="0" type="solid"/></lane>')
+WIDE = WIDTH.format(0, 3, 0)
+
+
+def test_a_lane_without_width_has_one_line(tmp_path: Path) -> None:
+    """A turning lane that opens from the middle to the left of the road, and one that ends at the road's edge."""
+    opens, ends = WIDTH.format(0, 0, 0.1), WIDTH.format(0, 3, -0.075)
+    left = side("left", LANE.format(1, opens, "none"), LANE.format(2, WIDE, "none"))
+    right = side("right", LANE.format(-1, WIDE, "broken"), LANE.format(-2, ends, "none"))
+    path = lanes(tmp_path / "a.xodr", f'<laneSection s="0">{left}{MIDDLE}{right}</laneSection>')
+    found = {line.attributes["paint"]: line.points_m[[0, -1], 0] for line in read_opendrive(path)[0].of("divider")}
+    assert found.keys() == {"solid", "none", "dashed"}
+    for paint, span in (("solid", (0, 40)), ("none", (3, 40)), ("dashed", (0, 36))):  # 0.3 m wide at 3 and 36 m
+        assert found[paint] == pytest.approx(span, abs=1.0), paint
+
+
+def test_sections_of_one_side_alone(tmp_path: Path) -> None:
+    """The left side changes at 10 m, the right one at 30 m: the other one goes on."""
+    both = side("left", LANE.format(1, WIDE, "solid"))
+    three = side("right", LANE.format(-1, WIDE, "broken"), LANE.format(-2, WIDE, "solid"))
+    left = side("left", LANE.format(1, WIDE, "broken"), LANE.format(2, WIDE, "solid"))
+    right = side("right", LANE.format(-1, WIDE, "solid"))
+    path = lanes(
+        tmp_path / "a.xodr",
+        f'<laneSection s="0">{both}{MIDDLE}{three}</laneSection>'
+        f'<laneSection s="30" singleSide="true">{MIDDLE}{right}</laneSection>'  # and not in order
+        f'<laneSection s="10" singleSide="true">{left}{MIDDLE}</laneSection>',
+    )
+    read, _ = read_opendrive(path)
+    spans: dict[float, list[float]] = {}
+    for line in read.of("divider"):
+        spans.setdefault(round(float(line.points_m[0, 1]), 3), []).extend(line.points_m[[0, -1], 0].tolist())
+    assert {y: (min(x), max(x)) for y, x in spans.items()} == {0.0: (0, 40), 3.0: (10, 40), -3.0: (0, 30)}
+    (edge,) = read.of("boundary")
+    assert Polygon(edge.points_m[:, :2]).area == pytest.approx(40 * 6 + 30 * 3 + 30 * 3, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("offsets", "profile", "plan", "end"),
+    [
+        ('<laneOffset s="20" a="1" b="0" c="0" d="0"/>', "", "<line/>", (40.0, 1.0, 0.0)),
+        ('<laneOffset s="20" a="1" b="0" c="0" d="0"/><laneOffset s="0" a="2" b="0" c="0" d="0"/>', "", "<line/>",
+         (40.0, 1.0, 0.0)),
+        ('<laneOffset s="0" a="2" b="0" c="0" d="0"/>',
+         '<lateralProfile><superelevation s="0" a="0.1" b="0" c="0" d="0"/></lateralProfile>', "<line/>",
+         (40.0, 2 * np.cos(0.1), 2 * np.sin(0.1))),
+        ("", "", '<poly3 a="0" b="0.75" c="0" d="0"/>', (32.0, 24.0, 0.0)),
+        ("", "", '<paramPoly3 aU="0" bU="80" cU="-40" dU="0" aV="0" bV="0" cV="0" dV="0" pRange="normalized"/>',
+         (40.0, 0.0, 0.0)),
+    ],
+    ids=["an offset from the middle on", "not in order", "superelevation", "a slanted cubic", "a slowing parameter"],
+)  # fmt: skip
+def test_where_the_lines_of_a_road_are(
+    offsets: str, profile: str, plan: str, end: tuple[float, float, float], tmp_path: Path
+) -> None:
+    both = side("left", LANE.format(1, WIDE, "solid")) + MIDDLE + side("right", LANE.format(-1, WIDE, "solid"))
+    path = lanes(tmp_path / "a.xodr", f'<laneSection s="0">{both}</laneSection>', offsets, profile, plan)
+    read, losses = read_opendrive(path)
+    (line,) = read.of("divider")
+    assert np.allclose(line.points_m[-1], end, atol=1e-6) and losses.lines == []
+    if 's="20"' in offsets:
+        assert line.points_m[line.points_m[:, 0] < 19.5][:, 1] == pytest.approx(2.0 if 's="0"' in offsets else 0.0)
+    lengths = np.linalg.norm(np.diff(line.points_m[:, :2], axis=0), axis=1)
+    assert "Poly3" not in plan or np.ptp(lengths) < 1e-3, "places are distances along the road"
+
+
+def test_specks_between_lanes_are_no_edges(tmp_path: Path) -> None:
+    """A lane that is nowhere wider than a hand at the end of a road, as netconvert draws places to turn round."""
+    path = road(tmp_path / "a.xodr")
+    text = path.read_text()
+    speck = text[text.index("<road") : text.index("</road>")].replace('x="0"', 'x="50"').replace("40", "2")
+    path.write_text(text.replace("</OpenDRIVE>", f"{speck.replace(chr(34) + '3' + chr(34), chr(34) + '0.1' + chr(34))}"
+                                 "</road></OpenDRIVE>"))  # fmt: skip
+    read, losses = read_opendrive(path)
+    assert len(read.of("boundary")) == 1
+    assert losses.lines == ["1 x outline of less than 1 m² between lanes: no edge of a road"]
+
+
 @pytest.mark.parametrize("kind", ["bus", "HOV", "shared"])
 def test_lanes_for_some_are_road_too(kind: str, tmp_path: Path) -> None:
     (edge,) = read_opendrive(road(tmp_path / "a.xodr", kind=kind))[0].of("boundary")
@@ -204,6 +312,7 @@ def test_crosswalks(shape: str, spans: list[tuple[float, float]], tmp_path: Path
         ("EPSG:25832", (50.0, 9.0), ""),
         ("+proj=tmerc +lat_0=37.35 +lon_0=-122 +k=1 +x_0=0 +y_0=0 +datum=WGS84 +units=m +geoidgrids=egm96_15.gtx "
          "+vunits=m +no_defs", (37.35, -122.0), "taken for the plane"),
+        ("+lat_0=4.9000000000000000e+1 +lon_0=8.0000000000000000e+0", (49.0, 8.0), "taken for the plane"),
         ("+proj=tmerc +lat_0=50 +lon_0=9 +k=0.9996 +ellps=WGS84", None, "not to scale"),
         ("+proj=merc +lat_ts=0 +ellps=WGS84", None, "not to scale"),
         ("+proj=longlat +datum=WGS84", None, "no UTM"),
