@@ -88,7 +88,7 @@ def with_images(frames: Frames) -> Frames:
     from mapkd_core.data.argoverse2 import Argoverse2Source
     from mapkd_core.data.plugin import PluginFrames
 
-    return frames.pictured() if isinstance(frames, Argoverse2Source | PluginFrames) else frames
+    return frames.with_images() if isinstance(frames, Argoverse2Source | PluginFrames) else frames
 
 
 def _argoverse2(name: str, rest: str, sweeps: Sweeps) -> tuple[Frames, list[str]]:

@@ -76,7 +76,7 @@ class Argoverse2Source:
         """The frames of logs that have a vector map."""
         return self._of([frame for frame in self.frames if frame.vector_map is not None])
 
-    def pictured(self) -> Argoverse2Source:
+    def with_images(self) -> Argoverse2Source:
         """The frames of which the images of all cameras are there; a log's first and last sweeps often have none."""
         return self._of([frame for frame in self.frames if frame.views])
 

@@ -47,7 +47,7 @@ class PluginFrames:
         """The frames that have a road map and a pose."""
         return self._where(lambda frame: frame.vector_map is not None and frame.map_from_base is not None)
 
-    def pictured(self) -> PluginFrames:
+    def with_images(self) -> PluginFrames:
         """The frames that have images."""
         return self._where(lambda frame: bool(frame.views))
 
