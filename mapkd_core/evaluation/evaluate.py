@@ -129,7 +129,7 @@ def resumed_files(
 
 def load_frames(path: Path) -> tuple[list[FrameRecord], dict[str, Any]]:
     """Frames and header of a file of ours (.jsonl), or of an HDMapNet submission (.json; its header is empty)."""
-    if path.suffix == ".json":
+    if path.suffix.lower() == ".json":
         return [FrameRecord(token, elements) for token, elements in read_submission(path).items()], {}
     return list(read_frames(path)), read_header(path)
 
