@@ -77,7 +77,7 @@ def predict_frames(
     total = len(source) if limit is None else min(limit, len(source))
     if not any(is_scored(source[index]) for index in range(total)):
         raise ValueError(
-            f"none of {total} frames has images and a road map to be scored against; check the map expansion"
+            f"none of {total} frames has a road map to be scored against, and images; check the map expansion"
         )
     engine = engine or LocalEngine()
     predictions, truth = resumed_files(folder, header, grid, overwrite)

@@ -84,8 +84,9 @@ def test_another_network_in_the_same_folder_is_refused(tmp_path):
     assert predict_frames(frames(2), Oracle(), GRID, tmp_path, other, overwrite=True) == 2
 
 
-def test_frames_without_a_map_are_passed_over(tmp_path):
-    mixed = [*frames(1), *[replace(f, token="x") for f in frames(1, with_map=False)]]
+def test_frames_without_a_map_or_images_are_passed_over(tmp_path):
+    mixed = [replace(frames(1)[0], views=(), token="y"), *frames(1)]
+    mixed += [replace(f, token="x") for f in frames(1, with_map=False)]
     assert predict_frames(mixed, Oracle(), GRID, tmp_path / "a", HEADER) == 1
     with pytest.raises(ValueError, match="none of 1 frames has a road map"):
         predict_frames(frames(1, with_map=False), Oracle(), GRID, tmp_path / "b", HEADER)
