@@ -69,9 +69,23 @@ def open_frames(
     if not folder_path.is_dir():
         raise FileNotFoundError(f"data {name!r} is neither a folder nor of the form {FORMS}")
     versions = sorted(p.name for p in folder_path.glob("v1.0-*") if p.is_dir())
-    if len(versions) != 1:
+    if not versions:
+        raise ValueError(f"{name} holds no folder v1.0-..., as nuScenes' data root does{_nearby(folder_path)}")
+    if len(versions) > 1:
         raise ValueError(f"{name} holds the versions {versions}; name one with nuscenes:{name}:VERSION:SPLIT")
     return _nuscenes(folder_path, versions[0], split, turns)
+
+
+def _nearby(folder: Path) -> str:
+    """What was probably meant by a folder that is no data root of nuScenes."""
+    folder = folder.resolve()
+    roots = [folder.parent] if folder.name.startswith("v1.0-") else sorted({f.parent for f in folder.glob("*/v1.0-*")})
+    if roots:
+        return f": name {roots[0]}"
+    if any(path for deep in ("", "*/", "*/*/") for path in folder.glob(f"{deep}city_SE3_egovehicle.feather")):
+        return f"; logs of Argoverse 2 are argoverse2:{folder}"
+    cache = (folder / "index.json").is_file() and any(folder.glob("*.tar"))
+    return f"; a training cache is cache:{folder}" if cache else f"; expected {FORMS}"
 
 
 def with_maps(frames: Frames) -> Frames:

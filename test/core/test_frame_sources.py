@@ -44,3 +44,23 @@ def test_a_folder_must_hold_one_version(tmp_path):
     (tmp_path / "v1.0-trainval").mkdir()
     with pytest.raises(ValueError, match=r"v1\.0-mini.*v1\.0-trainval"):
         open_frames(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("file", "opened", "told"),
+    [
+        ("v1.0-mini/scene.json", "v1.0-mini", r": name .*root$"),
+        ("nuscenes/v1.0-mini/scene.json", ".", r": name .*nuscenes$"),
+        ("val/log/city_SE3_egovehicle.feather", ".", r"; logs of Argoverse 2 are argoverse2:"),
+        ("shard-000000.tar", ".", r"; a training cache is cache:"),
+        ("readme.txt", ".", r"; expected simdrive-v1:"),
+    ],
+)
+def test_a_folder_that_is_no_data_root_says_what_was_meant(file, opened, told, tmp_path):
+    path = tmp_path / "root" / file
+    path.parent.mkdir(parents=True)
+    path.write_text("")
+    if path.suffix == ".tar":
+        path.with_name("index.json").write_text("")
+    with pytest.raises(ValueError, match=r"holds no folder v1\.0-\.\.\., as nuScenes' data root does" + told):
+        open_frames(str(tmp_path / "root" / opened))
