@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from mapkd_core.schema import (
     text,
 )
 
+_WGS84 = ("CRS84", "EPSG::4326", "EPSG:4326", "EPSG::4979", "EPSG:4979")
+"""Names of coordinate systems in degrees of WGS84, longitude first in GeoJSON whatever they say; 4979 has heights."""
+_DEEPEST = 8
 _SEPARATOR = b"\x1e"
 _PLACE = optional(record({}, {"properties": optional(record({}, {"name": optional(text())}))}))
 _FEATURE = record({}, {"geometry": optional(record({})), "properties": optional(mapping(anything))})
@@ -69,7 +72,7 @@ def read_collection(
     data = _as_one_text(read_bytes(path, expected))
     content: dict[str, Any] = _as_collection(parse_json(data, str(path), expected, collection, remedy))
     system = (((content.get("crs") or {}).get("properties") or {}).get("name")) or "CRS84"
-    if not any(known in str(system).upper() for known in ("CRS84", "EPSG::4326", "EPSG:4326")):
+    if not any(known in str(system).upper() for known in _WGS84):
         raise FileFault(f"{what} {path}: crs is {system!r}; expected WGS84 degrees, as GeoJSON has them: {remedy}")
     return content
 
@@ -86,10 +89,29 @@ def _as_one_text(data: bytes) -> bytes:
 
 def _as_collection(found: Any) -> Any:
     """What a file holds as a collection; unchanged where it is none of GeoJSON's kinds."""
-    if not isinstance(found, dict) or "features" in found:
+    if isinstance(found, list) and found and all(isinstance(f, dict) and f.get("type") == "Feature" for f in found):
+        return {"type": "FeatureCollection", "features": found}
+    if not isinstance(found, dict):
         return found
+    if "features" in found:
+        features = found["features"]
+        return {**found, "features": list(_flat(features))} if isinstance(features, list) else found
     if found.get("type") == "Feature":
-        return {**found, "type": "FeatureCollection", "features": [found]}
+        return {**found, "type": "FeatureCollection", "features": list(_flat([found]))}
     if found.get("type") in (*LINES, *AREAS):
         return {**found, "type": "FeatureCollection", "features": [{"geometry": found, "properties": None}]}
     return found
+
+
+def _flat(features: list[Any], deep: int = 0) -> Iterator[Any]:
+    """The features, those of collections inside in their place, and one for each geometry of a GeometryCollection."""
+    for feature in features:
+        if not isinstance(feature, dict) or deep > _DEEPEST:
+            yield feature
+        elif isinstance(inner := feature.get("features"), list):
+            yield from _flat(inner, deep + 1)
+        elif isinstance(geometry := feature.get("geometry"), dict) and isinstance(geometry.get("geometries"), list):
+            parts = [{**feature, "geometry": part} for part in geometry["geometries"]]
+            yield from _flat([{k: v for k, v in part.items() if k != "id"} for part in parts], deep + 1)
+        else:
+            yield feature

@@ -91,6 +91,27 @@ def test_one_feature_or_a_geometry_alone_is_read(tmp_path: Path) -> None:
         read_geojson(tmp_path / "utm.geojson")
 
 
+def test_collections_in_collections_are_read(tmp_path: Path) -> None:
+    lines = [{"type": "LineString", "coordinates": [[10.0, 50.0 + k * 1e-4], [10.001, 50.0]]} for k in range(3)]
+    one = {"type": "Feature", "id": 7, "properties": {"type": "curb"}, "geometry": lines[0]}
+    several = {**one, "geometry": {"type": "GeometryCollection", "geometries": lines}}
+    path = tmp_path / "a.geojson"
+    for content, count in (
+        ([one], 1), (several, 3), ({"features": [{"type": "FeatureCollection", "features": [one, several]}]}, 4),
+        ({"features": [one], "crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::4979"}}}, 1),
+    ):  # fmt: skip
+        path.write_text(json.dumps(content))
+        read, losses = read_geojson(path)
+        assert len(read.of("boundary")) == count and losses.lines == []
+        assert len({element.id for element in read.elements}) == count
+    deep: dict = {"features": [one]}
+    for _ in range(60):
+        deep = {"features": [deep]}
+    path.write_text(json.dumps(deep))
+    read, losses = read_geojson(path)
+    assert not read.elements and losses.lines, "what lies deeper than anyone nests is told, not followed"
+
+
 @pytest.mark.parametrize(
     ("first", "then", "indent"), [("", "", None), ("\ufeff", "", None), ("\x1e", "\x1e", None), ("\x1e", "\x1e", 1)]
 )
