@@ -158,6 +158,8 @@ class Batch:
     street_lines: Tensor | None = None
     """M 2 h w, image_masks.LINES, 0 or 1."""
     tokens: list[str] = field(default_factory=list)
+    cameras: list[tuple[str, ...]] = field(default_factory=list)
+    """Of each sample the names of its cameras, in the order of its images; empty where nobody knows them."""
 
     def to(self, device: torch.device | str, non_blocking: bool = True) -> Batch:
         """The same batch on another device."""

@@ -61,6 +61,7 @@ class Collate:
             intrinsics=_stacked([sample.intrinsics for sample in samples]),                # B N 3 3
             base_from_camera=_stacked([sample.base_from_camera for sample in samples]),    # B N 4 4
             tokens=[sample.token for sample in samples],
+            cameras=[sample.cameras for sample in samples],
         )
         if self.window > 1:
             follow_up(batch, samples, self.window)

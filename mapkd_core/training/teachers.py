@@ -11,6 +11,7 @@ from mapkd_core.distill.frozen import FrozenNetworks, Teachers
 from mapkd_core.distill.methods import METHODS, VECTOR_METHODS, method_class
 from mapkd_core.training.pseudo_labels import draw_unknown_labels
 from mapkd_core.training.trained import load_trained
+from mapkd_core.types import Batch
 
 
 def frozen_networks(config: DistillConfig) -> FrozenNetworks:
@@ -26,9 +27,12 @@ def frozen_network(place: str, config: DistillConfig) -> nn.Module:
     """The network of a run's folder or an artifact, fit to stand beside the run `config`.
 
     One trained on larger cells and smaller images is compared at the student's size by methods that only compare maps.
+    One whose weights belong to a rig refuses batches of other cameras when it is asked (ValueError).
     Raises FileNotFoundError if there is none, ValueError if its sizes do not fit.
     """
     network, card = load_trained(place)
+    if getattr(network, "rig_bound", False):
+        network.register_forward_pre_hook(partial(_check_cameras, place, card.cameras))
     # `none` compares nothing: of the rows of a table it has the others' teacher, who at most draws labels, as maps.
     asked = config.method != "none" or (config.data.unlabelled and config.pseudo_labels)
     if asked and (card.model == "vector_student") != method_class(config.method).vectors:
@@ -47,6 +51,16 @@ def frozen_network(place: str, config: DistillConfig) -> nn.Module:
             f"method {config.method!r} needs networks of one size (methods that do not: {_any_cells()})"
         )
     return CoarserTeacher(network, grid, (size[0], size[1]), config.grid, (own_size[0], own_size[1]))
+
+
+def _check_cameras(place: str, own: tuple[str, ...], network: nn.Module, given: tuple[Batch, ...]) -> None:
+    """Raises ValueError for a sample of other cameras, or of the same in another order, which methods may compare."""
+    for cameras in given[0].cameras:
+        if cameras and cameras != own:
+            raise ValueError(
+                f"the weights of {place} hold for one rig with the cameras {', '.join(own)}, a training frame has "
+                f"{', '.join(cameras)}: bring them into this order under these names, or name another teacher"
+            )
 
 
 def _any_cells() -> str:

@@ -88,6 +88,12 @@ def test_warping_is_bilinear_cell_by_cell():
         assert torch.allclose(found[0, :, row, col], total, atol=1e-4)
 
 
+def test_half_a_cell_at_the_edge_has_the_features_of_the_edge_undimmed():
+    features = torch.ones(1, 1, *PLANE.size)
+    found, seen = warped(features, motion((0.2, 0.1, 0.0)), PLANE)
+    assert torch.allclose(found, features, atol=1e-5) and seen.all()
+
+
 def test_a_vehicle_that_stands_still_sees_the_same_cells():
     features = torch.randn(2, 3, *PLANE.size)
     found, seen = warped(features, motion((0, 0, 0), (0, 0, 0)), PLANE)

@@ -4,8 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 from torch import nn
+from toy import ToySamples
 
 from mapkd_core.config import DataConfig
+from mapkd_core.data.dataset import Collate
 from mapkd_core.distill.config import DistillConfig
 from mapkd_core.grid import BevGrid
 from mapkd_core.training import teachers
@@ -37,6 +39,33 @@ def test_each_network_takes_its_part(monkeypatch):
     assert alone.teacher is made["a"] and alone.coach is None
     nobody = teachers.frozen_networks(DistillConfig(method="none", grid=GRID))
     assert nobody.teacher is None and nobody.coach is None
+
+
+class Rig(nn.Module):
+    """A network of two cameras."""
+
+    rig_bound = True
+
+    def forward(self, batch):
+        return batch.cameras
+
+
+def test_a_teacher_of_one_rig_refuses_other_cameras_and_another_order(monkeypatch):
+    card = SimpleNamespace(model="teacher", grid=GRID, input_size=SIZE, cameras=("left", "right"))
+    monkeypatch.setattr(teachers, "load_trained", lambda place: (Rig(), card))
+    config = DistillConfig(teacher="a.json", method="mapkd", grid=GRID, data=DataConfig(image_size=SIZE))
+    teacher = teachers.frozen_network("a.json", config)
+    mine, swapped = replace(sample(0), cameras=("left", "right")), replace(sample(1), cameras=("right", "left"))
+    collate = Collate(GRID)
+    assert teacher(collate([mine, replace(mine, cameras=())])) == [("left", "right"), ()]
+    with pytest.raises(ValueError, match=r"a\.json hold for one rig with the cameras left, right, .* has right, left"):
+        teacher(collate([mine, swapped]))
+    monkeypatch.setattr(Rig, "rig_bound", False)
+    assert len(teachers.frozen_network("a.json", config)(collate([mine, swapped]))) == 2
+
+
+def sample(index):
+    return ToySamples(2)[index]
 
 
 @pytest.mark.parametrize("method", ["mapkd", "pyramid"])
