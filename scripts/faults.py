@@ -40,6 +40,18 @@ TESTS = {
     "mapkd_core/evaluation": ("test/core/evaluation",),
     "mapkd_core/export/parity.py": ("test/core/export/test_parity.py",),
     "mapkd_core/vector_elements.py": ("test/core/test_vector_elements.py",),
+    "mapkd_core/mapping": ("test/core/mapping",),
+    "mapkd_core/cameras": ("test/core/cameras",),
+    "mapkd_core/map_formats": ("test/core/map_formats",),
+    "mapkd_core/messages": ("test/core/messages",),
+    "mapkd_core/data": ("test/core/data",),
+    "mapkd_core/model": ("test/core/model",),
+    "mapkd_core/runtime": ("test/core/runtime",),
+    "mapkd_core/export": ("test/core/export",),
+    "mapkd_core/bags": ("test/core/bags",),
+    "mapkd_core/published": ("test/core/published",),
+    "mapkd_core/geometry.py": ("test/core/test_geometry.py",),
+    "mapkd_core/grid.py": ("test/core/test_grid.py",),
 }
 """Sources and the tests that must notice: a fault that only others notice counts as left."""
 

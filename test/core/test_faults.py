@@ -55,7 +55,7 @@ def test_what_cannot_be_planted_is_told(tmp_path):
     with pytest.raises(ValueError, match="stands there 2 times, expected once"):
         square.text()
     with pytest.raises(ValueError, match="faults are planted in mapkd_core/distill"):
-        faults.part_of("mapkd_core/grid.py")
+        faults.part_of("mapkd_core/schema.py")
     listed.write_text("losses.py: nothing changes\n")
     with pytest.raises(ValueError, match=r"faults.txt:1: .*expected 'path below mapkd_core: old => new'"):
         faults.read_faults(listed)
