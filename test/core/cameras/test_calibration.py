@@ -87,6 +87,37 @@ def test_undistortion_brings_a_point_to_where_a_pinhole_would_see_it(name, coeff
     assert len(cache) == 2  # another calibration, another table
 
 
+def test_a_region_and_binning_move_the_middle_of_the_image():
+    roi = Fields(x_offset=8, y_offset=4, width=40, height=24)
+    model = camera_model(camera_info(64, 36, 50.0, roi=roi, binning_x=2, binning_y=4))
+    assert model.size == (20, 6)
+    expected = [[25, 0, (31.5 - 8 + 0.5) / 2 - 0.5], [0, 12.5, (17.5 - 4 + 0.5) / 4 - 0.5], [0, 0, 1]]
+    np.testing.assert_allclose(model.intrinsics, expected)
+
+
+def test_rectified_images_look_along_axes_of_their_own():
+    turn = geometry.transform_from_yaw(0, 0, 0.1)[:3, :3]
+    p = np.array([50, 0, 31.5, 0, 0, 50, 17.5, 0, 0, 0, 1, 0.0])
+    model = camera_model(camera_info(64, 36, 50.0, r=turn.reshape(9), p=p), rectified=True)
+    # R brings rays of the camera into the rectified frame; the model brings them back
+    np.testing.assert_allclose(model.camera_from_image[:3, :3] @ (turn @ [1, 2, 3]), [1, 2, 3])
+    same = camera_model(camera_info(64, 36, 50.0, r=np.eye(3).reshape(9), p=p), rectified=True)
+    assert same.camera_from_image is None
+
+
+def test_tables_are_those_of_the_size_that_the_calibration_holds_for():
+    lens, k = ("plumb_bob", (-0.2, 0.05, 0.0, 0.0)), np.array([[80.0, 0, 79.5], [0, 80, 44.5], [0, 0, 1]])
+    pixels, cache = np.random.default_rng(0).integers(0, 255, (45, 80, 3), np.uint8), {}
+    found = [undistorted(pixels, CameraModel(size, k, *lens), cache) for size in ((160, 90), (80, 45))]
+    assert not np.array_equal(*found) and len(cache) == 2
+
+
+def test_a_mask_is_false_beyond_the_image_that_was_taken():
+    model = camera_model(camera_info(64, 36, 50.0, d=[0.4, 0.0, 0.0, 0.0], distortion_model="plumb_bob"))
+    seen = undistorted_mask(np.ones((36, 64), bool), model, {})
+    assert seen[18, 32] and not seen[[0, 0, -1, -1], [0, -1, 0, -1]].any()
+
+
 def test_a_chain_of_transforms_is_composed():
     tree = TransformTree()
     tree.update([transform("base_link", "rig", (1.0, 0.0, 1.5))])

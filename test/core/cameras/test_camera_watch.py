@@ -48,6 +48,15 @@ def test_slow_rigs_are_not_silent_between_their_images():
     assert left_ms >= 36_000 + 3 * 4000 and expected == ("A", "B")
 
 
+def test_a_camera_far_faster_than_the_rig_makes_nobody_silent():
+    watch, changes = CameraWatch(ALL, 2.0), []
+    for at_ms in range(0, 40_000, 100):
+        for camera in ALL:
+            if (camera == "A" or at_ms % 4000 == 0) and watch.see(camera, at_ms * MS):
+                changes.append((at_ms, watch.expected))
+    assert [change for change in changes if change[0] > 8000] == [] and watch.expected == ALL
+
+
 def test_a_camera_far_slower_than_the_rig_stays_out():
     watch = CameraWatch(ALL, 2.0)
     changes = []

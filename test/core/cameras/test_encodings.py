@@ -89,6 +89,25 @@ def test_a_sensor_that_fills_the_lower_bits_alone_is_as_bright_as_any(encoding, 
     np.testing.assert_array_equal(found, np.broadcast_to(values, bright.shape))
 
 
+@pytest.mark.parametrize(("largest", "shift"), [(0x3FF, 2), (0x400, 4), (0xFFF, 4), (0x1000, 6), (0x4000, 8)])
+def test_the_range_is_the_smallest_that_holds_the_largest_value(largest, shift):
+    values = np.full((24, 32), 0x80, "<u2")
+    values[3, 5] = largest
+    found = rgb_from_image(message(values.view(np.uint8).reshape(24, -1), "mono16"))[..., 0]
+    assert found[3, 5] == largest >> shift and found[0, 0] == 0x80 >> shift
+
+
+@pytest.mark.parametrize("lacking", [0, 10, 11])
+def test_the_last_row_may_come_without_its_padding(lacking):
+    sent = message(RGB, "rgb8", 10)
+    sent.data = sent.data[: len(sent.data) - lacking]
+    if lacking <= 10:
+        np.testing.assert_array_equal(rgb_from_image(sent), RGB)
+        return
+    with pytest.raises(ImageError, match="rows of step"):
+        rgb_from_image(sent)
+
+
 def test_an_image_that_is_black_in_all_16_bits_is_black():
     assert not rgb_from_image(message(np.zeros((24, 64), np.uint8), "mono16")).any()
 

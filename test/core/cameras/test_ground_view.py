@@ -26,3 +26,11 @@ def test_a_mask_of_any_size_hides_what_lies_under_it():
     points = np.array([[3.5, 0, 0], [20.0, 0, 0]])
     assert best_camera(points, [K], [LEVEL], [SIZE]).tolist() == [0, 0]
     assert best_camera(points, [K], [LEVEL], [SIZE], [mask]).tolist() == [-1, 0]
+
+
+def test_a_share_of_the_image_counts_not_pixels():
+    """Of a small image a point is in the middle, in a large one it lies nearer to the border, by more pixels."""
+    middle, turned = np.array([[20.0, 0, 1.5]]), transform_from_yaw(0, 0, np.deg2rad(30)) @ LEVEL
+    large = np.array([[800.0, 0, 799.5], [0, 800, 449.5], [0, 0, 1]])
+    assert best_camera(middle, [K, large], [LEVEL, turned], [SIZE, (1600, 900)]).tolist() == [0]
+    assert best_camera(middle, [K, large], [turned, LEVEL], [SIZE, (1600, 900)]).tolist() == [1]

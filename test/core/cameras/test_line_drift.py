@@ -94,3 +94,26 @@ def test_a_corrected_mounting_begins_anew():
     for _ in range(25):
         drift.see(road(FRONT, FRONT, rng), {"A": Mounted(MODEL, FRONT)})
     assert drift.estimates()["A"].maps == 25 and not drift.estimates()["A"].doubtful
+
+
+@pytest.mark.parametrize(("error_deg", "sigma_deg", "doubtful"), [
+    (0.9, 0.1, False), (-1.1, 0.1, True), (1.5, 0.8, False), (-1.7, 0.8, True),
+])  # fmt: skip
+def test_a_doubt_needs_a_degree_and_twice_the_deviation(error_deg, sigma_deg, doubtful):
+    assert line_drift.PitchEstimate(error_deg, sigma_deg, 30).doubtful == doubtful
+
+
+def test_older_maps_fade():
+    sums = line_drift._Sums(FRONT)
+    for shown in [0.0] * 100 + [0.02] * 300:
+        sums.add(2.0, 2.0 * shown)
+    kept = 1 - 1 / line_drift.MEMORY_MAPS
+    expected = np.degrees(0.02 * (1 - kept**300) / (1 - kept**400))
+    assert sums.estimate().error_deg * GAIN + OFFSET_DEG == pytest.approx(expected)
+
+
+def test_what_lies_beside_or_behind_the_camera_says_nothing():
+    rng, given = np.random.default_rng(3), wrong(FRONT, 1.0)
+    lines = [np.asarray(e.points_m, np.float64) for e in road(FRONT, given, rng)]
+    bent = [np.concatenate([[[-6.0, y + 3], [1.0, y - 2], [2.4, y]], line]) for line in lines for y in line[:1, 1]]
+    assert line_drift._spreading(bent, given) == pytest.approx(line_drift._spreading(lines, given))

@@ -51,6 +51,16 @@ def test_a_mask_of_another_shape_is_refused():
     assert RigCamera("a", "a", "").visible(model) is None
 
 
+def test_an_outline_may_reach_beyond_the_image_but_not_lie_there():
+    model = CameraModel((160, 90), K)
+    hood = np.array([[-20, 80], [180, 80], [180, 120], [-20, 120]], np.int32)
+    visible = RigCamera("a", "a", "", mask=(hood,)).visible(model)
+    assert visible.shape == (90, 160) and visible[:80].all() and not visible[80:].any()
+    for away in ((0, 100), (200, 0), (-300, 0), (0, -200)):
+        with pytest.raises(CalibrationError, match=r"lies outside of images of 160x90"):
+            RigCamera("a", "a", "", mask=(hood, hood + np.int32(away))).visible(model)
+
+
 def test_the_anchor_is_the_one_given_or_the_front_camera_or_the_first():
     assert anchor_of("B", regular_rig(["A", "B"])) == "B"
     assert anchor_of("", regular_rig(["A", "CAM_FRONT"])) == "CAM_FRONT"

@@ -299,3 +299,41 @@ def test_images_of_a_camera_that_is_not_expected_take_bounded_memory_and_count_a
     for i in range(100):
         assert synchronizer.add("A", i * 100 * MS, i) is None
     assert synchronizer.held <= DEPTH and not synchronizer.not_formed
+
+
+def test_a_set_waits_for_no_small_gain():
+    """B fires 47 ms after A, 53 ms before its next image: the older one serves at once."""
+    synchronizer: Synchronizer = Synchronizer(["A", "B"], "A", window_ns=80 * MS)
+    drive = [(camera, (100 * i + away) * MS) for i in range(12) for camera, away in (("A", 0), ("B", 47))]
+    fired = feed(synchronizer, drive)
+    assert [event for event, _ in fired[2:]] == [("A", 100 * MS * i) for i in range(2, 12)]
+    assert all(formed.spread_ns == 53 * MS for _, formed in fired[2:])
+
+
+def test_a_set_waits_for_no_image_that_is_overdue():
+    synchronizer: Synchronizer = Synchronizer(["A", "B", "C"], "A", window_ns=80 * MS)
+    drive = [(camera, (100 * i + away) * MS) for i in range(6) for camera, away in (("A", 0), ("B", 42), ("C", 1))]
+    assert feed(synchronizer, drive)[-1][1].stamp_ns >= 400 * MS
+    assert not feed(synchronizer, [("C", 601 * MS), ("A", 600 * MS)])  # B's next one is due at 642
+    ((event, formed),) = feed(synchronizer, [("C", 701 * MS)])
+    assert event == ("C", 701 * MS) and formed.stamps_ns == (600 * MS, 542 * MS, 601 * MS)
+
+
+def test_late_images_between_others_are_no_time_that_goes_back():
+    synchronizer: Synchronizer = Synchronizer(["A", "B"], "A", window_ns=20 * MS)
+    feed(synchronizer, [(camera, 100 * MS * i) for i in range(6) for camera in ("A", "B")])
+    for i in range(6, 12):
+        fired = feed(synchronizer, [("B", 100 * MS * i), ("B", 100 * MS * (i - 4)), ("A", 100 * MS * i)])
+        assert [formed.stamp_ns for _, formed in fired] == [100 * MS * i]
+    assert synchronizer.ignored == Counter({"late B": 6})
+
+
+def test_a_camera_that_is_expected_again_starts_with_its_next_image():
+    synchronizer: Synchronizer = Synchronizer(["A", "B"], "A", window_ns=60 * MS)
+    feed(synchronizer, [(camera, 100 * MS * i) for i in range(6) for camera in ("A", "B")])
+    assert synchronizer.add("B", 590 * MS, "old") is None
+    synchronizer.expect(["A"])
+    synchronizer.expect(["A", "B"])
+    assert synchronizer.add("A", 600 * MS, "new") is None
+    formed = synchronizer.add("B", 610 * MS, "newer")
+    assert formed is not None and formed.images == ("new", "newer")

@@ -1,19 +1,79 @@
 """Where the vehicle was: transforms of publishers that contradict each other, stand still, or begin anew."""
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 
 import pytest
 
-from mapkd_core.cameras.timed_transforms import FARTHEST_M, NoTransformError, TimedTransforms
+from mapkd_core.cameras.timed_transforms import (
+    BEYOND_NS,
+    FARTHEST_M,
+    LONGEST_GAP_NS,
+    NoTransformError,
+    TimedTransforms,
+    between,
+)
+from mapkd_core.geometry import apply, transform, transform_from_yaw, yaw_of
 
 S = 1_000_000_000
 
 
-def take(found: TimedTransforms, at_ns: int, parent: str, child: str, x_m: float, fixed: bool = False) -> bool:
+def take(
+    found: TimedTransforms, at_ns: int, parent: str, child: str, x_m: float, fixed: bool = False, yaw: float = 0.0
+) -> bool:
     stamp = SimpleNamespace(sec=at_ns // S, nanosec=at_ns % S)
     place = SimpleNamespace(x=x_m, y=0.0, z=0.0)
-    return found.add(parent, child, stamp, place, SimpleNamespace(x=0.0, y=0.0, z=0.0, w=1.0), fixed)
+    turn = SimpleNamespace(x=0.0, y=0.0, z=math.sin(yaw / 2), w=math.cos(yaw / 2))
+    return found.add(parent, child, stamp, place, turn, fixed)
+
+
+def test_a_chain_is_composed_from_the_child_to_the_ancestor() -> None:
+    found = TimedTransforms()
+    assert take(found, S, "/map", "odom", 10.0, True, math.pi / 2) and take(found, S, "odom", "/base_link", 3.0)
+    pose = found.at("map", "base_link", S)
+    assert apply(pose, [1, 0, 0]) == pytest.approx([10, 4, 0]) and found.at("odom", "base_link", S)[0, 3] == 3
+    assert found.at("map", "odom", 0) == pytest.approx(pose @ transform((-3, 0, 0)))
+
+
+def test_between_two_poses_it_moves_straight_and_turns_evenly() -> None:
+    pose = between(transform_from_yaw(0, 0, 0.2), transform_from_yaw(4, 8, 0.6), 0.25)
+    assert pose[:3, 3] == pytest.approx([1, 2, 0]) and yaw_of(pose) == pytest.approx(0.3)
+
+
+def test_beyond_the_poses_one_may_come_later_and_none_before() -> None:
+    found = TimedTransforms()
+    for at in (1, 2):
+        take(found, at * S, "map", "base_link", 10.0 * at)
+    assert found.at("map", "base_link", S - BEYOND_NS)[0, 3] == 10
+    assert found.at("map", "base_link", 2 * S + BEYOND_NS)[0, 3] == 20
+    before_ns, after_ns = S - BEYOND_NS - 1, 2 * S + 10 * BEYOND_NS
+    for at_ns, later, words in ((before_ns, False, "-0.01 s"), (after_ns, True, "+0.05 s")):
+        with pytest.raises(NoTransformError, match=rf"\{words} from the nearest pose") as error:
+            found.at("map", "base_link", at_ns)
+        assert error.value.later == later
+
+
+@pytest.mark.parametrize(("gap_ns", "known"), [(LONGEST_GAP_NS, True), (LONGEST_GAP_NS + 10, False)])
+def test_over_a_long_gap_nobody_knows(gap_ns: int, known: bool) -> None:
+    found = TimedTransforms()
+    take(found, S, "map", "base_link", 0.0)
+    take(found, S + gap_ns, "map", "base_link", 2.0)
+    if known:
+        assert found.at("map", "base_link", S + gap_ns // 2)[0, 3] == pytest.approx(1)
+        return
+    with pytest.raises(NoTransformError, match=r"poses 1\.5 s apart") as error:
+        found.at("map", "base_link", S + gap_ns // 2)
+    assert not error.value.later
+
+
+def test_what_is_older_than_is_kept_goes() -> None:
+    found = TimedTransforms(keep_s=2.0)
+    for at in range(1, 7):
+        take(found, at * S, "map", "base_link", float(at))
+    assert found.at("map", "base_link", 4 * S)[0, 3] == 4
+    with pytest.raises(NoTransformError):
+        found.at("map", "base_link", 3 * S)
 
 
 def test_of_several_parents_the_one_that_leads_to_the_frame_is_followed_and_they_are_told() -> None:

@@ -100,3 +100,9 @@ def test_places_that_are_not_of_one_map() -> None:
     with pytest.raises(ValueError, match=r"a place: longitude 5, latitude 70 is 1[01]\d\d km from the map's origin"):
         check_near(MapOrigin(60.0, 5.0), np.array([[5.0, 61.0], [5.0, 70.0]]), "a place")
     check_near(MapOrigin(60.0, 5.0), np.zeros((0, 2)), "a place")
+
+
+def test_meridians_are_nearer_to_each_other_in_the_north() -> None:
+    check_near(MapOrigin(60.0, 5.0), np.array([[22.5, 60.0]]), "971 km away")
+    with pytest.raises(ValueError, match=r"is 111\d km from the map's origin"):
+        check_near(MapOrigin(0.0, 5.0), np.array([[15.0, 0.0], [14.9, 1.0]]), "a place")

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from street_maps import BERGEN, driven, odd_maps, street, two_blocks
 
+from mapkd_core.map_formats import lanelet2_checks
 from mapkd_core.map_formats.earth import at_place
 from mapkd_core.map_formats.lanelet2_checks import CHECKS, check_lanelet2
 from mapkd_core.map_formats.lanelet2_read import read_lanelet2
@@ -236,3 +238,17 @@ def test_a_damaged_file_is_refused_by_name(text: str, words: str, tmp_path: Path
     with pytest.raises(FileFault, match=words) as caught:
         read_lanelet2(tmp_path / "map.osm")
     assert str(tmp_path / "map.osm") in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("turned", [(False, False), (True, False), (False, True), (True, True)])
+def test_bounds_are_turned_so_that_the_left_one_is_on_the_left(turned: tuple[bool, bool], tmp_path: Path) -> None:
+    """Its bounds are those of the way that it is driven, however the two lines are drawn."""
+    nodes = {1: (0.0, 3.0), 2: (20.0, 3.0), 3: (0.0, 0.0), 4: (20.0, 0.0)}
+    lines = [line[::-1] if back else line for line, back in zip(((1, 2), (3, 4)), turned, strict=True)]
+    file = SimpleNamespace(ways={10 + k: SimpleNamespace(nodes=line) for k, line in enumerate(lines)})
+    places = {key: np.array([*place, 0.0]) for key, place in nodes.items()}
+    relation = SimpleNamespace(tags={"subtype": "road"})
+    found = lanelet2_checks._lanelet(file, 5, relation, (10, 11), places)  # type: ignore[arg-type]
+    assert (found.left, found.right) == ((1, 2), (3, 4)) and found.points_m[0].tolist() == [[0, 3], [20, 3]]
+    other = lanelet2_checks._lanelet(file, 5, relation, (11, 10), places)  # type: ignore[arg-type]
+    assert (other.left, other.right) == ((4, 3), (2, 1))

@@ -2,11 +2,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from street_maps import bent, element, street, two_blocks
 
+from mapkd_core.map_formats import lane_strips, lane_ways
+from mapkd_core.map_formats.lane_map import Lane, Lanes, Piece
+from mapkd_core.map_formats.lane_strips import Strip
 from mapkd_core.map_formats.lanes import lanes_of
 from mapkd_core.mapping.street_map import StreetMap
 
@@ -113,3 +117,66 @@ def test_length_counts_where_lanes_disagree() -> None:
     ways = [np.sign((lanes.bounds_m(lane)[0][-1] - lanes.bounds_m(lane)[0][0])[0]) for lane in lanes.lanes
             if lanes.pieces[lane.right].element.id == 40]  # fmt: skip
     assert len(set(ways)) == 1
+
+
+def across(*labels: str) -> list[Piece]:
+    line = np.array([[0.0, 0, 0], [50, 0, 0]])
+    return [Piece(element(k, label, line), 0, line, (False, False)) for k, label in enumerate(labels)]
+
+
+@pytest.mark.parametrize(("labels", "driven", "ways"), [
+    ("bdddb", [0, 0, 0, 0], [-1, -1, 1, 1]), ("bddb", [0, 0, 0], [-1, 1, 1]), ("bdb", [0, 0], [-1, 1]),
+    ("dddb", [0, 0, 0], [1, 1, 1]), ("bddd", [0, 0, 0], [-1, -1, -1]), ("ddd", [0, 0], [1, 1]), ("bb", [0], [1]),
+    ("bdddb", [0, 1, 0, 0], [-1, 1, 1, 1]), ("bdddb", [0, 0, -1, 0], [-1, -1, -1, 1]),
+])  # fmt: skip
+def test_the_middle_of_an_odd_number_of_lanes_goes_with_the_larger_half(
+    labels: str, driven: list[int], ways: list[int]
+) -> None:
+    lines = across(*({"b": "boundary", "d": "divider"}[letter] for letter in labels))
+    assert lane_ways._ways(lines, driven, "right") == ways
+    mirrored = lane_ways._ways(lines[::-1], driven[::-1], "left")
+    assert mirrored == ways[::-1] or labels in ("ddd", "bb", "bddb"), "where nothing tells, all go with the last"
+
+
+@pytest.mark.parametrize(("ends", "way"), [((0, 100, 110, 120), -1), ((0, 50, 90, 120), 1)])
+def test_lanes_that_follow_each_other_go_the_way_of_the_greater_length(
+    monkeypatch: pytest.MonkeyPatch, ends: tuple[float, ...], way: int
+) -> None:
+    """Two sections of a lane want to go ahead, the first one back."""
+    pieces, lanes = [], []
+    for k, (begin, end) in enumerate(pairwise(ends)):
+        for y in (0.0, 3.5):
+            line = np.array([[begin, y, 0.0], [end, y, 0]])
+            pieces.append(Piece(element(len(pieces), "divider", line), 0, line, (False, False)))
+        lanes.append(Lane(2 * k + 1, 2 * k, False, False))
+    monkeypatch.setattr(lane_ways, "_ways", lambda across, *_: [-1 if across[0].points_m[0, 0] == 0 else 1])
+    found = lane_ways.directed(Lanes(tuple(pieces), tuple(lanes), ()))
+    ahead = {int(np.sign((found.bounds_m(lane)[0][-1] - found.bounds_m(lane)[0][0])[0])) for lane in found.lanes}
+    assert ahead == {way}
+
+
+def test_a_path_that_only_cuts_a_corner_of_a_lane_says_nothing() -> None:
+    lanes = lanes_of(StreetMap((element(1, "boundary", bent(0)), element(2, "divider", bent(3.0)))))
+    (lane,) = lanes.lanes
+    left, right = lanes.bounds_m(lane)
+    middle, ahead = (left[0] + right[0]) / 2, (left[-1] - left[0]) / np.linalg.norm(left[-1] - left[0])
+    for steps, way in (((5.0, 9.0), 1), ((9.0, 5.0), -1), ((5.0, 6.0), 0)):
+        path = np.array([middle + at * ahead for at in steps])
+        assert lane_ways._PathTree([path]).way(lanes, lane) == way
+
+
+def test_a_strip_knows_both_its_lines_by_each_other() -> None:
+    at, other_at = np.array([0.0, 10, 20]), np.array([30.0, 22, 10])  # the other line runs against it
+    strip = Strip(4, 7, True, at, other_at)
+    assert strip.mapped(4, 5) == 26 and strip.mapped(7, 26) == 5 and strip.mapped(7, 16) == 15
+    assert strip.mapped(4, 20.5) is None and strip.mapped(7, 9) is None and strip.mapped(7, 30) == 0
+
+
+def test_cuts_that_lie_near_each_other_are_one() -> None:
+    lines = [bent(0), bent(3)]
+    length = lane_strips.length_m(lines[0])
+    strip = Strip(0, 1, True, np.array([10.0, 30]), np.array([10.0, 30]))
+    near, far = (Strip(0, 1, True, np.array([at, 40.0]), np.array([at, 40.0])) for at in (11.5, 13.0))
+    assert lane_strips.cuts_of(lines, [strip])[0] == pytest.approx([0, 10, 30, length])
+    assert len(lane_strips.cuts_of(lines, [strip, near])[0]) == 5
+    assert len(lane_strips.cuts_of(lines, [strip, far])[0]) == 6

@@ -304,12 +304,44 @@ def test_crosswalks(shape: str, spans: list[tuple[float, float]], tmp_path: Path
     assert all(e.closed and np.ptp(e.points_m[:, 1]) == pytest.approx(6.0) for e in read.of("ped_crossing"))
 
 
+@pytest.mark.parametrize(("hdg", "road_hdg"), [(0.4, 0.0), (-0.3, 0.9)])
+def test_a_crosswalk_is_turned_against_its_road(hdg: float, road_hdg: float, tmp_path: Path) -> None:
+    item = f'<object id="5" type="crosswalk" s="10" t="2" hdg="{hdg}" zOffset="0.5" length="4" width="6"></object>'
+    path = road(tmp_path / "a.xodr", crosswalk=item)
+    path.write_text(path.read_text().replace('hdg="0" length="40"', f'hdg="{road_hdg}" length="40"'))
+    (crossing,) = read_opendrive(path)[0].of("ped_crossing")
+    turn, way = (np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]) for a in (hdg + road_hdg, road_hdg))
+    corners = np.array([[-2, -3], [2, -3], [2, 3], [-2, 3], [-2, -3]]) @ turn.T + way @ [10, 2]
+    assert np.allclose(crossing.points_m, np.column_stack([corners, np.full(5, 0.5)]))
+
+
+def test_widths_begin_anew_with_each_section_and_lanes_lie_in_the_order_of_their_ids(tmp_path: Path) -> None:
+    def lane(key: int, a: float, b: float = 0.0, kind: str = "driving") -> str:
+        return f'<lane id="{key}" type="{kind}"><width sOffset="0" a="{a}" b="{b}" c="0" d="0"/></lane>'
+
+    def section(s: float, right: str) -> str:
+        center = '<center><lane id="0" type="none"/></center>'
+        return f'<laneSection s="{s}">{center}<right>{right}</right></laneSection>'
+
+    sections = section(0, lane(-1, 2) + lane(-2, 3)) + section(20, lane(-2, 3) + lane(-1, 2, 0.1))
+    path = road(tmp_path / "a.xodr")
+    begin, end = path.read_text().index("<laneSection"), path.read_text().index("</lanes>")
+    path.write_text(path.read_text()[:begin] + sections + path.read_text()[end:])
+    read, _ = read_opendrive(path)
+    first, second = sorted(read.of("divider"), key=lambda e: e.points_m[0, 0])
+    assert np.allclose(first.points_m[:, 1], -2) and first.points_m[-1, 0] == pytest.approx(20)
+    assert np.allclose(second.points_m[:, 1], -2 - 0.1 * (second.points_m[:, 0] - 20))
+    low = np.concatenate([e.points_m for e in read.of("boundary")])[:, 1].min()
+    assert low == pytest.approx(-7, abs=0.05)
+
+
 @pytest.mark.parametrize(
     ("reference", "place", "told"),
     [
         ("+proj=utm +zone=32 +datum=WGS84", (50.0, 9.0), ""),
         ("EPSG:32632", (50.0, 9.0), ""),
         ("EPSG:25832", (50.0, 9.0), ""),
+        ("EPSG:32732", (-50.0, 9.0), ""),
         ("+proj=tmerc +lat_0=37.35 +lon_0=-122 +k=1 +x_0=0 +y_0=0 +datum=WGS84 +units=m +geoidgrids=egm96_15.gtx "
          "+vunits=m +no_defs", (37.35, -122.0), "taken for the plane"),
         ("+lat_0=4.9000000000000000e+1 +lon_0=8.0000000000000000e+0", (49.0, 8.0), "taken for the plane"),
@@ -323,7 +355,8 @@ def test_crosswalks(shape: str, spans: list[tuple[float, float]], tmp_path: Path
 def test_places_on_earth(reference: str, place: tuple[float, float] | None, told: str, tmp_path: Path) -> None:
     header = f"<geoReference><![CDATA[{reference}]]></geoReference>"
     if "32" in reference or "merc +lat_ts" in reference:
-        header += '<offset x="500000" y="5538630.7" z="0" hdg="0"/>'
+        y = 10_000_000 - 5538630.7 if "327" in reference else 5538630.7
+        header += f'<offset x="500000" y="{y}" z="0" hdg="0"/>'
     read, losses = read_opendrive(road(tmp_path / "a.xodr", header=header))
     assert any(told in line for line in losses.lines) if told else losses.lines == []
     if place is None:

@@ -8,7 +8,7 @@ import pytest
 from street_drives import SECOND_NS, built, poses, seen, sets, street
 
 from mapkd_core.geometry import evenly_spaced, transform, transform_from_yaw
-from mapkd_core.mapping.builder import MapBuilder
+from mapkd_core.mapping.builder import AGAIN_GAIN, MapBuilder
 from mapkd_core.mapping.options import MappingOptions
 from mapkd_core.mapping.street_map import StreetElement
 from mapkd_core.types import MapElement
@@ -226,3 +226,57 @@ def test_elements_that_are_no_numbers_are_left_out() -> None:
 def test_options_out_of_range_are_refused(change: dict) -> None:
     with pytest.raises(ValueError, match=f"mapping option {next(iter(change))}"):
         MappingOptions(**change)
+
+
+def passed_before(length_m: float = 60.0) -> MapBuilder:
+    """After a drive, at the beginning of the next."""
+    builder = built(MapBuilder(), sets(street(), poses(length_m)))
+    assert not builder.alignments, "what was seen on this pass is no place of before"
+    builder.begin_drive()
+    return builder
+
+
+def test_on_a_second_pass_a_share_of_the_misfit_is_taken_at_each_set() -> None:
+    builder, pose = passed_before(), poses()[10]
+    for k, left_m in enumerate((0.5, 0.5 * (1 - AGAIN_GAIN))):
+        corrected = builder.add(seen(street(), pose), transform_from_yaw(0, 0.5, 0) @ pose, (k + 1) * 10 * SECOND_NS)
+        assert builder.alignments["where it was before"] == k + 1
+        assert builder.last_alignment is not None
+        assert builder.last_alignment.way_m(pose[:2, 3])[1] == pytest.approx(-left_m, abs=0.05)
+        assert corrected[1, 3] == pytest.approx(left_m * (1 - AGAIN_GAIN), abs=0.03)
+    assert np.allclose(builder.correction @ transform_from_yaw(0, 0.5, 0) @ pose, corrected)
+
+
+def test_shifts_are_put_one_on_the_other_in_the_frame_of_the_map() -> None:
+    """On a street along y, with odometry that is turned by a quarter, too."""
+    upright, quarter = transform_from_yaw(0, 0, np.pi / 2), transform_from_yaw(40, -70, np.pi / 2)
+    drive = [upright @ pose for pose in poses(60)]
+    turned = [MapElement(e.label, e.points_m[:, ::-1] * np.float32([-1, 1]), 0.8, e.closed) for e in street()]
+    builder = built(MapBuilder(), sets(turned, drive))
+    builder.begin_drive()
+    builder.correction = quarter
+    wrong = np.linalg.inv(quarter) @ transform_from_yaw(0.5, 0, 0)
+    for k in range(12):
+        corrected = builder.add(seen(turned, drive[10]), wrong @ drive[10], (k + 1) * 10 * SECOND_NS)
+    assert abs(corrected[0, 3]) < 0.1 and builder.alignments["where it was before"] == 12
+
+
+def test_lines_of_which_a_network_is_sure_decide_where_a_set_lies() -> None:
+    builder, pose = passed_before(), poses()[10]
+    sure = seen([street()[0]], pose, score=1.0)
+    unsure = seen([street()[2]], pose, score=0.05)
+    shown = [MapElement(e.label, e.points_m + np.float32([0, 0.4]), e.score) for e in sure]
+    shown += [MapElement(e.label, e.points_m - np.float32([0, 0.4]), e.score) for e in unsure]
+    builder.add(shown, pose, 10 * SECOND_NS)
+    assert builder.last_alignment is not None and builder.last_alignment.way_m(pose[:2, 3])[1] < -0.2
+
+
+def test_after_a_fit_that_is_refused_all_shifts_are_tried_again() -> None:
+    builder, path = passed_before(), poses()
+    builder.add(seen(street(), path[10]), path[10], 10 * SECOND_NS)
+    crossways = [MapElement("divider", np.array([[x, -12], [x + 9, 12]], np.float32), 0.8) for x in range(-20, 20, 5)]
+    builder.add(crossways, path[12], 20 * SECOND_NS)
+    assert sum(builder.alignments.values()) == 2 and builder.alignments["where it was before"] == 1
+    builder.add(seen(street(), path[14]), transform_from_yaw(0, 2.3, 0) @ path[14], 30 * SECOND_NS)
+    assert builder.alignments["where it was before"] == 2
+    assert builder.correction[1, 3] == pytest.approx(-2.3 * AGAIN_GAIN, abs=0.1)

@@ -24,6 +24,12 @@ def test_driving_braking_and_curves_are_no_jumps() -> None:
     assert jumps([(10 * np.sin(a), 10 - 10 * np.cos(a)) for a in angles]) == []
 
 
+def test_hard_braking_between_poses_a_second_apart_is_no_jump() -> None:
+    braking = np.cumsum([15.0, 15.0, 11.5, 8.0, 4.5, 1.0, 0.0])
+    assert jumps([(x, 0) for x in braking], 1.0) == []
+    assert jumps([(x, 0) for x in np.cumsum([15.0, 15.0, 10.0, 10.0])], 1.0) == [2]
+
+
 @pytest.mark.parametrize("off", [(0, 0.6), (0.6, 0), (-500, 200)])
 def test_a_step_aside_is_one_jump(off: tuple[float, float]) -> None:
     assert jumps([(k + (off[0] if k >= 10 else 0), off[1] if k >= 10 else 0) for k in range(30)]) == [10]

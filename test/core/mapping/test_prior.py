@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 from street_drives import built, poses, sets, street
 
+from mapkd_core.geometry import distances_along
 from mapkd_core.mapping.builder import MapBuilder
-from mapkd_core.mapping.crossing_cells import FAVOR
+from mapkd_core.mapping.crossing_cells import AGAINST, CELL_M, FAVOR, CrossingCells
+from mapkd_core.mapping.line_samples import LineSamples
 from mapkd_core.mapping.options import MappingOptions
+from mapkd_core.mapping.prior import PriorElements
 from mapkd_core.mapping.seeding import builder_from, merged
 from mapkd_core.mapping.street_map import StreetElement, StreetMap
 from mapkd_core.types import MapElement
@@ -144,3 +147,36 @@ def test_crossings_on_the_edges_of_tiles_keep_their_ids_and_attributes() -> None
     found = by_id(builder)
     assert {key: element.attributes for key, element in found.items()} == {e.id: e.attributes for e in there}
     assert all(not np.array_equal(found[element.id].points_m, element.points_m) for element in there)
+
+
+def test_a_part_of_a_line_runs_from_the_first_sample_to_the_last() -> None:
+    prior, (line, *_) = PriorElements(), town(0.0)
+    prior.add(line, np.arange(121))  # 120 m: a sample a metre
+    forth, back = prior.part(0, 20, 60), prior.part(0, 60, 20)
+    assert np.array_equal(forth, back[::-1]) and forth[[0, -1], 0].tolist() != back[[0, -1], 0].tolist()
+    step = distances_along(line.points_m)[-1] / 120
+    assert forth[0] == pytest.approx([20 * step, 0, 0.25]) and any(np.array_equal(v, line.points_m[1]) for v in forth)
+    assert np.array_equal(prior.part(0, 0, 120), line.points_m)
+
+
+@pytest.mark.parametrize(("others", "kept"), [(3, True), (4, False)])
+def test_a_line_has_the_attributes_of_that_of_which_half_of_it_was_made(others: int, kept: bool) -> None:
+    prior, lines = PriorElements(), LineSamples()
+    prior.add(town(0.0)[0])
+    lines.of[:7] = [0] * 3 + [-1] * 4
+    found = prior.attributes_of(lines, np.arange(3 + others))
+    assert found == (town(0.0)[0].attributes if kept else {}) and prior.attributes_of(lines, np.arange(3, 7)) == {}
+
+
+@pytest.mark.parametrize(("gone", "stays"), [(0.2, True), (0.4, False)])
+def test_a_crossing_of_another_map_stays_while_most_of_its_area_does(gone: float, stays: bool) -> None:
+    prior, cells, options = PriorElements(), CrossingCells(), MappingOptions()
+    crossing = box(1, 2.0, 2.0)
+    prior.add(crossing)
+    cells.insert(crossing.points_m, 3.0, 0.0, 10)
+    prior.note_crossings(cells)
+    (tile,) = cells.tiles.values()
+    rows = round((2 + 10 * gone) / CELL_M)
+    tile[AGAINST, :rows] += 100.0
+    kept = prior.kept(LineSamples(), cells, options)
+    assert bool(kept.whole) == stays

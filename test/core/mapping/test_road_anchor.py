@@ -10,10 +10,10 @@ import pytest
 
 from mapkd_core.benchmark.mapping_cases import drifting
 from mapkd_core.benchmark.mapping_drives import SeenSet
-from mapkd_core.geometry import transform_from_yaw
+from mapkd_core.geometry import transform_from_yaw, yaw_of
 from mapkd_core.map_formats.earth import EarthFrame, at_place
 from mapkd_core.map_formats.navigation_roads import open_anchor, start_pose
-from mapkd_core.mapping.road_anchor import MOST_SHIFT, TRACE_M, RoadAnchor
+from mapkd_core.mapping.road_anchor import GAIN, MOST_SHIFT, MOST_TURN_RAD, TRACE_M, RoadAnchor
 from mapkd_core.sim.roads.procedural import procedural_map
 from mapkd_core.sim.roads.trajectory import drive_along, lane_path
 
@@ -119,3 +119,28 @@ def test_roads_in_degrees_lie_where_the_map_has_them(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"begins at 48.1000000,11.5000000,520, the anchor's origin is 48.2,11.5"):
         open_anchor(path, (48.2, 11.5), origin)
     assert open_anchor(path, (48.1, 11.5), origin)[1] == origin, "said twice, it is the same"
+
+
+def test_roads_that_cross_the_way_are_not_those_it_is_held_to() -> None:
+    anchor = RoadAnchor([np.array([[x, -60.0], [x, 60.0]]) for x in np.arange(-10, 320, 15.0)])
+    for pose in round_the_corner()[:140]:
+        np.testing.assert_array_equal(anchor.corrected(pose), pose)
+    assert set(anchor.states) == {"no road in reach"}
+
+
+@pytest.mark.parametrize(("motion", "share"), [
+    ((10.0, 0.0, 0.0), MOST_SHIFT * TRACE_M / 10), ((0.0, 0.5, 0.0), GAIN),
+    ((0.1, 0.0, 0.1), MOST_TURN_RAD * TRACE_M / 0.1),
+])  # fmt: skip
+def test_a_step_takes_one_share_of_shift_and_turn_about_the_vehicle(
+    monkeypatch: pytest.MonkeyPatch, motion: tuple[float, float, float], share: float
+) -> None:
+    anchor = RoadAnchor(CORNER)
+    poses = [transform_from_yaw(x, -BESIDE, 0.3) for x in np.arange(0, 4 * TRACE_M, TRACE_M)]
+    for pose in poses[:-1]:
+        anchor.corrected(pose)
+    monkeypatch.setattr("mapkd_core.mapping.road_anchor.LEAST_M", TRACE_M)
+    monkeypatch.setattr(anchor, "_fit", lambda *_: np.array([*motion, 1.0]))
+    moved = anchor.corrected(poses[-1])
+    assert moved[:2, 3] - poses[-1][:2, 3] == pytest.approx(share * np.array(motion[:2]))
+    assert yaw_of(moved) - 0.3 == pytest.approx(share * motion[2]) and anchor.beside_m == pytest.approx(GAIN)

@@ -9,7 +9,7 @@ from street_drives import built, poses, sets, street
 
 from mapkd_core.geometry import apply, transform_from_yaw
 from mapkd_core.mapping.builder import MapBuilder
-from mapkd_core.mapping.seeding import builder_from, merged, moved
+from mapkd_core.mapping.seeding import WEIGHT_A_SIGHTING, builder_from, lines_of, merged, moved
 from mapkd_core.mapping.street_map import MapOrigin, StreetElement, StreetMap
 
 
@@ -88,3 +88,38 @@ def test_maps_in_other_frames_are_refused(first: StreetMap) -> None:
     for other in (replace(first, frame="odom"), replace(first, origin=MapOrigin(1, 2))):
         with pytest.raises(ValueError, match="one frame"):
             merged(first, other)
+
+
+def divider(score: float, sightings: int, key: int = 1) -> StreetElement:
+    points = np.column_stack([np.arange(0.0, 60.0), np.zeros(60), np.zeros(60)])
+    return StreetElement(key, "divider", points, score, sightings)
+
+
+@pytest.mark.parametrize(("score", "sightings"), [(0.6, 5), (0.5, 8), (0.8, 40)])
+def test_a_map_that_was_saved_keeps_its_scores(score: float, sightings: int) -> None:
+    (again,) = builder_from(StreetMap((divider(score, sightings),))).street_map().elements
+    builder = builder_from(StreetMap((divider(score, sightings),)))
+    builder.lines.touched[:] = True  # seen again, so that it is made of its samples anew
+    builder.lines.xyz_m[:, 1] += 0.1
+    (anew,) = builder.street_map().elements
+    assert again.score == score and anew.score == pytest.approx(score, abs=0.005)
+    assert anew.sightings == sightings and not np.array_equal(anew.points_m, again.points_m)
+
+
+def test_what_speaks_against_a_line_in_either_map_counts_in_both() -> None:
+    both, _ = merged(StreetMap((divider(0.9, 10),)), StreetMap((divider(0.5, 20, 2),)))
+    (found,) = both.elements
+    favor, against = [], []
+    for score, seen in ((0.9, 10), (0.5, 20)):
+        share = score * (seen + 1) / seen
+        favor.append(WEIGHT_A_SIGHTING * seen)
+        against.append(favor[-1] * (1 - share) / share)
+    expected = sum(favor) / (sum(favor) + sum(against)) * 30 / 31
+    assert found.sightings == 30 and found.score == pytest.approx(expected, abs=0.01) and expected < 0.65
+
+
+def test_edges_of_crossings_fit_onto_edges_of_crossings_alone() -> None:
+    ring = np.array([[0, 0, 0], [4, 0, 0], [4, 10, 0], [0, 10, 0], [0, 0, 0]], np.float64)
+    found = lines_of([StreetElement(2, "ped_crossing", ring, closed=True), divider(0.5, 3)])
+    assert found.label.tolist() == [0] * 119 + [1] * 57
+    assert found.xy_m[found.label == 1].max(0) == pytest.approx([4, 10])

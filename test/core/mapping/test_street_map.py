@@ -65,6 +65,8 @@ def test_differences_are_told() -> None:
     for words in ("frame is 'odom', not 'map'", "element 0 is on", "element 3 is on", "sightings of element 7 is 12",
                   "vertices of element 7 differ by up to 0.01"):  # fmt: skip
         assert words in told
+    assert one.differences(replace(one, metadata={"length_m": 0.1}))[0].startswith("metadata is {'drives'")
+    assert one.differences(replace(one, origin=None))[0].startswith("origin is MapOrigin")
     assert len(one.differences(other, 0.02)) == len(one.differences(other)) - 1
 
 
