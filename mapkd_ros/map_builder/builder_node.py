@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
+from mapkd_core.files import FolderLock
 from mapkd_core.map_formats.formats import MapName, map_name, read_map, write_map
 from mapkd_core.map_formats.own_maps import own_place
 from mapkd_core.map_formats.saving import check_target, rescued
@@ -25,6 +27,8 @@ from mapkd_core.messages.classes import header_of
 from mapkd_core.messages.occupancy_grid import occupancy_grid
 from mapkd_core.messages.street import StreetMarkers, local_map_message
 from mapkd_ros import qos, topics
+from mapkd_ros.lasting_warning import MIXED_S, PATIENCE, mixed, twin
+from mapkd_ros.latched_or_not import LatchedOrNot, transform_inputs
 from mapkd_ros.map_builder.anchored_poses import STREET_FRAME, AnchoredPoses, check_unused
 from mapkd_ros.map_builder.builder_parameters import PARAMETERS, options_of
 from mapkd_ros.map_builder.builder_status import builder_status
@@ -63,6 +67,8 @@ class BuilderNode(ToldNode):
         self._displays = 0
         self._changed = False
         self._made: list[Any] = []
+        self._transforms: list[LatchedOrNot] = []
+        self._lock = ExitStack()
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         made = qos.create_publisher
         self._marker_publisher = made(self, MarkerArray, topics.MAP_MARKERS.name, qos.profile(depth=5))
@@ -108,13 +114,12 @@ class BuilderNode(ToldNode):
         self.builder.begin_drive()
         made = qos.create_subscription
         maps = made(self, VectorMap, topics.BUILDER_INPUT.name, self._on_map, qos.profile(depth=MOST))
-        senders = partial(self.count_publishers, maps.topic_name)
-        self._watch = InputWatch(self.waiting, maps.topic_name, senders, self.get_logger())
+        looks = ((partial(twin, self), PATIENCE), (partial(mixed, self, maps.topic_name, "node"), round(MIXED_S)))
+        self._watch = InputWatch(self.waiting, maps.topic_name, self.count_publishers, self.get_logger(), looks)
+        self._transforms = transform_inputs(self, self._on_tf)
         self._made = [
             maps,
-            made(self, TFMessage, "/tf", lambda message: self._on_tf(message, False), qos.profile(depth=100)),
-            made(self, TFMessage, "/tf_static", lambda message: self._on_tf(message, True),
-                 qos.profile(depth=100, latched=True), fixed=("durability",)),
+            *(self.create_timer(WATCH_PERIOD_S, one.maintain, clock=self._steady) for one in self._transforms),
             self.create_timer(1.0 / self.values["publish_rate"], self._publish, clock=self._steady),
             self.create_timer(WATCH_PERIOD_S, self._watch.tick, clock=self._steady),
         ]  # fmt: skip
@@ -158,6 +163,8 @@ class BuilderNode(ToldNode):
             if kept := rescued(self.builder.street_map(), self._target):
                 self.get_logger().error(f"{self._target.file} could not be written; the map is kept in {kept}")
             raise
+        finally:
+            self._lock.close()
 
     def save(self) -> Path | None:
         """Writes the map to its place; None where there is no file, or nothing new. Raises OSError."""
@@ -177,6 +184,7 @@ class BuilderNode(ToldNode):
         """Decides where the map is saved, now and not at the end of the drive. Raises ValueError, OSError."""
         target = own_place(name)
         check_target(target, origin)
+        self._lock.enter_context(FolderLock(target.file.parent, f".{target.file.name}.lock"))
         if target != name:
             self.get_logger().warning(
                 f"{name.file} was not written by this software, and stays as it is: the map is saved to {target.file}"
@@ -195,7 +203,9 @@ class BuilderNode(ToldNode):
     def _stop(self) -> None:
         for one in self._made:
             (self.destroy_timer if hasattr(one, "timer_period_ns") else self.destroy_subscription)(one)
-        self._made, self._watch = [], None
+        for transforms in self._transforms:
+            transforms.close()
+        self._made, self._transforms, self._watch = [], [], None
         if self._periodic is not None:
             self._periodic.finish()
 
@@ -203,16 +213,19 @@ class BuilderNode(ToldNode):
         self._stop()
         if self._anchor is not None:
             self._anchor.close()
+        self._lock.close()
         self.builder = self.waiting = self._anchor = None
         self.stage = "unconfigured"
 
     def _on_tf(self, message: TFMessage, fixed: bool) -> None:
-        assert self.waiting is not None and self._watch is not None
+        if self.waiting is None or self._watch is None:  # what was taken before the subscription ended
+            return
         self._watch.bad(self.waiting.transforms.update(message.transforms, fixed))
         self._take()
 
     def _on_map(self, message: VectorMap) -> None:
-        assert self.waiting is not None and self._watch is not None
+        if self.waiting is None or self._watch is None:
+            return
         self._watch.came.tick(time.monotonic_ns())
         self.waiting.add(message)
         self._take()

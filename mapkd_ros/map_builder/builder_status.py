@@ -31,12 +31,12 @@ def builder_status(
     warnings = []
     if watch is not None:
         facts["bad transforms"] = watch.bad_transforms
-        warnings += [watch.trouble(time.monotonic_ns()), watch.contradiction()]
+        warnings += watch.warnings(time.monotonic_ns())
     if periodic is not None:
         facts["saved_while_driving"] = periodic.written
         facts |= {f"not saved: {reason}": count for reason, count in periodic.faults.most_common(3)}
-        warnings.append(f"the map could not be saved: {periodic.failed}" if periodic.failed else "")
-    warnings = [warning for warning in warnings if warning]
+        if periodic.failed:
+            warnings.append(f"the map could not be saved: {periodic.failed}")
     return DiagnosticStatus(
         name=name,
         level=DiagnosticStatus.WARN if warnings else DiagnosticStatus.OK,

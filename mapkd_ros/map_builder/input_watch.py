@@ -2,10 +2,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mapkd_core.figures import without_figures
+from mapkd_ros.lasting_warning import LastingWarning
 from mapkd_ros.map_builder.waiting_maps import WaitingMaps
 from mapkd_ros.rate import LONGEST_SILENCE_NS, Rate
 from mapkd_ros.reminder import Reminder
@@ -14,10 +15,19 @@ from mapkd_ros.reminder import Reminder
 class InputWatch:
     """Hears of each map that comes (`came`) and that is placed (`placed`); `tick` logs, with growing pauses.
 
-    `topic` is that of the maps, `publishers` counts who sends on it.
+    `topic` is that of the maps, `publishers` counts who sends on it, `looks` find what is told once it lasts, each
+    after so many ticks.
     """
 
-    def __init__(self, waiting: WaitingMaps, topic: str, publishers: Callable[[], int], logger: Any) -> None:
+    def __init__(
+        self,
+        waiting: WaitingMaps,
+        topic: str,
+        publishers: Callable[[str], int],
+        logger: Any,
+        looks: Sequence[tuple[Callable[[], str], int]] = (),
+    ) -> None:
+        self._lasting = [LastingWarning(look, logger, patience) for look, patience in looks]
         self.came, self.placed = Rate(), Rate()
         self.bad_transforms = 0
         self._waiting, self._topic, self._publishers, self._logger = waiting, topic, publishers, logger
@@ -38,7 +48,7 @@ class InputWatch:
         if self.came.stopped(now_ns):
             if self.came.count:
                 return f"no more maps on {self._topic} after {self.came.count}"
-            return f"no map on {self._topic}: it has {'a' if self._publishers() else 'no'} publisher"
+            return f"no map on {self._topic}: it has {'a' if self._publishers(self._topic) else 'no'} publisher"
         lately = "" if not self.placed.count else " any more"
         return f"no set comes into the map{lately}: {self._waiting.last_reason or 'no transform yet'}"
 
@@ -53,8 +63,15 @@ class InputWatch:
             f"{self._waiting.frame!r} is followed, while tf takes whichever came last; a frame may have one parent only"
         )
 
+    def warnings(self, now_ns: int) -> list[str]:
+        """All that is to be told now."""
+        found = [self.trouble(now_ns), self.contradiction(), *(one.warning for one in self._lasting)]
+        return [warning for warning in found if warning]
+
     def tick(self) -> None:
         """Called every second."""
+        for one in self._lasting:
+            one.tick()
         now_ns = time.monotonic_ns()
         contradiction = self.contradiction()
         if contradiction and contradiction != self._contradicted:

@@ -11,10 +11,10 @@ from mapkd_core.cameras.rig import RigCamera
 from mapkd_core.cameras.topics import RECEIVED_TRANSPORTS, image_type
 from mapkd_ros import qos
 from mapkd_ros.conversions import ImageError
+from mapkd_ros.lasting_warning import MIXED_S, LastingWarning, mixed
+from mapkd_ros.latched_or_not import LatchedOrNot
 from mapkd_ros.node.camera_image import CameraImage, ImageReader
-from mapkd_ros.node.lasting_warning import LastingWarning, mixed
-from mapkd_ros.node.latched_or_not import LatchedOrNot
-from mapkd_ros.node.qos_events import policy_name, subscription_events, warning_of_unfit_publisher
+from mapkd_ros.qos_events import policy_name, subscription_events, warning_of_unfit_publisher
 from mapkd_ros.rate import Rate
 from mapkd_ros.sensor_messages import message_class
 
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from rclpy.node import Node
     from sensor_msgs.msg import CameraInfo
 
-MIXED_PATIENCE = 50
-"""Looks, half a second apart: a driver that was killed and started again has two publishers for twenty seconds."""
+MAINTAIN_PERIOD_S = 0.5
 DEPTH = {"compressed": 4, "raw": 2, "ffmpeg": 30}
 """An image that had to be sent again comes together with the next ones, and must not be pushed out by them; of a video
 no packet may be."""
@@ -79,7 +78,7 @@ class CameraInput:
             )
 
         self._mixed = [
-            LastingWarning(partial(mixed, node, topic), node.get_logger(), MIXED_PATIENCE)
+            LastingWarning(partial(mixed, node, topic), node.get_logger(), round(MIXED_S / MAINTAIN_PERIOD_S))
             for topic in (self.topic, *([self._infos.topic] if self._infos else []))
         ]
 
@@ -98,7 +97,7 @@ class CameraInput:
         return self._infos.topic if self._infos else "the rig file"
 
     def maintain(self) -> None:
-        """Called twice a second: takes the second-best delivery where a publisher offers only that."""
+        """Called every MAINTAIN_PERIOD_S: takes the second-best delivery where a publisher offers only that."""
         if self._infos:
             self._infos.maintain()
         for one in self._mixed:

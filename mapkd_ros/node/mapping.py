@@ -23,15 +23,14 @@ from mapkd_core.cameras.straight_image import check_size
 from mapkd_core.cameras.synchronizer import CameraSet, Synchronizer
 from mapkd_core.cameras.transform_tree import TransformTree
 from mapkd_ros.conversions import ImageError
+from mapkd_ros.latched_or_not import LatchedOrNot, transform_inputs
 from mapkd_ros.node.calibration_check import CalibrationCheck
 from mapkd_ros.node.camera_image import CameraImage
-from mapkd_ros.node.camera_input import CameraInput
+from mapkd_ros.node.camera_input import MAINTAIN_PERIOD_S, CameraInput
 from mapkd_ros.node.diagnostics import Statistics
 from mapkd_ros.node.drift_report import DriftReport
-from mapkd_ros.node.latched_or_not import LatchedOrNot
 from mapkd_ros.node.mapping_job import MappingJob, Predictor, PreparedJob, complete_job, prepare_job
 from mapkd_ros.node.outputs import MapOutputs
-from mapkd_ros.node.qos_events import warning_of_unfit_publisher
 from mapkd_ros.node.report import InputReport, diagnostic_statuses, raw_transport_hint
 from mapkd_ros.node.rig import camera_watch
 from mapkd_ros.node.stall import Settings, StallWatch
@@ -40,8 +39,6 @@ from mapkd_ros.node.worker import LatestWorker, RateLimit
 
 REPORT_PERIOD_S = 1.0
 UNWANTED = "nobody subscribed to an output"
-MAINTAIN_PERIOD_S = 0.5
-TRANSFORMS_KEPT = 100
 
 
 class _Incomplete(Exception):
@@ -82,18 +79,7 @@ class Mapping:
             )
             for camera in rig.cameras
         }
-        self._transform_inputs = [
-            LatchedOrNot(
-                node,
-                TFMessage,
-                topic,
-                self._on_transforms,
-                TRANSFORMS_KEPT,
-                latched,
-                unfit=warning_of_unfit_publisher(self._log, topic),
-            )
-            for topic, latched in (("/tf_static", True), ("/tf", False))
-        ]
+        self._transform_inputs = transform_inputs(node, self._on_transforms)
         self._drift = DriftReport()
         self._check = CalibrationCheck(
             self._inputs, self._mountings, self._transforms, self._drift.doubts, self._log
@@ -140,7 +126,7 @@ class Mapping:
             if hint:
                 self._log.warning(hint)
 
-    def _on_transforms(self, message: TFMessage) -> None:
+    def _on_transforms(self, message: TFMessage, fixed: bool) -> None:
         try:
             self._transforms.update(message.transforms)
         except CalibrationError as error:

@@ -14,8 +14,8 @@ from std_msgs.msg import Header
 from mapkd_core.cameras.rig import CameraRig, anchor_of
 from mapkd_core.heap import give_back
 from mapkd_ros import qos, topics
+from mapkd_ros.lasting_warning import LastingWarning, no_clock, twin
 from mapkd_ros.node.diagnostics import ERROR, OK, status
-from mapkd_ros.node.lasting_warning import LastingWarning, no_clock, twin
 from mapkd_ros.node.mapping import Mapping
 from mapkd_ros.node.mapping_job import Predictor
 from mapkd_ros.node.outputs import MapOutputs, output

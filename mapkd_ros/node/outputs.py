@@ -22,8 +22,8 @@ from mapkd_ros.conversions import image_fields
 from mapkd_ros.msg import VectorMap
 from mapkd_ros.node.mapping_job import MappingJob
 from mapkd_ros.node.occupancy import OccupancyOutput
-from mapkd_ros.node.qos_events import publisher_events, warning_of_unfit_subscriber
 from mapkd_ros.node.semantic_image import semantic_image
+from mapkd_ros.qos_events import publisher_events, warning_of_unfit_subscriber
 from mapkd_ros.sensor_messages import message_class
 
 OVERLAY_WIDTH = 800

@@ -2,10 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
-
-from tf2_msgs.msg import TFMessage
 
 from mapkd_core.cameras.rig import CameraRig
 from mapkd_core.grid import BevGrid
@@ -14,9 +11,9 @@ from mapkd_core.messages.vector_map import elements_of_message
 from mapkd_core.viewing.recording import log_one
 from mapkd_core.viewing.rerun_log import RerunLog
 from mapkd_ros import qos, topics
+from mapkd_ros.latched_or_not import transform_inputs
 from mapkd_ros.msg import VectorMap
 from mapkd_ros.node.camera_input import CameraInput
-from mapkd_ros.node.latched_or_not import LatchedOrNot
 from mapkd_ros.viewer.live_moments import LiveMoments
 
 if TYPE_CHECKING:
@@ -39,10 +36,7 @@ class LiveView:
             camera.name: CameraInput(node, camera, "auto", self.live.on_image, lambda: None, self._on_fault)
             for camera in rig.cameras
         }
-        self._transforms = [
-            LatchedOrNot(node, TFMessage, topic, partial(self.live.on_transforms, fixed=fixed), 100, fixed)
-            for topic, fixed in (("/tf_static", True), ("/tf", False))
-        ]
+        self._transforms = transform_inputs(node, self.live.on_transforms)
         self._maps = qos.create_subscription(
             node, VectorMap, topics.VECTOR_MAP.name.replace("~", of_node), self._on_map, qos.profile(depth=10)
         )

@@ -208,6 +208,25 @@ def test_what_cannot_be_used_is_counted_and_said(make: Callable[..., Street]) ->
     assert one.node.builder.sets >= 3
 
 
+def test_poses_of_best_effort_and_fixed_ones_that_are_not_latched_are_heard(make: Callable[..., Street]) -> None:
+    one = make()
+    one.peer.destroy_publisher(one.send_tf)
+    one.send_tf = one.peer.create_publisher(TFMessage, "/tf", qos.profile("best_effort", depth=50))
+    fixed = one.peer.create_publisher(TFMessage, "/tf_static", qos.profile(depth=5))
+    one.met()
+    assert one.wait(lambda: fixed.get_subscription_count())
+    one.drive(poses()[:3])
+    assert one.node.builder.sets == 3
+
+
+def test_two_nodes_never_save_to_one_file(make: Callable[..., Street], tmp_path: Path) -> None:
+    first = make(map_file=str(tmp_path / "street.streetmap"))
+    with pytest.raises(ValueError, match="in use by"):
+        make(map_file=str(tmp_path / "street.streetmap"))
+    first.close()
+    make(map_file=str(tmp_path / "street.streetmap"))
+
+
 def test_a_manager_leads_it_and_a_map_is_gone_on_with(make: Callable[..., Street], tmp_path: Path) -> None:
     file = tmp_path / "street.streetmap"
     line = np.column_stack([np.arange(-40.0, 160.0), np.zeros(200), np.zeros(200)])

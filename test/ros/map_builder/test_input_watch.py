@@ -25,10 +25,11 @@ class Drive:
     """A clock that the test sets, a watch, and its log."""
 
     def __init__(self, clock: SimpleNamespace) -> None:
-        self.clock, self.log, self.publishers = clock, [], 0
+        self.clock, self.log, self.publishers, self.odd = clock, [], 0, ""
         self.waiting = WaitingMaps("auto", "base_link")
         logger = SimpleNamespace(warning=self.log.append, info=self.log.append)
-        self.watch = InputWatch(self.waiting, TOPIC, lambda: self.publishers, logger)
+        looks = ((lambda: self.odd, 2),)
+        self.watch = InputWatch(self.waiting, TOPIC, lambda topic: self.publishers, logger, looks)
 
     def take(self) -> list[Any]:
         found = list(self.waiting.placed())
@@ -104,6 +105,15 @@ def test_two_parents_are_told_once_and_maps_are_placed_in_one_frame(drive: Drive
     assert [one.map_from_base[0, 3] for one in placed] == pytest.approx([100.5 + k for k in range(7)])
     told = [line for line in drive.wait(3) if "parents" in line]
     assert len(told) == 1 and "frame 'base_link' has 2 parents, map, odom" in told[0]
+
+
+def test_what_lasts_is_told_beside_it(drive: Drive) -> None:
+    drive.odd = "2 publishers"
+    assert drive.wait(3).count("2 publishers") == 1
+    assert drive.watch.warnings(drive.clock.ns) == [f"no map on {TOPIC}: it has no publisher", "2 publishers"]
+    drive.odd = ""
+    drive.wait(1)
+    assert "2 publishers" not in drive.watch.warnings(drive.clock.ns)
 
 
 def test_a_bag_that_is_played_again_is_not_held_up_by_a_map_of_the_pass_before(drive: Drive) -> None:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -112,6 +113,7 @@ def test_a_map_in_lanelet2s_form_is_saved(start: Start, tmp_path: Path) -> None:
 def test_a_map_whose_place_is_gone_at_the_end_is_kept_elsewhere(start: Start, tmp_path: Path) -> None:
     process = start("--ros-args", "-p", f"map_file:={tmp_path / 'new' / 'street.streetmap'}")
     drive(10)
+    shutil.rmtree(tmp_path / "new")
     (tmp_path / "new").write_text("")
     assert process.stop() == 2
     assert process.output.strip().splitlines()[-1].startswith("map_builder: "), process.output

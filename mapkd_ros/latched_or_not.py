@@ -2,13 +2,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mapkd_ros import qos
-from mapkd_ros.node.qos_events import OnEvent, policy_name, subscription_events
+from mapkd_ros.qos_events import OnEvent, policy_name, subscription_events, warning_of_unfit_publisher
 
 if TYPE_CHECKING:
     from rclpy.node import Node
+
+
+TRANSFORMS_KEPT = 100
+
+
+def transform_inputs(node: Node, on_message: Callable[[Any, bool], object]) -> list[LatchedOrNot]:
+    """Subscriptions of /tf_static and /tf; `on_message(message, fixed)` gets what comes."""
+    from tf2_msgs.msg import TFMessage
+
+    return [
+        LatchedOrNot(
+            node, TFMessage, topic, partial(_handed, on_message, fixed), TRANSFORMS_KEPT, fixed,
+            unfit=warning_of_unfit_publisher(node.get_logger(), topic),
+        )
+        for topic, fixed in (("/tf_static", True), ("/tf", False))
+    ]  # fmt: skip
+
+
+def _handed(on_message: Callable[[Any, bool], object], fixed: bool, message: Any) -> None:
+    on_message(message, fixed)
 
 
 class LatchedOrNot:

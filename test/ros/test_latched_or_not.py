@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mapkd_ros import qos
-from mapkd_ros.node.latched_or_not import LatchedOrNot
+from mapkd_ros.latched_or_not import LatchedOrNot
 
 pytestmark = pytest.mark.ros
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mapkd_ros.node.lasting_warning import PATIENCE, LastingWarning, mixed, no_clock, twin
+from mapkd_ros.lasting_warning import PATIENCE, LastingWarning, mixed, no_clock, twin
 
 pytestmark = pytest.mark.ros
 

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 5
 """Looks in a row: a node that was killed stays on the graph for a while."""
+MIXED_S = 25.0
+"""A driver that was killed and started again has two publishers for twenty seconds."""
 
 
 class LastingWarning:
@@ -52,12 +54,12 @@ def no_clock(node: Node) -> str:
     )
 
 
-def mixed(node: Node, topic: str) -> str:
-    """What to do about several publishers of a topic that one camera sends on."""
+def mixed(node: Node, topic: str, sender: str = "camera") -> str:
+    """What to do about several publishers of a topic on which one `sender` should be."""
     count = node.count_publishers(topic)
     if count < 2:
         return ""
     return (
-        f"{count} publishers of {topic}: what they send is taken for that of one camera, as of a bag that is played "
+        f"{count} publishers of {topic}: what they send is taken for that of one {sender}, as of a bag that is played "
         f"beside it; end the others (ros2 topic info -v {topic} names them)"
     )

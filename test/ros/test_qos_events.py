@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mapkd_ros.node.qos_events import (
+from mapkd_ros.qos_events import (
     publisher_events,
     subscription_events,
     warning_of_unfit_publisher,
