@@ -197,9 +197,10 @@ class _Writer:
         """A road's lanelet and its id."""
         left, right = self.linestrings[lane.left], self.linestrings[lane.right]
         for line in (left, right):
-            if line.attributes["type"] != "virtual" and "lane_change" not in line.attributes:
-                dashed = "subtype" in line.attributes and line.attributes["subtype"] == "dashed"
-                line.attributes["lane_change"] = "yes" if dashed else "no"
+            if "lane_change" not in line.attributes:
+                tags = line.attributes
+                free = tags["type"] == "virtual" or ("subtype" in tags and tags["subtype"] == "dashed")
+                tags["lane_change"] = "yes" if free else "no"
         return self.lanelet(
             left.invert() if lane.left_reversed else left, right.invert() if lane.right_reversed else right, _ROAD
         )

@@ -20,6 +20,7 @@ from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from mapkd_core.map_formats.opendrive_lanes import RoadLanes
+from mapkd_core.map_formats.opendrive_lines import each_once, meeting
 from mapkd_core.map_formats.opendrive_plan import Plan, plan_of
 from mapkd_core.map_formats.opendrive_write import ELEMENT, MAP
 from mapkd_core.map_formats.report import Report
@@ -45,6 +46,7 @@ def read_opendrive(path: Path, origin: MapOrigin | None = None) -> tuple[StreetM
     if own is not None:
         return own, report
     elements: list[StreetElement] = []
+    lines: list[tuple[bool, Points, dict[str, str]]] = []
 
     def add(label: str, points: Points, attributes: dict[str, str]) -> None:
         closed = len(points) > 3 and bool(np.array_equal(points[0], points[-1]))
@@ -57,12 +59,15 @@ def read_opendrive(path: Path, origin: MapOrigin | None = None) -> tuple[StreetM
         report.add("shape of a road", sum(1 for _ in road.iter("shape")))
         plan = plan_of(road, where)
         lanes = RoadLanes(road, plan, where, report)
-        for line, attributes in lanes.dividers():
-            add("divider", line, attributes)
+        lines += [(lanes.in_junction, line, attributes) for line, attributes in lanes.dividers()]
         areas += lanes.areas
         heights += lanes.heights
         for ring in _crosswalks(road, plan, where, report):
             add("ped_crossing", ring, {})
+    lines.sort(key=lambda line: line[0])  # the same line of a road and of a junction is the road's
+    alone = sum(not in_junction for in_junction, *_ in lines)
+    for line, attributes in meeting(each_once([line[1:] for line in lines], alone, report)):
+        add("divider", line, attributes)
     for ring in _edges(areas, heights, report):
         add("boundary", ring, {})
     return StreetMap(tuple(elements), origin=_place(root, path, report)), report

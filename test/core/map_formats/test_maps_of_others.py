@@ -10,7 +10,9 @@ from shapely.geometry import Polygon
 
 from mapkd_core.map_formats.earth import EarthFrame, at_place, mgrs_corner
 from mapkd_core.map_formats.geojson import read_geojson
+from mapkd_core.map_formats.lanelet2_checks import check_lanelet2
 from mapkd_core.map_formats.lanelet2_read import read_lanelet2
+from mapkd_core.map_formats.lanelet2_write import write_lanelet2
 from mapkd_core.map_formats.opendrive_read import read_opendrive
 from mapkd_core.schema import FileFault
 
@@ -256,6 +258,41 @@ def test_where_the_lines_of_a_road_are(
         assert line.points_m[line.points_m[:, 0] < 19.5][:, 1] == pytest.approx(2.0 if 's="0"' in offsets else 0.0)
     lengths = np.linalg.norm(np.diff(line.points_m[:, :2], axis=0), axis=1)
     assert "Poly3" not in plan or np.ptp(lengths) < 1e-3, "places are distances along the road"
+
+
+def test_lines_of_roads_that_part_are_each_once_and_share_their_ends(tmp_path: Path) -> None:
+    """Two roads of a junction begin on each other; another one goes on, a few millimetres off by rounding."""
+    path = road(tmp_path / "a.xodr", marks='<roadMark sOffset="0" type="solid"/>')
+    text = path.read_text()
+    one = text[text.index("<road") : text.index("</road>")] + "</road>"
+    line = one[one.index("<geometry") : one.index("</geometry>")]
+    bent = line.replace("<line/>", '<spiral curvStart="0" curvEnd="0.02"/>')
+    after = one.replace('x="0" y="0"', 'x="40.004" y="0.003"')
+    part = one.replace(line, bent).replace('junction="-1"', 'junction="2"')
+    path.write_text(text.replace(one, part + one + after))
+    read, losses = read_opendrive(path)
+    straight, follows, turns = read.of("divider")
+    assert losses.lines == ["1 x line along another one: once"]
+    assert np.array_equal(straight.points_m[-1], follows.points_m[0])
+    assert straight.points_m[0, 0] == 0 and 8 < turns.points_m[0, 0] < 16
+    rise = '<elevationProfile><elevation s="0" a="7" b="0" c="0" d="0"/></elevationProfile>'
+    above = one.replace("<planView>", f"{rise}<planView>")
+    path.write_text(text.replace(one, one + above))
+    assert len(read_opendrive(path)[0].of("divider")) == 2, "a road above a road has a line of its own"
+    pytest.importorskip("lanelet2")
+    write_lanelet2(read, tmp_path / "a.osm")
+    assert [str(problem) for problem in check_lanelet2(tmp_path / "a.osm") if "followers" in str(problem)] == []
+
+
+def test_an_unpainted_line_may_be_changed_over_in_lanelet2(tmp_path: Path) -> None:
+    """Autoware wants it said of each line between lanes of one direction."""
+    pytest.importorskip("lanelet2")
+    two = LANE.format(1, WIDE, "none"), LANE.format(2, WIDE, "none")
+    right = side("right", LANE.format(-1, WIDE, "none"), LANE.format(-2, WIDE, "none"))
+    path = lanes(tmp_path / "a.xodr", f'<laneSection s="0">{side("left", *two)}{MIDDLE}{right}</laneSection>')
+    write_lanelet2(read_opendrive(path)[0], tmp_path / "a.osm")
+    assert (tmp_path / "a.osm").read_text().count('k="lane_change" v="yes"') == 2
+    assert check_lanelet2(tmp_path / "a.osm") == []
 
 
 def test_specks_between_lanes_are_no_edges(tmp_path: Path) -> None:
