@@ -50,7 +50,7 @@ def _along(points: Points, others: Sequence[LineString]) -> NDArray[np.bool_]:
         return np.zeros(len(points) - 1, bool)
     other = shapely.union_all(list(others))
     places = points, (points[1:] + points[:-1]) / 2
-    here, middle = (shapely.distance(other, shapely.points(place)) < SAME_M for place in places)
+    here, middle = (np.asarray(shapely.distance(other, shapely.points(place))) < SAME_M for place in places)
     return np.asarray(here[1:] & here[:-1] & middle)
 
 
