@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mapkd_core.bags.qos import Profile, profile_by_name
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 LOOK_S = 0.2
 """Seconds between two looks at who publishes."""
 _DEPTH = 100
+_HEARD = 64
+"""So many messages of one subscription may come before the other brings the same."""
 
 
 @dataclass(eq=False)
@@ -29,13 +31,17 @@ class _Tap:
     follows: bool = True
     """Whether the publishers decide the QoS; False where the user did."""
     subscription: Any = None
+    kept: Any = None
+    """A second subscription, of what some publishers have latched while others latch nothing."""
+    heard: dict[int, bool] = field(default_factory=dict)
+    """Hash of a message that only one of the two has brought so far -> whether that was `kept`."""
 
 
 class Recorder:
     """Writes what comes on topics (name -> type, relative to the node's namespace) to a file.
 
     A subscription that asks for more than a publisher offers hears nothing of it, so each asks for what all offer,
-    unless the user overrides that.
+    unless the user overrides that, and where some have latched messages, for those too.
     `output_prefix` begins the names of topics that one node alone should publish; a second publisher is told of.
     """
 
@@ -60,7 +66,7 @@ class Recorder:
 
     def _subscribe(self, tap: _Tap) -> None:
         profile = qos.profile("reliable" if tap.asked.reliable else "best_effort", tap.asked.depth, tap.asked.latched)
-        given = (message_class(tap.msg_type), tap.topic, lambda raw: self._write(tap, raw), profile)
+        given = (message_class(tap.msg_type), tap.topic, lambda raw: self._write(tap, raw, False), profile)
         if tap.subscription is None:
             tap.subscription = qos.create_subscription(self._node, *given, raw=True)
             return
@@ -68,8 +74,26 @@ class Recorder:
         # Without overrides: as parameters, they keep what the first subscription asked for.
         tap.subscription = self._node.create_subscription(*given, raw=True)
 
-    def _write(self, tap: _Tap, raw: bytes) -> None:
+    def _keep(self, tap: _Tap, wanted: bool) -> None:
+        """Asks for what some publishers have latched, or no longer."""
+        if wanted and tap.kept is None:
+            profile = qos.profile(depth=tap.asked.depth, latched=True)
+            given = (message_class(tap.msg_type), tap.topic, lambda raw: self._write(tap, raw, True), profile)
+            tap.kept = self._node.create_subscription(*given, raw=True)
+        elif tap.kept is not None and not wanted:
+            self._node.destroy_subscription(tap.kept)
+            tap.kept = None
+
+    def _write(self, tap: _Tap, raw: bytes, kept: bool) -> None:
         self._declare(tap)
+        if tap.kept is not None or tap.asked.latched:
+            key = hash(raw)
+            if tap.heard.get(key) == (not kept):
+                del tap.heard[key]
+                return
+            tap.heard[key] = kept
+            if len(tap.heard) > _HEARD:
+                del tap.heard[next(iter(tap.heard))]
         self._file.write(tap.topic, raw, time.time_ns())
 
     def _declare(self, tap: _Tap) -> None:
@@ -104,6 +128,8 @@ class Recorder:
                 depth = qos.override(self._node, tap.topic, "subscription", "depth")
                 tap.asked = Profile(depth if isinstance(depth, int) else _DEPTH, reliable, latched)
                 self._subscribe(tap)
+            if tap.follows:
+                self._keep(tap, any(p.latched and p.reliable for p in offered) and not latched)
             if len(offered) > 1 and tap.topic.startswith(self._outputs) and tap.topic not in self._told:
                 self._told.add(tap.topic)
                 self._node.get_logger().warning(

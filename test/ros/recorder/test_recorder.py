@@ -3,7 +3,9 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -184,3 +186,59 @@ def test_publishers_of_any_qos_are_heard_and_noted_with_it(start_node: Any, list
         (noted,) = found[topic].profiles
         assert (noted.reliable, noted.latched) == (profile.reliable, profile.latched)
     assert found["/tf_static"].count >= 3
+
+
+@pytest.mark.ros
+def test_what_one_publisher_latched_is_recorded_beside_one_that_latches_nothing(private_domain: int) -> None:
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+    from tf2_msgs.msg import TFMessage
+
+    from mapkd_ros import qos
+    from mapkd_ros.recorder.recorder_node import Recorder
+
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    sender, node = rclpy.create_node("sender", context=context), rclpy.create_node("recorder", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    written: list[bytes] = []
+    file = SimpleNamespace(
+        has_topic=lambda topic: True, write=lambda topic, raw, stamp_ns: written.append(bytes(raw))
+    )
+    latched = sender.create_publisher(TFMessage, "/tf_static", qos.profile(latched=True))
+    latched.publish(mountings(1))
+    plain = sender.create_publisher(TFMessage, "/tf_static", qos.profile())
+
+    def wait(until: Callable[[], object]) -> None:
+        end = time.monotonic() + 15
+        while not until() and time.monotonic() < end:
+            executor.spin_once(timeout_sec=0.02)
+
+    try:
+        recorder = Recorder(node, file, {"/tf_static": "tf2_msgs/msg/TFMessage"}, "student_node")  # type: ignore[arg-type]
+        wait(lambda: recorder._taps[0].kept is not None and plain.get_subscription_count())
+        wait(lambda: written)
+        assert len(written) == 1
+        plain.publish(mountings(2))
+        latched.publish(mountings(3))
+        wait(lambda: len(written) > 2)
+        for _ in range(20):
+            executor.spin_once(timeout_sec=0.02)
+        assert len(written) == len(set(written)) == 3
+        sender.destroy_publisher(plain)
+        wait(lambda: recorder._taps[0].kept is None)
+        assert recorder._taps[0].kept is None and recorder._taps[0].asked.latched
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+        sender.destroy_node()
+        context.try_shutdown()
+
+
+def mountings(count: int) -> Any:
+    """So many transforms."""
+    from geometry_msgs.msg import TransformStamped
+    from tf2_msgs.msg import TFMessage
+
+    return TFMessage(transforms=[TransformStamped() for _ in range(count)])
