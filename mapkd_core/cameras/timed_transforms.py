@@ -21,6 +21,8 @@ BEYOND_NS = 5_000_000
 """So long before the first and after the last pose, that one is taken: 15 cm at 30 m/s."""
 JUMP_NS = 1_000_000_000
 """Transport disorders less: what is older is of another run, as of a bag that is played again or a simulator reset."""
+OFTEN = 5
+"""No simulator is reset and no bag begins anew so often, before a user asks why."""
 FARTHEST_M = 1e8
 """No place in a frame on Earth lies so far from its origin."""
 
@@ -38,6 +40,8 @@ class _Edge:
     """The transform from a frame to a parent, at several times or, where none moves it, always."""
 
     fixed: NDArray[np.float64] | None = None
+    went_back: int = 0
+    """How often its stamps began anew."""
     stamps_ns: list[int] = field(default_factory=list)
     poses: dict[int, NDArray[np.float64]] = field(default_factory=dict)
 
@@ -49,7 +53,10 @@ class _Edge:
             nearest = self.stamps_ns[0 if after == 0 else -1]
             if abs(nearest - stamp_ns) > BEYOND_NS:
                 away_s = (stamp_ns - nearest) / 1e9
-                raise NoTransformError(f"{away_s:+.2f} s from the nearest pose", after > 0, "too far from the nearest")
+                text = f"{away_s:+.2f} s from the nearest pose"
+                if self.went_back >= OFTEN:
+                    text += f", of a transform whose stamps went back {self.went_back} times: two publishers of it?"
+                raise NoTransformError(text, after > 0, "too far from the nearest")
             return self.poses[nearest]
         before_ns, after_ns = self.stamps_ns[after - 1], self.stamps_ns[after]
         if stamp_ns == before_ns:
@@ -62,7 +69,7 @@ class _Edge:
 
     def add(self, stamp_ns: int, pose: NDArray[np.float64], keep_ns: int | None) -> None:
         if keep_ns is not None and self.stamps_ns and stamp_ns < self.stamps_ns[-1] - JUMP_NS:
-            self.stamps_ns, self.poses = [], {}
+            self.stamps_ns, self.poses, self.went_back = [], {}, self.went_back + 1
         if stamp_ns not in self.poses:
             insort(self.stamps_ns, stamp_ns)
         self.poses[stamp_ns] = pose

@@ -111,6 +111,16 @@ def test_poses_of_a_run_that_began_anew_are_not_blended_with_those_of_the_run_be
     assert found.at("odom", "base_link", S // 2 + S // 20)[0, 3] == pytest.approx(0.5)
 
 
+def test_two_publishers_of_different_times_are_suspected_where_stamps_go_back_again_and_again() -> None:
+    found = TimedTransforms(keep_s=10.0)
+    for k in range(10):
+        take(found, k * S // 10, "odom", "base_link", k)
+        take(found, 20 * S + k * S // 10, "odom", "base_link", k)
+    with pytest.raises(NoTransformError, match="stamps went back 9 times: two publishers") as told:
+        found.at("odom", "base_link", S)
+    assert told.value.kind == "too far from the nearest"
+
+
 def test_a_little_disorder_is_sorted_in() -> None:
     found = TimedTransforms(keep_s=10.0)
     for at in (0, 2, 1, 3):
