@@ -135,7 +135,7 @@ def lane_path(
     """
     centres = road_map.lane_centres_m
     lengths = np.array([length_m(c) if len(c) > 1 else 0.0 for c in centres])
-    free = np.array([allowed is None or len(c) < 2 or bool(np.all(allowed(c))) for c in centres])
+    free = np.array([allowed is None or len(c) < 2 or bool(np.all(allowed(c))) for c in centres], bool)
     usable = (lengths >= 12) & free
     if not usable.any():
         raise ValueError(f"map {road_map.name!r} has no lane of 12 m or more in the given area; choose another area")

@@ -10,6 +10,7 @@ from mapkd_core.geometry import transform, transform_from_yaw, yaw_of
 from mapkd_core.schema import FileFault
 from mapkd_core.sim.roads.procedural import procedural_map
 from mapkd_core.sim.roads.trajectory import Trajectory, drive_along, lane_path, read_poses, through_poses
+from mapkd_core.vector_map import VectorMap
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,8 @@ def test_too_few_poses_are_refused():
 def test_an_area_without_lanes_is_refused(road_map):
     with pytest.raises(ValueError, match="choose another area"):
         lane_path(road_map, np.random.default_rng(0), 50.0, lambda points: np.zeros(len(points), bool))
+    with pytest.raises(ValueError, match="'bicycles' has no lane of 12 m"):
+        lane_path(VectorMap("bicycles"), np.random.default_rng(0), 50.0)
 
 
 def test_poses_of_a_real_scene_can_be_driven(dataroot):
