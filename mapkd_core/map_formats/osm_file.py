@@ -123,7 +123,8 @@ def _node(entry: ElementTree.Element, where: str) -> Node:
         local = None if half else (number_of(tags, "local_x", where), number_of(tags, "local_y", where))
     if place is None and local is None:
         raise FileFault(f"{where} has neither lat and lon nor local_x and local_y; expected one of both")
-    return Node(place, number_of(tags, "ele", where, 0.0), local, tags.get("mapkd:added") == "yes", half)
+    up_m = number_of(tags, "ele", where) if tags.get("ele") else 0.0
+    return Node(place, up_m, local, tags.get("mapkd:added") == "yes", half)
 
 
 def _way(entry: ElementTree.Element, where: str) -> Way:

@@ -89,7 +89,8 @@ def build_world(
     window = shapely.box(*(centre - reach), *(centre + reach))
     road = shapely.transform(local_road(road_map, window), lambda xy: xy - centre)
     if road.is_empty:
-        raise ValueError(f"map {road_map.name!r} has no road within {radius_m:.0f} m of {centre.round(1).tolist()}; move it")
+        place = centre.round(1).tolist()
+        raise ValueError(f"map {road_map.name!r} has no road within {radius_m:.0f} m of {place}; move it")
     # All layers share one square: a whole number of blocks of 64 cells, which halve six times.
     edge_size = int(np.ceil(2 * radius_m / EDGE_CELL_M / 64)) * 64
     half = edge_size * EDGE_CELL_M / 2

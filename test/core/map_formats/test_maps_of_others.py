@@ -82,7 +82,7 @@ def autoware(path: Path, local: bool = True, info: str = "") -> Path:
     for key, (kind, line) in lines.items():
         points = np.array([(AUTOWARE_X_M + x, AUTOWARE_Y_M + y, 3.0) for x, y in line])
         for k, ((lon, lat, _), (x, y, z)) in enumerate(zip(EarthFrame(frame).degrees(points), points, strict=True)):
-            tags = f"<tag k='ele' v='{z}'/>"
+            tags = f"<tag k='ele' v='{z if key != 2 else ''}'/>"
             tags += f"<tag k='local_x' v='{x}'/><tag k='local_y' v='{y if (key, k) != (2, 0) else ''}'/>" * local
             nodes.append(f"<node id='{key}{k}' lat='{lat:.11f}' lon='{lon:.11f}'>{tags}</node>")
         refs = "".join(f"<nd ref='{key}{k}'/>" for k in range(len(line)))
@@ -117,6 +117,7 @@ def test_a_map_of_autoware_is_in_the_metres_of_its_vehicles(
     read, losses = read_lanelet2(path)
     (line,) = read.of("divider")
     assert np.allclose(line.points_m, [[AUTOWARE_X_M + x, AUTOWARE_Y_M, 3.0] for x in (0, 40)], atol=1e-4)
+    assert read.of("boundary")[0].points_m[:, 2].tolist() == [0, 0], "an empty elevation is none"
     assert read.origin is not None and read.origin.utm_epsg == 32654
     assert any(told in text for text in losses.lines) or not told
     again, _ = read_lanelet2(path, at_place(35.676, 139.65))
