@@ -77,3 +77,13 @@ def test_scaled_intrinsics_project_to_the_same_place_in_the_image():
     pixels, _ = geometry.project(points, intrinsics)
     small, _ = geometry.project(points, geometry.scale_intrinsics(intrinsics, 0.22, 128 / 900))
     assert np.allclose((pixels + 0.5) * [0.22, 128 / 900], small + 0.5)
+
+
+def test_a_quaternion_has_no_negative_w():
+    for axis in np.eye(3):
+        for degrees in (-179, -120, 10, 120, 179):
+            half = np.radians(degrees) / 2
+            for sign in (1, -1):
+                wxyz = sign * np.array([np.cos(half), *(np.sin(half) * axis)])
+                found = geometry.quaternion_from_rotation(geometry.rotation_from_quaternion(wxyz))
+                assert found[0] >= 0 and found == pytest.approx(sign * wxyz)

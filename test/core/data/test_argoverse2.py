@@ -11,8 +11,10 @@ import cv2
 import numpy as np
 import pytest
 import shapely
+from shapely.geometry import LineString
 
 from mapkd_core.commands.main import main
+from mapkd_core.data import argoverse2_map
 from mapkd_core.data.argoverse2_map import ON_EDGE_M, UNPAINTED, crossing_area, load_argoverse2_map
 from mapkd_core.data.labels import map_elements
 from mapkd_core.data.lidar import Sweeps
@@ -298,3 +300,23 @@ def test_what_is_not_there_is_named(log: Path, tmp_path: Path) -> None:
     source, missing = open_frames(f"argoverse2:{log}:0.1")
     assert missing == ["images of 1 of 3 frames (sensors/cameras)", "the map of 3 frames (map/)"]
     assert len(with_maps(source)) == 0
+
+
+def test_lines_that_cross_stay_whole_and_copies_go() -> None:
+    along, across = LineString([(0, 0), (20, 0)]), LineString([(10, -9), (10, 9)])
+    assert argoverse2_map._without_copy(along, across) is along
+    copied = argoverse2_map._without_copy(along, LineString([(5, 0.1), (12, 0.1)]))
+    assert copied.length == pytest.approx(13)
+
+
+@pytest.mark.parametrize(("turn_deg", "count"), [(0, 1), (50, 1), (70, 2), (120, 2), (170, 2)])
+def test_lines_are_joined_straight_on_alone(turn_deg: float, count: int) -> None:
+    c, s = np.cos(np.radians(turn_deg)), np.sin(np.radians(turn_deg))
+    first, second = np.array([[0.0, 0], [10, 0]]), np.array([[10.05, 0], [10 + 5 * c, 5 * s]])
+    for one, other in ((first, second), (first[::-1], second), (second, first), (second[::-1], first[::-1])):
+        paint = {10: ("solid", "white"), 5: ("dashed", "yellow")}
+        lines = [(line, *paint[round(float(np.linalg.norm(line[1] - line[0])))]) for line in (one, other)]
+        joined = argoverse2_map._joined(lines)
+        assert len(joined) == count
+        if count == 1:  # the paint of the longer one
+            assert (joined[0].paint, joined[0].color) == ("solid", "white")

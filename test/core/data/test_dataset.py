@@ -10,6 +10,7 @@ from mapkd_core.data.frame_sample import SampleOptions, sample_from_frame
 from mapkd_core.data.images import normalise
 from mapkd_core.data.labels import map_elements, resample_1m
 from mapkd_core.data.raster import rasterize
+from mapkd_core.data.sample import SeenMap
 from mapkd_core.grid import GRID_60X30, GRID_60X30_COARSE
 
 OPTIONS = SampleOptions(GRID_60X30, (160, 64), lidar=True, sd_map=True)
@@ -35,6 +36,17 @@ def test_a_batch_tells_which_cameras_are_missing(samples):
     assert Collate(GRID_60X30)(samples).alive is None
     alive = Collate(GRID_60X30)([samples[0], replace(samples[1], lost=(4,))]).alive
     assert alive.tolist() == [[True] * 6, [True] * 4 + [False, True]]
+
+
+def test_labels_that_were_seen_lie_over_those_that_were_drawn(samples):
+    drawn = Collate(GRID_60X30)(samples)
+    semantic, known = np.zeros((4, 200, 400), np.uint8), np.zeros((200, 400), bool)
+    semantic[0], known[:50] = 1, True
+    batch = Collate(GRID_60X30)([samples[0], replace(samples[1], seen=SeenMap(semantic, known))])
+    assert drawn.known_cells is None and batch.known_cells[0].all()
+    np.testing.assert_array_equal(batch.known_cells[1], known)
+    np.testing.assert_array_equal(batch.semantic[0], drawn.semantic[0])
+    np.testing.assert_array_equal(batch.semantic[1], semantic)
 
 
 def test_labels_are_those_of_the_map(samples):

@@ -88,3 +88,15 @@ def test_damaged_file_names_the_path(tmp_path):
     path.write_bytes(b"rubbish")
     with pytest.raises(ValueError, match=r"bad\.jpg"):
         images.JpegFile(path).rgb((4, 4))
+
+
+def test_shrinking_keeps_what_is_thinner_than_a_pixel():
+    dots = np.zeros((64, 64, 3), np.uint8)
+    dots[::4, ::4] = 255
+    intrinsics = np.array([[50.0, 0, 31.5], [0, 50, 31.5], [0, 0, 1]])
+    small, _ = images.resize(dots, intrinsics, (16, 16))
+    into = np.zeros((16, 16, 3), np.uint8)
+    images.resize_into(dots, into)
+    assert (abs(small.astype(int) - 255 / 16) < 1).all() and np.array_equal(small, into)
+    large, _ = images.resize(small, intrinsics, (64, 64))
+    assert large.shape == (64, 64, 3) and (abs(large.astype(int) - 255 / 16) < 1).all()

@@ -158,3 +158,11 @@ def test_resampling_drops_the_remainder_and_short_lines():
 def test_unknown_crossings_are_told_from_none():
     known = local_map(VectorMap("x", crossings_known=False), np.eye(4), grid_range(GRID_60X30)).known
     assert known == ("divider", "boundary")
+
+
+def test_a_partial_map_knows_what_it_is_whole_for():
+    squares = {"all": [(0.0, 0.0, 100.0)], "ped_crossing": [(0.0, 0.0, 20.0), (60.0, 0.0, 40.0)]}
+    partial = VectorMap("partial", extras={"coverage": squares})
+    lines = ("divider", "boundary")
+    for x, known in ((0.0, lines), (60.0, CLASSES), (80.0, ()), (300.0, ())):
+        assert local_map(partial, transform_from_yaw(x, 0, 0), grid_range(GRID_60X30)).known == known

@@ -7,7 +7,7 @@ from real_data import NUSCENES, needs_nuscenes
 from spawned import in_worker, token_and_map_name
 
 from mapkd_core.data.nuscenes import NuScenesSource, conditions_of
-from mapkd_core.data.nuscenes_map import covers, load_vector_map
+from mapkd_core.data.nuscenes_map import _paint, covers, load_vector_map
 from mapkd_core.geometry import apply, inverse, rotation_from_quaternion
 from mapkd_core.schema import FileFault
 from mapkd_core.types import CAMERAS
@@ -194,3 +194,12 @@ def test_conditions():
     assert conditions_of("Night, peds on sidewalk, rain") == ("night", "rain")
     assert conditions_of("After rain, wet ground") == ("day",)
     assert conditions_of("Train crossing, bikes") == ("day",)
+
+
+def test_a_divider_has_the_paint_of_most_of_its_segments():
+    def kinds(*names):
+        return _paint([{"segment_type": name} for name in names])
+
+    assert kinds("SINGLE_DASHED_WHITE", "DOUBLE_SOLID_YELLOW", "DOUBLE_SOLID_YELLOW") == ("double", "yellow")
+    assert kinds("NIL", "SINGLE_DASHED_WHITE", "SINGLE_DASHED_WHITE") == ("dashed", "white")
+    assert kinds("NIL") == ("none", "white") and _paint([]) == kinds("UNKNOWN") == _paint([{}]) == ("solid", "white")

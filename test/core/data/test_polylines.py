@@ -139,3 +139,9 @@ def test_nothing_in_nothing_out():
     assert clip_polylines([], WINDOW) == [] and PolylineIndex([]).clipped(WINDOW) == []
     assert PolylineIndex([np.zeros((1, 2)), np.zeros((5, 2))]).clipped(WINDOW) == []
     assert without_repeats(np.array([[0, 0], [0, 0], [1, 0], [1, 0], [0, 0.0]])).tolist() == [[0, 0], [1, 0], [0, 0]]
+
+
+def test_a_piece_tells_of_which_line_it_is_a_part():
+    lines = [np.array([[0.0, 0]]), np.array([[-9.0, 1], [9, 1]]), np.zeros((0, 2)), np.array([[-9.0, 2], [9, 2]])]
+    pieces = clip_polylines(lines, Range((-5.0, 5.0), (-5.0, 5.0)))
+    assert [(piece.line, piece.points_m[0].tolist()) for piece in pieces] == [(1, [-5, 1]), (3, [-5, 2])]

@@ -73,3 +73,17 @@ def test_two_elements_never_share_an_id():
     ids = ElementIds()
     ids.assign([line(0.0)])
     assert len(set(ids.assign([line(0.2), line(-0.2), line(0.4)]))) == 3
+
+
+def test_how_far_an_element_may_move_is_a_matter_of_its_class():
+    moves = (line, 1.1, 2.0), (lambda y: line(y, label="boundary"), 1.1, 2.0), (crossing, 2.5, 12.0)
+    for element, near, far in moves:
+        for moved, same in ((near, True), (far, False)):
+            ids = ElementIds()
+            assert (ids.assign([element(0.0)]) == ids.assign([element(moved)])) == same
+
+
+def test_a_line_that_is_cut_shorter_or_seen_longer_is_the_same():
+    for first, second in (((-30, 30), (10, 30)), ((10, 30), (-30, 30))):
+        ids = ElementIds()
+        assert ids.assign([line(0.0, *first)]) == ids.assign([line(0.2, *second)])

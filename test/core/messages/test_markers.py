@@ -92,3 +92,12 @@ def test_the_lifetime_follows_the_measured_period_and_markers_never_blink():
         book.measure(now)
     assert lifetime_s(book) == pytest.approx(SHORTEST_LIFETIME_S, abs=0.05)
     assert lifetime_s(MarkerBook(lifetime_s=1.5)) == 1.5
+
+
+def test_a_period_shrinks_slowly():
+    book = MarkerBook()
+    for now_s in (0.0, 5.0, 5.5, 6.0):
+        book.measure(round(now_s * 1e9))
+    assert lifetime_s(book) == pytest.approx(3 * (0.9 * (0.9 * 5 + 0.1 * 0.5) + 0.1 * 0.5))
+    book.measure(round(5.8 * 1e9))  # a clock that went back says nothing
+    assert lifetime_s(book) == pytest.approx(3 * (0.9 * (0.9 * 5 + 0.1 * 0.5) + 0.1 * 0.5))

@@ -56,3 +56,15 @@ def test_a_batch_keeps_its_samples_apart():
     both = view(features, two)[0]
     for k in range(2):
         torch.testing.assert_close(both[k], view(features[k : k + 1], lookup)[0][0], rtol=1e-4, atol=1e-4)
+
+
+def test_a_feature_pixel_of_which_most_is_masked_falls_nowhere():
+    view = DepthSplatting(GRID, 4, (2.0, 12.0, 2.5))
+    lookup, intrinsics, poses = table(view)
+    visible = torch.ones(1, 6, SIZE[1], SIZE[0], dtype=torch.bool)
+    visible[:, :, :, ::4] = False  # a quarter of each feature pixel
+    visible[:, 1, :, 1::4] = visible[:, 1, :, 2::4] = False  # three quarters
+    calibration = (torch.from_numpy(part).float()[None] for part in (intrinsics, poses))
+    cell = view.lookup(*calibration, SIZE, FEATURES, visible).cell
+    others = [0, 2, 3, 4, 5]
+    assert torch.equal(cell[:, others], lookup.cell[:, others]) and (cell[:, 1] == GRID.rows * GRID.cols).all()

@@ -11,7 +11,7 @@ from mapkd_core.data.images import IMAGENET_MEAN, IMAGENET_STD
 from mapkd_core.grid import BevGrid
 from mapkd_core.model import lite_trunk
 from mapkd_core.model.build import build_model
-from mapkd_core.model.lite_trunk import LiteTrunk, published_weights
+from mapkd_core.model.lite_trunk import InvertedResidual, LiteTrunk, SamePadding, published_weights
 
 OPTIONS = {"variant": "nano", "trunk": "lite0", "view_channels": 8, "bev_width": 8}
 
@@ -84,3 +84,22 @@ def test_what_is_no_such_file_is_refused():
 def test_other_trunks_are_refused(options, told):
     with pytest.raises(ValueError, match=told):
         build_model("student", BevGrid((-6.0, 6.0), (-6.0, 6.0), 0.6), (64, 32), {**OPTIONS, **options})
+
+
+@pytest.mark.parametrize(("kernel", "stride", "first"), [(3, 2, 1), (5, 2, 1), (3, 1, 0), (5, 1, 0), (1, 1, 0)])
+def test_convolutions_are_padded_as_tensorflow_does(kernel, stride, first):
+    """A kernel of its middle alone picks every `stride`-th pixel, at stride 2 from the second one on."""
+    layer = SamePadding(1, 1, kernel, stride)
+    with torch.no_grad():
+        layer.weight.zero_()
+        layer.weight[0, 0, kernel // 2, kernel // 2] = 1
+    x = torch.randn(1, 1, 8, 10)
+    offset = first if kernel == 3 else kernel // 2 - (kernel - stride) // 2
+    assert torch.equal(layer(x), x[:, :, offset::stride, offset::stride])
+
+
+def test_a_block_that_keeps_the_shape_has_a_shortcut():
+    for block, kept in ((InvertedResidual(8, 8, 6, 3, 1), True), (InvertedResidual(8, 12, 6, 3, 1), False)):
+        torch.nn.init.zeros_(block.project[1].weight)
+        x = torch.randn(2, 8, 6, 6)
+        assert torch.equal(block.eval()(x), x) if kept else not block.eval()(x).any()

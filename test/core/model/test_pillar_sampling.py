@@ -103,3 +103,15 @@ def test_batch_items_have_their_own_calibration():
     for i, rig in enumerate(rigs):
         alone, _ = view(features[i : i + 1], tables(view, *rig))
         assert torch.allclose(together[i], alone[0], atol=1e-5)
+
+
+def test_what_a_camera_shows_of_its_own_vehicle_is_not_sampled():
+    view = PillarSampling(GRID, heights_m=(0.0,))
+    intrinsics, poses = (torch.from_numpy(part).float()[None] for part in ring())
+    visible = torch.ones(1, 6, SIZE[1], SIZE[0], dtype=torch.bool)
+    visible[0, 2] = False
+    lookup = view.lookup(intrinsics, poses, SIZE, FEATURES, visible)
+    taken = lookup.pixel[lookup.weight > 0] // (FEATURES[0] * FEATURES[1])
+    assert set(taken.tolist()) == {0, 1, 3, 4, 5}
+    visible[:] = False
+    assert not view.lookup(intrinsics, poses, SIZE, FEATURES, visible).weight.any()

@@ -1,4 +1,6 @@
 """The vector student on the raster student's parts: its reading of the BEV, its attention, what a rig may be."""
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -248,3 +250,16 @@ def test_elements_start_where_their_anchors_lie_and_move_as_a_whole():
         moved = network(batch()).points_m[-1] - lines
     assert torch.allclose(moved[..., 0], torch.ones(()), atol=1e-4), "one metre ahead"
     assert torch.allclose(moved[..., 1], torch.linspace(-1, 1, 4).expand_as(moved[..., 1]), atol=1e-4), "and turned"
+
+
+@pytest.mark.parametrize("view", ["pillars", "lift_splat"])
+def test_a_camera_that_sends_nothing_has_no_say(view):
+    network, given = tiny(view=view).eval(), batch(cameras=4)
+    given.alive = torch.ones(2, 4, dtype=torch.bool)
+    given.alive[1, 2] = False
+    changed = replace(given, images=given.images.clone())
+    changed.images[1, 2] = 9.0
+    with torch.no_grad():
+        one, two, seen = network(given), network(changed), network(replace(changed, alive=None))
+    assert torch.equal(one.points_m, two.points_m) and torch.equal(one.semantic, two.semantic)
+    assert not torch.allclose(one.semantic[1], seen.semantic[1], atol=1e-4)
