@@ -30,7 +30,7 @@ def test_every_row_has_the_columns_of_its_heading():
 
 
 def test_percent_and_missing_values():
-    assert percent(None) == "-" and percent(0.98765) == "98.77"
+    assert percent(None) == "-" and percent(0.98765) == "98.77" and percent(0.0) == "0.00" and percent(0.5, 0) == "50"
     assert "| `ap_chamfer` | 0.5/1/1.5 | 25.00 | - | 75.00 | 50.00 |" in main_table(SUMMARY)
 
 

@@ -154,3 +154,28 @@ def test_a_network_whose_weights_come_next_draws_none():
     with torch.no_grad():
         outputs = [network.eval()(batch_of(1)).semantic for network in (empty, drawn)]
     assert torch.equal(*outputs)
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_thin_roads_survive_on_larger_cells(factor):
+    torch.manual_seed(0)
+    options = {**NARROW, "view": "pillars", "bev_factor": factor}
+    model, batch, given = build_model("pmapnet_c_sd", GRID, (176, 64), options).eval(), batch_of(1), []
+    model.sd_prior.register_forward_pre_hook(lambda _, arguments: given.append(arguments[1]))
+    batch.sd_map = torch.full((1, 1, *GRID.shape), -1.0)
+    batch.sd_map[..., 7, :] = 1.0  # one cell wide
+    with torch.no_grad():
+        model(batch)
+    roads = (given[0] == 1).nonzero()
+    assert given[0].shape[-2:] == (GRID.rows // factor, GRID.cols // factor)
+    assert set(given[0].unique().tolist()) == {-1, 1}
+    assert set(roads[:, 2].tolist()) == {7 // factor} and len(roads) == GRID.cols // factor
+
+
+def test_the_hd_prior_reads_class_probabilities():
+    torch.manual_seed(0)
+    model, given = build_model("pmapnet_c_sd_hd", GRID, (176, 64), {**NARROW, "view": "pillars"}).eval(), []
+    model.hd_prior.register_forward_pre_hook(lambda _, arguments: given.append(arguments[0]))
+    with torch.no_grad():
+        prediction = model(batch_of(1))
+    assert torch.allclose(given[0], prediction.taps["coarse"].softmax(1))

@@ -132,12 +132,35 @@ def test_a_point_moves_two_cells_at_most_and_none_where_its_class_is_not() -> No
     assert still.tolist() == points.tolist() and not widths.any()
 
 
-def test_a_parallel_line_does_not_pull() -> None:
-    """Behind a valley the profile is at most as high as the valley."""
+@pytest.mark.parametrize("other", [26, 34])
+def test_a_parallel_line_does_not_pull(other: int) -> None:
+    """On either side: behind a valley the profile is at most as high as the valley."""
     points, starts = flat(np.arange(20, 80, 3) + 30j)
     alone, beside = (
         centered(points, starts, np.full(len(points), BOUNDARY), evidence)[0].imag
-        for evidence in (drawn(30, half=1), drawn(30, 34, half=1))
+        for evidence in (drawn(30, half=1), drawn(30, other, half=1))
     )
     np.testing.assert_allclose(alone, 30, atol=1e-4)
     np.testing.assert_allclose(beside, 30, atol=1e-4)
+
+
+@pytest.mark.parametrize("row", [1, 2, SHAPE[0] - 3, SHAPE[0] - 2])
+def test_beyond_the_image_there_is_no_line(row: int) -> None:
+    """At its first row as at its last: only cells that are there count, and draw the point to their middle."""
+    points, starts = flat(np.arange(20, 80, 3) + 1j * row)
+    found, widths = centered(points, starts, np.full(len(points), BOUNDARY), drawn(row))
+    cells = np.arange(max(row - 3, 0), min(row + 4, SHAPE[0]))
+    np.testing.assert_allclose(found.imag, cells.mean(), atol=1e-4)
+    np.testing.assert_allclose(widths, len(cells), atol=0.01)
+
+
+def test_beyond_the_first_and_last_column_there_is_none_either() -> None:
+    for col in (1, SHAPE[1] - 2):
+        probability = np.zeros((4, *SHAPE), np.uint8)
+        probability[BOUNDARY, :, max(col - 3, 0) : col + 4] = 255
+        evidence = Evidence.of(probability, np.where(probability[BOUNDARY] > 0, BOUNDARY, 0).astype(np.uint8))
+        points, starts = flat(col + 1j * np.arange(10, 50, 3))
+        found, widths = centered(points, starts, np.full(len(points), BOUNDARY), evidence)
+        cells = np.arange(max(col - 3, 0), min(col + 4, SHAPE[1]))
+        np.testing.assert_allclose(found.real, cells.mean(), atol=1e-4)
+        np.testing.assert_allclose(widths, len(cells), atol=0.01)
