@@ -29,11 +29,11 @@ LABELS = {
     "road_boundary": "boundary", "road_border": "boundary", "road_edge": "boundary", "curb": "boundary",
     "curbstone": "boundary", "crosswalk": "ped_crossing", "crossing": "ped_crossing",
     "pedestrian_crossing": "ped_crossing", "pedestrian_marking": "ped_crossing", "drivable_area": "boundary",
-    "roadboundary": "boundary", "lanedivider": "divider", "roaddivider": "divider",
 }  # fmt: skip
 """Words by which features of others say what they are, in one of PROPERTIES."""
 PROPERTIES = ("label", "class", "type", "layer", "category")
-_SEPARATORS = re.compile(r"[\s-]+")
+_SEPARATORS = re.compile(r"[\s_-]+")
+_BY_WORD = {_SEPARATORS.sub("", word): label for word, label in LABELS.items()}
 _REMEDY = "export it again in EPSG:4326"
 _WHAT = "map"
 _HEAD = record(
@@ -132,8 +132,9 @@ def _own_ids(features: list[Any]) -> set[int]:
 
 
 def _label(properties: Mapping[str, Any]) -> str | None:
-    words = (_SEPARATORS.sub("_", str(properties[name]).strip().lower()) for name in PROPERTIES if properties.get(name))
-    return next((LABELS[word] for word in words if word in LABELS), None)
+    words = (_SEPARATORS.sub("", str(properties[name]).lower()) for name in PROPERTIES if properties.get(name))
+    forms = (form for word in words for form in (word, word.removesuffix("s"), word.removesuffix("ies") + "y"))
+    return next((_BY_WORD[form] for form in forms if form in _BY_WORD), None)
 
 
 def _lines(feature: Mapping[str, Any], report: Report) -> Iterator[list[Any]]:
