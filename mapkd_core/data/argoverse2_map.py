@@ -50,23 +50,25 @@ _MAP = record(
     }
 )  # fmt: skip
 _REMEDY = "download the log's map again"
-_NAME = re.compile(r"log_map_archive_(?P<log>.+?)____(?P<city>.+)_city_\d+\.json")
+_NAME = re.compile(r"log_map_archive_(?P<log>.+?)(?:____(?P<city>.+)_city_\d+)?\.json")
 
 
 def map_file(log: Path) -> Path:
     """The vector map in a log's folder. Raises FileNotFoundError if there is none, FileFault if there are several."""
     found = sorted((log / "map").glob("log_map_archive_*.json"))
     if not found:
-        raise FileNotFoundError(f"{log} has no map/log_map_archive_*.json; {_REMEDY}")
+        others = sorted({path.parents[1].name for path in log.glob("*/map/log_map_archive_*.json")})
+        remedy = f"its folders {', '.join(others[:3])} have one: name one of them" if others else _REMEDY
+        raise FileNotFoundError(f"{log} has no map/log_map_archive_*.json; {remedy}")
     if len(found) > 1:
         raise FileFault(f"{log / 'map'} holds {len(found)} vector maps; expected one: {_REMEDY}")
     return found[0]
 
 
 def city_of(path: Path) -> str:
-    """The city's letters (`PIT`) in the name of a map's file; empty where it has another name."""
+    """The city's letters (`PIT`) in the name of a map's file; empty where it has none, as in motion forecasting."""
     match = _NAME.fullmatch(path.name)
-    return match["city"] if match else ""
+    return (match["city"] if match else None) or ""
 
 
 def is_map_name(name: str) -> bool:

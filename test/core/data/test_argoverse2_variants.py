@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import shapely
 
-from mapkd_core.data.argoverse2_map import city_of, load_argoverse2_map
+from mapkd_core.data.argoverse2_map import city_of, load_argoverse2_map, map_file
 from mapkd_core.data.labels import map_elements
 from mapkd_core.grid import GRID_60X30
+from mapkd_core.map_formats.formats import map_name
 from mapkd_core.schema import FileFault
 
 Content = dict[str, Any]
@@ -52,6 +53,7 @@ def lane(**facts: object) -> Callable[[Content], None]:
 def written(tmp_path: Path, change: Callable[[Content], object]) -> Path:
     made = content()
     change(made)
+    tmp_path.mkdir(parents=True, exist_ok=True)
     path = tmp_path / "log_map_archive_x____PIT_city_1.json"
     path.write_text(json.dumps(made))
     load_argoverse2_map.cache_clear()
@@ -123,3 +125,11 @@ def test_what_cannot_be_read_is_refused_in_one_line(name: str, tmp_path: Path) -
 )  # fmt: skip
 def test_cities(name: str, city: str) -> None:
     assert city_of(Path(name)) == city
+    assert map_name(name).format == "argoverse2"
+
+
+def test_the_map_of_a_folder_of_logs_is_that_of_one_of_them(tmp_path: Path) -> None:
+    written((log := tmp_path / "logs" / "a" / "map"), lambda c: None)
+    assert map_file(log.parent).parent == log
+    with pytest.raises(FileNotFoundError, match="its folders a have one: name one of them"):
+        map_file(tmp_path / "logs")

@@ -148,7 +148,7 @@ def test_words_are_known_however_they_are_spelt(word: str, tmp_path: Path) -> No
 
 def test_layers_named_by_many_are_known(tmp_path: Path) -> None:
     ring = [[8.0, 50.0], [8.0001, 50.0], [8.0001, 50.0001], [8.0, 50.0]]
-    words = ("road_boundaries", "Crosswalks", "curbs", "busses")
+    words = ("road_boundaries", "Crosswalks", "curbs", "fences")
     path = _geojson(tmp_path / "a.geojson", *(("Polygon", [ring], {"layer": word}) for word in words))
     read, losses = read_geojson(path)
     assert [e.label for e in read.elements] == ["boundary", "ped_crossing", "boundary"] and len(losses.lines) == 1
