@@ -208,7 +208,7 @@ def _write(evaluation: Evaluation, out: Path, args: argparse.Namespace, source: 
         write_submission(out / SUBMISSION, {r.token: r.elements for r in evaluation.predictions})
     if args.images > 0:
         tokens = {token for chosen in evaluation.result["examples"].values() for token in chosen}
-        frames = find_frames(source, tokens, args.limit) if source is not None else {}
+        frames = find_frames(source, tokens) if source is not None else {}
         images = draw_examples(evaluation, out / "images", frames, args.images)
         write_page(out / "images.html", title, images)
 

@@ -66,10 +66,10 @@ def examples(evaluation: Evaluation, count: int = 3) -> dict[str, list[int]]:
     return {group: indices for group, indices in unique.items() if indices}
 
 
-def find_frames(source: Frames, tokens: set[str], limit: int | None = None) -> dict[str, Frame]:
+def find_frames(source: Frames, tokens: set[str]) -> dict[str, Frame]:
     """The frames with these tokens."""
     found: dict[str, Frame] = {}
-    for index in range(len(source) if limit is None else min(limit, len(source))):
+    for index in range(len(source)):
         if len(found) == len(tokens):
             break
         frame = source[index]

@@ -32,4 +32,3 @@ def test_one_frame_is_one_image(tmp_path):
 
 def test_frames_are_found_by_token():
     assert list(find_frames(frames(4), {"t2", "t0"})) == ["t0", "t2"]
-    assert list(find_frames(frames(4), {"t3"}, limit=2)) == []
