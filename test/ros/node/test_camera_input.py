@@ -8,7 +8,8 @@ import pytest
 import ros_messages
 
 from mapkd_core.cameras.rig import RigCamera, regular_rig
-from mapkd_ros.node.camera_input import CameraInput
+from mapkd_ros.lasting_warning import MIXED_S
+from mapkd_ros.node.camera_input import MAINTAIN_PERIOD_S, CameraInput
 
 
 @pytest.fixture
@@ -96,7 +97,23 @@ def test_what_lacks_is_told_step_by_step(camera):
     one._on_info(ros_messages.camera_info())
     assert one.lack(now_ns) == ""
     assert one.describe(now_ns) == "0.0 Hz on /car/camera/cam_back/image_raw/compressed, 64x36"
+    one.qos_note = "best effort, as its publisher offers no reliable delivery"  # which is no reason to stop
     assert one.lack(now_ns + 10**10) == "no more images on /car/camera/cam_back/image_raw/compressed after 1"
+
+
+@pytest.mark.ros
+def test_a_second_publisher_of_images_or_calibration_is_told_once_it_lasts(camera):
+    from sensor_msgs.msg import CameraInfo
+
+    one, _ = camera
+    publishers = [one._node.create_publisher(CameraInfo, one._info_topic, 1) for _ in range(2)]
+    for _ in range(round(MIXED_S / MAINTAIN_PERIOD_S)):
+        assert one.mixed == ""
+        one.maintain()
+    assert one.mixed.startswith("2 publishers of /car/camera/cam_back/camera_info: ")
+    one._node.destroy_publisher(publishers.pop())
+    one.maintain()
+    assert one.mixed == ""
 
 
 P = np.array([40.0, 0, 30, 0, 0, 40, 20, 0, 0, 0, 1, 0])
