@@ -49,6 +49,13 @@ def test_each_camera_has_the_pose_of_its_own_stamp(whole: Path) -> None:
     assert len({one.token for one in frames}) == 10
 
 
+def test_an_offset_moves_the_time_of_frames_and_cameras(whole: Path) -> None:
+    frames = BagFrames(whole, options=BagOptions(every_s=0.0, time_offset_s=0.1), note=quiet)
+    frame = frames[4]
+    assert frame.stamp_ns == BEGIN_NS + 4 * PERIOD_NS and frame.map_from_base[0, 3] == pytest.approx(5.0)
+    assert [view.map_from_base[0, 3] for view in frame.views] == pytest.approx([5.0, 5.02])
+
+
 def test_any_order_and_another_process_give_the_same(whole: Path) -> None:
     frames = BagFrames(whole, options=EACH, note=quiet)
     again = pickle.loads(pickle.dumps(frames))
@@ -98,6 +105,8 @@ def test_only_frames_with_lines_are_labelled_and_motion_moves_them(whole: Path) 
     assert found[0].vector_map is not None and found[0].vector_map() is line and frames[0].vector_map is None
     moved = frames.moved(transform_from_yaw(3.0, 0, 0))
     assert len(moved.labelled(line)) == 7 and moved[0].map_from_base[0, 3] == pytest.approx(3.0)
+    again = moved.moved(transform_from_yaw(0, 0, np.pi / 2))
+    assert again[2].map_from_base[:2, 3] == pytest.approx([0, 5.0])
     prints = {f.fingerprint for f in (frames, found, moved, moved.labelled(line))}
     assert len(prints) == 4 and BagFrames(whole, options=EACH, note=quiet).fingerprint in prints
 

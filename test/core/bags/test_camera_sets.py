@@ -1,4 +1,6 @@
 """Sets of images from bags as drivers record them, with the calibration that holds for them."""
+from types import SimpleNamespace
+
 import pytest
 
 pytest.importorskip("rosbags", reason="rosbags has the message classes")
@@ -173,6 +175,11 @@ def test_maps_are_thinned_by_time(tmp_path):
     with BagReader(path) as bag:
         kept = [one.stamp_ns for one in thinned(CameraSets(bag, note=str).sets(), 0.25)]
     assert kept == [BEGIN_NS + k * PERIOD_NS for k in (0, 3, 6, 9)]
+
+
+def test_what_goes_back_in_time_is_kept():
+    sets = [SimpleNamespace(stamp_ns=round(s * 1e9)) for s in (5.0, 5.1, 5.25, 2.0, 2.2, 2.25)]
+    assert [one.stamp_ns / 1e9 for one in thinned(sets, 0.25)] == [5.0, 5.25, 2.0, 2.25]
 
 
 def test_depth_images_are_refused_by_name(tmp_path):

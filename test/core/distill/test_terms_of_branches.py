@@ -91,6 +91,18 @@ def test_mapdistill():
     }
 
 
+def test_images_are_lifted_onto_the_cells_of_the_students_own_branch():
+    """A student's features live on larger cells than its map."""
+    student = prediction_by_hand(1, enc3=5)
+    rows, cols = student.taps["cam_bev"].shape[-2:]
+    fine = Hand(student=student, teacher=prediction_by_hand(2, lid_bev=4, cam_bev=3)).method("mapdistill", width=4)
+    student.taps["cam_bev"] = torch.randn(2, student.taps["cam_bev"].shape[1], rows // 2, cols // 2)
+    hand = Hand(student=student, teacher=prediction_by_hand(2, lid_bev=4, cam_bev=3))
+    coarse = hand.method("mapdistill", width=4)
+    assert coarse.lift.grid == fine.lift.grid.scaled(2) and coarse.lift.grid.shape == (rows // 2, cols // 2)
+    assert coarse.terms(hand.step())["relation"].isfinite()
+
+
 def test_the_fused_map_can_be_negative_as_the_teachers_is():
     hand, method = mapdistill()
     assert (sides(hand, method)[1] < -0.1).any() and not isinstance(method.fuse[-1], nn.ReLU)
