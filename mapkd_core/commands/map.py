@@ -188,8 +188,11 @@ def _stayed(before: StreetMap, after: StreetMap) -> str:
 
 
 def _read(text: str) -> StreetMap:
-    """A map of any format."""
-    return read_map(map_name(text))[0]
+    """A map of any format; tells what of its file is no part of it."""
+    street_map, report = read_map(map_name(text))
+    for line in report.lines:
+        say(f"{text}: not read: {line}")
+    return street_map
 
 
 def _merged(maps: list[StreetMap], options: MappingOptions) -> StreetMap:

@@ -144,8 +144,8 @@ def _lines(feature: Mapping[str, Any], report: Report) -> Iterator[list[Any]]:
     if not isinstance(kind, str) or (kind not in LINES and kind not in AREAS):
         report.add(f"feature of geometry {shown(kind)}: no line and no area")
     elif _label(properties) is None:
-        words = {name: properties[name] for name in PROPERTIES if properties.get(name)}
-        report.add(f"feature of {shown(words) if words else 'no type'}: no element of a street map")
+        words = [f"{name} {shown(properties[name])}" for name in PROPERTIES if properties.get(name)]
+        report.add(f"feature of {words[0] if words else 'no type'}: no element of a street map")
     else:
         lines = geometry["coordinates"]
         if kind == "LineString":

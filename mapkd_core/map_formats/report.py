@@ -4,6 +4,9 @@ from __future__ import annotations
 from collections import Counter
 
 
+_MOST_LINES = 40
+
+
 class Report:
     """Collects what is lost or changed in a conversion; `lines` tells it, the most frequent first."""
 
@@ -20,6 +23,15 @@ class Report:
         self.counts.update(other.counts)
 
     @property
+    def told(self) -> str:
+        """What of a file is no part of its map, to go on a sentence with; empty where nothing is."""
+        return "".join(f"; not read: {line}" for line in self.lines)
+
+    @property
     def lines(self) -> list[str]:
-        """A line for each kind of loss, `12 x what`."""
-        return [f"{count} x {what}" for what, count in self.counts.most_common()]
+        """A line for each kind of loss, `12 x what`, of very many kinds for the most frequent."""
+        found = [f"{count} x {what}" for what, count in self.counts.most_common()]
+        if len(found) <= _MOST_LINES:
+            return found
+        rest = self.counts.most_common()[_MOST_LINES - 1 :]
+        return [*found[: _MOST_LINES - 1], f"{sum(count for _, count in rest)} x what is of {len(rest)} other kinds"]

@@ -86,12 +86,12 @@ class BuilderNode(ToldNode):
         check_unused(self.values)
         self._free()
         if self.values["load"]:
-            known, _ = read_map(map_name(self.values["load"]))
+            known, report = read_map(map_name(self.values["load"]))
             if frame not in ("auto", known.frame):
                 raise ValueError(f"{self.values['load']} is in the frame {known.frame!r}, fixed_frame is {frame!r}")
             self.builder, frame = builder_from(known, options), known.frame
             origin = known.origin
-            self.get_logger().info(f"going on with {len(known.elements)} elements of {self.values['load']}")
+            self.get_logger().info(f"goes on with {len(known.elements)} elements of {self.values['load']}{report.told}")
         else:
             self.builder = MapBuilder(options)
         if self.values["anchor"]:

@@ -1,6 +1,7 @@
 """`mapkd map` as a user runs it."""
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -66,6 +67,23 @@ def test_maps_are_merged(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["map", *maps, "--out", str(tmp_path / "ab.streetmap")]) == 0
     assert "m of line in common, moved by 2." in capsys.readouterr().out
     assert lines(tmp_path / "ab.streetmap") == WHOLE
+
+
+def test_what_a_map_to_go_on_with_holds_beside_elements_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    pytest.importorskip("pyproj")
+    ends = [[[8.0, 50.0 + k * 1e-4], [8.002, 50.0 + k * 1e-4]] for k in range(3)]
+    features = [
+        {"type": "Feature", "properties": {"type": kind}, "geometry": {"type": "LineString", "coordinates": line}}
+        for kind, line in zip(("divider", "curb", "stop_line"), ends, strict=True)
+    ]
+    (tmp_path / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    (tmp_path / "b.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features[:2]}))
+    maps = [str(tmp_path / name) for name in ("a.geojson", "b.geojson")]
+    assert main(["map", *maps, "--out", str(tmp_path / "c.streetmap")]) == 0
+    said = capsys.readouterr().out
+    assert said.count("not read: 1 x feature of type 'stop_line'") == 1 and "a.geojson: not read" in said
 
 
 def test_images_are_predicted_where_the_bag_has_no_maps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

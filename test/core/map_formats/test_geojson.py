@@ -158,3 +158,12 @@ def test_a_map_of_two_places_is_refused(tmp_path: Path, line: list, far: bool) -
     else:
         (element,) = read_geojson(path)[0].elements
         assert np.ptp(element.points_m[:, 0]) == pytest.approx(11.2, abs=0.2)
+
+
+def test_very_many_words_are_told_in_few_lines(tmp_path: Path) -> None:
+    line = [[10.0, 50.0], [10.001, 50.0]]
+    path = tmp_path / "a.geojson"
+    path.write_text(_collection(*(_feature("LineString", line, type=f"pole {k}") for k in range(100))))
+    _, losses = read_geojson(path)
+    assert losses.lines[0] == "1 x feature of type 'pole 0': no element of a street map"
+    assert len(losses.lines) == 40 and losses.lines[-1] == "61 x what is of 61 other kinds"
