@@ -3,7 +3,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-
 _MOST_LINES = 40
 
 
