@@ -52,6 +52,16 @@ def test_cameras_that_see_no_ground_give_no_weight():
     assert not weight.any() and not of_network.any()
 
 
+def test_a_sample_takes_nothing_from_a_pixel_that_shows_nothing():
+    intrinsics, poses = ring(1, SIZE, 50.0, height_m=1.7, start=0.1)
+    left, right = (np.zeros((1, SIZE[1], SIZE[0]), bool) for _ in range(2))
+    left[..., : SIZE[0] // 2], right[..., SIZE[0] // 2 :] = True, True
+    of = PillarTables(GRID, SIZE, CONFIG).table
+    whole, of_left, of_right = (of(intrinsics, poses, seen)[1] for seen in (None, left, right))
+    assert of_left.any() and of_right.any() and not (of_left * of_right).any()
+    assert np.array_equal(of_left + of_right, whole)
+
+
 def test_another_view_is_refused():
     with pytest.raises(ValueError, match="view 'lift_splat' does not run from a graph"):
         PillarTables(GRID, SIZE, student_config({"variant": "nano", "view": "lift_splat"}))
