@@ -75,7 +75,10 @@ class CachedFrame:
         """What training reads. Raises ValueError if `options` ask for what the cache does not hold."""
         asked, size = options.image_size, self.frame.views[0].size
         if asked[0] > size[0] or asked[1] > size[1]:
-            raise ValueError(f"images of {asked[0]}x{asked[1]} are asked for, the cache holds {size[0]}x{size[1]}")
+            raise ValueError(
+                f"images of {asked[0]}x{asked[1]} are asked for, the cache holds {size[0]}x{size[1]}; write it again "
+                f"with --size {asked[0]}x{asked[1]}"
+            )
         images = [network_image(view, asked) for view in self.frame.views]
         if options.labels and self.local_map is None:
             raise ValueError("labels are asked for, but the cache was written without; write it again with labels")
