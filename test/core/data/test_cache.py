@@ -52,7 +52,7 @@ def test_samples_come_back_as_they_went_in(folder):
 def test_smaller_images_may_be_asked_for_but_not_larger_ones(folder):
     small = CachedSamples(folder, SampleOptions(GRID_240X60, (80, 32)))[0]
     assert small.images.shape == (6, 32, 80, 3) and small.intrinsics[0, 0, 0] == pytest.approx(62.5)
-    with pytest.raises(ValueError, match="352x128 are asked for, the cache holds 160x64; .* --size 352x128"):
+    with pytest.raises(ValueError, match=r"352x128 are asked for, the cache holds 160x64; .* --size 352x128"):
         CachedSamples(folder, SampleOptions())[0]
 
 
