@@ -60,6 +60,8 @@ ENDS = (".png", ".json")
 """Of the files of one set of images."""
 _RIG = mapping(record({"intrinsics": numbers(3, 3), "base_from_camera": numbers(4, 4)}), 1)
 """Schema of --calibration."""
+_GRAY = 46
+"""Behind the lines of --bare, dark as the map from above."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +94,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--every", type=number(0), default=0.0, metavar="S", help="of a bag, at most a map in S seconds"
     )
     parser.add_argument("--no-video", action="store_true", help="of a bag, write no overlay.mp4")
+    parser.add_argument("--bare", action="store_true",
+                        help="draw on gray: neither images nor true map, where their licence keeps them to yourself")
     parser.add_argument("--weights", type=Path, help=CARD_OR_SHIPPED)
     add_runtime_options(parser)
     parser.add_argument("--out", type=Path, default=Path("predictions"), help="output folder (%(default)s)")
@@ -120,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
             shots = _from_dataroot(args, card)
     for shot in each(shots, "predict", shown=not args.images):
         result = map_of(shot)
-        _write(args.out, shot, result, card)
+        _write(args.out, shot, result, card, args.bare)
         counts = {label: sum(e.label == label for e in result.elements) for label in card.classes}
         found = ", ".join(f"{count} {label}" for label, count in counts.items())
         say(f"{shot.name}: {found}; {sum(result.stage_ms.values()):.0f} ms -> {args.out / shot.name}.png, .json")
@@ -255,11 +259,14 @@ def _place(out: Path, shot: _Shot, ending: str) -> Path:
     return inside(out, f"{shot.name}{ending}", "scene name")
 
 
-def _write(out: Path, shot: _Shot, result: PredictedMap, card: ModelCard) -> None:
+def _write(out: Path, shot: _Shot, result: PredictedMap, card: ModelCard, bare: bool) -> None:
     grid = card.grid
+    images = [decode(image) for image in shot.images]
+    if bare:
+        images = [np.full_like(image, _GRAY) for image in images]
     image = overview(
-        [decode(image) for image in shot.images], shot.intrinsics, shot.base_from_camera, result.elements, grid,
-        truth=shot.truth, semantic=result.probabilities, title=shot.name, names=shot.cameras,
+        images, shot.intrinsics, shot.base_from_camera, result.elements, grid,
+        truth=None if bare else shot.truth, semantic=result.probabilities, title=shot.name, names=shot.cameras,
     )
     write_png(_place(out, shot, ".png"), image)
     record = {

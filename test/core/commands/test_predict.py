@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from real_data import NUSCENES, needs_nuscenes
 
 from mapkd_core.commands.main import main
 from mapkd_core.predictor import DEFAULT_WEIGHTS
@@ -43,6 +44,20 @@ def test_own_images_become_an_overview_and_elements(tmp_path: Path) -> None:
     record = json.loads((out / "cam_front_left.json").read_text())
     assert {"model", "grid", "elements", "stage_ms"} <= set(record)
     assert cv2.imread(str(out / "cam_front_left.png")).shape[0] > 500
+
+
+@needs_nuscenes
+def test_a_bare_overview_shows_neither_images_nor_true_map(tmp_path: Path) -> None:
+    from tiny_student import save_tiny_student
+
+    words = ["predict", "--dataroot", str(NUSCENES), "--scene", "scene-0103", "--device", "cpu",
+             "--weights", str(save_tiny_student(tmp_path)), "--out"]
+    assert main([*words, str(tmp_path / "shown")]) == main([*words, str(tmp_path / "bare"), "--bare"]) == 0
+    shown, bare = (cv2.imread(str(next((tmp_path / name).glob("*.png")))) for name in ("shown", "bare"))
+    assert bare.shape[1] < shown.shape[1]  # no panel of the reference
+    tiles = [image[80:300, 20:560] for image in (shown, bare)]
+    assert tiles[0].std() > 10
+    assert (tiles[1] == np.median(tiles[1])).mean() > 0.9
 
 
 def test_images_and_their_calibration_are_never_written_over(
