@@ -105,6 +105,8 @@ def run(args: argparse.Namespace) -> int:
     """Predicts, writes, and prints what was found."""
     if args.images and not args.calibration:
         raise ValueError("--images needs --calibration: without it nobody knows where the cameras look")
+    if args.bag and args.bare:
+        raise ValueError("--bare goes with --dataroot or --images; of a bag, --no-video writes no images")
     wait_without_spinning()
     if args.dataroot and args.weights and _remembers(args.weights):
         card, map_of = _in_order(args)

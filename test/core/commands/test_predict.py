@@ -60,6 +60,11 @@ def test_a_bare_overview_shows_neither_images_nor_true_map(tmp_path: Path) -> No
     assert (tiles[1] == np.median(tiles[1])).mean() > 0.9
 
 
+def test_a_bag_has_no_bare_overview(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", str(tmp_path), "--bare"]) == 2
+    assert "of a bag, --no-video writes no images" in capsys.readouterr().err
+
+
 def test_images_and_their_calibration_are_never_written_over(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

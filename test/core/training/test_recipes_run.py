@@ -14,6 +14,8 @@ from toy import SIZE, ToySamples
 
 from mapkd_core.artifact import ModelCard, save_artifact
 from mapkd_core.commands.main import main
+from mapkd_core.data.drive_order import FramePose
+from mapkd_core.geometry import transform_from_yaw
 from mapkd_core.grid import BevGrid
 from mapkd_core.model.build import build_model
 from mapkd_core.training import batches as loading
@@ -49,6 +51,9 @@ class Whole(ToySamples):
             sample, lidar=lidar.astype(np.float32), outlines_m=(ring,), sd_lines_m=road, cameras=CAMERAS
         )
 
+    def pose(self, index):
+        return FramePose("drive", index * 500_000_000, transform_from_yaw(2.0 * index, 0.0, 0.0))
+
 
 @pytest.fixture(autouse=True)
 def toy_data(monkeypatch, tmp_path):
@@ -68,8 +73,11 @@ def cut(stem):
         options["bev_cell_m"] = 1.5
     if options.get("variant") == "vector_nano":
         options["evidence"] = [1, 4]
+    if "memory" in options:
+        options["memory"] = 2
     recipe.update(
-        model_options=options, init=[], out="runs", steps=2, batch_size=2, devices=1, val_every=2, accelerator="cpu",
+        model_options=options, init=[], out="runs", steps=2, devices=1, val_every=2, accelerator="cpu",
+        batch_size=2 * recipe["data"].get("window", 1),
         grid={"x_range_m": list(GRID.x_range_m), "y_range_m": list(GRID.y_range_m), "cell_m": GRID.cell_m},
     )
     recipe["data"].update(image_size=list(SIZE), workers=0)
