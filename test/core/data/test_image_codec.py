@@ -69,6 +69,18 @@ def test_pixels_are_opencvs_at_every_reduction(width, height, reduction, flags, 
 
 
 @pytest.mark.parametrize(
+    ("least", "size"),
+    [
+        ((80, 90), (160, 90)), ((160, 45), (160, 90)), ((80, 91), (320, 180)), ((161, 45), (320, 180)),
+        ((80, 45), (80, 45)),
+    ],
+)
+@pytest.mark.parametrize("encode", [jpeg, png])
+def test_neither_side_becomes_smaller_than_asked(least, size, encode):
+    assert decode(encode(), least).shape == (size[1], size[0], 3)
+
+
+@pytest.mark.parametrize(
     "change",
     [
         lambda data: data + bytes(60_000),
