@@ -193,6 +193,16 @@ def test_a_batch_of_mixed_drives_is_its_frames_one_by_one_with_their_memory():
         assert all(torch.allclose(a, b, atol=1e-3) for a, b in zip(left, whole.memory, strict=True))
 
 
+def test_what_is_given_is_remembered_by_the_first_run_of_a_batch_alone():
+    network = tiny().eval()
+    made = following(batch(3), [False, True, False], motion(*MOTIONS[:3]))
+    with torch.inference_mode():
+        left = DriveMemory(*network(parts(made, [0])).memory)
+        both, apart = network(parts(made, [1, 2]), left), network(parts(made, [2]))
+        assert torch.allclose(both.points_m[:, 1], apart.points_m[:, 0], atol=1e-4)
+        assert torch.allclose(both.points_m[:, 0], network(made).points_m[:, 1], atol=1e-3)
+
+
 def test_a_reset_frame_is_the_frame_alone_and_a_following_one_is_not():
     network, alone = tiny().eval(), tiny(memory=0).eval()
     alone.load_state_dict({k: v for k, v in network.state_dict().items() if not k.startswith("memory.")})
