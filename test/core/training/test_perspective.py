@@ -148,7 +148,7 @@ def test_batches_carry_them_and_go_on_as_before(street_data, style):
 
 def test_a_streamed_cache_is_refused():
     config = replace(CONFIG, data=replace(CONFIG.data, train="cache:https://example.org/train"))
-    with pytest.raises(ValueError, match=r"data\.streets it must be a local folder"):
+    with pytest.raises(ValueError, match=r"data\.streets or data\.window it must be a local folder"):
         loading.training_batches(config)
 
 
