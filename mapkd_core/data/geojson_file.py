@@ -90,7 +90,7 @@ def _as_one_text(data: bytes) -> bytes:
 def _as_collection(found: Any) -> Any:
     """What a file holds as a collection; unchanged where it is none of GeoJSON's kinds."""
     if isinstance(found, list) and found and all(isinstance(f, dict) and f.get("type") == "Feature" for f in found):
-        return {"type": "FeatureCollection", "features": found}
+        return {"type": "FeatureCollection", "features": list(_flat(found))}
     if not isinstance(found, dict):
         return found
     if "features" in found:
@@ -98,8 +98,9 @@ def _as_collection(found: Any) -> Any:
         return {**found, "features": list(_flat(features))} if isinstance(features, list) else found
     if found.get("type") == "Feature":
         return {**found, "type": "FeatureCollection", "features": list(_flat([found]))}
-    if found.get("type") in (*LINES, *AREAS):
-        return {**found, "type": "FeatureCollection", "features": [{"geometry": found, "properties": None}]}
+    if found.get("type") in (*LINES, *AREAS, "GeometryCollection"):
+        alone = {"geometry": found, "properties": None}
+        return {**found, "type": "FeatureCollection", "features": list(_flat([alone]))}
     return found
 
 

@@ -144,6 +144,8 @@ class _Reader:
             if label_of(way.tags) != "ped_crossing" or len(way.nodes) < 2:
                 continue
             line = LineString(self._line(way.nodes)[:, :2])
+            if not line.length:
+                continue
             if line.intersection(whole).length > 0.5 * line.length:
                 self.report.add("line on a crosswalk: part of that crossing")
             elif line.is_ring and 2 * Polygon(line).area < _BAR_M * line.length:

@@ -86,6 +86,10 @@ def test_one_feature_or_a_geometry_alone_is_read(tmp_path: Path) -> None:
     (tmp_path / "bare.geojson").write_text(json.dumps(one["geometry"]))
     read, losses = read_geojson(tmp_path / "bare.geojson")
     assert not read.elements and losses.lines, "nothing says of which class it is"
+    both = {"type": "GeometryCollection", "geometries": [one["geometry"]] * 2}
+    (tmp_path / "some.geojson").write_text(json.dumps(both))
+    read, losses = read_geojson(tmp_path / "some.geojson")
+    assert not read.elements and losses.lines == ["2 x feature of no type: no element of a street map"]
     (tmp_path / "utm.geojson").write_text(json.dumps({**one, "crs": {"properties": {"name": "EPSG:25832"}}}))
     with pytest.raises(FileFault, match="expected WGS84"):
         read_geojson(tmp_path / "utm.geojson")
@@ -97,7 +101,8 @@ def test_collections_in_collections_are_read(tmp_path: Path) -> None:
     several = {**one, "geometry": {"type": "GeometryCollection", "geometries": lines}}
     path = tmp_path / "a.geojson"
     for content, count in (
-        ([one], 1), (several, 3), ({"features": [{"type": "FeatureCollection", "features": [one, several]}]}, 4),
+        ([one], 1), ([one, several], 4), (several, 3),
+        ({"features": [{"type": "FeatureCollection", "features": [one, several]}]}, 4),
         ({"features": [one], "crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::4979"}}}, 1),
     ):  # fmt: skip
         path.write_text(json.dumps(content))

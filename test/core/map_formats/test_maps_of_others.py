@@ -128,6 +128,17 @@ def test_bars_of_a_zebra_are_no_crossings(tmp_path: Path) -> None:
     assert "1 x bar of a zebra without a lanelet: no crossing by itself, left out" in losses.lines
 
 
+def test_paint_of_a_crossing_whose_vertices_lie_on_each_other_is_passed_by(tmp_path: Path) -> None:
+    nodes = "".join(f"<node id='{key}' lat='49.0' lon='{lon}'/>" for key, lon in ((1, 8.4), (2, 8.4), (3, 8.401)))
+    ways = "".join(
+        f"<way id='{key}'><nd ref='1'/><nd ref='{to}'/><tag k='type' v='{kind}'/></way>"
+        for key, to, kind in ((4, 2, "pedestrian_marking"), (5, 3, "line_thin"))
+    )
+    (tmp_path / "a.osm").write_text(f"<osm>{nodes}{ways}</osm>")
+    read, _ = read_lanelet2(tmp_path / "a.osm")
+    assert len(read.of("divider")) == 1
+
+
 def _geojson(path: Path, *features: tuple[str, list, dict]) -> Path:
     content = [{"type": "Feature", "geometry": {"type": kind, "coordinates": where}, "properties": properties}
                for kind, where, properties in features]  # fmt: skip
