@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mapkd_core.bags.qos import Profile, profile_by_name
 from mapkd_ros import qos
+from mapkd_ros.qos_events import subscription_events
 from mapkd_ros.recorder.mcap_file import McapFile
 from mapkd_ros.sensor_messages import message_class
 
@@ -67,19 +68,21 @@ class Recorder:
     def _subscribe(self, tap: _Tap) -> None:
         profile = qos.profile("reliable" if tap.asked.reliable else "best_effort", tap.asked.depth, tap.asked.latched)
         given = (message_class(tap.msg_type), tap.topic, lambda raw: self._write(tap, raw, False), profile)
+        # What follows its publishers hears all of them in the end: rclpy's warning that it will not would be wrong.
+        events = subscription_events() if tap.follows else None
         if tap.subscription is None:
-            tap.subscription = qos.create_subscription(self._node, *given, raw=True)
+            tap.subscription = qos.create_subscription(self._node, *given, raw=True, event_callbacks=events)
             return
         self._node.destroy_subscription(tap.subscription)
         # Without overrides: as parameters, they keep what the first subscription asked for.
-        tap.subscription = self._node.create_subscription(*given, raw=True)
+        tap.subscription = self._node.create_subscription(*given, raw=True, event_callbacks=events)
 
     def _keep(self, tap: _Tap, wanted: bool) -> None:
         """Asks for what some publishers have latched, or no longer."""
         if wanted and tap.kept is None:
             profile = qos.profile(depth=tap.asked.depth, latched=True)
             given = (message_class(tap.msg_type), tap.topic, lambda raw: self._write(tap, raw, True), profile)
-            tap.kept = self._node.create_subscription(*given, raw=True)
+            tap.kept = self._node.create_subscription(*given, raw=True, event_callbacks=subscription_events())
         elif tap.kept is not None and not wanted:
             self._node.destroy_subscription(tap.kept)
             tap.kept = None

@@ -189,7 +189,9 @@ def test_publishers_of_any_qos_are_heard_and_noted_with_it(start_node: Any, list
 
 
 @pytest.mark.ros
-def test_what_one_publisher_latched_is_recorded_beside_one_that_latches_nothing(private_domain: int) -> None:
+def test_what_one_publisher_latched_is_recorded_beside_one_that_latches_nothing(
+    private_domain: int, capfd: pytest.CaptureFixture[str]
+) -> None:
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
     from tf2_msgs.msg import TFMessage
@@ -226,6 +228,8 @@ def test_what_one_publisher_latched_is_recorded_beside_one_that_latches_nothing(
         for _ in range(20):
             executor.spin_once(timeout_sec=0.02)
         assert len(written) == len(set(written)) == 3
+        told = capfd.readouterr()
+        assert "[recorder]" not in told.out + told.err, "all are heard, so none is said not to be"
         sender.destroy_publisher(plain)
         wait(lambda: recorder._taps[0].kept is None)
         assert recorder._taps[0].kept is None and recorder._taps[0].asked.latched
