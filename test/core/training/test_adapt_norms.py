@@ -9,7 +9,7 @@ from mapkd_core.artifact import load_model
 from mapkd_core.commands.main import main
 from mapkd_core.data.images import IMAGENET_MEAN, IMAGENET_STD
 from mapkd_core.model.build import build_model
-from mapkd_core.training.adapt_norms import adapt_norms
+from mapkd_core.training.adapt_norms import _batches, adapt_norms
 
 
 @pytest.fixture
@@ -55,6 +55,16 @@ def test_the_same_again_by_its_seed(folder):
     states = [network.state_dict() for network in (one, same, other)]
     assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
     assert not all(torch.equal(states[0][k], states[2][k]) for k in states[0])
+
+
+def test_half_of_the_cuts_are_mirrored(tmp_path):
+    """An image that grows brighter to the right: in a mirrored cut the left half is the brighter one."""
+    ramp = np.broadcast_to(np.linspace(0, 255, 160, dtype=np.uint8)[None, :, None], (90, 160, 3))
+    cv2.imwrite(str(tmp_path / "ramp.png"), ramp)
+    cuts = np.concatenate(list(_batches([tmp_path / "ramp.png"], SIZE, 200, np.random.default_rng(0)))).astype(float)
+    middle = SIZE[0] // 2
+    mirrored = cuts[:, :, :middle].mean((1, 2, 3)) > cuts[:, :, middle:].mean((1, 2, 3))
+    assert len(cuts) == 200 and 80 <= mirrored.sum() <= 120, "within three standard deviations of one half"
 
 
 def test_refusals(tmp_path):

@@ -98,6 +98,21 @@ def test_thinning_is_the_published_one_until_nothing_changes(max_passes: int, ce
     np.testing.assert_array_equal(thinned, plainly_thinned(mask, max_passes))
 
 
+@pytest.mark.parametrize(
+    ("rows", "idle"), [((".####", "##.#.", ".##.."), 0), (("#..##", "##...", ".#..#", ".#.##", "#####"), 1)]
+)
+def test_one_sub_iteration_without_a_change_is_not_the_last(rows: tuple[str, ...], idle: int) -> None:
+    """The other one, on the other sides of a region, still takes cells away."""
+    mask = np.pad(np.array([[cell == "#" for cell in row] for row in rows], np.uint8), 3)
+    changed, image = [], mask
+    for odd in (True, False, True):
+        before, image = image, plainly_thinned_once(image, odd)
+        changed.append(bool((image != before).any()))
+    assert not changed[idle] and changed[idle + 1]
+    thinned = unpack(skeleton.thin(pack(mask), stride_of(mask.shape), 4), mask.shape)
+    np.testing.assert_array_equal(thinned, plainly_thinned(mask, 4))
+
+
 def test_thinning_leaves_lines_and_no_areas() -> None:
     mask = np.zeros((60, 90), np.uint8)
     cv2.line(mask, (8, 10), (80, 20), 1, 7)
