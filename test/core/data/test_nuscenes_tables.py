@@ -62,6 +62,25 @@ def test_a_teacher_sees_the_sweeps_that_follow_a_frame(root):
     np.testing.assert_allclose(first.lidar()[:, 4], [0, 0, -1, -1], atol=1e-6)  # the second after it
 
 
+def test_a_sweep_stands_where_its_vehicle_stood_as_the_frames_vehicle_sees_it(root):
+    """5 m and a quarter turn to the left between them: what was straight ahead is to the right, and nearer."""
+    def chain(rows):
+        next(row for row in rows if row["token"] == "scene-a-1-LIDAR_TOP")["prev"] = "scene-a-0-LIDAR_TOP"
+
+    def turn(rows):
+        rotation = [np.sqrt(0.5), 0.0, 0.0, np.sqrt(0.5)]
+        for row in rows:
+            if row["token"].startswith("scene-a-1-"):
+                row["rotation"] = rotation
+
+    change(root, "sample_data", chain)
+    change(root, "ego_pose", turn)
+    points = NuScenesSource(root, lidar_sweeps=Sweeps(2))[1].lidar()
+    ahead_m, aside_m = points[:2, :2]
+    np.testing.assert_allclose(points[2:4, :2], [(ahead_m[1], -(ahead_m[0] - 5)), (aside_m[1], -(aside_m[0] - 5))],
+                               atol=1e-5)  # fmt: skip
+
+
 def test_sweeps_lead_back_in_time_and_stay_with_their_sensor(root):
     def itself(rows):
         next(row for row in rows if row["token"] == "scene-a-1-LIDAR_TOP")["prev"] = "scene-a-1-LIDAR_TOP"

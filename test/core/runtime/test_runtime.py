@@ -56,6 +56,8 @@ def test_options_come_whole_or_by_name():
     assert runtime_options(None, settings={"threads": None}) == RuntimeOptions() == runtime_options(None)
     with pytest.raises(TypeError, match="not both"):
         runtime_options(whole, settings={"threads": 1})
+    with pytest.raises(TypeError, match="not both"):
+        runtime_options(whole, (4,))  # threads by position, which else nobody would notice
     with pytest.raises(TypeError, match="positional"):
         RuntimeOptions("cpu")
 
