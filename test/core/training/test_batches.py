@@ -187,7 +187,7 @@ def test_a_streamed_cache_is_read_by_place_seed_and_share_and_changed_by_number(
 @pytest.mark.parametrize("more", [{"unlabelled": "drives"}, {"streets": ("images",)}])
 def test_a_streamed_cache_stands_alone(more):
     data = replace(CONFIG.data, train="cache:https://example.org/train", **more)
-    with pytest.raises(ValueError, match=r"is streamed; with data\.unlabelled, data\.streets or data\.window it must be a local"):
+    with pytest.raises(ValueError, match=r"is streamed; with data\.unlabelled, data\.streets or data\.window it must"):
         loading.training_batches(replace(CONFIG, data=data))
 
 
