@@ -5,6 +5,7 @@ import pytest
 from oracle_frames import GRID, HEADER, Oracle, frames
 
 from mapkd_core.evaluation.evaluate import PREDICTIONS, TRUTH, _latency, predict_frames, score_frames
+from mapkd_core.evaluation.result_file import RESULTS, SUBMISSION, forget_results
 from mapkd_core.grid import BevGrid
 from mapkd_core.metrics.crossings import in_side_form
 from mapkd_core.metrics.frame_file import FrameRecord, read_frames
@@ -142,3 +143,18 @@ def test_nothing_to_score_is_refused(tmp_path):
     ):
         with pytest.raises(ValueError, match=told):
             score_frames(given, against)
+
+
+@pytest.mark.parametrize("predicted_anew", [True, False])
+def test_of_an_earlier_evaluation_its_own_files_go_and_others_stay(tmp_path, predicted_anew):
+    """The submission goes with the predictions that it is made of alone."""
+    images = tmp_path / "images"
+    images.mkdir()
+    for path in (*(tmp_path / name for name in RESULTS), images / "best-1.jpg", images / "worst-12.jpg"):
+        path.touch()
+    kept = {tmp_path / "notes.txt", images / "holiday.jpg", images / "best-of.jpg"}
+    for path in (*kept, tmp_path / SUBMISSION):
+        path.touch()
+    forget_results(tmp_path, predicted_anew)
+    found = {path for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == kept | (set() if predicted_anew else {tmp_path / SUBMISSION})

@@ -3,7 +3,9 @@ import numpy as np
 from oracle_frames import GRID, HEADER, Oracle, frames
 
 from mapkd_core.evaluation.evaluate import PREDICTIONS, TRUTH, predict_frames, score_frames
-from mapkd_core.evaluation.images import draw_examples, examples, find_frames
+from mapkd_core.evaluation.images import draw_examples, examples, find_frames, reference_of
+from mapkd_core.metrics.frame_file import FrameRecord
+from mapkd_core.types import MapElement
 
 
 def oracle_evaluation(tmp_path, count):
@@ -32,3 +34,12 @@ def test_one_frame_is_one_image(tmp_path):
 
 def test_frames_are_found_by_token():
     assert list(find_frames(frames(4), {"t2", "t0"})) == ["t0", "t2"]
+
+
+def test_true_crossings_are_drawn_as_outlines_where_there_are_any():
+    line, edge, ring = (
+        MapElement(label, np.zeros((2, 2), np.float32), 1.0, closed=closed)
+        for label, closed in (("divider", False), ("ped_crossing", False), ("ped_crossing", True))
+    )
+    assert reference_of(FrameRecord("t", [edge, line], outlines=[ring])) == [line, ring]
+    assert reference_of(FrameRecord("t", [edge, line])) == [edge, line]

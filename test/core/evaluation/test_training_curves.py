@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mapkd_core.evaluation.page import Charts, Section, render
-from mapkd_core.evaluation.training_curves import chart, grouped, read_curves
+from mapkd_core.evaluation.training_curves import _running_mean, chart, grouped, read_curves
 from mapkd_core.schema import FileFault
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -100,3 +100,8 @@ def test_any_tag_can_be_drawn(tag):
     drawn = chart(f"train/{tag}", {tag: ([0, 1], [1.0, 2.0]), "other": ([0, 1], [2.0, 3.0])})
     ElementTree.fromstring(drawn.svg)  # well-formed: nothing of the tag is markup
     assert "<script" not in drawn.svg and "\0" not in drawn.svg
+
+
+def test_a_smooth_curve_is_the_mean_of_the_last_points_and_at_the_start_of_those_there_are():
+    points = np.stack([np.arange(6.0), [3.0, 5.0, 7.0, 0.0, 2.0, 10.0]], 1)
+    np.testing.assert_allclose(_running_mean(points), np.stack([points[:, 0], [3, 4, 5, 4, 3, 4]], 1))

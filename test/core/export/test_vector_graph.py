@@ -106,6 +106,11 @@ def test_the_dense_view_is_the_ragged_table():
     assert view.sum() > 10
 
 
+def test_scores_and_shares_of_the_grid_are_compared_at_one_scale():
+    """Three logits, and two vertices whose metres become shares of the grid's longer side."""
+    assert graphs._unit(2, 50.0).tolist() == pytest.approx([1.0] * 3 + [0.02] * 4)
+
+
 def test_a_view_that_is_too_large_and_a_note_that_does_not_fit_are_refused(kernel_artifact, tmp_path, monkeypatch):
     monkeypatch.setattr(graphs, "MOST_VIEW_BYTES", 1000)
     network, card = load_model(kernel_artifact)

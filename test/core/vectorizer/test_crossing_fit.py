@@ -165,6 +165,21 @@ def test_a_rectangle_must_be_clearly_better_than_one_ring_and_may_be_worse_than_
     assert replaced != all(np.array_equal(ring.points, drawn[0].points) for ring in kept)
 
 
+def test_where_rings_and_the_rectangle_in_their_place_differ_the_score_is_between(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Agreements of 0.3 and 0.9 count as 0.6, twice that of a ring that stays."""
+    sides = rectangle(200 + 100j, 0.4, 90, 28)
+    evidence = evidence_of(list(sides), 7)
+    monkeypatch.setattr(Drawing, "agreement_of", lambda self, members: 0.3)
+    found, scores = np.array([200, 100, 0.9, 60, 20, 7.0]), []
+    for better in (0.0, 0.9):
+        monkeypatch.setattr(Drawing, "best_rectangle", lambda self, members, widths, better=better: (found, better))
+        (ring,), _ = fit_rings([ring_of(sides)], [], regions_of(evidence), evidence, WIDTHS, INSET)
+        scores.append(ring.score)
+    assert scores[1] / scores[0] == pytest.approx(np.sqrt(2))
+
+
 def test_a_good_ring_stays_as_it_is() -> None:
     truth = rectangle(200 + 100j, 0.4, 90, 28)
     evidence = evidence_of(list(truth), 7)

@@ -70,8 +70,11 @@ def test_four_crossings_at_a_junction_keep_their_own_edges() -> None:
 
 
 def test_an_edge_without_partner_stays_an_open_line() -> None:
-    (edge,) = vectorize(drawn([element("ped_crossing", [[4, -6], [4, 6]])]), GRID_60X30)
+    seen = drawn([element("ped_crossing", [[4, -6], [4, 6]])])
+    (edge,) = vectorize(seen, GRID_60X30)
     assert edge.label == "ped_crossing" and not edge.closed
+    (single,) = vectorize(seen, GRID_60X30, VectorizeConfig(crossings="edges"))
+    assert edge.score == pytest.approx(0.5 * single.score), "half the score of an edge that needs no partner"
 
 
 def test_filled_crossings_become_rings() -> None:
