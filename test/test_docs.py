@@ -197,7 +197,7 @@ def test_the_site_is_built_without_a_warning_and_shows_what_the_code_says(site: 
     assert "mapkd_core.predictor.MapPredictor.predict" in text("reference/python.html")
     assert "source_stamps" in text("reference/messages.html")
     assert "is not granted" in text("reference/weights.html")
-    assert (site / "files" / "benchmarks" / "results" / "front_2026-11-28.html").is_file()
+    assert (site / "files" / "benchmarks" / "results" / "front_2026-11-30.html").is_file()
 
 
 def test_no_page_of_the_site_is_a_stub(site: Path) -> None:
