@@ -4,6 +4,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mapkd_core.bags.qos import Profile, profile_by_name
@@ -19,7 +20,25 @@ LOOK_S = 0.2
 """Seconds between two looks at who publishes."""
 _DEPTH = 100
 _HEARD = 64
-"""So many messages of one subscription may come before the other brings the same."""
+"""So many messages of one subscription may come before another brings the same."""
+
+
+class HeardBefore:
+    """Knows messages that one subscription brings after another: what is latched is sent to each that begins."""
+
+    def __init__(self) -> None:
+        self._brought: dict[int, set[int]] = {}
+        """Hash of a message -> the subscriptions that have brought it since it was last new."""
+
+    def __call__(self, raw: bytes, subscription: int) -> bool:
+        """Whether other subscriptions have brought this message, and this one not yet: sent again, it is new."""
+        key = hash(raw)
+        brought = self._brought.pop(key, set())
+        before = bool(brought) and subscription not in brought
+        self._brought[key] = {*(brought if before else ()), subscription}
+        if len(self._brought) > _HEARD:
+            del self._brought[next(iter(self._brought))]
+        return before
 
 
 @dataclass(eq=False)
@@ -34,8 +53,9 @@ class _Tap:
     subscription: Any = None
     kept: Any = None
     """A second subscription, of what some publishers have latched while others latch nothing."""
-    heard: dict[int, bool] = field(default_factory=dict)
-    """Hash of a message that only one of the two has brought so far -> whether that was `kept`."""
+    heard_before: HeardBefore = field(default_factory=HeardBefore)
+    begun: int = 0
+    """Subscriptions so far; each has its number."""
 
 
 class Recorder:
@@ -67,7 +87,7 @@ class Recorder:
 
     def _subscribe(self, tap: _Tap) -> None:
         profile = qos.profile("reliable" if tap.asked.reliable else "best_effort", tap.asked.depth, tap.asked.latched)
-        given = (message_class(tap.msg_type), tap.topic, lambda raw: self._write(tap, raw, False), profile)
+        given = self._given(tap, profile)
         # What follows its publishers hears all of them in the end: rclpy's warning that it will not would be wrong.
         events = subscription_events() if tap.follows else None
         if tap.subscription is None:
@@ -81,22 +101,21 @@ class Recorder:
         """Asks for what some publishers have latched, or no longer."""
         if wanted and tap.kept is None:
             profile = qos.profile(depth=tap.asked.depth, latched=True)
-            given = (message_class(tap.msg_type), tap.topic, lambda raw: self._write(tap, raw, True), profile)
+            given = self._given(tap, profile)
             tap.kept = self._node.create_subscription(*given, raw=True, event_callbacks=subscription_events())
         elif tap.kept is not None and not wanted:
             self._node.destroy_subscription(tap.kept)
             tap.kept = None
 
-    def _write(self, tap: _Tap, raw: bytes, kept: bool) -> None:
+    def _given(self, tap: _Tap, profile: Any) -> tuple[Any, ...]:
+        """What a further subscription of a topic is made of."""
+        tap.begun += 1
+        return message_class(tap.msg_type), tap.topic, partial(self._write, tap, tap.begun), profile
+
+    def _write(self, tap: _Tap, subscription: int, raw: bytes) -> None:
         self._declare(tap)
-        if tap.kept is not None or tap.asked.latched:
-            key = hash(raw)
-            if tap.heard.get(key) == (not kept):
-                del tap.heard[key]
-                return
-            tap.heard[key] = kept
-            if len(tap.heard) > _HEARD:
-                del tap.heard[next(iter(tap.heard))]
+        if (tap.kept is not None or tap.asked.latched) and tap.heard_before(raw, subscription):
+            return
         self._file.write(tap.topic, raw, time.time_ns())
 
     def _declare(self, tap: _Tap) -> None:
