@@ -15,21 +15,17 @@ if TYPE_CHECKING:
 TRANSFORMS_KEPT = 100
 
 
-def transform_inputs(node: Node, on_message: Callable[[Any, bool], object]) -> list[LatchedOrNot]:
-    """Subscriptions of /tf_static and /tf; `on_message(message, fixed)` gets what comes."""
+def transform_inputs(node: Node, on_message: Callable[..., object]) -> list[LatchedOrNot]:
+    """Subscriptions of /tf_static and /tf; `on_message(message, fixed=...)` gets what comes."""
     from tf2_msgs.msg import TFMessage
 
     return [
         LatchedOrNot(
-            node, TFMessage, topic, partial(_handed, on_message, fixed), TRANSFORMS_KEPT, fixed,
+            node, TFMessage, topic, partial(on_message, fixed=fixed), TRANSFORMS_KEPT, fixed,
             unfit=warning_of_unfit_publisher(node.get_logger(), topic),
         )
         for topic, fixed in (("/tf_static", True), ("/tf", False))
     ]  # fmt: skip
-
-
-def _handed(on_message: Callable[[Any, bool], object], fixed: bool, message: Any) -> None:
-    on_message(message, fixed)
 
 
 class LatchedOrNot:

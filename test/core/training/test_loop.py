@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from killed_runs import killed_after
 from toy import SIZE, ToySamples
 
 from mapkd_core.artifact import load_model
@@ -50,21 +51,10 @@ def test_it_learns_by_heart(tmp_path):
     assert logged(folder, "val/divider")[60] > 0.4 and logged(folder, "val/boundary")[60] > 0.3
 
 
-def test_a_killed_run_resumes_to_the_same_losses(tmp_path, monkeypatch):
+def test_a_killed_run_resumes_to_the_same_losses(tmp_path):
     whole = logged(training.train(config(tmp_path, name="whole")), "train/total")
-    step, calls = training.Run._one_step, []
-
-    def killed(self, batches):
-        if len(calls) == 4:  # after the checkpoint at step 3
-            raise KeyboardInterrupt
-        calls.append(1)
-        return step(self, batches)
-
-    monkeypatch.setattr(training.Run, "_one_step", killed)
-    with pytest.raises(KeyboardInterrupt):
+    with killed_after(4):  # the checkpoint is of step 3
         training.train(config(tmp_path, name="parts"))
-    monkeypatch.undo()
-    monkeypatch.setattr(loading, "open_samples", lambda spec, config: ToySamples())
     parts = logged(training.train(config(tmp_path, name="parts")), "train/total")
     assert sorted(whole) == list(range(1, 7))
     for at in (4, 5, 6):

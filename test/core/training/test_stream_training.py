@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from invented_frames import TOWN, frame
+from killed_runs import killed_after
 from toy import SIZE, ToySamples
 
 from mapkd_core.artifact import ArtifactError, load_model, save_artifact
@@ -135,20 +136,10 @@ def test_what_a_memory_cannot_learn_from_is_refused(monkeypatch, tmp_path):
         loading.training_batches(config())
 
 
-def test_a_killed_run_resumes_to_the_same_weights(tmp_path, monkeypatch):
+def test_a_killed_run_resumes_to_the_same_weights(tmp_path):
     training.train(config(tmp_path, name="whole"))
-    step, calls = training.Run._one_step, []
-
-    def killed(self, batches):
-        if len(calls) == 3:  # after the checkpoint at step 2
-            raise KeyboardInterrupt
-        calls.append(1)
-        return step(self, batches)
-
-    monkeypatch.setattr(training.Run, "_one_step", killed)
-    with pytest.raises(KeyboardInterrupt):
+    with killed_after(3):  # the checkpoint is of step 2
         training.train(config(tmp_path, name="parts"))
-    monkeypatch.setattr(training.Run, "_one_step", step)
     training.train(config(tmp_path, name="parts"))
     ends = [torch.load(tmp_path / n / "last.pt", weights_only=True)["network"] for n in ("whole", "parts")]
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])

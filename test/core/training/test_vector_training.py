@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from killed_runs import killed_after
 from toy import SIZE, ToySamples
 
 from mapkd_core.artifact import save_artifact
@@ -62,20 +63,10 @@ def test_it_learns_by_heart_and_its_weights_predict_elements(tmp_path):
     assert "boundary" in {element.label for element in found.elements}
 
 
-def test_a_killed_run_resumes_to_the_same_losses(tmp_path, monkeypatch):
+def test_a_killed_run_resumes_to_the_same_losses(tmp_path):
     whole = logged(training.train(config(tmp_path, name="whole")), "train/total")
-    step, calls = training.Run._one_step, []
-
-    def killed(self, batches):
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        calls.append(1)
-        return step(self, batches)
-
-    monkeypatch.setattr(training.Run, "_one_step", killed)
-    with pytest.raises(KeyboardInterrupt):
+    with killed_after(3):
         training.train(config(tmp_path, name="halves"))
-    monkeypatch.setattr(training.Run, "_one_step", step)
     halves = logged(training.train(config(tmp_path, name="halves")), "train/total")
     assert halves[4] == whole[4]
 
