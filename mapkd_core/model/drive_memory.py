@@ -1,8 +1,9 @@
 """What a vector student keeps of the frame before: its BEV features and its best elements, moved as the vehicle moved.
 
-Sources: StreamMapNet (arXiv 2308.12570, section 3.3): features are warped and fused by a gated recurrent unit, the
+Sources: after StreamMapNet (arXiv 2308.12570): features are warped and fused by a gated recurrent unit, the
 queries of the best elements pass an MLP that knows the motion, their vertices move with it. MapTracker (arXiv
-2403.15951) keeps both kinds as well. Written from the papers. Ours: the unit and the MLP begin as what changes nothing,
+2403.15951) keeps both kinds as well. Neither text nor code was at hand when it was written: it is what the papers
+describe, not their exact form. Ours: the unit and the MLP begin as what changes nothing,
 so that a network of single frames may be the start; and where nothing is remembered a frame is what it is alone.
 
 Legend: B batch, F features, Y X rows and columns of the BEV, M remembered elements, V elements, P vertices, C channels.
